@@ -1,0 +1,1 @@
+"""Dagster handles on smartgrid_io."""

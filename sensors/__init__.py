@@ -1,0 +1,1 @@
+"""Poll, a pure decision, a RunRequest."""

@@ -1,0 +1,64 @@
+"""Which tables there are, what each is called and by which column it is cut into days."""
+
+import re
+from dataclasses import dataclass
+
+import dataframely as dy
+
+from smartgrid_core.contracts import aggregates, alerts, forecasts, grid, readings
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A contract and its place: `day_column` is the Datetime or Date that says a row's UTC day."""
+
+    schema: type[dy.Schema]
+    day_column: str | None = None
+    """None: the table is kept whole, not by day."""
+
+    @property
+    def name(self) -> str:
+        """`MeterReadings` is stored as `meter_readings`, in PostgreSQL and in the lake."""
+        return table_name(self.schema)
+
+    @property
+    def key(self) -> list[str]:
+        """The columns that identify a row."""
+        return self.schema.primary_key()
+
+
+def table_name(schema: type[dy.Schema]) -> str:
+    """`MeterReadings` -> `meter_readings`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", schema.__name__).lower()
+
+
+CATALOGUE: dict[type[dy.Schema], Table] = {
+    table.schema: table
+    for table in (
+        Table(readings.SensorData, "event_time"),
+        Table(readings.MeterReadings, "event_time"),
+        Table(readings.RegisterBrackets, "day"),
+        Table(readings.ReadingRevisions),
+        Table(readings.Quarantine),
+        Table(readings.LandedFiles),
+        Table(readings.TouchedDays),
+        Table(grid.GridTopology),
+        Table(grid.Weather, "hour_start"),
+        Table(grid.PlantedFaults),
+        Table(aggregates.SensorAggregates, "hour_bucket"),
+        Table(aggregates.MeterConsumption, "interval_start"),
+        Table(aggregates.DailyConsumption, "local_day"),
+        Table(aggregates.FeederLoad, "hour_start"),
+        Table(forecasts.LoadBacktest),
+        Table(forecasts.LoadForecasts, "issue_time"),
+        Table(alerts.LimitExceedances, "issue_time"),
+        Table(alerts.Alerts),
+        Table(alerts.Outbox),
+        Table(alerts.NotificationAttempts),
+    )
+}
+
+
+def table_of(schema: type[dy.Schema]) -> Table:
+    """The catalogue's entry for a contract. Raises KeyError naming a schema that is not a table."""
+    return CATALOGUE[schema]

@@ -1,0 +1,29 @@
+"""Column builders shared by the contracts, so that one quantity has one dtype everywhere."""
+
+import dataframely as dy
+import polars as pl
+
+
+def utc(*, primary_key: bool = False, nullable: bool = False) -> dy.Datetime:
+    """An instant: UTC, microseconds, `timestamptz` in PostgreSQL."""
+    return dy.Datetime(primary_key=primary_key, nullable=nullable, time_zone="UTC", time_unit="us")
+
+
+def one_of(*values: str, primary_key: bool = False, nullable: bool = False) -> dy.String:
+    """Text out of a closed list. A plain string, so that every engine can join on it."""
+
+    def is_listed(column: pl.Expr) -> pl.Expr:
+        return column.is_in(values)
+
+    return dy.String(
+        primary_key=primary_key,
+        nullable=nullable,
+        check=is_listed,
+        metadata={"one_of": values},
+        max_length=max(len(value) for value in values),
+    )
+
+
+def identifier(*, primary_key: bool = False, nullable: bool = False) -> dy.String:
+    """The name of a thing of the grid: 1 to 128 characters."""
+    return dy.String(primary_key=primary_key, nullable=nullable, min_length=1, max_length=128)

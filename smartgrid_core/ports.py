@@ -1,0 +1,134 @@
+"""Protocols: what assets, sensors and commands need, said without naming a product."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Protocol
+
+import dataframely as dy
+import polars as pl
+
+from smartgrid_core.time import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a store took: `count` rows, and the figures people ask about next."""
+
+    count: int
+    frame: pl.DataFrame
+
+    def max(self, column: str) -> float | None:
+        """Largest value of a numeric column, None for no rows."""
+        return self.frame[column].cast(pl.Float64).max()  # type: ignore[return-value]
+
+
+class Clock(Protocol):
+    """Says what time it is, so that nothing else needs to ask."""
+
+    def now(self) -> datetime:
+        """The present instant, UTC."""
+        ...
+
+
+class Lake(Protocol):
+    """History as day-partitioned Parquet."""
+
+    def scan(self, schema: type[dy.Schema], *, window: Window | None = None) -> pl.LazyFrame:
+        """Rows of the window, all for None; without any, an empty frame of the right columns."""
+        ...
+
+    def replace(
+        self,
+        schema: type[dy.Schema],
+        rows: pl.DataFrame | pl.LazyFrame,
+        *,
+        window: Window | None = None,
+    ) -> Written:
+        """Make `rows` the whole content of the window's days, each day atomically.
+
+        Raises ContractError naming the first bad column, or a row outside the window.
+        """
+        ...
+
+    def days(self, schema: type[dy.Schema]) -> Sequence[date]:
+        """The UTC days that hold rows, in order."""
+        ...
+
+
+class Warehouse(Protocol):
+    """The operational store."""
+
+    def read(self, schema: type[dy.Schema], *, window: Window | None = None) -> pl.DataFrame:
+        """Rows of the window (all of them for None), ordered by key."""
+        ...
+
+    def upsert(self, schema: type[dy.Schema], rows: pl.DataFrame) -> Written:
+        """Insert new keys, update changed rows, leave equal rows alone; one transaction."""
+        ...
+
+    def replace(
+        self, schema: type[dy.Schema], rows: pl.DataFrame, *, window: Window | None = None
+    ) -> Written:
+        """Make `rows` the whole content of the window (of the table for None); one transaction."""
+        ...
+
+    def register_brackets(self, days: Sequence[date]) -> pl.DataFrame:
+        """Rows of `RegisterBrackets` for each of the days, from the raw readings."""
+        ...
+
+    def touched_since(self, seq: int, *, limit: int = 1000) -> pl.DataFrame:
+        """Rows of `TouchedDays` with a larger `seq`, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A model that the registry holds. `version` is the registry's number, as text."""
+
+    name: str
+    version: str
+    run_id: str
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """What a model server answered: P10, P50, P90 in kW, float32 (batch,), and who said so."""
+
+    frame: pl.DataFrame
+    model: str
+    model_version: str
+
+
+class ModelServer(Protocol):
+    """Answers predictions of the live model version."""
+
+    def predict(self, model: str, features: Mapping[str, Any]) -> Quantiles:
+        """Quantiles for a batch: one float32 array (batch,) per feature.
+
+        Raises ModelUnavailableError if no version is live or the server does not answer.
+        """
+        ...
+
+    def live_versions(self, model: str) -> Sequence[str]:
+        """Versions in state AVAILABLE, newest first; empty if none or the server is away."""
+        ...
+
+
+class Notifier(Protocol):
+    """Carries one message to one recipient."""
+
+    def send(self, channel: str, recipient: str, payload: Mapping[str, Any]) -> "Delivery":
+        """Try once. Never raises for what the far side does: the delivery says it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How one attempt ended: `outcome` as in `NotificationAttempts`."""
+
+    outcome: str
+    status_code: int | None
+    detail: str | None
+    duration_ms: float

@@ -1,0 +1,89 @@
+"""Settings from the environment (`SMARTGRID_...`) and `.env`; built at entry points only."""
+
+from datetime import date
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Ports(BaseSettings):
+    """Ports on localhost; `smartgrid up` moves to the next free one and says so."""
+
+    model_config = SettingsConfigDict(env_prefix="SMARTGRID_PORT_", extra="ignore")
+
+    postgres: int = 5432
+    mlflow: int = 5500
+    dagster: int = 3000
+    model_server_rest: int = 8501
+    model_server_grpc: int = 8500
+    data_docs: int = 5600
+
+
+class Settings(BaseSettings):
+    """What a process needs to know about where things are."""
+
+    model_config = SettingsConfigDict(env_prefix="SMARTGRID_", env_file=".env", extra="ignore")
+
+    home: Path = Path(".smartgrid")
+    """Everything the product writes on this machine lies below."""
+    database_url: SecretStr | None = None
+    """`postgresql://user:password@host:port/database`; secret because of the password."""
+    lake_url: str | None = None
+    """A local folder or `s3://bucket/prefix`; `<home>/lake` if unset."""
+    landing_dir: Path | None = None
+    """The watched folder; `<home>/landing` if unset."""
+    model_dir: str | None = None
+    """The model server's base path; `<home>/models` if unset."""
+    mlflow_url: str = "http://127.0.0.1:5500"
+    model_server_grpc: str = "127.0.0.1:8500"
+    model_server_rest: str = "http://127.0.0.1:8501"
+    data_docs_url: str | None = None
+    """Where the folder of Data Docs is served; the folder's path is shown if unset."""
+    timezone: str = "Europe/Tirane"
+    """Local time of calendar features and of everything that people read."""
+    country: str = "AL"
+    """ISO 3166 code whose public holidays count."""
+    first_day: date = date(2025, 1, 1)
+    """The first UTC day of the partitions."""
+    last_day: date | None = None
+    """The last UTC day of the partitions, for a closed data set; None grows with the clock."""
+    meter_interval_minutes: int = Field(default=15, ge=1, le=1440)
+    sensor_interval_minutes: int = Field(default=15, ge=1, le=60)
+    register_capacity_kwh: float = Field(default=1_000_000.0, gt=0)
+    """A register rolls over to zero at this count."""
+    webhook_url: str | None = None
+    """Where alerts are posted; none are sent if unset."""
+    open_meteo_url: str | None = None
+    """`https://...` of an Open-Meteo archive API; the weather is not asked for if unset."""
+    latitude: float = 41.33
+    longitude: float = 19.82
+    log_format: Literal["text", "json"] = "text"
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone_exists(cls, name: str) -> str:
+        ZoneInfo(name)
+        return name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The local time zone."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def lake_place(self) -> str:
+        """Where the lake lies."""
+        return self.lake_url or str(self.home.resolve() / "lake")
+
+    @property
+    def landing_place(self) -> Path:
+        """The folder that is watched for new files."""
+        return self.landing_dir or self.home.resolve() / "landing"
+
+    @property
+    def model_place(self) -> str:
+        """The base path of served models."""
+        return self.model_dir or str(self.home.resolve() / "models")

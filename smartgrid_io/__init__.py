@@ -1,0 +1,1 @@
+"""Where data lives and goes: PostgreSQL, the lake, MLflow, the model server, notifications."""

@@ -1,0 +1,1 @@
+"""The long-running processes; none of them imports Dagster."""
