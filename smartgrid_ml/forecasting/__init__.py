@@ -1,0 +1,1 @@
+"""Load forecasters, all behind one small protocol."""
