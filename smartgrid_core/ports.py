@@ -13,14 +13,38 @@ from smartgrid_core.time import Window
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a store took: `count` rows, and the figures people ask about next."""
+    """What a store took: `count` rows, and the figures people ask about next.
+
+    `frame` may be a lazy scan of what was written, so that a large table is not held in memory.
+    """
 
     count: int
-    frame: pl.DataFrame
+    frame: pl.DataFrame | pl.LazyFrame
+
+    def _figure(self, figure: pl.Expr) -> Any:
+        return self.frame.lazy().select(figure).collect().item()
+
+    def collect(self) -> pl.DataFrame:
+        """All rows that were written, in memory."""
+        return self.frame.lazy().collect()
 
     def max(self, column: str) -> float | None:
         """Largest value of a numeric column, None for no rows."""
-        return self.frame[column].cast(pl.Float64).max()  # type: ignore[return-value]
+        largest: float | None = self._figure(pl.col(column).cast(pl.Float64).max())
+        return largest
+
+    def sum(self, column: str) -> float:
+        """Sum of a numeric or boolean column, 0 for no rows."""
+        return float(self._figure(pl.col(column).cast(pl.Float64).sum()))
+
+    def distinct(self, column: str) -> int:
+        """How many different values a column holds."""
+        return int(self._figure(pl.col(column).n_unique()))
+
+    def tally(self, column: str) -> dict[str, int]:
+        """Rows per value of a text column."""
+        counts = self.frame.lazy().group_by(column).len().sort(column).collect()
+        return dict(counts.iter_rows())
 
 
 class Clock(Protocol):

@@ -8,6 +8,9 @@ from zoneinfo import ZoneInfo
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 
+WIDEST_OFFSET = timedelta(hours=14)
+"""No local time is further from UTC (Line Islands, +14), so no local day reaches further."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
