@@ -23,3 +23,7 @@ class PublicationError(SmartGridError):
 
 class ConfigurationError(SmartGridError):
     """A setting is missing or cannot be used; the text names it and an example."""
+
+
+class ServerError(SmartGridError):
+    """A server that we run does not start or answer; the text has the end of its log."""

@@ -1,0 +1,38 @@
+"""Fixtures that more than one test module uses: real servers, clean databases, shared data."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from smartgrid_io.postgres.embedded import EmbeddedPostgres
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """One embedded PostgreSQL per test worker, on a free port."""
+    server = EmbeddedPostgres(
+        tmp_path_factory.mktemp("server"), fsync=False, options={"max_connections": "60"}
+    )
+    with server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """The URL of an empty database of the test's own."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield postgres_server.ensure_database(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of public measurements; the test is skipped where there is none."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SMARTGRID_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no public measurements in {folder}: set SMARTGRID_SHARED_DATA")
+    return folder
