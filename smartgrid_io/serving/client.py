@@ -1,0 +1,291 @@
+"""The client of TensorFlow Serving's gRPC and REST, whoever speaks them; without TensorFlow."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import grpc
+import httpx
+import numpy as np
+import polars as pl
+from google.protobuf.message import Message
+from numpy.typing import NDArray
+
+from smartgrid_core.errors import ContractError, ModelUnavailableError
+from smartgrid_core.ports import Quantiles
+from smartgrid_io.serving import wire
+
+QUANTILES = ("p10", "p50", "p90")
+
+_CHANNEL_OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # The server is a neighbour: a proxy from the environment would only be in the way.
+    ("grpc.enable_http_proxy", 0),
+    # A restarted server is found within a second; the library's own pause grows to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionStatus:
+    """One version of a served model.
+
+    `state` is START, LOADING, AVAILABLE, UNLOADING or END; a version that could not be loaded is
+    END with an `error_code` other than OK and its cause in `error_message`.
+    """
+
+    version: str
+    state: str
+    error_code: str = "OK"
+    error_message: str = ""
+
+    @property
+    def available(self) -> bool:
+        """Whether it answers predictions."""
+        return self.state == "AVAILABLE"
+
+    @property
+    def failed(self) -> bool:
+        """Whether the server tried to load it and could not."""
+        return self.state == "END" and self.error_code != "OK"
+
+
+class ModelServerClient:
+    """Asks a model server; safe to share between threads, to be closed at the end.
+
+    `grpc_target` is "host:port", `rest_url` "http://host:port", `timeout` seconds per call.
+    """
+
+    def __init__(self, grpc_target: str, rest_url: str, timeout: float = 10.0) -> None:
+        self.grpc_target = grpc_target
+        self.rest_url = rest_url.rstrip("/")
+        self.timeout = timeout
+        self._channel = grpc.insecure_channel(grpc_target, options=_CHANNEL_OPTIONS)
+        self._predict = self._method(wire.PREDICT, wire.predict_response)
+        self._status = self._method(wire.MODEL_STATUS, wire.status_response)
+        self._http = httpx.Client(base_url=self.rest_url, timeout=timeout, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._channel.close()
+        self._http.close()
+
+    def predict(
+        self, model: str, features: Mapping[str, Any], version: int | str | None = None
+    ) -> Quantiles:
+        """Quantiles for a batch over gRPC, by the newest live version or by the one named.
+
+        features: one array-like per input of the model, (batch,), sent as float32; null is NaN.
+        Raises ModelUnavailableError naming model and server if that version is not live or does
+        not answer; ContractError if the features, or what came back, are not what was agreed.
+        """
+        batch, inputs = _columns(model, features)
+        number = None if version is None else int(version)
+        request = wire.predict_request(model, inputs, version=number)
+        response = self._call(self._predict, request, model=model)
+        return Quantiles(
+            frame=_quantile_frame(
+                {name: _read(tensor, model, name) for name, tensor in response.outputs.items()},
+                model=model,
+                batch=batch,
+            ),
+            model=model,
+            model_version=str(response.model_spec.version.value),
+        )
+
+    def predict_over_rest(
+        self, model: str, features: Mapping[str, Any], version: int | str | None = None
+    ) -> Quantiles:
+        """The same over REST, columns in and columns out.
+
+        A REST answer does not say which version gave it, so one is named: the newest live one.
+        """
+        batch, inputs = _columns(model, features)
+        if version is None:
+            version = next(iter(self.live_versions(model)), None)
+        if version is None:
+            raise self._unavailable(model, "no version is live", server=self.rest_url)
+        # The standard library's JSON writes NaN and Infinity, which the server reads; httpx's
+        # `json=` refuses them.
+        columns_in = {name: values.tolist() for name, values in inputs.items()}
+        body = json.dumps({"inputs": columns_in}).encode()
+        answer = self._rest("POST", f"/v1/models/{quote(model)}/versions/{version}:predict", body)
+        if answer.status_code == httpx.codes.BAD_REQUEST:
+            raise ContractError(f"{model}: the model server refused it: {_rest_error(answer)}")
+        if answer.status_code != httpx.codes.OK:
+            raise self._unavailable(model, _rest_error(answer), server=self.rest_url)
+        outputs = answer.json()["outputs"]
+        if not isinstance(outputs, dict):
+            raise ContractError(f"{model}: one bare output came back, expected p10, p50 and p90")
+        columns = {name: np.asarray(values, dtype=np.float64) for name, values in outputs.items()}
+        return Quantiles(
+            frame=_quantile_frame(columns, model=model, batch=batch),
+            model=model,
+            model_version=str(version),
+        )
+
+    def live_versions(self, model: str) -> Sequence[str]:
+        """Versions in state AVAILABLE, newest first; empty if none or the server is away."""
+        try:
+            statuses = self.version_status(model)
+        except ModelUnavailableError:
+            return []
+        live = [int(status.version) for status in statuses if status.available]
+        return [str(version) for version in sorted(live, reverse=True)]
+
+    def version_status(self, model: str) -> Sequence[VersionStatus]:
+        """Every version the server knows of, newest first; empty for an unknown model.
+
+        Raises ModelUnavailableError if the server does not answer.
+        """
+        try:
+            response = self._status(wire.status_request(model), timeout=self.timeout)
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return []
+            raise self._unavailable(model, _rpc_error(error)) from error
+        found = sorted(response.model_version_status, key=lambda item: item.version, reverse=True)
+        return [
+            VersionStatus(
+                version=str(item.version),
+                state=wire.STATES.get(item.state, "UNKNOWN"),
+                error_code=wire.ERROR_CODES.get(item.status.error_code, "UNKNOWN"),
+                error_message=item.status.error_message,
+            )
+            for item in found
+        ]
+
+    def input_names(self, model: str, version: int | str | None = None) -> Sequence[str]:
+        """Names of the features that a live version's serving signature takes, sorted.
+
+        Raises ModelUnavailableError naming model and server.
+        """
+        path = f"/v1/models/{quote(model)}"
+        if version is not None:
+            path += f"/versions/{version}"
+        answer = self._rest("GET", f"{path}/metadata")
+        if answer.status_code != httpx.codes.OK:
+            raise self._unavailable(model, _rest_error(answer), server=self.rest_url)
+        signatures = answer.json()["metadata"]["signature_def"]["signature_def"]
+        return sorted(signatures["serving_default"]["inputs"])
+
+    def _method(self, path: str, parse: Callable[[bytes], Any]) -> Callable[..., Any]:
+        method: Callable[..., Any] = self._channel.unary_unary(
+            path, request_serializer=_serialize, response_deserializer=parse
+        )
+        return method
+
+    def _call(self, method: Callable[..., Any], request: Message, *, model: str) -> Any:
+        try:
+            return method(request, timeout=self.timeout)
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+                raise ContractError(
+                    f"{model}: the model server {self.grpc_target} refused the features: "
+                    f"{error.details()}"
+                ) from error
+            raise self._unavailable(model, _rpc_error(error)) from error
+
+    def _rest(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
+        try:
+            return self._http.request(method, path, content=body)
+        except httpx.HTTPError as error:
+            model = path.split("/")[3]
+            cause = str(error) or type(error).__name__
+            raise self._unavailable(model, cause, server=self.rest_url) from error
+
+    def _unavailable(
+        self, model: str, cause: str, *, server: str | None = None
+    ) -> ModelUnavailableError:
+        return ModelUnavailableError(
+            f"model {model} does not answer at {server or self.grpc_target}: {cause}"
+        )
+
+
+def _serialize(request: Message) -> bytes:
+    return request.SerializeToString()
+
+
+def _columns(model: str, features: Mapping[str, Any]) -> tuple[int, dict[str, NDArray[np.float32]]]:
+    """The batch size, and every feature as float32 (batch,); ContractError names the first bad."""
+    columns: dict[str, NDArray[np.float32]] = {}
+    batch: int | None = None
+    for name, values in features.items():
+        try:
+            column = np.asarray(_plain(values), dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise ContractError(f"{model}: feature {name} is not numeric: {error}") from error
+        if column.ndim != 1:
+            raise ContractError(
+                f"{model}: feature {name} has shape {column.shape}, expected (batch,)"
+            )
+        if batch is not None and len(column) != batch:
+            raise ContractError(
+                f"{model}: feature {name} has {len(column)} rows, the ones before it {batch}"
+            )
+        batch = len(column)
+        columns[name] = column
+    if batch is None:
+        raise ContractError(f"{model}: no features were given")
+    return batch, columns
+
+
+def _plain(values: Any) -> Any:
+    """A Series without nulls (NaN stands for them), anything else as it is."""
+    if isinstance(values, pl.Series):
+        return values.cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    return values
+
+
+def _read(tensor: Any, model: str, name: str) -> NDArray[np.float64]:
+    try:
+        return wire.read_tensor(tensor)
+    except ValueError as error:
+        raise ContractError(f"{model}: output {name} cannot be read: {error}") from error
+
+
+def _quantile_frame(
+    outputs: Mapping[str, NDArray[np.float64]], *, model: str, batch: int
+) -> pl.DataFrame:
+    """Columns p10, p50, p90 Float64, `batch` rows; (batch, 1) counts as (batch,)."""
+    missing = [name for name in QUANTILES if name not in outputs]
+    if missing:
+        raise ContractError(
+            f"{model}: output {missing[0]} is missing, the model gives {sorted(outputs)}"
+        )
+    for name in QUANTILES:
+        if outputs[name].shape not in {(batch,), (batch, 1)}:
+            raise ContractError(
+                f"{model}: output {name} has shape {outputs[name].shape}, expected ({batch},)"
+            )
+    return pl.DataFrame(
+        {name: outputs[name].reshape(batch) for name in QUANTILES},
+        schema=dict.fromkeys(QUANTILES, pl.Float64),
+    )
+
+
+def _rpc_error(error: grpc.RpcError) -> str:
+    return f"{error.code().name}: {error.details()}"
+
+
+def _rest_error(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {answer.status_code}"
