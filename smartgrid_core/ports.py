@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import dataframely as dy
 import polars as pl
@@ -114,6 +115,64 @@ class ModelVersion:
     version: str
     run_id: str
     aliases: tuple[str, ...] = ()
+
+
+RunStatus = Literal["FINISHED", "FAILED"]
+"""How a training's run ends."""
+
+
+class ModelRegistry(Protocol):
+    """Knows what was trained, keeps the models, and says which version bears which alias."""
+
+    def log_training(
+        self,
+        experiment: str,
+        *,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float | None],
+        data_window: Window,
+        figures: Mapping[str, Any] | None = None,
+        tables: Mapping[str, pl.DataFrame] | None = None,
+        tags: Mapping[str, str] | None = None,
+        run_name: str | None = None,
+    ) -> str:
+        """Write a training down and return its run id; the run stays open until `finish`."""
+        ...
+
+    def log_saved_model(self, run_id: str, folder: Path, *, example: pl.DataFrame) -> str:
+        """Keep a SavedModel with the run; return its URI. `example` has a column per input."""
+        ...
+
+    def register(self, name: str, run_id: str) -> ModelVersion:
+        """The version of `name` that holds the run's model; made if there is none yet.
+
+        Raises PublicationError for a run that has no SavedModel.
+        """
+        ...
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Let `alias` mean this version from now on; it leaves the one that had it."""
+        ...
+
+    def by_alias(self, name: str, alias: str) -> ModelVersion | None:
+        """The version that bears the alias; None if none does or there is no such model."""
+        ...
+
+    def download(self, version: ModelVersion, folder: Path) -> Path:
+        """Fetch the version's SavedModel into `folder`; return where it lies."""
+        ...
+
+    def find_by_tag(self, experiment: str, key: str, value: str) -> str | None:
+        """The newest finished run of the experiment with that tag; None if there is none."""
+        ...
+
+    def fail_unfinished(self, experiment: str, key: str, value: str) -> int:
+        """End as FAILED what a killed process left running under that tag; say how many."""
+        ...
+
+    def finish(self, run_id: str, status: RunStatus) -> None:
+        """Close the run as FINISHED or FAILED."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,280 @@
+"""The model registry on MLflow: trainings, the SavedModels they made, versions and aliases.
+
+Every call names its run: MLflow's "active run" is one per process, and assets run in threads.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import polars as pl
+
+from smartgrid_core.errors import ConfigurationError, PublicationError
+from smartgrid_core.ports import ModelVersion, RunStatus
+from smartgrid_core.time import Window
+from smartgrid_io.mlflow_model import SAVED_MODEL_DIR, write_mlflow_model
+
+if TYPE_CHECKING:
+    from mlflow.client import MlflowClient
+    from mlflow.entities import Run
+
+MODEL_ID_TAG = "smartgrid.model_id"
+"""On a run: the logged model that it made."""
+
+ANSWER_TIMEOUT_S = 5.0
+"""A server on its feet says so at once; MLflow's own client would try for four minutes."""
+
+PARAMS_PER_CALL, METRICS_PER_CALL = 100, 1000
+"""The server refuses longer batches."""
+
+
+class MlflowRegistry:
+    """What was trained, on what, how well; which version of a model bears which alias."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        """`tracking_uri` is the server's URL or a database URL; nothing is asked of it yet."""
+        self.tracking_uri = tracking_uri
+        self._opened: MlflowClient | None = None
+
+    def log_training(
+        self,
+        experiment: str,
+        *,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float | None],
+        data_window: Window,
+        figures: Mapping[str, Any] | None = None,
+        tables: Mapping[str, pl.DataFrame] | None = None,
+        tags: Mapping[str, str] | None = None,
+        run_name: str | None = None,
+    ) -> str:
+        """Write a training down and return its run id; the run stays open until `finish`.
+
+        `metrics` that are None are left out. `figures` are Plotly figures, kept together on one
+        page that needs no network, Matplotlib figures (PNG) or whole HTML pages as text; `tables`
+        are kept as CSV. A training that cannot be written down entirely ends FAILED.
+
+        Raises ConfigurationError if the server does not answer.
+        """
+        from mlflow.entities import Metric, Param
+
+        client = self._client()
+        run = client.create_run(
+            self._experiment_id(experiment), tags=dict(tags or {}), run_name=run_name
+        )
+        run_id = str(run.info.run_id)
+        try:
+            now = int(datetime.now(UTC).timestamp() * 1000)
+            all_params = {
+                **params,
+                "data_start": data_window.start.isoformat(),
+                "data_end": data_window.end.isoformat(),
+            }
+            for some in _batches(
+                [Param(k, str(v)) for k, v in all_params.items()], PARAMS_PER_CALL
+            ):
+                client.log_batch(run_id, params=some)
+            known = [
+                Metric(_key(name), float(value), now, 0)
+                for name, value in metrics.items()
+                if value is not None
+            ]
+            for some in _batches(known, METRICS_PER_CALL):
+                client.log_batch(run_id, metrics=some)
+            with tempfile.TemporaryDirectory() as folder:
+                _write_figures(Path(folder), figures or {})
+                for name, table in (tables or {}).items():
+                    table.write_csv(Path(folder) / f"{_key(name)}.csv")
+                client.log_artifacts(run_id, folder)
+        except BaseException:
+            self.finish(run_id, "FAILED")
+            raise
+        return run_id
+
+    def log_saved_model(self, run_id: str, folder: Path, *, example: pl.DataFrame) -> str:
+        """Keep a SavedModel with the run; return its URI, `models:/<model id>`.
+
+        `example` has a column per input; people see it and the signature beside the model. A run
+        keeps one model: asked again, the one that is there is named.
+        """
+        from mlflow.entities import LoggedModelOutput
+
+        client = self._client()
+        run = client.get_run(run_id)
+        if (model_id := run.data.tags.get(MODEL_ID_TAG)) is not None:
+            return f"models:/{model_id}"
+        model = client.create_logged_model(
+            run.info.experiment_id, name="forecaster", source_run_id=run_id, model_type="forecaster"
+        )
+        try:
+            with tempfile.TemporaryDirectory() as place:
+                write_mlflow_model(
+                    Path(place), saved_model=folder, example=example, run_id=run_id, model=model
+                )
+                client.log_model_artifacts(model.model_id, place)
+            client.finalize_logged_model(model.model_id, "READY")
+            client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+        except BaseException:
+            client.finalize_logged_model(model.model_id, "FAILED")
+            raise
+        client.set_tag(run_id, MODEL_ID_TAG, model.model_id)
+        return f"models:/{model.model_id}"
+
+    def register(self, name: str, run_id: str) -> ModelVersion:
+        """The version of `name` that holds the run's model; made if there is none yet.
+
+        Raises PublicationError for a run that has no SavedModel.
+        """
+        from mlflow.exceptions import MlflowException
+
+        client = self._client()
+        run = client.get_run(run_id)
+        model_id = run.data.tags.get(MODEL_ID_TAG)
+        if model_id is None:
+            raise PublicationError(f"run {run_id} has no SavedModel: call log_saved_model first")
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        made = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+        version = (
+            made[0]
+            if made
+            else client.create_model_version(
+                name, f"models:/{model_id}", run_id=run_id, model_id=model_id
+            )
+        )
+        return _model_version(version)
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Let `alias` mean this version from now on; it leaves the one that had it."""
+        self._client().set_registered_model_alias(name, alias, version)
+
+    def by_alias(self, name: str, alias: str) -> ModelVersion | None:
+        """The version that bears the alias; None if none does or there is no such model."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return _model_version(self._client().get_model_version_by_alias(name, alias))
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+    def download(self, version: ModelVersion, folder: Path) -> Path:
+        """Fetch the version's SavedModel into `folder`; return where it lies.
+
+        The input example lies beside it as `input_example.json`.
+        """
+        from mlflow.artifacts import download_artifacts
+
+        client = self._client()
+        folder.mkdir(parents=True, exist_ok=True)
+        source = client.get_model_version_download_uri(version.name, version.version)
+        place = download_artifacts(
+            artifact_uri=source, dst_path=str(folder), tracking_uri=self.tracking_uri
+        )
+        return Path(place) / SAVED_MODEL_DIR
+
+    def find_by_tag(self, experiment: str, key: str, value: str) -> str | None:
+        """The newest finished run of the experiment with that tag; None if there is none."""
+        runs = self._runs(experiment, f"tags.`{key}` = '{value}' and status = 'FINISHED'")
+        return str(runs[0].info.run_id) if runs else None
+
+    def fail_unfinished(self, experiment: str, key: str, value: str) -> int:
+        """End as FAILED what a killed process left running under that tag; say how many."""
+        runs = self._runs(experiment, f"tags.`{key}` = '{value}' and status = 'RUNNING'")
+        for run in runs:
+            self.finish(run.info.run_id, "FAILED")
+        return len(runs)
+
+    def finish(self, run_id: str, status: RunStatus) -> None:
+        """Close the run as FINISHED or FAILED."""
+        self._client().set_terminated(run_id, status)
+
+    def _runs(self, experiment: str, condition: str) -> list["Run"]:
+        found = self._client().get_experiment_by_name(experiment)
+        if found is None:
+            return []
+        return list(
+            self._client().search_runs(
+                [found.experiment_id], condition, order_by=["attributes.start_time DESC"]
+            )
+        )
+
+    def _experiment_id(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        client = self._client()
+        found = client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        try:
+            return client.create_experiment(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        found = client.get_experiment_by_name(name)  # another process was faster
+        if found is None:
+            raise ConfigurationError(f"experiment {name!r} of {self.tracking_uri} was deleted")
+        return str(found.experiment_id)
+
+    def _client(self) -> "MlflowClient":
+        if self._opened is None:
+            _require_answer(self.tracking_uri)
+            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+            os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+            from mlflow.client import MlflowClient
+
+            self._opened = MlflowClient(self.tracking_uri, self.tracking_uri)
+        return self._opened
+
+
+def _require_answer(tracking_uri: str) -> None:
+    if not tracking_uri.startswith("http"):
+        return
+    try:
+        httpx.get(f"{tracking_uri}/health", timeout=ANSWER_TIMEOUT_S).raise_for_status()
+    except httpx.HTTPError as error:
+        raise ConfigurationError(
+            f"MLflow does not answer at {tracking_uri} ({error}): start it with `smartgrid up`, or"
+            " set SMARTGRID_MLFLOW_URL, for example http://127.0.0.1:5500"
+        ) from error
+
+
+def _model_version(version: Any) -> ModelVersion:
+    return ModelVersion(
+        name=version.name,
+        version=str(version.version),
+        run_id=version.run_id,
+        aliases=tuple(sorted(version.aliases)),
+    )
+
+
+def _key(name: str) -> str:
+    """A name that MLflow takes for a metric: feeders may be called anything."""
+    return "".join(letter if letter.isalnum() or letter in "_-. /" else "_" for letter in name)
+
+
+def _batches(items: list[Any], size: int) -> Iterable[list[Any]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _write_figures(folder: Path, figures: Mapping[str, Any]) -> None:
+    """HTML pages as they are, Matplotlib as PNG, all Plotly figures on one page."""
+    plots: list[str] = []
+    for name, figure in figures.items():
+        if isinstance(figure, str):
+            (folder / f"{_key(name)}.html").write_text(figure, encoding="utf-8")
+        elif hasattr(figure, "savefig"):
+            figure.savefig(folder / f"{_key(name)}.png")
+        else:
+            plots.append(figure.to_html(full_html=False, include_plotlyjs=not plots))
+    if plots:
+        page = f'<!doctype html><meta charset="utf-8"><title>figures</title>{"".join(plots)}'
+        (folder / "figures.html").write_text(page, encoding="utf-8")

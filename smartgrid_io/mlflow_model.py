@@ -1,0 +1,82 @@
+"""A SavedModel in MLflow's model format: its signature, an input example, how to load it.
+
+Written by hand because `mlflow.tensorflow.log_model` would load the SavedModel into this process
+and save another one; here the files that are served are the files that are kept.
+"""
+
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+SAVED_MODEL_DIR = "saved_model"
+QUANTILE_OUTPUTS = ("p10", "p50", "p90")
+
+
+def write_mlflow_model(
+    folder: Path, *, saved_model: Path, example: pl.DataFrame, run_id: str, model: Any
+) -> None:
+    """Fill `folder` with the MLflow model of a forecaster's SavedModel.
+
+    `model` is MLflow's LoggedModel. `mlflow.pyfunc.load_model` answers with p10, p50, p90.
+    """
+    from mlflow import pyfunc
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    def tensors(names: tuple[str, ...]) -> Schema:
+        return Schema([TensorSpec(np.dtype(np.float32), (-1,), name) for name in names])
+
+    requirement = f"tensorflow=={_tensorflow_version()}"
+    shutil.copytree(saved_model, folder / SAVED_MODEL_DIR)
+    _write_example(folder, example)
+    (folder / "requirements.txt").write_text(f"{requirement}\n", encoding="utf-8")
+    described = Model(
+        artifact_path=model.artifact_location,
+        run_id=run_id,
+        model_id=model.model_id,
+        signature=ModelSignature(
+            inputs=tensors(tuple(example.columns)), outputs=tensors(QUANTILE_OUTPUTS)
+        ),
+        saved_input_example_info={
+            "artifact_path": "input_example.json",
+            "serving_input_path": "serving_input_example.json",
+            "type": "dataframe",
+            "pandas_orient": "split",
+        },
+    )
+    # MLflow's name for "call this signature by the names of its inputs".
+    described.add_flavor(
+        "tensorflow",
+        code=None,
+        saved_model_dir=SAVED_MODEL_DIR,
+        model_type="tf1-estimator",
+        meta_graph_tags=["serve"],
+        signature_def_key="serving_default",
+    )
+    pyfunc.add_to_model(described, loader_module="mlflow.tensorflow")
+    described.model_size_bytes = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    described.save(str(folder / "MLmodel"))
+
+
+def _write_example(folder: Path, example: pl.DataFrame) -> None:
+    """The rows as pandas' split form, and the same as a scoring server's payload; NaN is null."""
+    split = (
+        example.with_columns(pl.all().cast(pl.Float32).fill_nan(None))
+        .to_pandas()
+        .to_json(orient="split", index=False)
+    )
+    (folder / "input_example.json").write_text(split, encoding="utf-8")
+    payload = f'{{"dataframe_split": {split}}}'
+    (folder / "serving_input_example.json").write_text(payload, encoding="utf-8")
+
+
+def _tensorflow_version() -> str:
+    """Of `tensorflow-cpu` or `tensorflow`, whichever wheel is installed, without importing it."""
+    try:
+        return version("tensorflow-cpu")
+    except PackageNotFoundError:
+        return version("tensorflow")

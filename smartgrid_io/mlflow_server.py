@@ -1,0 +1,54 @@
+"""How MLflow's tracking server is started: command line and environment, nothing run here."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LOCAL = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCommand:
+    """What to start (`argv`), with which additions to the environment, and where it answers."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    url: str
+
+    @property
+    def health_url(self) -> str:
+        """Answers 200 as soon as the server takes requests."""
+        return f"{self.url}/health"
+
+
+def mlflow_server_command(
+    *,
+    backend_url: str,
+    artifact_root: str,
+    port: int,
+    host: str = LOCAL,
+    allowed_hosts: tuple[str, ...] = (),
+) -> ServerCommand:
+    """The tracking server over a database, artifacts going through it into `artifact_root`.
+
+    `backend_url` is `postgresql://...` or `sqlite:////...`; it is passed in the environment,
+    because a command line shows its password to every user of the machine. `artifact_root` is an
+    absolute folder or `s3://bucket/prefix`. `allowed_hosts` are the names besides localhost
+    by which clients reach it.
+    """
+    named = ("--allowed-hosts", ",".join(allowed_hosts)) if allowed_hosts else ()
+    return ServerCommand(
+        argv=(
+            *(sys.executable, "-m", "mlflow", "server"),
+            *("--host", host, "--port", str(port), "--workers", "1"),
+            *named,
+        ),
+        env={
+            "MLFLOW_BACKEND_STORE_URI": backend_url,
+            "MLFLOW_ARTIFACTS_DESTINATION": artifact_root,
+            # Two processes instead of nine: its job queue serves evaluation of language models.
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        },
+        url=f"http://{LOCAL if host == '0.0.0.0' else host}:{port}",  # noqa: S104 - compared only
+    )
