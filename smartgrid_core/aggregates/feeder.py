@@ -1,0 +1,70 @@
+"""Load of feeders and of the whole grid, summed up from the meters."""
+
+import narwhals as nw
+from narwhals.typing import IntoFrameT
+
+from smartgrid_core.aggregates.frames import narwhals_frame
+
+GRID = "grid"
+"""The series that sums all feeders."""
+
+FEED_IN_KINDS = ("pv",)
+"""Kinds of meter that count what the customer feeds in: negative load."""
+
+
+def sum_meters_per_feeder(consumption: IntoFrameT, *, places: IntoFrameT) -> IntoFrameT:
+    """Rows of `FeederLoad`, in no particular order; a lazy frame stays lazy.
+
+    ``consumption``: rows of `MeterConsumption`; ``places``: `MeterPlaces`, in the same kind of
+    frame. A meter's load is its mean power over the minutes of the hour that it covers. Meters
+    without a place are left out: they hang on no feeder.
+    """
+    energy, covered = nw.col("energy_kwh"), nw.col("interval_minutes")
+    on_feeders = narwhals_frame(places).select("meter_id", "feeder_id", "customer_kind")
+    per_meter = (
+        narwhals_frame(consumption)
+        .with_columns(
+            hour_start=nw.col("interval_start").dt.truncate("1h"),
+            estimated_kwh=nw.when("is_estimated").then(energy).otherwise(nw.lit(0.0)),
+        )
+        .group_by("meter_id", "hour_start")
+        .agg(energy.sum(), nw.col("estimated_kwh").sum(), covered.sum().alias("minutes"))
+        .join(on_feeders, on="meter_id", how="inner")
+        .with_columns(
+            mean_kw=energy * 60 / nw.col("minutes"),
+            estimated_kw=nw.col("estimated_kwh") * 60 / nw.col("minutes"),
+        )
+        .with_columns(
+            load_kw=nw.when(nw.col("customer_kind").is_in(FEED_IN_KINDS))
+            .then(-nw.col("mean_kw"))
+            .otherwise(nw.col("mean_kw"))
+        )
+    )
+    feeders = per_meter.group_by("feeder_id", "hour_start").agg(*_sums())
+    grid = (
+        per_meter.with_columns(feeder_id=nw.lit(GRID))
+        .group_by("feeder_id", "hour_start")
+        .agg(*_sums())
+    )
+    share = nw.col("estimated_kw") / nw.col("mean_kw")
+    load: IntoFrameT = (
+        nw.concat([feeders, grid])
+        .with_columns(
+            meters=nw.col("meters").cast(nw.Int32),
+            estimated_share=nw.when(nw.col("mean_kw") > 0)
+            .then(nw.min_horizontal(share, nw.lit(1.0)))
+            .otherwise(nw.lit(0.0)),
+        )
+        .select("feeder_id", "hour_start", "load_kw", "meters", "estimated_share")
+        .to_native()
+    )
+    return load
+
+
+def _sums() -> list[nw.Expr]:
+    return [
+        nw.col("load_kw").sum(),
+        nw.col("mean_kw").sum(),
+        nw.col("estimated_kw").sum(),
+        nw.col("meter_id").count().alias("meters"),
+    ]

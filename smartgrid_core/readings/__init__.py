@@ -1,0 +1,1 @@
+"""Raw readings judged and mended: validation, estimation and editing (VEE)."""

@@ -1,0 +1,189 @@
+"""Validation, estimation and editing: meter readings to energy by interval."""
+
+import polars as pl
+
+from smartgrid_core.contracts.aggregates import INTERVAL_QUALITIES, MeterConsumption
+from smartgrid_core.errors import ConfigurationError
+from smartgrid_core.readings.steps import SERIES, energy_steps
+from smartgrid_core.time import Window
+
+MAX_PLAUSIBLE_KW = 630.0
+"""No meter draws more than the usual distribution transformer of 630 kVA gives."""
+
+GAP_INTERVALS = 1.5
+"""A step longer than this many intervals misses a reading; a shorter one is a late clock."""
+
+CLOCK_DRIFT = pl.duration(minutes=1)
+"""An interval reading that comes up to this late still ends its interval."""
+
+ENERGY_DECIMALS = 9
+"""Beyond a microwatt-hour there is only the noise of subtracting large counts."""
+
+EXACT = ("measured", "rollover")
+"""Qualities whose energy follows from two sound readings."""
+
+
+def interval_energy(
+    readings: pl.DataFrame | pl.LazyFrame,
+    brackets: pl.DataFrame | pl.LazyFrame,
+    *,
+    window: Window,
+    interval_minutes: int,
+    register_capacity_kwh: float,
+    max_plausible_kw: float = MAX_PLAUSIBLE_KW,
+) -> pl.DataFrame:
+    """Rows of `MeterConsumption` for the UTC days of `window`, ordered by key.
+
+    ``readings``: rows of `MeterReadings`; those outside the window are not looked at, interval
+    readings that end at the window's end excepted. ``brackets``: `RegisterBrackets` of the days.
+    Each day's rows follow from its own readings and brackets alone, so that days may be computed
+    one by one or together. A register's energy is spread evenly between two readings, and given
+    out only for intervals that lie wholly between the first and the last believed reading.
+    Interval readings are taken as they are; where a meter sends both kinds they win.
+
+    Raises ConfigurationError for an interval that does not divide the day.
+    """
+    if 1440 % interval_minutes:
+        raise ConfigurationError(
+            f"meter_interval_minutes must divide a day, as 15, 30 or 60 do; got {interval_minutes}"
+        )
+    readings = readings.lazy().filter(pl.col("reading").is_finite(), pl.col("reading") >= 0)
+    taken = _taken_as_they_are(readings, window=window, interval_minutes=interval_minutes)
+    steps = energy_steps(
+        _series(readings, brackets.lazy(), window=window),
+        register_capacity_kwh=register_capacity_kwh,
+        max_plausible_kw=max_plausible_kw,
+    )
+    counted = _by_interval(steps, interval_minutes=interval_minutes)
+    key = MeterConsumption.primary_key()
+    energy = pl.concat([taken, counted.join(taken, on=key, how="anti")])
+    return MeterConsumption.validate(energy.sort(key), cast=True)
+
+
+def _series(readings: pl.LazyFrame, brackets: pl.LazyFrame, *, window: Window) -> pl.DataFrame:
+    """Every day's register readings with its brackets: the latest word on each instant."""
+    own = readings.filter(
+        pl.col("reading_kind") == "register", _within(pl.col("event_time"), window)
+    ).select(
+        "meter_id",
+        pl.col("event_time").dt.date().alias("day"),
+        "event_time",
+        "reading",
+        "ingested_at",
+    )
+    around = brackets.filter(
+        pl.col("day").is_in(list(window.days())),
+        pl.col("reading").is_finite(),
+        pl.col("reading") >= 0,
+    ).select("meter_id", "day", "event_time", "reading")
+    return _latest_word(
+        pl.concat([own, around], how="diagonal"), key=[*SERIES, "event_time"]
+    ).select(*SERIES, "event_time", "reading")
+
+
+def _within(instant: pl.Expr, window: Window) -> pl.Expr:
+    return (instant >= window.start) & (instant < window.end)
+
+
+def _latest_word(rows: pl.LazyFrame, *, key: list[str]) -> pl.DataFrame:
+    """One row per key: of several the one that came in last."""
+    return rows.sort("ingested_at", "reading", nulls_last=False).unique(key, keep="last").collect()
+
+
+def _taken_as_they_are(
+    readings: pl.LazyFrame, *, window: Window, interval_minutes: int
+) -> pl.DataFrame:
+    """Interval readings on the grid; shorter ones than the grid's are added up."""
+    start = (
+        (pl.col("event_time") - CLOCK_DRIFT)
+        .dt.truncate(f"{interval_minutes}m")
+        .alias("interval_start")
+    )
+    intervals = readings.filter(pl.col("reading_kind") == "interval")
+    return (
+        _latest_word(intervals, key=["meter_id", "event_time"])
+        .sort("meter_id", "event_time")
+        .with_columns(start)
+        .filter(_within(pl.col("interval_start"), window))
+        .group_by("meter_id", "interval_start", maintain_order=True)
+        .agg(energy_kwh=pl.col("reading").sum())
+        .select(
+            "meter_id",
+            "interval_start",
+            pl.lit(interval_minutes, dtype=pl.Int32).alias("interval_minutes"),
+            "energy_kwh",
+            pl.lit(value=False).alias("is_estimated"),
+            pl.lit("measured").alias("quality"),
+        )
+    )
+
+
+def _by_interval(steps: pl.DataFrame, *, interval_minutes: int) -> pl.DataFrame:
+    """Steps cut at the interval grid; intervals that they do not fill are left out."""
+    interval = pl.duration(minutes=interval_minutes)
+    grid = f"{interval_minutes}m"
+    span = pl.col("step_end") - pl.col("step_start")
+    day_start = pl.col("day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    is_gap = span > GAP_INTERVALS * interval_minutes * pl.duration(minutes=1)
+    rank = {quality: i for i, quality in enumerate(INTERVAL_QUALITIES)}
+    cut = steps.with_columns(
+        power=pl.col("energy_kwh") / span.dt.total_microseconds(),
+        part_start=pl.max_horizontal("step_start", day_start),
+        part_end=pl.min_horizontal("step_end", day_start + pl.duration(days=1)),
+        quality=pl.when(is_gap & (pl.col("quality") == "measured"))
+        .then(pl.lit("gap"))
+        .otherwise("quality"),
+        is_estimated=is_gap | ~pl.col("quality").is_in(EXACT),
+    ).filter(pl.col("part_start") < pl.col("part_end"))
+    first = pl.col("part_start").dt.truncate(grid)
+    last = (pl.col("part_end") - pl.duration(microseconds=1)).dt.truncate(grid)
+    count = ((last - first).dt.total_minutes() // interval_minutes + 1).cast(pl.Int64)
+    parts = (
+        cut.with_columns(first=first, nth=pl.int_ranges(0, count))
+        .explode("nth")
+        .with_columns(
+            interval_start=pl.col("first") + pl.col("nth") * pl.duration(minutes=interval_minutes)
+        )
+        .with_columns(
+            seconds=pl.min_horizontal("part_end", pl.col("interval_start") + interval)
+            - pl.max_horizontal("part_start", "interval_start")
+        )
+        .with_columns(pl.col("seconds").dt.total_microseconds())
+    )
+    return (
+        parts.group_by("meter_id", "interval_start", maintain_order=True)
+        .agg(
+            energy_kwh=(pl.col("power") * pl.col("seconds")).sum().round(ENERGY_DECIMALS),
+            covered=pl.col("seconds").sum(),
+            is_estimated=pl.col("is_estimated").any(),
+            rank=pl.col("quality").replace_strict(rank, return_dtype=pl.Int8).max(),
+        )
+        .filter(pl.col("covered") == interval_minutes * 60_000_000)
+        .select(
+            "meter_id",
+            "interval_start",
+            pl.lit(interval_minutes, dtype=pl.Int32).alias("interval_minutes"),
+            "energy_kwh",
+            "is_estimated",
+            pl.col("rank")
+            .replace_strict({i: q for q, i in rank.items()}, return_dtype=pl.String)
+            .alias("quality"),
+        )
+    )
+
+
+def vee_report(consumption: pl.DataFrame) -> pl.DataFrame:
+    """One row per (meter_id, quality): how many `intervals`, their `energy_kwh`, first and last.
+
+    ``consumption``: rows of `MeterConsumption`.
+    """
+    return (
+        consumption.group_by("meter_id", "quality")
+        .agg(
+            intervals=pl.len().cast(pl.Int64),
+            energy_kwh=pl.col("energy_kwh").sum(),
+            first_start=pl.col("interval_start").min(),
+            last_start=pl.col("interval_start").max(),
+        )
+        .sort("meter_id", "quality")
+    )

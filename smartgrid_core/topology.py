@@ -1,0 +1,65 @@
+"""The distribution tree flattened: which transformer, feeder and substation a meter hangs on."""
+
+import polars as pl
+
+from smartgrid_core.contracts.grid import MeterPlaces
+from smartgrid_core.errors import ContractError
+
+ABOVE_A_METER = ("transformer", "feeder", "substation")
+
+
+def meter_places(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """Rows of `MeterPlaces`, ordered by meter_id.
+
+    ``topology``: rows of `GridTopology`. Raises ContractError naming the first meter that
+    lacks a transformer, feeder or substation above it.
+    """
+    nodes = topology.lazy().select("node_id", "node_kind", "parent_id").collect()
+    kind_of = dict(zip(nodes["node_id"], nodes["node_kind"], strict=True))
+    parent_of = dict(zip(nodes["node_id"], nodes["parent_id"], strict=True))
+    meters = (
+        topology.lazy()
+        .filter(pl.col("node_kind") == "meter")
+        .select(pl.col("node_id").alias("meter_id"), "customer_id", "customer_kind")
+        .sort("meter_id")
+        .collect()
+    )
+    places: dict[str, list[str]] = {f"{kind}_id": [] for kind in ABOVE_A_METER}
+    for meter_id in meters["meter_id"]:
+        above = _nodes_above(meter_id, kind_of=kind_of, parent_of=parent_of)
+        for kind in ABOVE_A_METER:
+            if kind not in above:
+                raise ContractError(
+                    f"grid_topology: no {kind} above meter {meter_id!r}; give it a parent_id that "
+                    f"leads to one (found above it: {', '.join(above.values()) or 'nothing'})"
+                )
+            places[f"{kind}_id"].append(above[kind])
+    placed = meters.with_columns(
+        pl.Series(name, ids, dtype=pl.String) for name, ids in places.items()
+    )
+    return MeterPlaces.validate(placed, cast=True)
+
+
+def _nodes_above(
+    node_id: str, *, kind_of: dict[str, str], parent_of: dict[str, str | None]
+) -> dict[str, str]:
+    """The nearest node of each kind on the way up; a circle ends the walk."""
+    above: dict[str, str] = {}
+    seen = {node_id}
+    parent = parent_of[node_id]
+    while parent is not None and parent in kind_of and parent not in seen:
+        seen.add(parent)
+        above.setdefault(kind_of[parent], parent)
+        parent = parent_of[parent]
+    return above
+
+
+def feeder_ratings(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """One row per feeder with a known thermal limit: feeder_id, rating_kw, ordered by feeder_id."""
+    return (
+        topology.lazy()
+        .filter(pl.col("node_kind") == "feeder", pl.col("rating_kw").is_not_null())
+        .select(pl.col("node_id").alias("feeder_id"), "rating_kw")
+        .sort("feeder_id")
+        .collect()
+    )
