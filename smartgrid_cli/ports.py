@@ -1,0 +1,63 @@
+"""Which port a process gets: the one it is known for, or the next that is free."""
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from smartgrid_core.errors import ConfigurationError
+
+LOCALHOST = "127.0.0.1"
+SEARCHED = 200
+"""Further away from the known port it would not be found by anybody anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A process that answers at another port than it is known for."""
+
+    name: str
+    wanted: int
+    got: int
+
+    def __str__(self) -> str:
+        return f"{self.name}: port {self.wanted} is taken, using {self.got}"
+
+
+def is_free(port: int) -> bool:
+    """Could a server listen on the port, on localhost and on every other address?"""
+    for host in (LOCALHOST, "0.0.0.0"):  # noqa: S104 - a probe; who listens there would shadow us
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                return False
+    return True
+
+
+def choose_ports(
+    wanted: Mapping[str, int], *, free: Callable[[int], bool] = is_free
+) -> tuple[dict[str, int], list[Moved]]:
+    """One port per name, all different; and who had to move.
+
+    A wish that is free is granted before anybody moves, so that nobody moves onto it. Raises
+    ConfigurationError if nothing near a wish is free.
+    """
+    granted: dict[str, int] = {}
+    for name, wish in wanted.items():
+        if wish not in granted.values() and free(wish):
+            granted[name] = wish
+    moved = []
+    for name, wish in wanted.items():
+        if name in granted:
+            continue
+        for port in range(wish + 1, min(wish + SEARCHED, 65535) + 1):
+            if port not in granted.values() and free(port):
+                granted[name] = port
+                moved.append(Moved(name, wish, port))
+                break
+        else:
+            raise ConfigurationError(
+                f"no port from {wish} on is free for {name}: set SMARTGRID_PORT_{name.upper()}"
+            )
+    return {name: granted[name] for name in wanted}, moved

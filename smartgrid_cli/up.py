@@ -1,0 +1,132 @@
+"""`smartgrid up` and `smartgrid down`: everything runs while the command does, and only then."""
+
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+import psutil
+
+from smartgrid_cli.children import remove_leftovers
+from smartgrid_cli.databases import open_databases
+from smartgrid_cli.home import Home
+from smartgrid_cli.machine import CODE_MODULE, Machine, build_machine
+from smartgrid_cli.ports import choose_ports
+from smartgrid_core.settings import Ports, Settings
+from smartgrid_io.postgres.embedded import EmbeddedPostgres
+
+Say = Callable[[str], None]
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM came. Not an Exception, so that nothing on the way swallows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One line of what is printed when everything runs."""
+
+    name: str
+    url: str
+
+
+@contextmanager
+def running(
+    home: Home,
+    *,
+    say: Say,
+    overrides: Mapping[str, str] | None = None,
+    code_module: str = CODE_MODULE,
+) -> Iterator[Machine]:
+    """Hold the home, start everything, keep it running, and stop it in order at the end.
+
+    Raises HomeInUseError if somebody else runs it, ServerError if something does not start.
+    """
+    settings, ports = Settings(home=home.root), Ports()
+    with home.held(), stopped_by_signals():
+        ended = remove_leftovers(home, keep=("postgres",))
+        if ended:
+            say(f"ended {ended} processes that an earlier run left behind")
+        wanted, moved = choose_ports({"postgres": ports.postgres})
+        databases = open_databases(settings, home=home, port=wanted["postgres"])
+        try:
+            machine = build_machine(
+                ports,
+                home=home,
+                databases=databases,
+                say=say,
+                code_module=code_module,
+                overrides=overrides,
+            )
+            for move in (*moved, *machine.moved):
+                say(str(move))
+            try:
+                machine.supervisor.start()
+                home.say_up(machine.addresses, overrides=dict(overrides or {}))
+                machine.supervisor.watch()
+                yield machine
+            finally:
+                with deaf_to_signals():
+                    say("stopping ...")
+                    machine.supervisor.stop()
+        finally:
+            if databases.server is not None:
+                databases.server.stop()
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """SIGINT and SIGTERM raise Stopped in the main thread."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise Stopped
+
+    kept = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def deaf_to_signals() -> Iterator[None]:
+    """Stopping is not stopped: a second Ctrl-C would leave processes behind."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    kept = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def stay(machine: Machine) -> None:
+    """Return when something is given up for good; a signal raises Stopped."""
+    forever = threading.Event()
+    while not machine.supervisor.given_up:
+        forever.wait(1.0)
+
+
+def bring_down(home: Home, *, say: Say, remove_state: bool) -> None:
+    """Stop whatever runs for the home, wherever it was started; then remove the home if asked."""
+    if not (home.root / "home.json").exists():
+        say(f"{home.root} holds no state")
+        return
+    holder = home.who_is_up()
+    if holder is not None:
+        say(f"stopping process {holder['pid']}")
+        psutil.Process(holder["pid"]).terminate()
+        if not home.wait_until_free(seconds=90):
+            psutil.Process(holder["pid"]).kill()
+    ended = remove_leftovers(home, keep=("postgres",))
+    EmbeddedPostgres(home.root).stop()
+    remove_leftovers(home)
+    if ended:
+        say(f"ended {ended} processes that an earlier run left behind")
+    if remove_state:
+        shutil.rmtree(home.root)
+        say(f"removed {home.root}")
