@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import dataframely as dy
 
-from smartgrid_core.contracts import aggregates, alerts, forecasts, grid, readings
+from smartgrid_core.contracts import aggregates, alerts, features, forecasts, grid, readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ CATALOGUE: dict[type[dy.Schema], Table] = {
         Table(aggregates.MeterConsumption, "interval_start"),
         Table(aggregates.DailyConsumption, "local_day"),
         Table(aggregates.FeederLoad, "hour_start"),
+        Table(features.LoadFeatures, "issue_time"),
         Table(forecasts.LoadBacktest),
         Table(forecasts.LoadForecasts, "issue_time"),
         Table(alerts.LimitExceedances, "issue_time"),

@@ -1,0 +1,369 @@
+"""Load features by issue time and lead, made only of what was known at the issue time.
+
+Times are cut into slots of the local wall clock (an integer: local time / step), so that "the same
+hour yesterday" is the same hour on the clock across a change to summer time. Of the hour that
+autumn repeats the first counts; the hour that spring leaves out is unknown.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from narwhals.typing import IntoDataFrame, IntoDataFrameT
+
+from smartgrid_core.features.calendar import CALENDAR_FEATURES, calendar_days
+from smartgrid_core.time import DAY, HOUR
+
+HISTORY_NEEDED = timedelta(days=35)
+"""28 days of same hours and the longest horizon of a week; no feature looks further back."""
+
+SAME_HOUR_DAYS = (1, 2, 3, 4, 5, 6, 7)
+SAME_WEEKDAY_DAYS = (7, 14, 21, 28)
+LATEST_HOURS = tuple(range(1, 25))
+
+KEY = ("feeder_id", "issue_time", "hour_start")
+
+SCALE = "level_kw"
+"""The series' own size: forecasters divide by it, so that one model serves large and small."""
+
+LOAD_FEATURES = (
+    *(f"same_hour_{days}d_kw" for days in SAME_HOUR_DAYS),
+    *(f"same_hour_{days}d_kw" for days in SAME_WEEKDAY_DAYS[1:]),
+    "same_hour_mean_7d_kw",
+    "same_hour_min_7d_kw",
+    "same_hour_max_7d_kw",
+    "same_hour_mean_28d_kw",
+    "same_hour_std_28d_kw",
+    "same_weekday_mean_4w_kw",
+    *(f"latest_{hours}h_kw" for hours in LATEST_HOURS),
+    "mean_24h_kw",
+    "mean_24h_day_before_kw",
+    "mean_24h_week_before_kw",
+    "mean_7d_kw",
+    "mean_28d_kw",
+    "min_24h_kw",
+    "max_24h_kw",
+    "same_hour_1d_shifted_kw",
+    "same_hour_7d_shifted_kw",
+)
+"""Features in the unit of the load; all may be divided by SCALE."""
+
+WEATHER_FEATURES = (
+    "temperature_1d_c",
+    "temperature_mean_24h_c",
+    "temperature_mean_7d_c",
+    "irradiance_1d_wm2",
+)
+"""Weather that had been measured at the issue time; null without a weather table."""
+
+TIME_FEATURES = ("lead_hours", "hour_of_day", "hour_sin", "hour_cos", *CALENDAR_FEATURES)
+
+FEATURES = (*TIME_FEATURES, SCALE, *LOAD_FEATURES, *WEATHER_FEATURES)
+"""Every numeric column of `LoadFeatures` that a model may read."""
+
+
+def load_features(
+    history: IntoDataFrameT,
+    *,
+    issue_times: Sequence[datetime],
+    horizon_hours: int = 24,
+    timezone: str,
+    country: str | None,
+    weather: IntoDataFrame | None = None,
+    step: timedelta = HOUR,
+) -> IntoDataFrameT:
+    """One row of `LoadFeatures` per (feeder_id, issue_time, hour_start), ordered by that key.
+
+    `history` has columns feeder_id, hour_start (UTC, on the step's grid, unique per feeder) and
+    load_kw; more columns are ignored. HISTORY_NEEDED before the first issue time is enough of it.
+    Known at an issue time is every row with hour_start before it: issue times lie on the grid.
+    `load_kw` of the answer is the target, null where `history` does not reach. NaN and infinite
+    loads count as unknown. `weather` has rows of `Weather`; stations are averaged.
+    `step` divides a day; the features' names keep saying hour and kW whatever the step and unit.
+
+    Raises ValueError for an issue time off the grid or without time zone.
+    """
+    slots = _Slots(timezone=timezone, step=step)
+    loads = _known(nw.from_native(history, eager_only=True), slots=slots)
+    issues = sorted({_on_grid(issue, step=step) for issue in issue_times})
+    targets = _targets(loads, issues=issues, horizon_hours=horizon_hours, slots=slots)
+    grid = _dense(loads, targets=targets, slots=slots)
+    features = (
+        targets.join(_same_hour(grid, slots=slots), on=["feeder_id", "day_slot"], how="left")
+        .join(_same_weekday(grid, slots=slots), on=["feeder_id", "week_slot"], how="left")
+        .join(_latest(grid, slots=slots), on=["feeder_id", "known_slot"], how="left")
+        .join(_calendar(targets, country=country), on="local_day", how="left")
+        .join(
+            loads.select("feeder_id", "hour_start", "load_kw"),
+            on=["feeder_id", "hour_start"],
+            how="left",
+        )
+    )
+    features = _with_shifted(_with_weather(features, weather=weather, slots=slots))
+    answer = features.select(
+        *KEY, "load_kw", *(nw.col(name).cast(nw.Float64) for name in FEATURES)
+    ).sort(*KEY)
+    native: IntoDataFrameT = answer.to_native()
+    return native
+
+
+class _Slots:
+    """The local wall clock cut into steps: slot = local time / step, an integer."""
+
+    def __init__(self, *, timezone: str, step: timedelta) -> None:
+        if step <= timedelta(0) or DAY % step:
+            raise ValueError(
+                f"step {step} does not divide a day; resample to 1h, 30min or the like"
+            )
+        self.timezone = timezone
+        self.step = step
+        self.per_day = DAY // step
+        self.per_hour = max(1, HOUR // step)
+
+    def of(self, column: str) -> nw.Expr:
+        """Slots of a UTC column."""
+        local = nw.col(column).dt.convert_time_zone(self.timezone).dt.replace_time_zone(None)
+        return local.dt.timestamp("us") // (self.step // timedelta(microseconds=1))
+
+    def hours(self, hours: int) -> int | None:
+        """How many slots that many hours are; None if no whole number."""
+        return None if (hours * HOUR) % self.step else (hours * HOUR) // self.step
+
+
+def _on_grid(issue: datetime, *, step: timedelta) -> datetime:
+    if issue.utcoffset() is None:
+        raise ValueError(f"issue time {issue} has no time zone; give it in UTC")
+    issue = issue.astimezone(UTC)
+    if (issue - datetime(1970, 1, 1, tzinfo=UTC)) % step:
+        raise ValueError(f"issue time {issue} is not on the grid of {step}")
+    return issue
+
+
+def _known(
+    history: nw.DataFrame[Any], *, slots: _Slots, value: str = "load_kw"
+) -> nw.DataFrame[Any]:
+    """Feeder, time, slot, and the value as `load_kw`: null where it is no finite number."""
+    column = nw.col(value).cast(nw.Float64)
+    return history.select(
+        "feeder_id",
+        nw.col("hour_start").cast(nw.Datetime("us", "UTC")),
+        nw.when(column.is_finite()).then(column).alias("load_kw"),
+    ).with_columns(slot=slots.of("hour_start"))
+
+
+def _frame(columns: Mapping[str, Any], like: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+    return nw.from_dict(columns, backend=like.implementation)
+
+
+def _targets(
+    loads: nw.DataFrame[Any], *, issues: Sequence[datetime], horizon_hours: int, slots: _Slots
+) -> nw.DataFrame[Any]:
+    """Every feeder x issue time x lead, with the slots at which features are looked up.
+
+    `known_slot` is the last known slot; `day_slot` lies whole days before the target, at most a
+    day after the last known slot; `week_slot` the same with weeks.
+    """
+    steps = max(1, horizon_hours * HOUR // slots.step)
+    micro = timedelta(microseconds=1)
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    start = np.repeat(np.array([(t - epoch) // micro for t in issues], dtype=np.int64), steps)
+    lead = np.tile(np.arange(steps, dtype=np.int64) * (slots.step // micro), len(issues))
+    as_time = "datetime64[us]"
+    leads = _frame(
+        {
+            "issue_time": start.astype(as_time),
+            "hour_start": (start + lead).astype(as_time),
+            "last_known": (start - slots.step // micro).astype(as_time),
+            "lead_hours": lead / (HOUR // micro),
+        },
+        loads,
+    ).with_columns(
+        nw.col("issue_time", "hour_start", "last_known")
+        .cast(nw.Datetime("us"))
+        .dt.replace_time_zone("UTC")
+    )
+    leads = leads.with_columns(slot=slots.of("hour_start"), known_slot=slots.of("last_known"))
+    ahead = (nw.col("slot") - nw.col("known_slot") - 1).clip(lower_bound=0)
+    hour = (nw.col("slot") % slots.per_day).cast(nw.Float64) * (24 / slots.per_day)
+    angle = hour * (2 * np.pi / 24)
+    leads = leads.with_columns(
+        day_slot=nw.col("slot") - ahead // slots.per_day * slots.per_day,
+        week_slot=nw.col("slot") - ahead // (7 * slots.per_day) * (7 * slots.per_day),
+        local_day=nw.col("slot") // slots.per_day,
+        hour_of_day=hour,
+        hour_sin=angle.sin(),
+        hour_cos=angle.cos(),
+    ).drop("last_known", "slot")
+    return loads.select("feeder_id").unique().sort("feeder_id").join(leads, how="cross")
+
+
+def _dense(
+    loads: nw.DataFrame[Any], *, targets: nw.DataFrame[Any], slots: _Slots
+) -> nw.DataFrame[Any]:
+    """Every slot of every feeder from HISTORY_NEEDED before the targets on; nulls in the gaps."""
+    if not len(targets):
+        first, last = 0, -1
+    else:
+        first = targets["known_slot"].min() - (HISTORY_NEEDED // DAY) * slots.per_day
+        last = max(targets["day_slot"].max(), targets["week_slot"].max())
+    every = _frame({"slot": np.arange(first, last + 1, dtype=np.int64)}, loads)
+    first_of_each = loads.sort("feeder_id", "hour_start").unique(
+        ["feeder_id", "slot"], keep="first", maintain_order=True
+    )
+    return (
+        loads.select("feeder_id")
+        .unique()
+        .join(every, how="cross")
+        .join(
+            first_of_each.select("feeder_id", "slot", "load_kw"),
+            on=["feeder_id", "slot"],
+            how="left",
+        )
+        .sort("feeder_id", "slot")
+    )
+
+
+def _before(slots_back: int, *, column: str = "load_kw") -> nw.Expr:
+    return nw.col(column).shift(slots_back).over("feeder_id", order_by="slot")
+
+
+def _rolling(column: str, window: int) -> nw.Expr:
+    """Mean of the slot and those before it; null if less than a quarter of them is known."""
+    mean = nw.col(column).rolling_mean(window, min_samples=max(1, window // 4))
+    return mean.over("feeder_id", order_by="slot")
+
+
+def _same_hour(grid: nw.DataFrame[Any], *, slots: _Slots) -> nw.DataFrame[Any]:
+    """The slot's own time of day on the days before it."""
+    names = [f"same_hour_{days}d_kw" for days in SAME_HOUR_DAYS]
+    day = slots.per_day
+    recent = grid.with_columns(time_of_day=nw.col("slot") % day).with_columns(
+        rolling_mean=nw.col("load_kw")
+        .rolling_mean(28, min_samples=7)
+        .over("feeder_id", "time_of_day", order_by="slot"),
+        rolling_std=nw.col("load_kw")
+        .rolling_std(28, min_samples=7)
+        .over("feeder_id", "time_of_day", order_by="slot"),
+    )
+    return (
+        recent.select(
+            "feeder_id",
+            "slot",
+            *(
+                _before(days * day).alias(name)
+                for days, name in zip(SAME_HOUR_DAYS, names, strict=True)
+            ),
+            same_hour_mean_28d_kw=_before(day, column="rolling_mean"),
+            same_hour_std_28d_kw=_before(day, column="rolling_std"),
+        )
+        .with_columns(
+            same_hour_mean_7d_kw=nw.mean_horizontal(*names),
+            same_hour_min_7d_kw=nw.min_horizontal(*names),
+            same_hour_max_7d_kw=nw.max_horizontal(*names),
+        )
+        .rename({"slot": "day_slot"})
+    )
+
+
+def _same_weekday(grid: nw.DataFrame[Any], *, slots: _Slots) -> nw.DataFrame[Any]:
+    """The slot's own time of day on the same weekday of the weeks before it."""
+    names = [f"week_{days}d" for days in SAME_WEEKDAY_DAYS]
+    weeks = grid.select(
+        "feeder_id",
+        "slot",
+        *(
+            _before(days * slots.per_day).alias(name)
+            for days, name in zip(SAME_WEEKDAY_DAYS, names, strict=True)
+        ),
+    ).with_columns(same_weekday_mean_4w_kw=nw.mean_horizontal(*names))
+    kept = {f"week_{days}d": f"same_hour_{days}d_kw" for days in SAME_WEEKDAY_DAYS[1:]}
+    return weeks.rename({"slot": "week_slot", "week_7d": "same_weekday_7d_kw", **kept})
+
+
+def _latest(grid: nw.DataFrame[Any], *, slots: _Slots) -> nw.DataFrame[Any]:
+    """What the last known hours and days looked like, one row per slot taken as the last known."""
+    day = slots.per_day
+
+    means = grid.with_columns(
+        size=nw.col("load_kw").abs(), hour_mean=_rolling("load_kw", slots.per_hour)
+    ).with_columns(
+        mean_24h_kw=_rolling("load_kw", day),
+        mean_7d_kw=_rolling("load_kw", 7 * day),
+        mean_28d_kw=_rolling("load_kw", 28 * day),
+        level_kw=_rolling("size", 28 * day),
+    )
+    latest = {f"latest_{hours}h_kw": slots.hours(hours - 1) for hours in LATEST_HOURS}
+    latest_columns = [
+        (
+            nw.lit(None, dtype=nw.Float64) if back is None else _before(back, column="hour_mean")
+        ).alias(name)
+        for name, back in latest.items()
+    ]
+    return (
+        means.select(
+            "feeder_id",
+            "slot",
+            "mean_24h_kw",
+            "mean_7d_kw",
+            "mean_28d_kw",
+            nw.when(nw.col("level_kw") > 0).then(nw.col("level_kw")).alias("level_kw"),
+            *latest_columns,
+            mean_24h_day_before_kw=_before(day, column="mean_24h_kw"),
+            mean_24h_week_before_kw=_before(7 * day, column="mean_24h_kw"),
+        )
+        .with_columns(
+            min_24h_kw=nw.min_horizontal(*latest),
+            max_24h_kw=nw.max_horizontal(*latest),
+        )
+        .rename({"slot": "known_slot"})
+    )
+
+
+def _calendar(targets: nw.DataFrame[Any], *, country: str | None) -> nw.DataFrame[Any]:
+    days = calendar_days(targets["local_day"].unique().to_list(), country=country)
+    return _frame(days, targets).with_columns(nw.col("local_day").cast(nw.Int64))
+
+
+def _with_shifted(features: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+    """Past days moved to the level of the last known day."""
+    moved_week = nw.col("mean_24h_kw") - nw.col("mean_24h_week_before_kw")
+    moved_day = nw.col("mean_24h_kw") - nw.col("mean_24h_day_before_kw")
+    return features.with_columns(
+        same_hour_1d_shifted_kw=nw.col("same_hour_1d_kw") + moved_day,
+        same_hour_7d_shifted_kw=nw.col("same_weekday_7d_kw") + moved_week,
+    )
+
+
+def _with_weather(
+    features: nw.DataFrame[Any], *, weather: IntoDataFrame | None, slots: _Slots
+) -> nw.DataFrame[Any]:
+    """The weather of the same hour on the last known day, and its means; null if there is none."""
+    if weather is None:
+        nothing = nw.lit(None, dtype=nw.Float64)
+        return features.with_columns(*(nothing.alias(name) for name in WEATHER_FEATURES))
+    stations = (
+        nw.from_native(weather, eager_only=True)
+        .group_by("hour_start")
+        .agg(nw.col("temperature_c", "irradiance_wm2").cast(nw.Float64).mean())
+        .with_columns(feeder_id=nw.lit("weather"))
+    )
+    day = slots.per_day
+
+    def grid_of(value: str) -> nw.DataFrame[Any]:
+        return _dense(_known(stations, slots=slots, value=value), targets=features, slots=slots)
+
+    temperature = grid_of("temperature_c").with_columns(
+        temperature_1d_c=_before(day),
+        temperature_mean_24h_c=_rolling("load_kw", day),
+        temperature_mean_7d_c=_rolling("load_kw", 7 * day),
+    )
+    irradiance = grid_of("irradiance_wm2").with_columns(irradiance_1d_wm2=_before(day))
+    same_hour = temperature.select("temperature_1d_c", day_slot="slot")
+    means = temperature.select("temperature_mean_24h_c", "temperature_mean_7d_c", known_slot="slot")
+    return (
+        features.join(same_hour, on="day_slot", how="left")
+        .join(irradiance.select("irradiance_1d_wm2", day_slot="slot"), on="day_slot", how="left")
+        .join(means, on="known_slot", how="left")
+    )
