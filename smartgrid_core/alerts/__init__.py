@@ -1,0 +1,1 @@
+"""What needs a person: rules that decide, and never send."""

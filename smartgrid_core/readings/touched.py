@@ -1,0 +1,54 @@
+"""Which days a reading bears on: the pure statement of what a landing journals."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+
+from smartgrid_core.time import DAY
+
+NEIGHBOURS = 4
+"""Readings on each side of a day that its energy may depend on, as in `RegisterBrackets`."""
+
+
+def touched_days(
+    changed: Iterable[tuple[str, datetime]], *, known: Iterable[tuple[str, datetime]]
+) -> set[date]:
+    """UTC days whose own register readings or brackets a set of new or revised readings changes.
+
+    ``changed`` and ``known``: (meter_id, event_time) of register readings; `known` holds all
+    readings after the change, the changed ones among them. A reading touches its own day and each
+    other day, with readings or not, of which it is one of the four nearest before or after.
+    Days after the last reading and before the first one of a meter have no energy: they are not
+    named.
+    """
+    times: dict[str, list[datetime]] = defaultdict(list)
+    for meter_id, instant in sorted(set(known)):
+        times[meter_id].append(instant)
+    days: set[date] = set()
+    for meter_id, instant in changed:
+        days |= _days_near(instant, times[meter_id])
+    return days
+
+
+def _days_near(instant: datetime, times: list[datetime]) -> set[date]:
+    """The reading's own day, and onwards and backwards the days that see it across the others.
+
+    A day sees a reading unless as many as `NEIGHBOURS` others stand between the two.
+    """
+    days = {instant.date()}
+    later = [time.date() for time in times if time > instant]
+    day = instant.date() + DAY
+    while later and day <= later[-1] and sum(other < day for other in later) < NEIGHBOURS:
+        days.add(day)
+        day += DAY
+    earlier = [time.date() for time in times if time < instant]
+    day = instant.date() - DAY
+    while earlier and day >= earlier[0] and sum(other > day for other in earlier) < NEIGHBOURS:
+        days.add(day)
+        day -= DAY
+    return days
+
+
+def touched_by_interval(event_time: datetime) -> date:
+    """The UTC day in which the interval lies that an interval reading ends."""
+    return (event_time - timedelta(minutes=1)).date()
