@@ -1,0 +1,247 @@
+"""Writes the demo's files as a head-end would deliver them; `write_demo` is the way in."""
+
+import gzip
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from demo.faults import Bools, Overlay, plan_faults
+from demo.grid import SUBSTATION, Floats, Flow, Grid, PowerFlow
+from demo.profiles import STEP, autoregressive, months, normal_power, stream
+from smartgrid_core.time import DAY, Window, midnight
+
+Progress = Callable[[str, int, int], None]
+"""Called with what was done, how many steps are done, and how many there are."""
+
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+NOMINAL_HZ = 50.0
+FREQUENCY_SIGMA_HZ = 0.02
+FREQUENCY_MEMORY_MINUTES = 5.0
+"""Ornstein-Uhlenbeck: the primary control of a large synchronous area pulls back in minutes."""
+BUSBAR_PU = 1.02
+BUSBAR_SIGMA_PU = 0.005
+BUSBAR_MEMORY_MINUTES = 180.0
+"""What the rest of the network and the tap changer do to the 20 kV busbar, per unit."""
+
+
+@dataclass(frozen=True)
+class DemoManifest:
+    """What `write_demo` wrote. `late_files` and `planted_faults` lie outside the landing folder."""
+
+    window: Window
+    seed: int
+    first_files: tuple[Path, ...]
+    late_files: tuple[Path, ...]
+    planted_faults: Path
+    feeders: int
+    transformers: int
+    meters: int
+    sensors: int
+    meter_readings: int
+    late_readings: int
+    sensor_readings: int
+
+
+def write_demo(
+    folder: Path,
+    *,
+    end: date,
+    days: int = 60,
+    seed: int = 7,
+    aside: Path | None = None,
+    closing_reading: bool = False,
+    progress: Progress | None = None,
+    grid: Grid | None = None,
+) -> DemoManifest:
+    """Write the `days` UTC days before midnight of `end` into the landing folder.
+
+    The same arguments give the same bytes. Every file is complete before it has its name. Files:
+    `grid_topology.csv`, `meters-YYYY-MM.csv.gz` (meter_id, customer_id, reading, timestamp, unit,
+    reading_kind) and `sensors-YYYY-MM.parquet` (sensor_id, sensor_type, value, latitude,
+    longitude, timestamp). `aside`, by default the folder `demo` beside the landing folder, takes
+    `late-meters.csv`, which `release_late` lands, and `planted_faults.parquet`, the ground truth.
+
+    With `closing_reading` the registers are also read at `end` itself, which closes the last
+    quarter-hour. Raises ValueError for less than 7 days.
+    """
+    grid = grid or Grid.load()
+    window = Window(midnight(end) - days * DAY, midnight(end))
+    aside = aside or folder.parent / "demo"
+    tell = progress or (lambda _what, _done, _all: None)
+    parts = sum(1 for _ in months(window))
+    for place in (folder, aside):
+        place.mkdir(parents=True, exist_ok=True)
+    topology = folder / "grid_topology.csv"
+    with _whole(topology) as target:
+        grid.topology().write_csv(target)
+    plan = plan_faults(grid, window=window, seed=seed)
+    overlay, power_flow = Overlay(grid, plan), PowerFlow(grid)
+    first: list[Path] = [topology]
+    late: list[pl.DataFrame] = []
+    meter_rows = sensor_rows = 0
+    tell("planned the faults", 1, parts + 1)
+    for part, active, reactive in normal_power(grid, window=window, seed=seed):
+        active_kw, reactive_kvar = overlay.load(part, active, reactive)
+        registers = overlay.registers(part, active_kw)
+        frames = _meter_frames(grid, overlay, part=part, registers=registers)
+        if closing_reading and part.end == window.end:
+            frames = (
+                pl.concat([frames[0], _meter_rows(grid, [part.end], overlay.closing())]),
+                frames[1],
+            )
+        busbar_pu = _monthly(part, seed=seed, purpose="busbar", memory=BUSBAR_MEMORY_MINUTES)
+        flow = power_flow.solve(
+            active_kw, reactive_kvar, busbar_pu=BUSBAR_PU + BUSBAR_SIGMA_PU * busbar_pu
+        )
+        measured, silent = overlay.measured(part, flow)
+        hertz = _monthly(part, seed=seed, purpose="frequency", memory=FREQUENCY_MEMORY_MINUTES)
+        sensors = _sensor_rows(
+            grid, measured, silent, part=part, hertz=NOMINAL_HZ + FREQUENCY_SIGMA_HZ * hertz
+        )
+        name = f"{part.start:%Y-%m}"
+        meters_file, sensors_file = (
+            folder / f"meters-{name}.csv.gz",
+            folder / f"sensors-{name}.parquet",
+        )
+        with _whole(meters_file) as target:
+            _write_csv_gz(frames[0], target)
+        with _whole(sensors_file) as target:
+            sensors.write_parquet(target, compression="zstd")
+        first += [meters_file, sensors_file]
+        late.append(frames[1])
+        meter_rows += len(frames[0])
+        sensor_rows += len(sensors)
+        tell(f"wrote {name}", len(late) + 1, parts + 1)
+    late_rows = pl.concat(late)
+    late_file, faults_file = aside / "late-meters.csv", aside / "planted_faults.parquet"
+    with _whole(late_file) as target:
+        late_rows.write_csv(target, float_precision=3)
+    with _whole(faults_file) as target:
+        overlay.truth().write_parquet(target)
+    return DemoManifest(
+        window=window,
+        seed=seed,
+        first_files=tuple(first),
+        late_files=(late_file,),
+        planted_faults=faults_file,
+        feeders=grid.feeders.height,
+        transformers=grid.transformers.height,
+        meters=grid.meters.height,
+        sensors=grid.places().height,
+        meter_readings=meter_rows,
+        late_readings=late_rows.height,
+        sensor_readings=sensor_rows,
+    )
+
+
+def release_late(manifest: DemoManifest, *, folder: Path) -> tuple[Path, ...]:
+    """Put copies of the late files into the landing folder; returns where they lie."""
+    landed: list[Path] = []
+    for file in manifest.late_files:
+        with _whole(folder / file.name) as target:
+            target.write_bytes(file.read_bytes())
+        landed.append(folder / file.name)
+    return tuple(landed)
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[Path]:
+    """A hidden file to write to, which takes the name `file` once it is complete."""
+    hidden = file.with_name(f".{file.name}.part")
+    try:
+        yield hidden
+        hidden.replace(file)
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+def _write_csv_gz(frame: pl.DataFrame, target: Path) -> None:
+    """Compress without file name and time, so that the same rows give the same bytes."""
+    with target.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
+        for number, piece in enumerate(frame.iter_slices(100_000)):
+            text = piece.write_csv(include_header=number == 0, float_precision=3)
+            packed.write(text.encode())
+
+
+def _monthly(part: Window, *, seed: int, purpose: str, memory: float) -> Floats:
+    """Unit-variance noise of one series over the part, drawn for its whole month."""
+    month = next(months(part))
+    steps = int((month.end - month.start) / STEP)
+    minutes = STEP.total_seconds() / 60
+    noise = autoregressive(
+        stream(seed, purpose=purpose, month=month.start),
+        series=1,
+        steps=steps,
+        memory_steps=memory / minutes,
+    )[0]
+    first = int((part.start - month.start) / STEP)
+    return np.asarray(noise[first : first + int((part.end - part.start) / STEP)])
+
+
+def _meter_frames(
+    grid: Grid, overlay: Overlay, *, part: Window, registers: Floats
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The readings that come in time, by time and meter, and those that come late."""
+    gap, late = (overlay.readings(part, kind=kind) for kind in ("gap", "late_readings"))
+    copies = np.where(overlay.readings(part, kind="duplicate_readings"), 2, 1)
+    times = [part.start + STEP * step for step in range(registers.shape[1])]
+    rows = _meter_rows(grid, times, registers)
+    in_time = np.repeat(np.arange(len(rows)), (copies * ~(gap | late)).T.ravel())
+    return rows[in_time], rows.filter(late.T.ravel())
+
+
+def _meter_rows(grid: Grid, times: list[datetime], registers: Floats) -> pl.DataFrame:
+    """One row per time and meter in the long layout; registers: kWh, (n_meters, n_times)."""
+    stamps = pl.Series("timestamp", [time.strftime(TIME_FORMAT) for time in times])
+    meters = grid.meters.select("meter_id", "customer_id")
+    every = pl.DataFrame({"timestamp": stamps}).join(
+        meters, how="cross", maintain_order="left_right"
+    )
+    return every.select(
+        "meter_id",
+        "customer_id",
+        pl.Series("reading", registers.T.ravel()),
+        "timestamp",
+        unit=pl.lit("kWh"),
+        reading_kind=pl.lit("register"),
+    )
+
+
+def _sensor_rows(
+    grid: Grid, flow: Flow, silent: Bools, *, part: Window, hertz: Floats
+) -> pl.DataFrame:
+    """One row per time, sensor and quantity in the long layout; rounded as a display would."""
+    places = grid.places().select("sensor_id", "node_id", "latitude", "longitude")
+    steps = len(hertz)
+    series = [(f"S-{SUBSTATION}", "frequency")]
+    values, heard = [np.round(hertz, 4)], [np.ones(steps, dtype=bool)]
+    for number, node in enumerate(flow.node_ids):
+        for quantity, value, digits in (
+            ("voltage", flow.voltage_v, 2),
+            ("current", flow.current_a, 3),
+            ("power", flow.power_kw, 3),
+        ):
+            series.append((f"S-{node}", quantity))
+            values.append(np.round(value[number], digits))
+            heard.append(~silent[number])
+    names = pl.DataFrame(series, schema=["sensor_id", "sensor_type"], orient="row").join(
+        places, on="sensor_id", maintain_order="left"
+    )
+    times = pl.DataFrame(
+        {"timestamp": [part.start + STEP * step for step in range(steps)]},
+        schema={"timestamp": pl.Datetime("us", "UTC")},
+    )
+    rows = times.join(names, how="cross", maintain_order="left_right").select(
+        "sensor_id",
+        "sensor_type",
+        pl.Series("value", np.array(values).T.ravel()),
+        "latitude",
+        "longitude",
+        "timestamp",
+    )
+    return rows.filter(np.array(heard).T.ravel())
