@@ -11,7 +11,8 @@ class LoadBacktest(dy.Schema):
 
     `mae`, `pinball` in the series' unit (kW); `mape`, `nmae` in percent; `rcrps` is CRPS divided by
     (P99 - P1) of the actuals; `coverage` is the share of actuals within [P10, P90]. `series` "all"
-    is the mean over series, for `mae` and `pinball` weighted by hours.
+    pools the hours of every series; its `mape` and `rcrps` are means over series. `train_s` is the
+    time to train on all series, `predict_ms` to forecast one issue time of all series.
     `error` names why a row has no scores.
     """
 

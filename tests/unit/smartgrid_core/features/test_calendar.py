@@ -13,11 +13,11 @@ def test_albanian_holidays_are_flagged_with_the_days_around_them():
     days = [date(2025, 11, n) for n in range(26, 31)]
     table = calendar_days(map(number, days), country="AL")
     assert table["local_day"] == [float(number(day)) for day in days]
-    assert table["is_holiday"] == [0, 0, 1, 0, 0]
-    assert table["is_day_before_holiday"] == [0, 1, 0, 0, 0]
-    assert table["is_day_after_holiday"] == [0, 0, 0, 1, 0]
-    assert table["days_to_holiday"][:3] == [2, 1, 0]
-    assert table["days_since_holiday"][2:] == [0, 1, 2]
+    assert table["is_holiday"] == [0, 0, 1, 1, 0]
+    assert table["is_day_before_holiday"] == [0, 1, 1, 0, 1]
+    assert table["is_day_after_holiday"] == [0, 0, 0, 1, 1]
+    assert table["days_to_holiday"][:4] == [2, 1, 0, 0]
+    assert table["days_since_holiday"][2:] == [0, 0, 1]
     assert table["day_of_week"] == [2, 3, 4, 5, 6]
     assert table["is_weekend"] == [0, 0, 0, 1, 1]
 

@@ -1,0 +1,74 @@
+"""Scores of quantile forecasts: pure functions of a table of forecasts with their actuals.
+
+A table of forecasts has columns series, p10, p50, p90 and actual; rows without an actual or
+without a forecast are not scored.
+"""
+
+import polars as pl
+
+from smartgrid_ml.forecasting.protocol import QUANTILES
+
+ALL = "all"
+"""The series that stands for every series together."""
+
+METRICS = ("mae", "mape", "nmae", "pinball", "rcrps", "coverage")
+
+COLUMNS = dict(zip(QUANTILES, ("p10", "p50", "p90"), strict=True))
+
+
+def pinball_loss(quantile: float, *, forecast: pl.Expr, actual: pl.Expr) -> pl.Expr:
+    """Cost of a forecast f of quantile q: q (y - f) for an actual y above, else (1 - q) (f - y)."""
+    missed = actual - forecast
+    return pl.max_horizontal(quantile * missed, (quantile - 1) * missed)
+
+
+def metrics() -> dict[str, pl.Expr]:
+    """The scores of one group of forecasts, as aggregations.
+
+    mae      mean |P50 - actual|, in the unit of the series
+    mape     mean of |P50 - actual| / |actual|, percent, over actuals that are not zero
+    nmae     mae / mean |actual|, percent
+    pinball  mean pinball loss over P10, P50, P90, in the unit of the series
+    rcrps    CRPS / (P99 - P1 of the actuals); the CRPS, twice the integral of the pinball loss over
+             all quantiles, is taken as twice its mean over the three
+    coverage share of actuals within [P10, P90], both edges included
+
+    A score whose denominator is zero is null.
+    """
+    actual, p50 = pl.col("actual"), pl.col("p50")
+    error = (p50 - actual).abs()
+    pinball = pl.mean_horizontal(
+        pinball_loss(quantile, forecast=pl.col(column), actual=actual)
+        for quantile, column in COLUMNS.items()
+    ).mean()
+    spread = actual.quantile(0.99, "linear") - actual.quantile(0.01, "linear")
+    return {
+        "mae": error.mean(),
+        "mape": 100 * (error / actual.abs()).filter(actual != 0).mean(),
+        "nmae": 100 * _ratio(error.mean(), actual.abs().mean()),
+        "pinball": pinball,
+        "rcrps": _ratio(2 * pinball, spread),
+        "coverage": actual.is_between("p10", "p90").mean(),
+    }
+
+
+def score(forecasts: pl.DataFrame) -> pl.DataFrame:
+    """One row per series, then one for ALL; columns series, METRICS and hours (rows scored).
+
+    ALL pools the hours of every series for mae, pinball, nmae and coverage; its mape and rcrps are
+    means over series, because hours of different sizes have no common percentage or spread.
+    Series are told by name and come in order; no scored row at all gives no row.
+    """
+    scored = forecasts.drop_nulls(["actual", *COLUMNS.values()])
+    if scored.is_empty():
+        empty = {"series": pl.String, **dict.fromkeys(METRICS, pl.Float64), "hours": pl.UInt32}
+        return pl.DataFrame(schema=empty)
+    each = scored.group_by("series").agg(**metrics(), hours=pl.len()).sort("series")
+    pooled = scored.select(series=pl.lit(ALL), **metrics(), hours=pl.len())
+    averaged = each.select(pl.col("mape", "rcrps").mean())
+    overall = pooled.with_columns(averaged.get_columns()).select(each.columns)
+    return pl.concat([each, overall])
+
+
+def _ratio(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
+    return pl.when(denominator > 0).then(numerator / denominator)

@@ -1,0 +1,144 @@
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from smartgrid_core.features.load import load_features
+from smartgrid_ml.evaluation.backtest import FORECASTS, LEADERBOARD, backtest, best_servable
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def features() -> pl.DataFrame:
+    hours = range(50 * 24)
+    rows = pl.DataFrame(
+        {
+            "feeder_id": [f for f in ("F1", "F2") for _ in hours],
+            "hour_start": [START + n * HOUR for _ in ("F1", "F2") for n in hours],
+            "load_kw": [float(size + n % 24) for size in (10, 100) for n in hours],
+        }
+    ).with_columns(pl.col("hour_start").cast(pl.Datetime("us", "UTC")))
+    issues = [START + n * DAY for n in range(29, 50)]
+    return load_features(rows, issue_times=issues, timezone="UTC", country=None)
+
+
+class Constant:
+    """Answers the largest load that it was trained on."""
+
+    def __init__(self, name: str, seen: list[datetime]) -> None:
+        self.name = name
+        self._seen = seen
+
+    def fit(self, features):
+        self._seen.append(features["hour_start"].max())
+        self._most = features["load_kw"].max()
+        return self
+
+    def predict(self, features):
+        most = pl.col("lead_hours") * 0 + self._most
+        return features.select(p10=most, p50=most, p90=most)
+
+
+class Broken:
+    name = "broken"
+
+    def fit(self, _):
+        raise RuntimeError("no luck")
+
+
+def run(features, models=("naive_24h", "naive_168h"), **settings):
+    span = {"test_start": START + 40 * DAY, "test_end": START + 50 * DAY}
+    return backtest(features, models=models, **{**span, **settings})
+
+
+def test_naive_rows_are_perfect_on_a_load_that_repeats_every_day(features):
+    result = run(features)
+    assert dict(result.leaderboard.schema) == dict(LEADERBOARD)
+    assert dict(result.forecasts.schema) == dict(FORECASTS)
+    assert result.leaderboard.select("series", "model", "mae", "coverage", "error").rows() == [
+        (series, model, 0, 1, None)
+        for series in ("F1", "F2", "all")
+        for model in ("naive_168h", "naive_24h")
+    ]
+    assert result.forecasts.height == 2 * 2 * 10 * 24
+    assert set(result.fitted) == {"naive_24h", "naive_168h"}
+
+
+def test_forecasts_carry_the_actuals_of_the_test_span_alone(features):
+    rows = run(features, models=["naive_24h"]).forecasts
+    assert (rows["issue_time"].min(), rows["issue_time"].max()) == (
+        START + 40 * DAY,
+        START + 49 * DAY,
+    )
+    expected = features.filter(pl.col("issue_time") >= START + 40 * DAY)
+    assert_frame_equal(
+        rows.select(feeder_id="series", hour_start="time", load_kw="actual"),
+        expected.select("feeder_id", "hour_start", "load_kw"),
+    )
+
+
+@pytest.mark.parametrize(("folds", "origins"), [(1, [40]), (2, [40, 45]), (3, [40, 44, 48])])
+def test_each_fold_is_trained_strictly_before_its_own_span(features, folds, origins):
+    seen: list[datetime] = []
+    result = run(features, models=["constant"], folds=folds, make=lambda name: Constant(name, seen))
+    assert seen == [START + day * DAY - HOUR for day in origins]
+    assert result.forecasts["issue_time"].n_unique() == 10
+
+
+def test_a_model_that_fails_costs_its_own_rows_alone(features):
+    def make(name):
+        return Broken() if name == "broken" else Constant(name, [])
+
+    result = run(features, models=["broken", "constant"], make=make)
+    failed = result.leaderboard.filter(pl.col("model") == "broken")
+    assert failed.select("series", "mae", "error").rows() == [
+        (series, None, "RuntimeError: no luck") for series in ("F1", "F2", "all")
+    ]
+    assert result.leaderboard.filter(pl.col("model") == "constant")["mae"].null_count() == 0
+    assert set(result.fitted) == {"constant"}
+
+
+def test_an_empty_span_and_a_span_without_a_past_are_refused(features):
+    with pytest.raises(ValueError, match="no issue time from"):
+        run(features, test_start=START + 90 * DAY, test_end=START + 91 * DAY)
+    with pytest.raises(ValueError, match="to train on"):
+        run(features, test_start=START)
+
+
+def leaderboard(**pinball: float | None) -> pl.DataFrame:
+    return pl.DataFrame(
+        [{"series": "all", "model": model, "pinball": loss} for model, loss in pinball.items()],
+        schema={"series": pl.String, "model": pl.String, "pinball": pl.Float64},
+    )
+
+
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ({"naive_24h": 3.0, "boosting": 2.0, "keras": 1.0}, "keras"),
+        ({"naive_24h": 3.0, "mean_4_weeks": 1.5, "boosting": 2.0}, None),
+        ({"naive_24h": 2.0, "boosting": 2.0}, None),
+        ({"naive_24h": 3.0, "boosting": None, "keras": 2.5}, "keras"),
+        ({"naive_24h": 3.0}, None),
+        ({"boosting": 3.0, "naive_24h": None}, "boosting"),
+        ({"naive_24h": 3.0, "boosting": float("nan")}, None),
+        ({"naive_24h": 3.0, "unservable": 1.0, "boosting": 2.0}, "boosting"),
+        ({}, None),
+    ],
+)
+def test_the_best_servable_model_beats_every_naive_row(losses, best):
+    assert best_servable(leaderboard(**losses)) == best
+
+
+def test_only_the_rows_of_all_series_decide():
+    board = pl.concat(
+        [
+            leaderboard(naive_24h=3.0, boosting=2.0, keras=2.5),
+            leaderboard(keras=0.1).with_columns(series=pl.lit("F1")),
+        ]
+    )
+    assert best_servable(board) == "boosting"
