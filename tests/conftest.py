@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from smartgrid_io.postgres.embedded import EmbeddedPostgres
+from smartgrid_io.postgres.schema import upgrade
+from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +27,23 @@ def database_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     """The URL of an empty database of the test's own."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     yield postgres_server.ensure_database(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: EmbeddedPostgres) -> str:
+    """The name of a database with the present tables, to copy from."""
+    upgrade(postgres_server.ensure_database("migrated"))
+    return "migrated"
+
+
+@pytest.fixture
+def warehouse(
+    postgres_server: EmbeddedPostgres, migrated_template: str
+) -> Iterator[PostgresWarehouse]:
+    """A warehouse of the test's own, with the present tables and no rows."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield PostgresWarehouse(postgres_server.ensure_database(name, template=migrated_template))
     postgres_server.drop_database(name)
 
 

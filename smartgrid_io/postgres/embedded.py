@@ -136,13 +136,17 @@ class EmbeddedPostgres:
             self._child.wait(STOP_TIMEOUT_S)
             self._child = None
 
-    def ensure_database(self, name: str) -> str:
-        """The URL of a database of that name, which is made if there is none yet."""
+    def ensure_database(self, name: str, *, template: str = "template1") -> str:
+        """The URL of a database of that name, made as a copy of `template` if there is none yet."""
         with psycopg.connect(self.url_of("postgres"), autocommit=True) as connection:
             known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
             if known.fetchone() is None:
                 try:
-                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+                    connection.execute(
+                        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                            sql.Identifier(name), sql.Identifier(template)
+                        )
+                    )
                 except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                     return self.url_of(name)  # another process made it between the two statements
         return self.url_of(name)

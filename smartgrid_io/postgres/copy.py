@@ -1,0 +1,89 @@
+"""Frames in and out of PostgreSQL by COPY; text on the wire, nothing is built row by row."""
+
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from smartgrid_core.errors import ServerError
+
+SESSION = "-c timezone=UTC -c datestyle=ISO,YMD"
+"""Instants go over the wire without a zone; the session says that they are UTC."""
+
+OUT_BLOCK_BYTES = 16_000_000
+"""Text that is parsed at a time while rows are fetched."""
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def connect(url: str) -> Connection:
+    """A connection whose session keeps UTC.
+
+    Raises ServerError naming the server, not the password.
+    """
+    try:
+        return psycopg.connect(url, options=SESSION)
+    except psycopg.OperationalError as error:
+        place = url.rpartition("@")[2]
+        raise ServerError(f"no connection to PostgreSQL at {place}: {error}") from error
+
+
+def identifiers(names: Iterable[str]) -> sql.Composed:
+    """`"a", "b"`: names, quoted and separated by commas."""
+    return sql.SQL(", ").join(sql.Identifier(name) for name in names)
+
+
+def copy_in(cursor: psycopg.Cursor[Any], table: str, frame: pl.DataFrame) -> None:
+    """Append all rows of `frame` to the columns of the same name."""
+    text = io.BytesIO()
+    frame.write_csv(text, include_header=False, datetime_format="%Y-%m-%d %H:%M:%S%.6f")
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
+        sql.Identifier(table), identifiers(frame.columns)
+    )
+    with cursor.copy(statement) as copy:
+        copy.write(text.getbuffer())
+
+
+def copy_out(
+    connection: Connection, query: sql.Composable, schema: Mapping[str, pl.DataType]
+) -> pl.DataFrame:
+    """The rows of a query whose columns are those of `schema`, in its order."""
+    frames = []
+    block = io.BytesIO()
+    with connection.cursor() as cursor:
+        statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(query)
+        with cursor.copy(statement) as copy:
+            for row in copy:
+                block.write(row)
+                if block.tell() >= OUT_BLOCK_BYTES:
+                    frames.append(_parse(block, schema))
+                    block = io.BytesIO()
+    frames.append(_parse(block, schema))
+    return pl.concat(frames)
+
+
+def _parse(block: io.BytesIO, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """CSV text of PostgreSQL as a frame of exact types."""
+    if block.tell() == 0:
+        return pl.DataFrame(schema=dict(schema))
+    block.seek(0)
+    numeric = {name: dtype for name, dtype in schema.items() if dtype.is_numeric()}
+    raw = pl.read_csv(
+        block, has_header=False, schema={name: numeric.get(name, pl.String()) for name in schema}
+    )
+    return raw.with_columns(_from_text(name, dtype) for name, dtype in schema.items())
+
+
+def _from_text(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column's value out of PostgreSQL's text for it."""
+    column = pl.col(name)
+    if isinstance(dtype, pl.Datetime):
+        return column.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%#z", time_unit="us", time_zone="UTC")
+    if isinstance(dtype, pl.Date):
+        return column.str.to_date("%Y-%m-%d")
+    if isinstance(dtype, pl.Boolean):
+        return column == "t"
+    return column

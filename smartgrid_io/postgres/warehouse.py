@@ -1,0 +1,205 @@
+"""The Warehouse port on PostgreSQL; a connection per call, so that none is held between runs."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dataframely as dy
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from smartgrid_core.contracts.catalogue import table_name, table_of
+from smartgrid_core.contracts.readings import RegisterBrackets, TouchedDays
+from smartgrid_core.errors import ContractError
+from smartgrid_core.ports import Written
+from smartgrid_core.time import Window
+from smartgrid_io.contract import checked, polars_types
+from smartgrid_io.postgres import loading
+from smartgrid_io.postgres.copy import Connection, connect, copy_in, copy_out, identifiers
+from smartgrid_io.postgres.schema import ensure_months, upgrade
+from smartgrid_io.postgres.tables import PARTITIONED, TABLES
+
+
+class PostgresWarehouse:
+    """The operational store at `url` (`postgresql://...`), whose tables `upgrade` has made."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def upgrade(self) -> None:
+        """Bring the tables up to date; two at once wait for each other."""
+        upgrade(self.url)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection that commits at the end of the block and rolls back on an error."""
+        with connect(self.url) as connection:
+            yield connection
+
+    def read(self, schema: type[dy.Schema], *, window: Window | None = None) -> pl.DataFrame:
+        """Rows of the window (all of them for None), ordered by key."""
+        types = polars_types(schema)
+        query = sql.SQL("SELECT {} FROM {}").format(
+            identifiers(types), sql.Identifier(_stored(schema))
+        )
+        if window is not None:
+            query += sql.SQL(" WHERE {}").format(_within(schema, window))
+        with connect(self.url) as connection:
+            rows = copy_out(connection, query, types)
+        return rows.sort(table_of(schema).key)
+
+    def upsert(self, schema: type[dy.Schema], rows: pl.DataFrame) -> Written:
+        """Insert new keys, update changed rows, leave equal rows alone; one transaction.
+
+        Raw readings and weather go the way of a landing: a changed reading leaves a revision, and
+        the touched days are journalled. Raises ContractError.
+        """
+        _stored(schema)
+        frame = checked(schema, rows)
+        self._make_months(schema, frame)
+        with self.transaction() as connection, _contract_kept(schema):
+            loading.load(connection, schema, frame, source="upsert", now=datetime.now(UTC))
+        return Written(frame.height, frame)
+
+    def replace(
+        self, schema: type[dy.Schema], rows: pl.DataFrame, *, window: Window | None = None
+    ) -> Written:
+        """Make `rows` the whole content of the window (of the table for None); one transaction.
+
+        Rows that stay equal are not written again. Raises ContractError for a row outside the
+        window, and for raw readings, which only grow.
+        """
+        name = _stored(schema)
+        if schema in loading.REVISED:
+            raise ContractError(f"{name}: readings are never replaced, upsert them")
+        frame = checked(schema, rows)
+        inside = sql.SQL("true") if window is None else _within(schema, window)
+        with self.transaction() as connection, _contract_kept(schema):
+            loading.begin_load(connection, schema)
+            with connection.cursor() as cursor:
+                copy_in(cursor, "load_batch", frame)
+                _refuse_outside(cursor, name, inside)
+                key = table_of(schema).key
+                same = sql.SQL(" AND ").join(
+                    sql.SQL("b.{0} = {1}.{0}").format(sql.Identifier(c), sql.Identifier(name))
+                    for c in key
+                )
+                cursor.execute(
+                    sql.SQL(
+                        "DELETE FROM {} WHERE {} AND NOT EXISTS "
+                        "(SELECT 1 FROM load_batch b WHERE {})"
+                    ).format(sql.Identifier(name), inside, same)
+                )
+            now = datetime.now(UTC)
+            loading.load_batch(connection, schema, frame, source="replace", now=now)
+            loading.end_load(connection, schema, now=now)
+        return Written(frame.height, frame)
+
+    def register_brackets(self, days: Sequence[date]) -> pl.DataFrame:
+        """Rows of `RegisterBrackets` for each of the days, from the raw readings.
+
+        A meter has brackets for the days from its first register reading to its last: outside
+        there is no energy that they could bound.
+        """
+        types = polars_types(RegisterBrackets)
+        if not days:
+            return pl.DataFrame(schema=types)
+        query = sql.SQL(_BRACKETS).format(days=sql.Literal(list(days)))
+        with connect(self.url) as connection:
+            rows = copy_out(connection, query, types)
+        return rows.sort(table_of(RegisterBrackets).key)
+
+    def touched_since(self, seq: int, *, limit: int = 1000) -> pl.DataFrame:
+        """Rows of `TouchedDays` with a larger `seq`, in order."""
+        types = polars_types(TouchedDays)
+        query = sql.SQL("SELECT {} FROM touched_days WHERE seq > {} ORDER BY seq LIMIT {}").format(
+            identifiers(types), sql.Literal(seq), sql.Literal(limit)
+        )
+        with connect(self.url) as connection:
+            return copy_out(connection, query, types).sort("seq")
+
+    def _make_months(self, schema: type[dy.Schema], rows: pl.DataFrame) -> None:
+        if schema in PARTITIONED:
+            ensure_months(self.url, schema, loading.days_of(schema, rows))
+
+
+def _stored(schema: type[dy.Schema]) -> str:
+    """The table's name. Raises ContractError for a table that only the lake holds."""
+    if schema not in TABLES:
+        raise ContractError(f"{table_name(schema)} is not a table of the warehouse")
+    return table_name(schema)
+
+
+def _within(schema: type[dy.Schema], window: Window) -> sql.Composed:
+    """The condition that a row lies in the window, by the table's day column."""
+    column = table_of(schema).day_column
+    if column is None:
+        raise ContractError(f"{table_name(schema)} is kept whole: it has no window")
+    start: Any = window.start
+    end: Any = window.end
+    if isinstance(schema.columns()[column], dy.Date):
+        days = list(window.days())
+        if not days:
+            return sql.SQL("false").format()
+        return sql.SQL("{0} BETWEEN {1} AND {2}").format(
+            sql.Identifier(column), sql.Literal(days[0]), sql.Literal(days[-1])
+        )
+    return sql.SQL("{0} >= {1} AND {0} < {2}").format(
+        sql.Identifier(column), sql.Literal(start), sql.Literal(end)
+    )
+
+
+def _refuse_outside(cursor: psycopg.Cursor[Any], name: str, inside: sql.Composable) -> None:
+    """Raise ContractError if the batch has a row outside the window."""
+    found = cursor.execute(
+        sql.SQL("SELECT row_to_json(b)::text FROM load_batch b WHERE NOT ({}) LIMIT 1").format(
+            inside
+        )
+    ).fetchone()
+    if found is not None:
+        raise ContractError(f"{name}: a row lies outside the window: {found[0]}")
+
+
+@contextmanager
+def _contract_kept(schema: type[dy.Schema]) -> Iterator[None]:
+    """Say in our words what the database refused."""
+    try:
+        yield
+    except psycopg.errors.IntegrityError as error:
+        raise ContractError(f"{table_name(schema)}: {str(error).strip()}") from error
+
+
+_BRACKETS = """
+WITH RECURSIVE meter AS (
+    (SELECT meter_id FROM meter_readings ORDER BY meter_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT r.meter_id FROM meter_readings r WHERE r.meter_id > meter.meter_id
+            ORDER BY r.meter_id LIMIT 1)
+    FROM meter WHERE meter.meter_id IS NOT NULL
+), edge AS (
+    SELECT day, day::timestamp AT TIME ZONE 'UTC' AS start_time,
+           (day + 1)::timestamp AT TIME ZONE 'UTC' AS end_time
+    FROM (SELECT DISTINCT unnest({days}::date[]) AS day) AS wanted
+)
+SELECT edge.day, meter.meter_id, bracket.event_time, bracket.reading, bracket.side
+FROM edge CROSS JOIN meter CROSS JOIN LATERAL (
+    (SELECT event_time, reading, 'before' AS side FROM meter_readings r
+     WHERE r.meter_id = meter.meter_id AND r.reading_kind = 'register'
+       AND r.event_time < edge.start_time
+       AND EXISTS (SELECT 1 FROM meter_readings l
+                   WHERE l.meter_id = meter.meter_id AND l.reading_kind = 'register'
+                     AND l.event_time >= edge.start_time)
+     ORDER BY event_time DESC LIMIT 4)
+    UNION ALL
+    (SELECT event_time, reading, 'after' AS side FROM meter_readings r
+     WHERE r.meter_id = meter.meter_id AND r.reading_kind = 'register'
+       AND r.event_time >= edge.end_time
+       AND EXISTS (SELECT 1 FROM meter_readings e
+                   WHERE e.meter_id = meter.meter_id AND e.reading_kind = 'register'
+                     AND e.event_time < edge.end_time)
+     ORDER BY event_time LIMIT 4)
+) AS bracket
+WHERE meter.meter_id IS NOT NULL
+"""
