@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import dataframely as dy
 import polars as pl
 
+from smartgrid_core.quality import Verdict
 from smartgrid_core.time import Window
 
 
@@ -187,15 +188,40 @@ class Quantiles:
 class ModelServer(Protocol):
     """Answers predictions of the live model version."""
 
-    def predict(self, model: str, features: Mapping[str, Any]) -> Quantiles:
-        """Quantiles for a batch: one float32 array (batch,) per feature.
+    def predict(
+        self, model: str, features: Mapping[str, Any], version: int | str | None = None
+    ) -> Quantiles:
+        """Quantiles for a batch: one float32 array (batch,) per feature; None: the newest version.
 
-        Raises ModelUnavailableError if no version is live or the server does not answer.
+        Raises ModelUnavailableError if that version is not live or the server does not answer.
         """
         ...
 
     def live_versions(self, model: str) -> Sequence[str]:
         """Versions in state AVAILABLE, newest first; empty if none or the server is away."""
+        ...
+
+
+class ModelShelf(Protocol):
+    """The folder from which the model server takes its versions."""
+
+    def publish(self, saved_model: Path, *, model: str, version: int) -> Path:
+        """Put a version there, whole or not at all; the same again changes nothing.
+
+        Raises PublicationError if that version is there with other content.
+        """
+        ...
+
+    def wait_until_live(self, model: str, version: int) -> None:
+        """Return once the server answers with it. Raises PublicationError if it does not come."""
+        ...
+
+    def withdraw(self, model: str, version: int) -> None:
+        """Take a version away; none is no error."""
+        ...
+
+    def prune(self, model: str) -> Sequence[int]:
+        """Remove versions too old to fall back to; returns which."""
         ...
 
 
@@ -215,3 +241,46 @@ class Delivery:
     status_code: int | None
     detail: str | None
     duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """What a round of deliveries did: messages delivered, to be tried again, and given up."""
+
+    delivered: int
+    retried: int
+    dead: int
+
+
+class AlertBook(Protocol):
+    """The alerts on record, and the outbox that carries them to people."""
+
+    def open_alerts(self) -> pl.DataFrame:
+        """Rows of `Alerts` that nobody has closed."""
+        ...
+
+    def record(self, alerts: pl.DataFrame) -> int:
+        """Write rows of `Alerts` down, each with its message to deliver; say how many are new.
+
+        A fact that is on record (by `dedupe_key`) is left alone and sends nothing.
+        """
+        ...
+
+    def due(self, *, now: datetime) -> int:
+        """How many messages wait to be tried."""
+        ...
+
+    def deliver(self, *, now: datetime) -> DeliveryReport:
+        """Try every message that is due once. What the far side does raises nothing."""
+        ...
+
+
+class QualitySuites(Protocol):
+    """The suites of expectations, one per table, and the documents that their runs leave."""
+
+    def run(self, name: str, frame: pl.DataFrame, *, at: datetime) -> Verdict:
+        """Judge rows of table `name`, which should reach up to `at`.
+
+        Raises KeyError for a table without a suite.
+        """
+        ...

@@ -1,0 +1,12 @@
+"""The MLflow registry as a resource."""
+
+import dagster as dg
+
+from smartgrid_core.ports import ModelRegistry
+from smartgrid_io.mlflow import MlflowRegistry
+
+
+@dg.resource(required_resource_keys={"settings"})
+def model_registry(context: dg.InitResourceContext) -> ModelRegistry:
+    """Trainings, model versions and aliases; the server is asked only when something needs it."""
+    return MlflowRegistry(context.resources.settings.mlflow_url)

@@ -1,0 +1,1 @@
+"""Hourly and daily truth, made from the lake's readings."""

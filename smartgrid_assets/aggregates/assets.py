@@ -1,0 +1,157 @@
+"""Assets of hourly and daily truth: sensor statistics, interval energy, feeder load."""
+
+import dagster as dg
+
+from smartgrid_assets.partitions import DAY, ONE_RUN, window_of
+from smartgrid_core.aggregates.daily import daily_consumption as sum_local_days
+from smartgrid_core.aggregates.feeder import sum_meters_per_feeder
+from smartgrid_core.aggregates.hourly import hourly_aggregates
+from smartgrid_core.contracts.aggregates import (
+    DailyConsumption,
+    FeederLoad,
+    MeterConsumption,
+    SensorAggregates,
+)
+from smartgrid_core.contracts.grid import GridTopology
+from smartgrid_core.contracts.readings import MeterReadings, RegisterBrackets, SensorData
+from smartgrid_core.ports import Lake, Warehouse
+from smartgrid_core.readings.vee import interval_energy
+from smartgrid_core.settings import Settings
+from smartgrid_core.time import HOUR, WIDEST_OFFSET
+from smartgrid_core.topology import meter_places
+
+GROUP = "aggregates"
+
+RECOMPUTE = dg.AutomationCondition.eager().without(dg.AutomationCondition.in_latest_time_window())
+"""A late reading re-opens an old day, so old days follow their inputs just as the newest does."""
+
+
+@dg.asset(
+    deps=["sensor_data"],
+    partitions_def=DAY,
+    backfill_policy=ONE_RUN,
+    automation_condition=RECOMPUTE,
+    group_name=GROUP,
+    kinds={"polars", "parquet", "postgres"},
+)
+def sensor_aggregates(
+    context: dg.AssetExecutionContext,
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """Mean, min, max, deviation and count of every sensor by hour; one UTC day per partition."""
+    window = window_of(context)
+    hours = hourly_aggregates(
+        lake.scan(SensorData, window=window),
+        sensor_interval_minutes=settings.sensor_interval_minutes,
+    )
+    rows = lake.replace(SensorAggregates, hours, window=window)
+    warehouse.replace(SensorAggregates, rows.collect(), window=window)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows.count,
+            "readings": rows.sum("count"),
+            "expected_readings": rows.sum("expected_count"),
+        }
+    )
+
+
+@dg.asset(
+    deps=["meter_readings", "register_brackets"],
+    partitions_def=DAY,
+    backfill_policy=ONE_RUN,
+    automation_condition=RECOMPUTE,
+    group_name=GROUP,
+    kinds={"polars", "parquet"},
+)
+def meter_consumption(
+    context: dg.AssetExecutionContext,
+    lake: dg.ResourceParam[Lake],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """Energy of every meter by interval, kWh, after VEE; one UTC day per partition."""
+    window = window_of(context)
+    energy = interval_energy(
+        lake.scan(MeterReadings, window=window.widened(after=HOUR)),
+        lake.scan(RegisterBrackets, window=window),
+        window=window,
+        interval_minutes=settings.meter_interval_minutes,
+        register_capacity_kwh=settings.register_capacity_kwh,
+    )
+    rows = lake.replace(MeterConsumption, energy, window=window)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows.count,
+            "energy_kwh": rows.sum("energy_kwh"),
+            "estimated_intervals": rows.sum("is_estimated"),
+            **{f"intervals/{quality}": n for quality, n in rows.tally("quality").items()},
+        }
+    )
+
+
+@dg.asset(
+    deps=[
+        dg.AssetDep(
+            "meter_consumption",
+            partition_mapping=dg.TimeWindowPartitionMapping(
+                start_offset=-1, end_offset=1, allow_nonexistent_upstream_partitions=True
+            ),
+        )
+    ],
+    partitions_def=DAY,
+    backfill_policy=ONE_RUN,
+    automation_condition=RECOMPUTE,
+    group_name=GROUP,
+    kinds={"polars", "parquet", "postgres"},
+)
+def daily_consumption(
+    context: dg.AssetExecutionContext,
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """Energy of every meter by local calendar day, kWh; the partition is the local day's date.
+
+    A local day lies within its UTC day and the ones beside it: 23, 24 or 25 hours.
+    """
+    window = window_of(context)
+    energy = lake.scan(
+        MeterConsumption, window=window.widened(before=WIDEST_OFFSET, after=WIDEST_OFFSET)
+    )
+    days = sum_local_days(energy, timezone=settings.zone, days=list(window.days()))
+    rows = lake.replace(DailyConsumption, days, window=window)
+    warehouse.replace(DailyConsumption, rows.collect(), window=window)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows.count,
+            "energy_kwh": rows.sum("energy_kwh"),
+            "estimated_kwh": rows.sum("estimated_kwh"),
+        }
+    )
+
+
+@dg.asset(
+    deps=["meter_consumption", "grid_topology"],
+    partitions_def=DAY,
+    backfill_policy=ONE_RUN,
+    automation_condition=RECOMPUTE,
+    group_name=GROUP,
+    kinds={"polars", "parquet", "postgres"},
+)
+def feeder_load(
+    context: dg.AssetExecutionContext,
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> dg.MaterializeResult:
+    """Net mean power of every feeder and of the grid by hour, kW; one UTC day per partition."""
+    window = window_of(context)
+    load = sum_meters_per_feeder(
+        lake.scan(MeterConsumption, window=window),
+        places=meter_places(lake.scan(GridTopology)).lazy(),
+    )
+    rows = lake.replace(FeederLoad, load, window=window)
+    warehouse.replace(FeederLoad, rows.collect(), window=window)
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": rows.count, "peak_kw": rows.max("load_kw")}
+    )

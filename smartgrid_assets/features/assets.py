@@ -1,0 +1,54 @@
+"""Assets that models learn from: day-ahead load features."""
+
+import dagster as dg
+
+from smartgrid_assets.aggregates.assets import RECOMPUTE
+from smartgrid_assets.partitions import DAY, ONE_RUN, window_of
+from smartgrid_core.contracts.aggregates import FeederLoad
+from smartgrid_core.contracts.features import LoadFeatures
+from smartgrid_core.contracts.grid import Weather
+from smartgrid_core.features.load import HISTORY_NEEDED
+from smartgrid_core.features.load import load_features as features_by_lead_time
+from smartgrid_core.ports import Lake
+from smartgrid_core.settings import Settings
+from smartgrid_core.time import midnight
+
+
+@dg.asset(
+    deps=[
+        dg.AssetDep(
+            "feeder_load",
+            partition_mapping=dg.TimeWindowPartitionMapping(
+                start_offset=-HISTORY_NEEDED.days, allow_nonexistent_upstream_partitions=True
+            ),
+        ),
+        "weather",
+    ],
+    partitions_def=DAY,
+    backfill_policy=ONE_RUN,
+    automation_condition=RECOMPUTE,
+    group_name="features",
+    kinds={"polars", "parquet"},
+)
+def load_features(
+    context: dg.AssetExecutionContext,
+    lake: dg.ResourceParam[Lake],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """What was known at midnight UTC about every hour of the day; the partition is the issue day.
+
+    `load_kw` is the truth to learn from, null until the hour has passed.
+    """
+    window = window_of(context)
+    history = window.widened(before=HISTORY_NEEDED)
+    features = features_by_lead_time(
+        lake.scan(FeederLoad, window=history).collect(),
+        issue_times=[midnight(day) for day in window.days()],
+        timezone=settings.timezone,
+        country=settings.country,
+        weather=lake.scan(Weather, window=history).collect(),
+    )
+    rows = lake.replace(LoadFeatures, features, window=window)
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": rows.count, "series": rows.distinct("feeder_id")}
+    )

@@ -1,0 +1,35 @@
+"""How the graph is cut: one UTC day per partition, and which window a run is about.
+
+The first and last day are read from the settings when the code location loads: a partitions
+definition is part of an asset and cannot change within a process.
+"""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from smartgrid_core.settings import Settings
+from smartgrid_core.time import Window
+
+
+def days_between(settings: Settings) -> dg.DailyPartitionsDefinition:
+    """UTC days from `first_day` to today, or to `last_day` for a closed data set."""
+    end = settings.last_day + timedelta(days=1) if settings.last_day else None
+    return dg.DailyPartitionsDefinition(
+        start_date=settings.first_day.isoformat(),
+        end_date=end.isoformat() if end else None,
+        end_offset=1,
+    )
+
+
+DAY = days_between(Settings())
+"""Key `2026-03-01` is the window [2026-03-01T00:00Z, 2026-03-02T00:00Z). Today's is open."""
+
+ONE_RUN = dg.BackfillPolicy.single_run()
+"""A backfill of many days is one run over one window: 60 days cost little more than one."""
+
+
+def window_of(context: dg.AssetExecutionContext) -> Window:
+    """The UTC window of the run: one day, or the whole range of a backfill."""
+    span = context.partition_time_window
+    return Window(span.start, span.end)

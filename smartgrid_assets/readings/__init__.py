@@ -1,0 +1,1 @@
+"""Raw readings, copied day by day from the operational store into the lake."""

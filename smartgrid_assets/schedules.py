@@ -1,0 +1,51 @@
+"""Schedules: what happens by the clock, in UTC."""
+
+from datetime import datetime
+
+import dagster as dg
+
+from smartgrid_assets.jobs import forecast_day, refresh_days, train_models
+from smartgrid_assets.partitions import DAY
+from smartgrid_core.time import HOUR
+
+RUNNING = dg.DefaultScheduleStatus.RUNNING
+
+
+CLOSED = dg.SkipReason("the data set is closed: the present day is not one of its days")
+
+
+def _partition_at(moment: datetime) -> str | None:
+    """Key of the UTC day in which the moment falls; None outside the partitions' span."""
+    key = moment.strftime("%Y-%m-%d")
+    return key if DAY.has_partition_key(key) else None
+
+
+@dg.schedule(job=refresh_days, cron_schedule="10 * * * *", default_status=RUNNING)
+def refresh_open_day(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Every hour, at ten past: the day to which the hour that has just ended belongs."""
+    key = _partition_at(context.scheduled_execution_time - HOUR)
+    if key is None:
+        return CLOSED
+    return dg.RunRequest(
+        run_key=f"refresh:{context.scheduled_execution_time.isoformat()}", partition_key=key
+    )
+
+
+@dg.schedule(job=forecast_day, cron_schedule="30 0 * * *", default_status=RUNNING)
+def forecast_today(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Every day at 00:30: the forecast of the day that has begun, from load up to midnight."""
+    key = _partition_at(context.scheduled_execution_time)
+    if key is None:
+        return CLOSED
+    return dg.RunRequest(run_key=f"forecast:{key}", partition_key=key)
+
+
+train_weekly = dg.ScheduleDefinition(
+    name="train_weekly",
+    job=train_models,
+    cron_schedule="0 3 * * 0",
+    default_status=RUNNING,
+    description="Every Sunday at 03:00: a fresh backtest and a model trained on all days so far.",
+)
+
+SCHEDULES = [refresh_open_day, forecast_today, train_weekly]
