@@ -63,3 +63,24 @@ def feeder_ratings(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
         .sort("feeder_id")
         .collect()
     )
+
+
+def sensor_voltages(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """One row per sensor whose nominal voltage is known: sensor_id, nominal_v, by sensor_id.
+
+    `nominal_v` is phase to neutral in V, as sensors measure it; a sensor without a nominal
+    voltage of its own has that of the node it hangs on.
+    """
+    nodes = topology.lazy().select("node_id", "node_kind", "parent_id", "nominal_voltage_v")
+    parents = nodes.select(parent_id="node_id", parent_v="nominal_voltage_v")
+    return (
+        nodes.filter(pl.col("node_kind") == "sensor")
+        .join(parents, on="parent_id", how="left")
+        .select(
+            sensor_id="node_id",
+            nominal_v=pl.coalesce("nominal_voltage_v", "parent_v") / 3**0.5,
+        )
+        .drop_nulls()
+        .sort("sensor_id")
+        .collect()
+    )

@@ -1,0 +1,201 @@
+"""Everything that is wrong with the readings in one table, and how well it meets a known truth."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+import polars as pl
+
+from smartgrid_core.readings.judgements import (
+    late_arrivals,
+    silent_sensors,
+    spells,
+    stuck_registers,
+    stuck_values,
+    voltage_sags,
+)
+
+READING_FAULTS = (
+    "register_reset",
+    "register_rollover",
+    "momentary_zero",
+    "backward_step",
+    "gap",
+    "stuck_value",
+    "duplicate_readings",
+    "late_readings",
+    "unit_slip",
+    "voltage_sag",
+)
+"""Fault kinds that the readings themselves give away; theft and overload need more."""
+
+KIND_OF_QUALITY = {
+    "gap": "gap",
+    "reset": "register_reset",
+    "rollover": "register_rollover",
+    "momentary_zero": "momentary_zero",
+    "backward_step": "backward_step",
+    "unit_slip": "unit_slip",
+    "spike": "spike",
+}
+
+SLACK = timedelta(hours=1)
+"""The interval that shows a fault ends where the fault begins, or begins where it ends."""
+
+COLUMNS = pl.Schema(
+    {
+        "subject_id": pl.String(),
+        "kind": pl.String(),
+        "start_time": pl.Datetime("us", "UTC"),
+        "end_time": pl.Datetime("us", "UTC"),
+        "evidence": pl.String(),
+    }
+)
+
+
+def reading_findings(
+    *,
+    consumption: pl.DataFrame | pl.LazyFrame | None = None,
+    sensor_data: pl.DataFrame | pl.LazyFrame | None = None,
+    readings: pl.DataFrame | pl.LazyFrame | None = None,
+    repeats: pl.DataFrame | pl.LazyFrame | None = None,
+    nominal_voltages: pl.DataFrame | pl.LazyFrame | None = None,
+    sensor_interval_minutes: int = 15,
+) -> pl.DataFrame:
+    """One row per spell of a fault: subject_id, kind, start_time, end_time, evidence; by these.
+
+    Each input adds what it can show. ``consumption``: `MeterConsumption`, the faults that VEE
+    mended and registers that stand still. ``sensor_data``: `SensorData`, flat lines and
+    silence; with ``nominal_voltages`` (sensor_id, nominal_v) sags. ``readings``: `MeterReadings`,
+    late arrival. ``repeats``: subject_id, start_time, end_time, rows, as `repeated_readings` makes
+    them. `kind` is one of `READING_FAULTS` or "spike"; `evidence` is text for people.
+    """
+    found: list[pl.DataFrame] = [pl.DataFrame(schema=COLUMNS)]
+    if consumption is not None:
+        found += _of_consumption(consumption.lazy())
+    if sensor_data is not None:
+        found += _of_sensors(
+            sensor_data.lazy(), nominal=nominal_voltages, minutes=sensor_interval_minutes
+        )
+    if readings is not None:
+        text = pl.format("{} readings came in after later ones", "readings")
+        found.append(_rows(late_arrivals(readings), "meter_id", "late_readings", text))
+    if repeats is not None:
+        text = pl.format("{} rows were sent again", "rows")
+        found.append(_rows(repeats.lazy().collect(), "subject_id", "duplicate_readings", text))
+    return pl.concat(found).sort("subject_id", "kind", "start_time", "end_time")
+
+
+def _rows(
+    frame: pl.DataFrame, subject: str, kind: str | pl.Expr, evidence: pl.Expr
+) -> pl.DataFrame:
+    return frame.select(
+        subject_id=pl.col(subject),
+        kind=pl.lit(kind) if isinstance(kind, str) else kind,
+        start_time=pl.col("start_time"),
+        end_time=pl.col("end_time"),
+        evidence=evidence,
+    )
+
+
+def _of_consumption(consumption: pl.LazyFrame) -> Iterable[pl.DataFrame]:
+    strange = consumption.filter(pl.col("quality") != "measured")
+    mended = spells(strange, subject="meter_id", same=("quality",))
+    kwh = pl.col("energy_kwh").round(3)
+    yield _rows(
+        mended,
+        "meter_id",
+        pl.col("quality").replace_strict(KIND_OF_QUALITY, return_dtype=pl.String),
+        pl.format("{} intervals with {} kWh in all", "intervals", kwh),
+    )
+    yield _rows(
+        stuck_registers(consumption),
+        "meter_id",
+        "stuck_value",
+        pl.format("{} intervals without any energy", "intervals"),
+    )
+
+
+def _of_sensors(
+    sensor_data: pl.LazyFrame, *, nominal: pl.DataFrame | pl.LazyFrame | None, minutes: int
+) -> Iterable[pl.DataFrame]:
+    yield _rows(
+        stuck_values(sensor_data, sensor_interval_minutes=minutes),
+        "sensor_id",
+        "stuck_value",
+        pl.format("{} readings of {} in a row are {}", "readings", "sensor_type", "value"),
+    )
+    yield _rows(
+        silent_sensors(sensor_data, sensor_interval_minutes=minutes),
+        "sensor_id",
+        "gap",
+        pl.format("{} readings of {} did not come", "missing", "sensor_type"),
+    )
+    if nominal is not None:
+        yield _rows(
+            voltage_sags(sensor_data, nominal=nominal, sensor_interval_minutes=minutes),
+            "sensor_id",
+            "voltage_sag",
+            pl.format(
+                "down to {} V of {} V nominal",
+                pl.col("lowest_v").round(1),
+                pl.col("nominal_v").round(1),
+            ),
+        )
+
+
+def score_findings(
+    findings: pl.DataFrame, planted: pl.DataFrame, *, slack: timedelta = SLACK
+) -> pl.DataFrame:
+    """One row per planted fault: fault_id, kind, subject_id, found, findings, evidence.
+
+    ``findings``: as `reading_findings` gives them; ``planted``: rows of `PlantedFaults`, of which
+    those in `READING_FAULTS` are scored. A fault is found if a finding of its kind on its
+    subject overlaps it, give or take `slack`. `findings` counts those; `evidence`
+    is the first one's, null if there is none.
+    """
+    truth = planted.filter(pl.col("kind").is_in(READING_FAULTS))
+    hits = _overlaps(truth, findings, slack=slack)
+    counted = hits.group_by("fault_id").agg(
+        findings=pl.len().cast(pl.Int64),
+        evidence=pl.col("evidence").sort_by("start_found").first(),
+    )
+    return (
+        truth.select("fault_id", "kind", "subject_id")
+        .join(counted, on="fault_id", how="left")
+        .select(
+            "fault_id",
+            "kind",
+            "subject_id",
+            found=pl.col("findings").is_not_null(),
+            findings=pl.col("findings").fill_null(0),
+            evidence="evidence",
+        )
+        .sort("fault_id")
+    )
+
+
+def unexplained_findings(
+    findings: pl.DataFrame, planted: pl.DataFrame, *, slack: timedelta = SLACK
+) -> pl.DataFrame:
+    """The findings that no planted fault of any kind on their subject explains: false alarms."""
+    numbered = findings.with_row_index("finding")
+    explained = _overlaps(planted, numbered, slack=slack, same_kind=False)
+    return numbered.join(explained.select("finding").unique(), on="finding", how="anti").drop(
+        "finding"
+    )
+
+
+def _overlaps(
+    planted: pl.DataFrame, findings: pl.DataFrame, *, slack: timedelta, same_kind: bool = True
+) -> pl.DataFrame:
+    """Pairs of a planted fault and a finding on its subject that overlap in time."""
+    keys = ["subject_id", "kind"] if same_kind else ["subject_id"]
+    seen = findings.rename({"start_time": "start_found", "end_time": "end_found"})
+    return (
+        planted.select("fault_id", *keys, "start_time", "end_time")
+        .join(seen, on=keys, how="inner")
+        .filter(
+            pl.col("start_found") < pl.col("end_time") + slack,
+            pl.col("end_found") > pl.col("start_time") - slack,
+        )
+    )

@@ -1,0 +1,252 @@
+"""What is wrong with a series over a span of time: standstill, silence, sags, late arrival.
+
+Every function answers with spells: one row per unbroken run of the fault, over [start_time,
+end_time), ordered by subject and time.
+"""
+
+from datetime import datetime, timedelta
+
+import polars as pl
+
+SAG_SHARE = 0.9
+"""EN 50160 calls a voltage below 90 % of the nominal one a dip."""
+
+SWELL_SHARE = 1.1
+"""EN 50160 calls a voltage above 110 % of the nominal one a swell."""
+
+STUCK_READINGS = 12
+"""Three hours of quarter-hours: no load stands still to the last decimal for so long."""
+
+STUCK_HOURS = 6.0
+"""A home may sleep for an hour without counting a watt-hour, but not for so long."""
+
+USUAL_IDLE_SHARE = 0.1
+"""A meter that stands still for more of its time has a habit, as feed-in has at night."""
+
+ARRIVAL_SLACK = timedelta(seconds=1)
+"""Messages of the same moment overtake each other by less."""
+
+
+def stuck_values(
+    sensor_data: pl.DataFrame | pl.LazyFrame,
+    *,
+    sensor_interval_minutes: int,
+    min_readings: int = STUCK_READINGS,
+) -> pl.DataFrame:
+    """Flat lines: sensor_id, sensor_type, start_time, end_time, value, readings.
+
+    ``sensor_data``: rows of `SensorData`. Zero is a flat line of a plant that is off, not of a
+    sensor that is stuck, and is left out.
+    """
+    series = ("sensor_id", "sensor_type")
+    rows = sensor_data.lazy().sort(*series, "event_time")
+    value = pl.col("value")
+    return (
+        rows.with_columns(
+            spell=(value != value.shift().over(series)).fill_null(value=True).cum_sum()
+        )
+        .group_by(*series, "spell", maintain_order=True)
+        .agg(
+            start_time=pl.col("event_time").first(),
+            end_time=pl.col("event_time").last() + pl.duration(minutes=sensor_interval_minutes),
+            value=value.first(),
+            readings=pl.len().cast(pl.Int64),
+        )
+        .filter(pl.col("readings") >= min_readings, value != 0)
+        .drop("spell")
+        .collect()
+    )
+
+
+def silent_sensors(
+    sensor_data: pl.DataFrame | pl.LazyFrame,
+    *,
+    sensor_interval_minutes: int,
+    min_missing: int = 2,
+) -> pl.DataFrame:
+    """Holes between two readings: sensor_id, sensor_type, start_time, end_time, missing.
+
+    ``sensor_data``: rows of `SensorData`. `missing` counts the readings that did not come.
+    """
+    series = ("sensor_id", "sensor_type")
+    step = sensor_interval_minutes * 60
+    apart = (pl.col("event_time") - pl.col("before")).dt.total_seconds()
+    return (
+        sensor_data.lazy()
+        .sort(*series, "event_time")
+        .with_columns(before=pl.col("event_time").shift().over(series))
+        .with_columns(missing=(apart / step).round().cast(pl.Int64) - 1)
+        .filter(pl.col("missing") >= min_missing)
+        .select(
+            *series,
+            start_time=pl.col("before") + pl.duration(seconds=step),
+            end_time=pl.col("event_time"),
+            missing="missing",
+        )
+        .collect()
+    )
+
+
+def silent_meters(
+    last_seen: pl.DataFrame | pl.LazyFrame, *, now: datetime, limit: timedelta
+) -> pl.DataFrame:
+    """Meters that have said nothing for longer than `limit`: meter_id, last_seen, silent_hours.
+
+    ``last_seen``: meter_id, last_seen; one row per meter, null for one that was never heard.
+    """
+    silence = (pl.lit(now) - pl.col("last_seen")).dt.total_seconds() / 3600
+    return (
+        last_seen.lazy()
+        .with_columns(silent_hours=silence)
+        .filter(pl.col("last_seen").is_null() | (silence > limit / timedelta(hours=1)))
+        .select("meter_id", "last_seen", "silent_hours")
+        .sort("meter_id")
+        .collect()
+    )
+
+
+def stuck_registers(
+    consumption: pl.DataFrame | pl.LazyFrame,
+    *,
+    min_hours: float = STUCK_HOURS,
+    usual_idle_share: float = USUAL_IDLE_SHARE,
+) -> pl.DataFrame:
+    """Registers that stand still unlike themselves: meter_id, start_time, end_time, intervals.
+
+    ``consumption``: rows of `MeterConsumption` over a week or more, for a meter's habit to show.
+    """
+    idle = (pl.col("energy_kwh") == 0) & (pl.col("quality") == "measured")
+    runs = spells(
+        consumption.lazy().with_columns(idle=idle), subject="meter_id", same=("idle",)
+    ).with_columns(
+        long=pl.col("idle")
+        & ((pl.col("end_time") - pl.col("start_time")).dt.total_minutes() >= min_hours * 60)
+    )
+    stood = pl.col("intervals").filter("long").sum().over("meter_id")
+    return runs.filter(
+        pl.col("long"), stood <= usual_idle_share * pl.col("intervals").sum().over("meter_id")
+    ).select("meter_id", "start_time", "end_time", "intervals")
+
+
+def voltage_sags(
+    sensor_data: pl.DataFrame | pl.LazyFrame,
+    *,
+    nominal: pl.DataFrame | pl.LazyFrame,
+    sensor_interval_minutes: int,
+    sag_share: float = SAG_SHARE,
+) -> pl.DataFrame:
+    """Spells below the band: sensor_id, start_time, end_time, lowest_v, nominal_v, readings.
+
+    ``sensor_data``: rows of `SensorData`. ``nominal``: sensor_id, nominal_v, phase to neutral in V,
+    as `sensor_voltages` of `smartgrid_core.topology` gives them.
+    """
+    step = pl.duration(minutes=sensor_interval_minutes)
+    low = (
+        sensor_data.lazy()
+        .filter(pl.col("sensor_type") == "voltage")
+        .join(nominal.lazy(), on="sensor_id", how="inner")
+        .filter(pl.col("value") < sag_share * pl.col("nominal_v"))
+        .sort("sensor_id", "event_time")
+    )
+    is_new = (pl.col("event_time") - pl.col("event_time").shift().over("sensor_id")) > 1.5 * step
+    return (
+        low.with_columns(spell=is_new.fill_null(value=True).cum_sum())
+        .group_by("sensor_id", "spell", maintain_order=True)
+        .agg(
+            start_time=pl.col("event_time").first(),
+            end_time=pl.col("event_time").last() + step,
+            lowest_v=pl.col("value").min(),
+            nominal_v=pl.col("nominal_v").first(),
+            readings=pl.len().cast(pl.Int64),
+        )
+        .drop("spell")
+        .collect()
+    )
+
+
+def late_arrivals(
+    readings: pl.DataFrame | pl.LazyFrame, *, slack: timedelta = ARRIVAL_SLACK
+) -> pl.DataFrame:
+    """Readings overtaken by later ones: meter_id, start_time, end_time, readings.
+
+    ``readings``: rows of `MeterReadings`. Compared with the meter's own stream, not with the clock,
+    a history that is landed years afterwards is not late, but the hole that is filled later is.
+    """
+    series = ("meter_id", "reading_kind")
+    arrived = pl.col("ingested_at")
+    overtaken = arrived.cum_min(reverse=True).over(series)
+    rows = (
+        readings.lazy()
+        .select(*series, "event_time", "ingested_at")
+        .sort(*series, "event_time")
+        .with_columns(late=arrived - overtaken > slack)
+    )
+    return (
+        rows.with_columns(
+            spell=(pl.col("late") != pl.col("late").shift().over(series))
+            .fill_null(value=True)
+            .cum_sum()
+        )
+        .filter("late")
+        .group_by(*series, "spell", maintain_order=True)
+        .agg(
+            start_time=pl.col("event_time").first(),
+            end_time=pl.col("event_time").last() + pl.duration(microseconds=1),
+            readings=pl.len().cast(pl.Int64),
+        )
+        .drop("spell", "reading_kind")
+        .collect()
+    )
+
+
+def repeated_readings(
+    raw: pl.DataFrame | pl.LazyFrame, *, subject: str = "meter_id"
+) -> pl.DataFrame:
+    """Instants that were sent more than once: subject_id, start_time, end_time, rows.
+
+    ``raw``: `subject` and event_time of every row as it was sent, before the keyed table took it
+    in; one row of the answer per subject, from its first to its last repeat. `rows` counts the
+    rows too many.
+    """
+    return (
+        raw.lazy()
+        .group_by(pl.col(subject).alias("subject_id"), "event_time")
+        .agg(rows=pl.len().cast(pl.Int64) - 1)
+        .filter(pl.col("rows") > 0)
+        .group_by("subject_id")
+        .agg(
+            start_time=pl.col("event_time").min(),
+            end_time=pl.col("event_time").max() + pl.duration(microseconds=1),
+            rows=pl.col("rows").sum(),
+        )
+        .sort("subject_id")
+        .collect()
+    )
+
+
+def spells(rows: pl.LazyFrame, *, subject: str, same: tuple[str, ...]) -> pl.DataFrame:
+    """Runs of adjoining intervals that agree in `same`: subject, same, start_time, end_time, ...
+
+    ``rows``: `MeterConsumption` with the columns `same`. `intervals` and `energy_kwh` are the
+    run's count and sum.
+    """
+    end = pl.col("interval_start") + pl.duration(minutes=pl.col("interval_minutes"))
+    differs = pl.any_horizontal(
+        pl.col("interval_start") != pl.col("end").shift(),
+        *(pl.col(c) != pl.col(c).shift() for c in same),
+    ) | (pl.col(subject) != pl.col(subject).shift())
+    return (
+        rows.with_columns(end=end)
+        .sort(subject, "interval_start")
+        .with_columns(spell=differs.fill_null(value=True).cum_sum())
+        .group_by("spell", maintain_order=True)
+        .agg(
+            pl.col(subject, *same).first(),
+            start_time=pl.col("interval_start").first(),
+            end_time=pl.col("end").last(),
+            intervals=pl.len().cast(pl.Int64),
+            energy_kwh=pl.col("energy_kwh").sum(),
+        )
+        .drop("spell")
+        .collect()
+    )
