@@ -1,0 +1,316 @@
+"""Figures that quality is judged by: gaps, silence, standstill, register steps, completeness.
+
+Every function takes the rows of one contract and returns the same rows with figures beside them; it
+decides nothing. What a figure may be is said by the suites, whether that blocks by the checks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import dataframely as dy
+import polars as pl
+
+UNIT_COLUMNS = {
+    "voltage": "voltage_v",
+    "current": "current_a",
+    "power": "power_kw",
+    "frequency": "frequency_hz",
+}
+"""A sensor's value under the name that carries its unit; null in the rows of other quantities."""
+
+SCALE_FLOOR = 0.5
+"""kW or A. A plant that stands still most of the time has no scale of its own to slip from."""
+
+ROLLOVER_EDGE = 0.1
+"""A register that falls from above 90 % of its capacity to below 10 % has rolled over."""
+
+FLOAT_SLACK = 1e-9
+"""A mean of equal values may exceed them by rounding; relative to the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One expectation that the rows do not meet.
+
+    `observed` says what was seen, `unexpected_count` in how many rows, `examples` names the first
+    of them. `severity` "info" is worth a look and fails nothing.
+    """
+
+    expectation: str
+    column: str | None
+    observed: str
+    unexpected_count: int
+    examples: tuple[str, ...] = ()
+    severity: str = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a suite says of `rows` rows; `docs_link` leads to the page of this very run."""
+
+    suite: str
+    passed: bool
+    rows: int
+    failed: tuple[Finding, ...]
+    docs_link: str
+
+
+def contract_findings(
+    schema: type[dy.Schema], rows: pl.DataFrame, *, examples: int = 5
+) -> list[Finding]:
+    """Every rule of the contract that rows break, the first bad rows named; columns first.
+
+    A missing column or a wrong dtype is one finding and nothing else is looked at.
+    """
+    expected = schema.create_empty().schema
+    wrong = [
+        Finding(
+            expectation=f"{name} is {dtype}",
+            column=name,
+            observed=str(rows.schema[name]) if name in rows.columns else "no such column",
+            unexpected_count=rows.height,
+            severity="error",
+        )
+        for name, dtype in expected.items()
+        if rows.schema.get(name) != dtype
+    ]
+    if wrong:
+        return wrong
+    _, failure = schema.filter(rows)
+    if not len(failure):
+        return []
+    invalid = failure.invalid()
+    key = schema.primary_key()
+    named = [describe_row(row) for row in invalid.select(key).head(examples).iter_rows(named=True)]
+    return [
+        Finding(
+            expectation=rule.replace("|", " "),
+            column=rule.partition("|")[0] if "|" in rule else None,
+            observed=f"{count} of {rows.height} rows break it",
+            unexpected_count=count,
+            examples=tuple(named),
+            severity="error",
+        )
+        for rule, count in sorted(failure.counts().items())
+    ]
+
+
+def describe_row(row: dict[str, object]) -> str:
+    """`sensor_id=S1 event_time=2026-03-01T00:15:00+00:00`."""
+    return " ".join(
+        f"{name}={value.isoformat() if isinstance(value, datetime) else value}"
+        for name, value in row.items()
+    )
+
+
+def sensor_figures(readings: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
+    """Rows of `SensorData` in order, with their figures.
+
+    `voltage_v`, `current_a`, `power_kw`, `frequency_hz`: the value by its quantity.
+    `gap_intervals`: time since the series' previous reading, in its usual (median) intervals.
+    `standstill_hours`: how long the same value other than 0 has been repeated, h.
+    `scale`: |value| over the 90 % quantile of the series' |value|; 1000 for W sent as kW.
+    `silence_hours`: in a series' last row, how long before `at` it was sent, h.
+    """
+    series = ["sensor_id", "sensor_type"]
+    size = pl.col("value").abs()
+    return (
+        _in_order(readings, series=series, time="event_time")
+        .with_columns(
+            *by_unit("value"),
+            _gap_intervals(series, time="event_time"),
+            _standstill_hours("value", time="event_time"),
+            _silence_hours(time="event_time", at=at),
+            scale=size / size.quantile(0.9).over(series).clip(lower_bound=SCALE_FLOOR),
+        )
+        .drop("_first", "_last")
+    )
+
+
+def meter_figures(readings: pl.DataFrame, *, at: datetime, capacity_kwh: float) -> pl.DataFrame:
+    """Rows of `MeterReadings` in order, with their figures; those of registers null for intervals.
+
+    `register_step_kwh`: energy since the meter's previous register reading, kWh, a rollover at
+    `capacity_kwh` counted through; negative when the register fell.
+    `register_kw`: the same as mean power, kW. `interval_kwh`: an interval reading's energy.
+    `gap_intervals`, `standstill_hours`, `silence_hours` as for sensors; a register stands still
+    while nothing is drawn, so that its zero step is what is timed.
+    """
+    series = ["meter_id", "reading_kind"]
+    register = pl.col("reading_kind") == "register"
+    step = pl.col("reading").diff()
+    before = pl.col("reading").shift()
+    rolled = (
+        (before > capacity_kwh * (1 - ROLLOVER_EDGE))
+        & (before <= capacity_kwh)
+        & (pl.col("reading") < capacity_kwh * ROLLOVER_EDGE)
+        & (pl.col("reading") >= 0)
+    )
+    hours = pl.col("event_time").diff().dt.total_seconds(fractional=True) / 3600
+    return (
+        _in_order(readings, series=series, time="event_time")
+        .with_columns(
+            _gap_intervals(series, time="event_time"),
+            pl.when(register).then(_standstill_hours("reading", time="event_time")),
+            _silence_hours(time="event_time", at=at),
+            pl.when(~register).then("reading").alias("interval_kwh"),
+            register_step_kwh=pl.when(register & ~pl.col("_first")).then(
+                pl.when(rolled).then(step + capacity_kwh).otherwise(step)
+            ),
+        )
+        .with_columns(register_kw=pl.col("register_step_kwh") / hours)
+        .drop("_first", "_last")
+    )
+
+
+def aggregate_figures(hours: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
+    """Rows of `SensorAggregates` with the mean by its unit and their figures.
+
+    `completeness`: readings received over readings expected. `mean_outside`: by how much the mean
+    lies outside [min, max]; 0 or less when it does not. `silence_hours` counts from the hour's end.
+    """
+    mean = pl.col("avg_value")
+    slack = mean.abs() * FLOAT_SLACK
+    return (
+        _in_order(hours, series=["sensor_id", "sensor_type"], time="hour_bucket")
+        .with_columns(
+            *by_unit("avg_value"),
+            _silence_hours(time=pl.col("hour_bucket") + pl.duration(hours=1), at=at),
+            completeness=pl.col("count") / pl.col("expected_count"),
+            mean_outside=pl.max_horizontal(pl.col("min_value") - mean, mean - pl.col("max_value"))
+            - slack,
+        )
+        .drop("_first", "_last")
+    )
+
+
+def consumption_figures(intervals: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
+    """Rows of `MeterConsumption` with their figures.
+
+    `mean_kw`: power over the interval, kW. `estimated`: 1 for an estimate, else 0.
+    `day_coverage`: the share of the UTC day that the meter's intervals cover.
+    `silence_hours` counts from the interval's end.
+    """
+    length = pl.duration(minutes=pl.col("interval_minutes"))
+    return (
+        _in_order(intervals, series=["meter_id"], time="interval_start")
+        .with_columns(
+            _silence_hours(time=pl.col("interval_start") + length, at=at),
+            mean_kw=pl.col("energy_kwh") * 60 / pl.col("interval_minutes"),
+            estimated=pl.col("is_estimated").cast(pl.Float64),
+            day_coverage=day_coverage(
+                "meter_id",
+                start="interval_start",
+                hours=pl.col("interval_minutes") / 60,
+                at=at,
+            ),
+        )
+        .drop("_first", "_last")
+    )
+
+
+def feeder_figures(load: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
+    """Rows of `FeederLoad` with their figures.
+
+    `day_coverage`: the share of the UTC day's hours that the feeder has. `meter_share`: meters that
+    reported over the most that ever did within these rows. `grid_residual_kw`: in rows of "grid",
+    its load minus the sum of all feeders, kW. `silence_hours` counts from the hour's end.
+    """
+    is_grid = pl.col("feeder_id") == "grid"
+    feeders = pl.col("load_kw").filter(~is_grid).sum().over("hour_start")
+    return (
+        _in_order(load, series=["feeder_id"], time="hour_start")
+        .with_columns(
+            _silence_hours(time=pl.col("hour_start") + pl.duration(hours=1), at=at),
+            day_coverage=day_coverage(
+                "feeder_id",
+                start="hour_start",
+                hours=pl.col("hour_start").is_not_null().cast(pl.Float64),
+                at=at,
+            ),
+            meter_share=pl.col("meters") / pl.col("meters").max().over("feeder_id"),
+            grid_residual_kw=pl.when(is_grid).then(pl.col("load_kw") - feeders),
+        )
+        .drop("_first", "_last")
+    )
+
+
+def feature_figures(features: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
+    """Rows of `LoadFeatures` with their figures.
+
+    `lead_residual_h`: by how much `lead_hours` misses hour_start - issue_time, h.
+    `circle_residual`: by how much (hour_sin, hour_cos) misses the unit circle.
+    `mean_outside_kw`: by how much the mean of the last 24 hours lies outside their extremes, kW;
+    0 or less when it does not.
+    `known_share`: the share of the row's load features that its history could tell.
+    `silence_hours` counts from a day after the feeder's last issue time.
+    """
+    lead = (pl.col("hour_start") - pl.col("issue_time")).dt.total_seconds(fractional=True) / 3600
+    told = [pl.col(name).is_not_null() for name in features.columns if name.endswith("_kw")]
+    target = pl.col("load_kw").is_not_null()
+    mean = pl.col("mean_24h_kw")
+    return (
+        _in_order(features, series=["feeder_id"], time="issue_time")
+        .with_columns(
+            _silence_hours(time=pl.col("issue_time") + pl.duration(days=1), at=at),
+            lead_residual_h=pl.col("lead_hours") - lead,
+            circle_residual=pl.col("hour_sin") ** 2 + pl.col("hour_cos") ** 2 - 1,
+            mean_outside_kw=pl.max_horizontal(
+                pl.col("min_24h_kw") - mean, mean - pl.col("max_24h_kw")
+            )
+            - mean.abs() * FLOAT_SLACK,
+            known_share=(pl.sum_horizontal(told) - target) / (len(told) - 1),
+        )
+        .drop("_first", "_last")
+    )
+
+
+def day_coverage(series: str, *, start: str, hours: pl.Expr, at: datetime) -> pl.Expr:
+    """Hours covered over hours that have passed of the UTC day of `start`, by series.
+
+    The day of `at` itself counts only up to `at`.
+    """
+    day = pl.col(start).dt.truncate("1d")
+    passed = (
+        pl.min_horizontal(day + pl.duration(days=1), pl.lit(at).dt.cast_time_unit("us")) - day
+    ).dt.total_seconds(fractional=True) / 3600
+    return hours.sum().over(series, day) / passed.clip(lower_bound=1.0)
+
+
+def by_unit(value: str) -> list[pl.Expr]:
+    """One column per quantity, named with its unit, null in the rows of other quantities."""
+    return [
+        pl.when(pl.col("sensor_type") == quantity).then(pl.col(value)).alias(column)
+        for quantity, column in UNIT_COLUMNS.items()
+    ]
+
+
+def _in_order(rows: pl.DataFrame, *, series: Sequence[str], time: str) -> pl.DataFrame:
+    """Rows by series and time; `_first` and `_last` mark where a series begins and ends."""
+    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in series)
+    return (
+        rows.sort(*series, time)
+        .with_columns(_first=~same.fill_null(False))
+        .with_columns(_last=pl.col("_first").shift(-1, fill_value=True))
+    )
+
+
+def _gap_intervals(series: Sequence[str], *, time: str) -> pl.Expr:
+    gap = pl.when(~pl.col("_first")).then(
+        pl.col(time).diff().dt.total_microseconds().cast(pl.Float64)
+    )
+    return (gap / gap.median().over(series)).alias("gap_intervals")
+
+
+def _standstill_hours(value: str, *, time: str) -> pl.Expr:
+    changed = pl.col("_first") | pl.col(value).ne_missing(pl.col(value).shift())
+    since = pl.when(changed).then(pl.col(time)).forward_fill()
+    hours = (pl.col(time) - since).dt.total_seconds(fractional=True) / 3600
+    return pl.when(pl.col(value) != 0).then(hours).alias("standstill_hours")
+
+
+def _silence_hours(*, time: str | pl.Expr, at: datetime) -> pl.Expr:
+    sent = pl.col(time) if isinstance(time, str) else time
+    hours = (pl.lit(at).dt.cast_time_unit("us") - sent).dt.total_seconds(fractional=True) / 3600
+    return pl.when("_last").then(hours).alias("silence_hours")

@@ -1,0 +1,1 @@
+"""Great Expectations suites over our tables, and the Data Docs that show their runs."""

@@ -1,0 +1,264 @@
+"""Running a suite over rows, and the Data Docs page that the run leaves behind."""
+
+import fcntl
+import re
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from smartgrid_core.quality import Finding, Verdict, describe_row
+from smartgrid_io.quality.suites import Suite, suite_of
+
+if TYPE_CHECKING:
+    from great_expectations.core import ExpectationSuiteValidationResult
+    from great_expectations.data_context.data_context.ephemeral_data_context import (
+        EphemeralDataContext,
+    )
+
+RUNS_KEPT = 24
+"""Per suite. The index page reads every kept result: 6 suites of 24 runs take about a second."""
+
+EXAMPLES = 5
+"""Rows that a finding names: enough to know where to look."""
+
+SITE = "smartgrid"
+BEACON = re.compile(r"https://great-expectations-web-assets[^\"')\s]*")
+
+RESULTS = ".results"
+"""Folder below the docs that holds the results that the pages are made of."""
+
+
+def run_suite(
+    name: str,
+    frame: pl.DataFrame,
+    *,
+    docs_dir: Path,
+    docs_url: str | None,
+    at: datetime,
+    register_capacity_kwh: float = 1_000_000.0,
+) -> Verdict:
+    """Judge the rows of table `name` and add a page to the Data Docs under `docs_dir`.
+
+    `at` is the instant up to which rows should be there; silence is measured from it. The verdict's
+    link starts with `docs_url`, or is a file's address without one. Raises KeyError for a table
+    without a suite.
+    """
+    suite = suite_of(name, register_capacity_kwh=register_capacity_kwh)
+    figures = suite.figures(frame, at=at)
+    with _quiet():
+        result, page = _validate(suite, figures, docs_dir=docs_dir, at=at)
+    findings = tuple(
+        _finding(check, figures, named_by=suite.named_by)
+        for check in result.results
+        if not check.success
+    )
+    base = docs_url.rstrip("/") if docs_url else docs_dir.resolve().as_uri()
+    return Verdict(
+        suite=name,
+        passed=all(finding.severity == "info" for finding in findings),
+        rows=frame.height,
+        failed=findings,
+        docs_link=f"{base}/{page}",
+    )
+
+
+def _validate(
+    suite: Suite, figures: pl.DataFrame, *, docs_dir: Path, at: datetime
+) -> tuple["ExpectationSuiteValidationResult", str]:
+    """The result and its page, relative to the docs.
+
+    All under a lock: the checks of several processes share one site. The clock only names the page.
+    """
+    import great_expectations as gx
+    from great_expectations.data_context.types.resource_identifiers import (
+        ExpectationSuiteIdentifier,
+        ValidationResultIdentifier,
+    )
+
+    docs_dir.mkdir(parents=True, exist_ok=True)
+    expectations = suite.expectations()
+    frame = _needed(figures, expectations).to_pandas()
+    run = gx.RunIdentifier(run_name=f"up_to_{at:%Y-%m-%dT%H%MZ}", run_time=datetime.now(UTC))
+    with _locked(docs_dir):
+        _forget_old_runs(docs_dir / RESULTS / "validations" / suite.name)
+        context = _context(docs_dir)
+        stated = context.suites.add_or_update(gx.ExpectationSuite(name=suite.name))
+        stated.expectations = expectations
+        stated.save()
+        batch = (
+            context.data_sources.add_pandas("lake")
+            .add_dataframe_asset(suite.name)
+            .add_batch_definition_whole_dataframe("window")
+        )
+        definition = context.validation_definitions.add_or_update(
+            gx.ValidationDefinition(name=suite.name, data=batch, suite=stated)
+        )
+        result = definition.run(
+            batch_parameters={"dataframe": frame}, result_format="SUMMARY", run_id=run
+        )
+        key = next(
+            key
+            for key in context.validation_results_store.list_keys()
+            if isinstance(key, ValidationResultIdentifier) and key.run_id == run
+        )
+        resources: list[Any] = [key, ExpectationSuiteIdentifier(suite.name)]
+        context.build_data_docs(resource_identifiers=resources)
+        parts: tuple[str, ...] = key.to_tuple()  # type: ignore[no-untyped-call]  # GX leaves it bare
+        page = f"validations/{'/'.join(parts)}.html"
+        pages = ("index.html", f"expectations/{suite.name}.html", page)
+        for written in [*(docs_dir / name for name in pages), *docs_dir.glob("static/**/*.css")]:
+            _without_beacon(written)
+    return result, page
+
+
+def _context(docs_dir: Path) -> "EphemeralDataContext":
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
+
+    def below(folder: str) -> Mapping[str, Any]:
+        return {
+            "class_name": "TupleFilesystemStoreBackend",
+            "base_directory": str(docs_dir.resolve() / folder),
+        }
+
+    defaults = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
+    stores = dict(defaults.stores)
+    stores[defaults.expectations_store_name] = {
+        "class_name": "ExpectationsStore",
+        "store_backend": below(f"{RESULTS}/expectations"),
+    }
+    stores[defaults.validation_results_store_name] = {
+        "class_name": "ValidationResultsStore",
+        "store_backend": below(f"{RESULTS}/validations"),
+    }
+    return gx.get_context(
+        mode="ephemeral",
+        project_config=DataContextConfig(
+            store_backend_defaults=defaults,
+            stores=stores,
+            analytics_enabled=False,
+            progress_bars=ProgressBarsConfig(globally=False),
+            data_docs_sites={
+                SITE: {
+                    "class_name": "SiteBuilder",
+                    "show_how_to_buttons": False,
+                    "store_backend": below("."),
+                    "site_index_builder": {
+                        "class_name": "DefaultSiteIndexBuilder",
+                        "show_how_to_buttons": False,
+                    },
+                }
+            },
+        ),
+    )
+
+
+def _needed(figures: pl.DataFrame, expectations: list[Any]) -> pl.DataFrame:
+    """Only the columns that are judged; text as categories, which pandas compares as integers."""
+    columns: set[str] = set()
+    for expectation in expectations:
+        columns.update(getattr(expectation, "column_list", None) or [])
+        columns.update(filter(None, [getattr(expectation, "column", None)]))
+    return figures.select(
+        pl.col(name).cast(pl.Categorical) if figures.schema[name] == pl.String else name
+        for name in figures.columns
+        if name in columns
+    )
+
+
+def _finding(check: Any, figures: pl.DataFrame, *, named_by: tuple[str, ...]) -> Finding:
+    config = check.expectation_config
+    said = check.result
+    column = config.kwargs.get("column")
+    low, high = config.kwargs.get("min_value"), config.kwargs.get("max_value")
+    mostly = config.kwargs.get("mostly", 1.0)
+    bad: pl.DataFrame | None = None
+    if config.type == "expect_column_values_to_be_between":
+        limits = [f"at least {low:g}"] if low is not None else []
+        limits += [f"at most {high:g}"] if high is not None else []
+        share = f" in {mostly:.1%} of rows" if mostly < 1 else ""
+        text = f"{column} {' and '.join(limits)}{share}"
+        bad = figures.filter(~_between(pl.col(column), low, high))
+    elif config.type == "expect_column_values_to_not_be_null":
+        text = f"{column} is never null"
+        bad = figures.filter(pl.col(column).is_null())
+    elif config.type == "expect_compound_columns_to_be_unique":
+        key = config.kwargs["column_list"]
+        text = f"one row per ({', '.join(key)})"
+        bad = figures.filter(pl.struct(key).is_duplicated())
+    elif config.type == "expect_table_row_count_to_be_between":
+        text = f"at least {low} row"
+    else:
+        text = f"{config.type} {column} {low} to {high}"
+    observed = said.get("observed_value")
+    if observed is None:
+        observed = f"{said.get('unexpected_percent', 0):.3g} % of {figures.height} rows outside"
+    return Finding(
+        expectation=f"{text}: {config.notes}" if config.notes else text,
+        column=column,
+        observed=str(observed),
+        unexpected_count=0 if bad is None else bad.height,
+        examples=()
+        if bad is None
+        else tuple(
+            describe_row(row)
+            for row in bad.select(list(dict.fromkeys([*named_by, *([column] if column else [])])))
+            .head(EXAMPLES)
+            .iter_rows(named=True)
+        ),
+        severity=str(getattr(config.severity, "value", config.severity)),
+    )
+
+
+def _between(column: pl.Expr, low: float | None, high: float | None) -> pl.Expr:
+    """Null is inside, as Great Expectations has it."""
+    inside = pl.lit(value=True)
+    if low is not None:
+        inside &= column >= low
+    if high is not None:
+        inside &= column <= high
+    return inside.fill_null(value=True)
+
+
+def _without_beacon(page: Path) -> None:
+    """Take out the remote logo whose address tells its owner who reads which page."""
+    page.write_text(BEACON.sub("data:,", page.read_text("utf-8")), "utf-8")
+
+
+def _forget_old_runs(results: Path) -> None:
+    """Keep the newest runs of one suite. The pages of forgotten ones go with the next index."""
+    if not results.is_dir():
+        return
+    runs = sorted(
+        (at for run in results.iterdir() if run.is_dir() for at in run.iterdir()),
+        key=lambda run: run.name,
+    )
+    for run in runs[: max(0, len(runs) - RUNS_KEPT + 1)]:
+        shutil.rmtree(run)
+        if not any(run.parent.iterdir()):
+            run.parent.rmdir()
+
+
+@contextmanager
+def _locked(docs_dir: Path) -> Iterator[None]:
+    with (docs_dir / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Great Expectations imports a deprecated standard module and warns about its own defaults."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
