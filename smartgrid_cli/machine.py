@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,11 @@ from smartgrid_cli.ports import LOCALHOST, Moved, choose_ports
 from smartgrid_cli.reap import has_runs_in_progress
 from smartgrid_cli.retention import Retention
 from smartgrid_cli.supervisor import Post, Supervisor
-from smartgrid_core.settings import Ports
+from smartgrid_core.settings import Ports, Settings
 from smartgrid_io.mlflow_server import mlflow_server_command
+from smartgrid_services.model_server.launch import command as model_server_command
+from smartgrid_services.model_server.launch import health
+from smartgrid_services.model_server.options import ServerOptions
 
 CODE_MODULE = "smartgrid_assets.definitions"
 CODE_PORT = 4266
@@ -40,17 +43,20 @@ class Machine:
 
 
 def build_machine(
+    settings: Settings,
     ports: Ports,
     *,
     home: Home,
     databases: Databases,
     say: Callable[[str], None],
     code_module: str = CODE_MODULE,
+    held: Collection[str] = (),
     overrides: Mapping[str, str] | None = None,
 ) -> Machine:
     """Plan every process beside the database, which already runs; nothing else is started yet.
 
-    `overrides` are further environment variables for all of them (the demo's first and last day).
+    `held` are not started before they are released. `overrides` are further environment variables
+    for all of them (the demo's first and last day).
     """
     wanted = {**ports.model_dump(), "dagster_code": CODE_PORT}
     del wanted["postgres"]
@@ -79,10 +85,13 @@ def build_machine(
         "PYTHONUNBUFFERED": "1",
         **(overrides or {}),
     }
-    plan = _Plan(home, databases, granted, environment, addresses)
-    supervisor = Supervisor.of(
-        *plan.stores(), *plan.dagster(workspace=workspace, code_module=code_module), say=say
-    )
+    plan = _Plan(home, databases, granted, environment, addresses, Path(settings.model_place))
+    plan.models.mkdir(parents=True, exist_ok=True)
+    posts = [*plan.stores(), *plan.dagster(workspace=workspace, code_module=code_module)]
+    for post in posts:
+        if post.child.name in held:
+            post.state = "held"
+    supervisor = Supervisor.of(*posts, say=say)
     supervisor.housekeeping = Retention(
         logs=home.logs, compute_logs=home.dagster / "compute_logs", dagster_url=databases.dagster
     ).tick
@@ -98,6 +107,7 @@ class _Plan:
     ports: Mapping[str, int]
     environment: Mapping[str, str]
     addresses: Mapping[str, str]
+    models: Path
 
     @property
     def after_database(self) -> list[str]:
@@ -124,10 +134,24 @@ class _Plan:
             environment={**self.environment, **mlflow.env},
             ready=answers(mlflow.health_url),
         )
+        model_server = CommandChild(
+            "model_server",
+            model_server_command(
+                ServerOptions(
+                    base_path=self.models,
+                    rest_port=self.ports["model_server_rest"],
+                    grpc_port=self.ports["model_server_grpc"],
+                )
+            ),
+            home=self.home,
+            environment=self.environment,
+            ready=lambda: health(self.addresses["model_server"]) == "serving",
+        )
         own = [] if self.databases.server is None else [Post(self.databases.child())]
         return [
             *own,
             Post(pages),
+            Post(model_server),
             Post(tracking, needs=self.after_database, falls_with=self.after_database),
         ]
 

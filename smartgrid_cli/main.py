@@ -25,6 +25,7 @@ def up() -> None:
     from smartgrid_cli.up import running, stay
 
     with running(_home(), say=_say) as machine:
+        machine.supervisor.wait()
         show_addresses(machine.addresses, console)
         console.print("Ctrl-C stops everything.")
         stay(machine)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from smartgrid_cli.children import Child
@@ -35,20 +35,24 @@ class Post:
     started_at: float = 0.0
     start_again_at: float | None = None
     state: str = "waiting"
-    """waiting, starting, ready, dead, given up, stopped"""
+    """held, waiting, starting, ready, dead, given up, stopped"""
     last_word: str = ""
 
 
 @dataclass
 class Supervisor:
-    """Not for use from two threads at once, `watch` apart, which runs in one of its own."""
+    """Its own thread starts, watches and stops the children.
+
+    The kernel ends a tethered child together with the thread that started it, so that thread has
+    to outlive them all.
+    """
 
     posts: dict[str, Post]
     say: Callable[[str], None]
     housekeeping: Callable[[], None] = field(default=lambda: None)
-    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopping: threading.Event = field(default_factory=threading.Event)
-    _watcher: threading.Thread | None = None
+    _keeper: threading.Thread | None = None
 
     @classmethod
     def of(cls, *posts: Post, say: Callable[[str], None]) -> "Supervisor":
@@ -62,44 +66,46 @@ class Supervisor:
         return cls(known, say)
 
     def start(self) -> None:
-        """Start all and return when all answer. Raises ServerError naming who does not."""
-        end = time.monotonic() + READY_TIMEOUT_S
-        while not self._stopping.is_set():
-            with self._lock:
-                self._step(time.monotonic())
-            states = {post.state for post in self.posts.values()}
-            if states == {"ready"}:
-                return
-            late = [post for post in self.posts.values() if post.state != "ready"]
-            if "given up" in states or time.monotonic() > end:
-                raise ServerError("; ".join(post.last_word or post.child.why() for post in late))
-            time.sleep(0.1)
+        """Begin to start all that is not held, and keep it running until `stop`."""
+        self._keeper = threading.Thread(target=self._keep, name="supervisor", daemon=True)
+        self._keeper.start()
 
-    def watch(self) -> None:
-        """Keep all running, in a thread, until `stop`."""
-        self._watcher = threading.Thread(target=self._run, name="supervisor", daemon=True)
-        self._watcher.start()
+    def wait(self, names: Iterable[str] | None = None, *, seconds: float = READY_TIMEOUT_S) -> None:
+        """Return when these (all for None) answer. Raises ServerError naming who does not."""
+        end = time.monotonic() + seconds
+        wanted = list(self.posts if names is None else names)
+        while late := [self.posts[name] for name in wanted if self.posts[name].state != "ready"]:
+            if any(post.state == "given up" for post in late) or time.monotonic() > end:
+                raise ServerError("; ".join(post.last_word or post.child.why() for post in late))
+            time.sleep(0.05)
+
+    def release(self, name: str) -> None:
+        """Let a held one start."""
+        with self._lock:
+            if self.posts[name].state == "held":
+                self.posts[name].state = "waiting"
 
     def stop(self) -> None:
         """Stop all, whoever needs others first."""
         self._stopping.set()
-        if self._watcher is not None:
-            self._watcher.join()
-        with self._lock:
-            for post in reversed(self.posts.values()):
-                post.child.stop()
-                post.state = "stopped"
+        if self._keeper is not None:
+            self._keeper.join()
 
     @property
     def given_up(self) -> list[str]:
         """What was said of those that were given up."""
         return [post.last_word for post in self.posts.values() if post.state == "given up"]
 
-    def _run(self) -> None:
-        while not self._stopping.wait(TICK_S):
+    def _keep(self) -> None:
+        while not self._stopping.is_set():
             with self._lock:
                 self._step(time.monotonic())
             self.housekeeping()
+            is_settled = all(p.state in ("ready", "held", "given up") for p in self.posts.values())
+            self._stopping.wait(TICK_S if is_settled else TICK_S / 5)
+        for post in reversed(self.posts.values()):
+            post.child.stop()
+            post.state = "stopped"
 
     def _step(self, now: float) -> None:
         """One look at everybody: notice who died, who came up, and start who may start."""

@@ -3,9 +3,8 @@
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 
 import psutil
@@ -17,6 +16,7 @@ from smartgrid_cli.machine import CODE_MODULE, Machine, build_machine
 from smartgrid_cli.ports import choose_ports
 from smartgrid_core.settings import Ports, Settings
 from smartgrid_io.postgres.embedded import EmbeddedPostgres
+from smartgrid_io.postgres.schema import upgrade
 
 Say = Callable[[str], None]
 
@@ -25,25 +25,20 @@ class Stopped(BaseException):
     """SIGINT or SIGTERM came. Not an Exception, so that nothing on the way swallows it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """One line of what is printed when everything runs."""
-
-    name: str
-    url: str
-
-
 @contextmanager
 def running(
     home: Home,
     *,
     say: Say,
     overrides: Mapping[str, str] | None = None,
+    held: Collection[str] = (),
     code_module: str = CODE_MODULE,
 ) -> Iterator[Machine]:
-    """Hold the home, start everything, keep it running, and stop it in order at the end.
+    """Hold the home, begin to start everything, keep it running, stop it in order at the end.
 
-    Raises HomeInUseError if somebody else runs it, ServerError if something does not start.
+    Only the database answers when the block begins: `machine.supervisor.wait()` for the others;
+    those named in `held` wait for their release. Raises HomeInUseError if somebody else runs it,
+    ServerError if the database does not start.
     """
     settings, ports = Settings(home=home.root), Ports()
     with home.held(), stopped_by_signals():
@@ -53,20 +48,22 @@ def running(
         wanted, moved = choose_ports({"postgres": ports.postgres})
         databases = open_databases(settings, home=home, port=wanted["postgres"])
         try:
+            upgrade(databases.product)
             machine = build_machine(
+                settings,
                 ports,
                 home=home,
                 databases=databases,
                 say=say,
                 code_module=code_module,
+                held=held,
                 overrides=overrides,
             )
             for move in (*moved, *machine.moved):
                 say(str(move))
+            home.say_up(machine.addresses, overrides=dict(overrides or {}))
             try:
                 machine.supervisor.start()
-                home.say_up(machine.addresses, overrides=dict(overrides or {}))
-                machine.supervisor.watch()
                 yield machine
             finally:
                 with deaf_to_signals():
