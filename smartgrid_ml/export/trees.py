@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartgrid_core.errors import PublicationError
+from smartgrid_ml.tensorflow_runtime import tensorflow
 
 BLOCK = 64
 """Trees walked at once: one block of 10,000 rows is 5 MB per operation and stays in the cache."""
@@ -171,7 +172,7 @@ def _joined(trees: list[_Tree], n_features: int, *, scale: float) -> Trees:
 
 def tree_views(features: Any) -> Any:
     """What `Trees.column` counts: float64 (batch, n_features) -> (batch, VIEWS * n_features)."""
-    import tensorflow as tf
+    tf = tensorflow()
 
     leftmost, rightmost = tf.constant(-np.inf, tf.float64), tf.constant(np.nan, tf.float64)
     is_nan = tf.math.is_nan(features)
@@ -188,7 +189,7 @@ def tree_views(features: Any) -> Any:
 
 def tree_sum(trees: Trees, views: Any) -> Any:
     """The ensemble's prediction, float64 (batch,), from `tree_views` of its features."""
-    import tensorflow as tf
+    tf = tensorflow()
 
     column, threshold = tf.constant(trees.column), tf.constant(trees.threshold)
     left, value = tf.constant(trees.left), tf.constant(trees.value)

@@ -1,0 +1,73 @@
+"""The proof that an exported forecaster says what the forecaster says, and the rows to ask it."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from smartgrid_core.errors import PublicationError
+from smartgrid_ml.forecasting.protocol import ServableForecaster
+from smartgrid_ml.tensorflow_runtime import tensorflow
+
+OUTPUTS = ("p10", "p50", "p90")
+
+
+def golden_batch(features: pl.DataFrame, *, inputs: tuple[str, ...], n: int = 32) -> pl.DataFrame:
+    """`n` rows spread evenly over the series, their issue times and leads; always the same ones.
+
+    Columns `inputs`, float32, NaN where unknown: exactly what goes over the wire, so that the
+    forecaster asked offline with this frame decides every split on the same number. Rows without
+    forecast (no level) are left out. Raises PublicationError if no row is left.
+    """
+    rows = as_served(
+        features.filter(pl.col("level_kw") > 0).sort("feeder_id", "issue_time", "hour_start"),
+        inputs=inputs,
+    )
+    if rows.is_empty():
+        raise PublicationError("golden batch: no row of the features has a level to forecast from")
+    places = np.unique(np.linspace(0, rows.height - 1, n).round().astype(int))
+    return rows[places]
+
+
+def as_served(features: pl.DataFrame, *, inputs: tuple[str, ...]) -> pl.DataFrame:
+    """The columns as a served model gets them: float32, NaN where unknown."""
+    return features.select(pl.col(name).cast(pl.Float32).fill_null(np.nan) for name in inputs)
+
+
+def ask_saved_model(saved_model: Path, rows: pl.DataFrame) -> pl.DataFrame:
+    """What the SavedModel answers for rows of `as_served`: p10, p50, p90, float32, NaN for none."""
+    tf = tensorflow()
+    loaded = tf.saved_model.load(str(saved_model))  # held while its signature is asked
+    answers = loaded.signatures["serving_default"](
+        **{name: tf.constant(rows[name].to_numpy()) for name in rows.columns}
+    )
+    return pl.DataFrame({name: answers[name].numpy() for name in OUTPUTS})
+
+
+def export_parity(
+    forecaster: ServableForecaster,
+    saved_model: Path,
+    *,
+    rows: pl.DataFrame,
+    tolerance: float = 1e-4,
+) -> float:
+    """The largest relative difference of the SavedModel's answers to the forecaster's.
+
+    |exported - offline| / max(1, |offline|) over p10, p50, p90 of rows of `as_served`; a row
+    without forecast has none on both sides. Raises PublicationError naming the worst row if it
+    exceeds `tolerance`.
+    """
+    exported = ask_saved_model(saved_model, rows).to_numpy().astype(np.float64)
+    offline = forecaster.predict(rows).select(pl.col(OUTPUTS).fill_null(np.nan)).to_numpy()
+    with np.errstate(invalid="ignore"):  # infinite on both sides is equal, on one side infinite
+        apart = np.abs(exported - offline) / np.maximum(1.0, np.abs(offline))
+    equal = (exported == offline) | (np.isnan(exported) & np.isnan(offline))
+    apart = np.where(equal, 0.0, np.where(np.isnan(apart), np.inf, apart))
+    row, output = np.unravel_index(int(apart.argmax()), apart.shape)
+    worst = float(apart[row, output])
+    if worst > tolerance:
+        raise PublicationError(
+            f"export: {OUTPUTS[output]} of row {row} is {exported[row, output]} exported and"
+            f" {offline[row, output]} offline, apart by {worst:.3g} of {tolerance:g} allowed"
+        )
+    return worst

@@ -1,0 +1,91 @@
+"""Export of a forecaster as a SavedModel that a model server runs without any code of ours."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from smartgrid_core.errors import PublicationError
+from smartgrid_ml.export.boosting_graph import boosting_graph
+from smartgrid_ml.export.keras_graph import keras_graph
+from smartgrid_ml.forecasting.boosting import BoostingForecaster
+from smartgrid_ml.forecasting.keras_network import KerasForecaster
+from smartgrid_ml.forecasting.protocol import ServableForecaster
+from smartgrid_ml.tensorflow_runtime import tensorflow
+
+OUTPUTS = ("p10", "p50", "p90")
+
+PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc", "NumpyFunction"})
+"""They call into the Python process that exported the model, and die in every other."""
+
+
+def export(forecaster: ServableForecaster, folder: Path) -> Path:
+    """Write the fitted forecaster as a SavedModel into `folder`, which is new or empty.
+
+    Its signature `serving_default`: one float32 input (batch,) per name in `feature_names`,
+    NaN where unknown; outputs p10, p50, p90, float32 (batch,), NaN for a row without forecast.
+    Inside it computes in float64, like the forecaster, so that no split decides otherwise.
+
+    Raises PublicationError for a kind of forecaster that has no export, or a folder in use.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise PublicationError(f"export: {folder} is not empty; give a new folder")
+    tf = tensorflow()
+    graph = _graph_of(forecaster)
+    names = tuple(forecaster.feature_names)
+
+    def serve(**inputs: Any) -> dict[str, Any]:
+        columns = [tf.cast(inputs[name], tf.float64) for name in names]
+        loads = tf.cast(graph(tf.stack(columns, axis=1)), tf.float32)
+        return {name: loads[:, place] for place, name in enumerate(OUTPUTS)}
+
+    signature = tf.function(serve, autograph=False).get_concrete_function(
+        **{name: tf.TensorSpec([None], tf.float32, name=name) for name in names}
+    )
+    module = tf.Module()
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": signature})
+    refuse_python_ops(folder)
+    return folder
+
+
+def refuse_python_ops(saved_model: Path) -> None:
+    """Raise PublicationError naming every operation that runs only where it was made.
+
+    That is a call back into Python, and any operation that stock TensorFlow does not have.
+    """
+    tf = tensorflow()
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    content = SavedModel.FromString((saved_model / "saved_model.pb").read_bytes())
+    functions = {
+        function.signature.name
+        for graph in content.meta_graphs
+        for function in graph.graph_def.library.function
+    }
+    refused = {
+        name
+        for name in _operations(content)
+        if name in PYTHON_OPS or not (hasattr(tf.raw_ops, name) or name in functions)
+    }
+    if refused:
+        raise PublicationError(
+            f"export: {saved_model} uses {', '.join(sorted(refused))}, which a model server has not"
+        )
+
+
+def _operations(content: Any) -> Iterator[str]:
+    for meta_graph in content.meta_graphs:
+        for node in meta_graph.graph_def.node:
+            yield node.op
+        for function in meta_graph.graph_def.library.function:
+            for node in function.node_def:
+                yield node.op
+
+
+def _graph_of(forecaster: ServableForecaster) -> Any:
+    if isinstance(forecaster, BoostingForecaster):
+        return boosting_graph(forecaster)
+    if isinstance(forecaster, KerasForecaster):
+        return keras_graph(forecaster)
+    raise PublicationError(
+        f"export: no SavedModel of a {type(forecaster).__name__}; choose boosting or keras"
+    )

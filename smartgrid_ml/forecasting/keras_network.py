@@ -1,0 +1,309 @@
+"""A small dense Keras network with quantile heads; Keras trains it, NumPy evaluates it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from smartgrid_core.features.load import KEY, LOAD_FEATURES, SCALE
+from smartgrid_ml.forecasting.protocol import QUANTILES
+from smartgrid_ml.tensorflow_runtime import tensorflow
+
+FloatArray = npt.NDArray[np.float64]
+
+TARGET = "load_kw"
+
+FARTHEST = 8.0
+"""Standard deviations at which an input is cut off: the network never saw farther ones."""
+
+FEWEST_TO_JUDGE = 300
+"""Residuals below which a lead borrows those of its neighbours: a decile of fewer is noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class KerasSettings:
+    """How the network is built and trained; `seed` fixes weights and the order of rows."""
+
+    hidden: Sequence[int] = (64, 32)
+    epochs: int = 60
+    patience: int = 6
+    """Epochs without a better validation loss before training stops."""
+    batch_rows: int = 256
+    steps_per_epoch: int = 250
+    """No more: batches grow instead, so that a year of many series takes no longer."""
+    learning_rate: float = 2e-3
+    validation_share: float = 0.15
+    """The last part of the issue times: training stops by it, the band is calibrated on it."""
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The trained weights. Hidden layers are relu; the head sees the last one and the inputs.
+
+    The head's three outputs are the median and, through softplus, how far P10 lies below and P90
+    above it, in standard deviations of the target.
+    """
+
+    hidden: Sequence[tuple[FloatArray, FloatArray]]
+    """Kernel (n_in, n_out) and bias (n_out,) per layer."""
+    head: tuple[FloatArray, FloatArray]
+
+
+class KerasForecaster:
+    """Load divided by the series' level, from standardised inputs, one network for all series.
+
+    How a prediction is made, which is all that an export has to repeat:
+
+    1. inputs are the columns `feature_names`, in that order, float64, NaN where unknown;
+    2. those in `scaled_features` are divided by `scale_feature`;
+    3. each is standardised, (x - input_mean) / input_std, cut at +-FARTHEST, unknown becomes 0;
+    4. `network` answers P10, P50, P90, which are multiplied by `target_std`, `target_mean` added;
+    5. `offsets[:, i]` are added, where i = floor(lead_hours), at most the last index;
+    6. the three are sorted and multiplied by `scale_feature`.
+
+    A row whose `scale_feature` is unknown gets no forecast (null).
+    """
+
+    name = "keras"
+    scale_feature: str = SCALE
+    lead_feature: str = "lead_hours"
+    feature_names: Sequence[str]
+    """Inputs in order: every numeric column but the key and the target that is ever known."""
+    scaled_features: Sequence[str]
+    input_mean: FloatArray
+    input_std: FloatArray
+    target_mean: float
+    target_std: float
+    network: Network
+    offsets: FloatArray
+    """(3, leads), in scaled units; zeros for the median."""
+
+    def __init__(self, settings: KerasSettings | None = None) -> None:
+        self.settings = settings or KerasSettings()
+
+    def fit(self, features: pl.DataFrame) -> Self:
+        """Learn from the rows whose load and level are known.
+
+        Raises ValueError if no such row is left.
+        """
+        known = features.filter(pl.col(TARGET).is_finite() & (pl.col(SCALE) > 0))
+        if known.is_empty():
+            raise ValueError("no row with a known load and 28 days of history before it")
+        self.feature_names = tuple(
+            name
+            for name, dtype in known.schema.items()
+            if name not in (*KEY, TARGET) and dtype.is_numeric() and known[name].count()
+        )
+        self.scaled_features = tuple(name for name in self.feature_names if name in LOAD_FEATURES)
+        train, held_out = _split(known, share=self.settings.validation_share)
+
+        inputs, target = self._scaled_inputs(train), self._scaled_target(train)
+        self.input_mean, self.input_std = _moments(inputs)
+        self.target_mean, self.target_std = float(np.mean(target)), float(np.std(target)) or 1.0
+        self.network = self._trained(
+            (self._standard_inputs(inputs), self._standard_target(target)),
+            held_out=(
+                self._standard_inputs(self._scaled_inputs(held_out)),
+                self._standard_target(self._scaled_target(held_out)),
+            ),
+        )
+        self.offsets = np.zeros((len(QUANTILES), 1))
+        self.offsets = self._calibrated(held_out)
+        return self
+
+    def predict(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Columns p10 <= p50 <= p90, in the unit of the load, one row per row given."""
+        scale = _column(features, self.scale_feature)
+        with np.errstate(invalid="ignore"):  # a row without level is NaN from here to the end
+            loads = np.sort(self._scaled_quantiles(features), axis=1) * scale[:, np.newaxis]
+        return pl.DataFrame(loads, schema=["p10", "p50", "p90"]).fill_nan(None)
+
+    def _scaled_quantiles(self, features: pl.DataFrame) -> FloatArray:
+        answers = _evaluated(self.network, self._standard_inputs(self._scaled_inputs(features)))
+        lead = np.nan_to_num(np.floor(_column(features, self.lead_feature)))
+        at_lead = np.clip(lead, 0, self.offsets.shape[1] - 1).astype(int)
+        return answers * self.target_std + self.target_mean + self.offsets[:, at_lead].T
+
+    def _scaled_inputs(self, features: pl.DataFrame) -> FloatArray:
+        scale = _column(features, self.scale_feature)
+        return np.column_stack(
+            [
+                _column(features, name) / scale
+                if name in self.scaled_features
+                else _column(features, name)
+                for name in self.feature_names
+            ]
+        )
+
+    def _standard_inputs(self, inputs: FloatArray) -> FloatArray:
+        standard = (inputs - self.input_mean) / self.input_std
+        return np.where(np.isnan(standard), 0.0, np.clip(standard, -FARTHEST, FARTHEST))
+
+    def _scaled_target(self, features: pl.DataFrame) -> FloatArray:
+        return _column(features, TARGET) / _column(features, self.scale_feature)
+
+    def _standard_target(self, target: FloatArray) -> FloatArray:
+        return (target - self.target_mean) / self.target_std
+
+    def _trained(
+        self,
+        rows: tuple[FloatArray, FloatArray],
+        *,
+        held_out: tuple[FloatArray, FloatArray],
+    ) -> Network:
+        tensorflow()
+        import keras
+
+        settings = self.settings
+        model = _untrained(len(self.feature_names), settings=settings)
+        model.compile(
+            optimizer=keras.optimizers.Adam(settings.learning_rate, clipnorm=1.0),
+            loss=_pinball,
+            jit_compile=False,
+        )
+        model.fit(
+            _shuffled(*(_float32(part) for part in rows), settings=settings),
+            validation_data=tuple(_float32(part) for part in held_out),
+            validation_batch_size=4096,
+            epochs=settings.epochs,
+            shuffle=False,
+            verbose=0,
+            callbacks=[
+                keras.callbacks.EarlyStopping(
+                    patience=settings.patience, restore_best_weights=True
+                ),
+                keras.callbacks.ReduceLROnPlateau(patience=2, factor=0.5),
+            ],
+        )
+        layers = [
+            tuple(
+                np.asarray(weights, np.float64) for weights in model.get_layer(name).get_weights()
+            )
+            for name in (*(f"hidden_{place}" for place in range(len(settings.hidden))), "head")
+        ]
+        pairs = [(kernel, bias) for kernel, bias in layers]
+        return Network(hidden=tuple(pairs[:-1]), head=pairs[-1])
+
+    def _calibrated(self, held_out: pl.DataFrame) -> FloatArray:
+        """How far P10 and P90 must move, lead by lead, to be right on rows not trained on."""
+        missed = self._scaled_target(held_out)[:, np.newaxis] - self._scaled_quantiles(held_out)
+        lead = np.floor(_column(held_out, self.lead_feature)).astype(int)
+        offsets = np.zeros((len(QUANTILES), int(lead.max()) + 1))
+        for place, quantile in enumerate(QUANTILES):
+            if quantile != 0.5:
+                for hour in range(offsets.shape[1]):
+                    near = _near(lead, hour)
+                    offsets[place, hour] = np.quantile(missed[near, place], quantile)
+        return offsets
+
+
+def _near(lead: npt.NDArray[np.int_], hour: int) -> npt.NDArray[np.bool_]:
+    """Rows of that lead and its neighbours, of all leads where these are too few."""
+    for reach in (1, 3):
+        near = np.abs(lead - hour) <= reach
+        if np.count_nonzero(near) >= FEWEST_TO_JUDGE:
+            return near
+    return np.ones(len(lead), np.bool_)
+
+
+def _split(known: pl.DataFrame, *, share: float) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows to train on and the later ones held out; all rows in both for a single issue time."""
+    issues = known["issue_time"].unique().sort()
+    cut = issues[-max(1, round(len(issues) * share))]
+    train, held_out = (
+        known.filter(pl.col("hour_start") < cut),
+        known.filter(pl.col("issue_time") >= cut),
+    )
+    return (known, known) if train.is_empty() else (train, held_out)
+
+
+def _moments(inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of each column's known values; 0 and 1 where none varies."""
+    known = np.isfinite(inputs)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, inputs, 0.0).sum(axis=0) / count
+    spread = np.sqrt((np.where(known, inputs - mean, 0.0) ** 2).sum(axis=0) / count)
+    return mean, np.where(spread > 1e-9, spread, 1.0)
+
+
+def _untrained(n_features: int, *, settings: KerasSettings) -> Any:
+    import keras
+
+    inputs = keras.Input((n_features,), name="features")
+    layer = inputs
+    for place, units in enumerate(settings.hidden):
+        start = keras.initializers.HeUniform(seed=settings.seed + place)
+        layer = keras.layers.Dense(
+            units, activation="relu", kernel_initializer=start, name=f"hidden_{place}"
+        )(layer)
+    start = keras.initializers.GlorotUniform(seed=settings.seed + len(settings.hidden))
+    head = keras.layers.Dense(3, kernel_initializer=start, name="head")(
+        keras.layers.Concatenate()([layer, inputs])
+    )
+    return keras.Model(inputs, head)
+
+
+def _pinball(actual: Any, head: Any) -> Any:
+    """Mean pinball loss of the three quantiles that the head's outputs stand for."""
+    from keras import ops
+
+    middle = head[:, 0:1]
+    answers = ops.concatenate(
+        [middle - ops.softplus(head[:, 1:2]), middle, middle + ops.softplus(head[:, 2:3])], axis=1
+    )
+    missed = ops.reshape(actual, (-1, 1)) - answers
+    level = ops.convert_to_tensor([QUANTILES], dtype=missed.dtype)
+    return ops.mean(ops.maximum(level * missed, (level - 1.0) * missed), axis=1)
+
+
+def _shuffled(
+    inputs: npt.NDArray[np.float32], target: npt.NDArray[np.float32], *, settings: KerasSettings
+) -> Any:
+    """Batches in an order that the seed decides anew for every epoch."""
+    import keras
+
+    rows = max(settings.batch_rows, math.ceil(len(target) / settings.steps_per_epoch))
+    random = np.random.default_rng(settings.seed)
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc] # the base class has no types
+        """One permutation of the rows per epoch."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.order = random.permutation(len(target))
+
+        def __len__(self) -> int:
+            return math.ceil(len(target) / rows)
+
+        def __getitem__(self, place: int) -> tuple[Any, Any]:
+            chosen = self.order[place * rows : (place + 1) * rows]
+            return inputs[chosen], target[chosen]
+
+        def on_epoch_end(self) -> None:
+            self.order = random.permutation(len(target))
+
+    return Batches()
+
+
+def _evaluated(network: Network, inputs: FloatArray) -> FloatArray:
+    """P10, P50, P90 in standard deviations of the target: (rows, 3)."""
+    layer = inputs
+    for kernel, bias in network.hidden:
+        layer = np.maximum(layer @ kernel + bias, 0.0)
+    kernel, bias = network.head
+    head = np.concatenate([layer, inputs], axis=1) @ kernel + bias
+    middle, below, above = head[:, 0], np.logaddexp(0, head[:, 1]), np.logaddexp(0, head[:, 2])
+    return np.stack([middle - below, middle, middle + above], axis=1)
+
+
+def _float32(values: FloatArray) -> npt.NDArray[np.float32]:
+    return np.asarray(values, dtype=np.float32)
+
+
+def _column(frame: pl.DataFrame, name: str) -> FloatArray:
+    return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
