@@ -1,0 +1,33 @@
+"""`python -m smartgrid_services.model_server`: reads the command line and serves."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from smartgrid_core.errors import SmartGridError
+from smartgrid_services.model_server.options import parse
+from smartgrid_services.model_server.server import serve
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one server; returns the exit code."""
+    options = parse(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        asyncio.run(serve(options))
+    except SmartGridError as error:
+        logging.getLogger(__name__).error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    # Not sys.exit: an import of TensorFlow in its thread cannot be interrupted, only left.
+    os._exit(code)

@@ -1,0 +1,239 @@
+"""Which versions of which models answer: loads new ones, keeps the newest, lets go of the rest."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+
+from smartgrid_services.model_server.signatures import Servable
+from smartgrid_services.model_server.status import Code, ServingError
+from smartgrid_services.model_server.versions import Imprint, Versions, graph_imprint, imprint
+
+log = logging.getLogger(__name__)
+
+Load = Callable[[Path], Servable]
+
+_UNLOADED_REMEMBERED = 8
+"""Versions that were let go of stay in the status; not for ever, a server runs for years."""
+
+
+class State(IntEnum):
+    """ModelVersionStatus.State of TensorFlow Serving."""
+
+    START = 10
+    LOADING = 20
+    AVAILABLE = 30
+    UNLOADING = 40
+    END = 50
+
+
+@dataclass(frozen=True, slots=True)
+class VersionState:
+    """One line of a model's status."""
+
+    version: int
+    state: State
+    code: Code = Code.OK
+    message: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Live:
+    """A version that a request may hold; `users` requests do now."""
+
+    model: str
+    version: int
+    servable: Servable
+    graph: Imprint
+    users: int = 0
+    retired: bool = False
+
+
+@dataclass(slots=True)
+class _Model:
+    """Everything known about one model."""
+
+    live: dict[int, Live] = field(default_factory=dict)
+    status: dict[int, VersionState] = field(default_factory=dict)
+    refused: dict[int, Imprint] = field(default_factory=dict)
+    """Folders that could not be loaded, as they were then."""
+
+
+class Catalog:
+    """The versions that answer. One thread refreshes it, any number of requests hold versions.
+
+    Of every model the `keep` newest versions that load are live. A version is let go of only when
+    those that take its place are live, and closed when the last request on it has ended.
+    """
+
+    def __init__(self, load: Load, *, keep: int) -> None:
+        self._load = load
+        self._keep = keep
+        self._models: dict[str, _Model] = {}
+        self._lock = threading.Lock()
+
+    def refresh(self, found: Mapping[str, Versions | None]) -> None:
+        """Bring what is live in line with the folders that were found.
+
+        A model that is None is left as it is; one that is missing has no versions any more.
+        """
+        for name in sorted({*found, *self._models}):
+            versions = found.get(name, {})
+            if versions is not None:
+                self._refresh_model(name, versions)
+
+    def close(self) -> None:
+        """Let go of everything; what requests still hold is closed when they end."""
+        self.refresh({})
+
+    @contextmanager
+    def hold(self, model: str, version: int | None = None) -> Iterator[Live]:
+        """The version asked for, the newest live one for None, kept loaded inside the block."""
+        with self._lock:
+            live = self._pick(model, version)
+            live.users += 1
+        try:
+            yield live
+        finally:
+            with self._lock:
+                live.users -= 1
+                ended = live.retired and live.users == 0
+            if ended:
+                self._close(live)
+
+    def status(self, model: str, version: int | None = None) -> list[VersionState]:
+        """States of all versions, newest first, or of one; raises ServingError for none."""
+        with self._lock:
+            known = self._models.get(model)
+            states = [] if known is None else list(known.status.values())
+        if version is not None:
+            states = [state for state in states if state.version == version]
+            if not states:
+                raise ServingError(
+                    Code.NOT_FOUND, f"Could not find version {version} of model {model}"
+                )
+        if not states:
+            raise ServingError(Code.NOT_FOUND, f"Could not find any versions of model {model}")
+        return sorted(states, key=lambda state: state.version, reverse=True)
+
+    def live(self) -> dict[str, list[int]]:
+        """Live versions of every model that has one, newest first."""
+        with self._lock:
+            return {
+                name: sorted(model.live, reverse=True)
+                for name, model in sorted(self._models.items())
+                if model.live
+            }
+
+    def _pick(self, name: str, version: int | None) -> Live:
+        live = self._models[name].live if name in self._models else {}
+        if version is None and live:
+            return live[max(live)]
+        if version is not None and version in live:
+            return live[version]
+        asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+        raise ServingError(Code.NOT_FOUND, f"Servable not found for request: {asked}")
+
+    def _refresh_model(self, name: str, found: Versions) -> None:
+        with self._lock:
+            model = self._models.setdefault(name, _Model())
+        wanted: list[int] = []
+        for version in sorted(found, reverse=True):
+            if len(wanted) == self._keep:
+                break
+            if self._is_live(model, name, version, found[version]):
+                wanted.append(version)
+        surplus = [live for version, live in model.live.items() if version not in wanted]
+        for live in surplus:
+            self._retire(model, live)
+        self._forget(name, model, found)
+
+    def _is_live(self, model: _Model, name: str, version: int, folder: Path) -> bool:
+        """Whether the version in the folder answers, after an attempt to load it if it is new."""
+        graph = graph_imprint(folder)
+        before = model.live.get(version)
+        if before is not None and before.graph == graph:
+            return True
+        # Taken before the attempt, so that what changes during it is tried again.
+        whole = imprint(folder)
+        if model.refused.get(version) == whole:
+            return before is not None
+        if before is None:
+            self._note(model, VersionState(version, State.LOADING))
+        try:
+            servable = self._load(folder)
+        except ServingError as error:
+            self._refuse(model, name, version, whole, error)
+            return before is not None
+        except Exception as error:
+            log.exception("model %s version %s: the loader failed", name, version)
+            refusal = ServingError(Code.INTERNAL, f"{type(error).__name__}: {error}")
+            self._refuse(model, name, version, whole, refusal)
+            return before is not None
+        model.refused.pop(version, None)
+        with self._lock:
+            model.live[version] = Live(name, version, servable, graph)
+            model.status[version] = VersionState(version, State.AVAILABLE)
+        log.info("model %s version %s is available", name, version)
+        if before is not None:
+            self._retire(model, before, replaced=True)
+        return True
+
+    def _refuse(
+        self, model: _Model, name: str, version: int, whole: Imprint, error: ServingError
+    ) -> None:
+        """Remember a failed load; one that was to replace a live version leaves that one be."""
+        log.warning(
+            "model %s version %s cannot be loaded: %s: %s",
+            name,
+            version,
+            error.code.name,
+            error.message,
+        )
+        model.refused[version] = whole
+        if version not in model.live:
+            self._note(model, VersionState(version, State.END, error.code, error.message))
+
+    def _retire(self, model: _Model, live: Live, *, replaced: bool = False) -> None:
+        """No request gets this version any more; it is closed when the last one has ended."""
+        with self._lock:
+            if not replaced:
+                del model.live[live.version]
+                model.status[live.version] = VersionState(live.version, State.UNLOADING)
+            live.retired = True
+            idle = live.users == 0
+        log.info("model %s version %s is let go of", live.model, live.version)
+        if idle:
+            self._close(live)
+
+    def _close(self, live: Live) -> None:
+        live.servable.close()
+        with self._lock:
+            model = self._models.get(live.model)
+            state = None if model is None else model.status.get(live.version)
+            if model is not None and state is not None and state.state is State.UNLOADING:
+                model.status[live.version] = VersionState(live.version, State.END)
+
+    def _note(self, model: _Model, state: VersionState) -> None:
+        with self._lock:
+            model.status[state.version] = state
+
+    def _forget(self, name: str, model: _Model, found: Versions) -> None:
+        """Drop failures whose folder is gone, old unloaded versions, and models without any."""
+        with self._lock:
+            for version in [version for version in model.refused if version not in found]:
+                del model.refused[version]
+                if version not in model.live:
+                    model.status.pop(version, None)
+            ended = sorted(
+                version
+                for version, state in model.status.items()
+                if state.state is State.END and version not in model.refused
+            )
+            for version in ended[:-_UNLOADED_REMEMBERED]:
+                del model.status[version]
+            if not found and not model.status:
+                del self._models[name]

@@ -1,0 +1,105 @@
+"""SavedModels through TensorFlow: loading, running and letting go of one version."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow_serving.apis import get_model_metadata_pb2
+
+from smartgrid_services.model_server.signatures import Signature, TensorSpec
+from smartgrid_services.model_server.status import Code, ServingError, code_of
+
+_TAGS = ["serve"]
+_NO_ARRAY = {tf.resource, tf.variant}
+
+
+class SavedModelServable:
+    """One loaded SavedModel: a graph and the session that holds its variables.
+
+    A session, as in TensorFlow Serving, takes a SavedModel of any age by its signatures' tensor
+    names, runs from many threads at once, and gives the memory back when it is closed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        try:
+            with self._session.graph.as_default():
+                meta_graph = tf.compat.v1.saved_model.load(self._session, _TAGS, str(folder))
+            self._session.graph.finalize()
+        except BaseException:
+            self._session.close()
+            raise
+        self.signature_map = get_model_metadata_pb2.SignatureDefMap()
+        for name, definition in meta_graph.signature_def.items():
+            self.signature_map.signature_def[name].CopyFrom(definition)
+        self.signatures: Mapping[str, Signature] = {
+            name: Signature(
+                name=name,
+                inputs={key: _spec(info) for key, info in definition.inputs.items()},
+                outputs={key: _spec(info) for key, info in definition.outputs.items()},
+            )
+            for name, definition in meta_graph.signature_def.items()
+            if definition.inputs and definition.outputs and _is_dense(definition)
+        }
+
+    def run(
+        self, signature: Signature, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
+        """The named outputs; raises ServingError with TensorFlow's own code and words."""
+        definition = self.signature_map.signature_def[signature.name]
+        feeds = {definition.inputs[name].name: array for name, array in inputs.items()}
+        fetches = {name: definition.outputs[name].name for name in outputs}
+        try:
+            computed = self._session.run(fetches, feeds)
+        except tf.errors.OpError as error:
+            raise ServingError(code_of(error.error_code), _first_lines(error.message)) from error
+        except (TypeError, ValueError) as error:
+            raise ServingError(Code.INVALID_ARGUMENT, _first_lines(str(error))) from error
+        return {name: np.asarray(array) for name, array in computed.items()}
+
+    def close(self) -> None:
+        """Free the session's variables and graph."""
+        self._session.close()
+
+
+def load(folder: Path) -> SavedModelServable:
+    """Load the SavedModel in the folder; raises ServingError saying what is wrong with it."""
+    try:
+        return SavedModelServable(folder)
+    except tf.errors.OpError as error:
+        raise ServingError(code_of(error.error_code), _first_lines(error.message)) from error
+    except OSError as error:
+        missing = not (folder / "saved_model.pb").exists()
+        code = Code.NOT_FOUND if missing else Code.DATA_LOSS
+        raise ServingError(code, _first_lines(str(error))) from error
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise ServingError(Code.INVALID_ARGUMENT, _first_lines(str(error))) from error
+
+
+def _spec(info: Any) -> TensorSpec:
+    dtype = tf.dtypes.as_dtype(info.dtype)
+    shape = info.tensor_shape
+    return TensorSpec(
+        dtype=_dtype_name(info.dtype),
+        array_dtype=None if dtype in _NO_ARRAY else np.dtype(dtype.as_numpy_dtype),
+        shape=None if shape.unknown_rank else tuple(dim.size for dim in shape.dim),
+    )
+
+
+def _dtype_name(number: int) -> str:
+    from tensorflow.core.framework import types_pb2
+
+    return str(types_pb2.DataType.Name(number))
+
+
+def _is_dense(definition: Any) -> bool:
+    infos = [*definition.inputs.values(), *definition.outputs.values()]
+    return all(info.WhichOneof("encoding") == "name" for info in infos)
+
+
+def _first_lines(message: str) -> str:
+    """The cause without the graph's stack, which says nothing to a caller."""
+    return message.split("\n\nOriginal stack trace", 1)[0].split("\n\nErrors may have", 1)[0][:2000]

@@ -1,0 +1,173 @@
+"""One model server process: ports first, then TensorFlow, then the folders, until a signal."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+from aiohttp import web
+
+from smartgrid_core.errors import ServerError
+from smartgrid_services.model_server.catalog import Catalog
+from smartgrid_services.model_server.options import ServerOptions
+from smartgrid_services.model_server.rest import RestApi
+from smartgrid_services.model_server.signatures import Servable
+from smartgrid_services.model_server.versions import find_versions
+
+log = logging.getLogger(__name__)
+
+_WORKERS = 16
+"""Requests that compute at once, on each side; TensorFlow's own threads do the arithmetic."""
+_GRACE_SECONDS = 10.0
+"""What a request in flight gets to finish when the server is asked to end."""
+_PARENT_SECONDS = 0.5
+
+_TENSORFLOW_ENVIRONMENT = {
+    # The server runs graphs; without Keras TensorFlow imports in two thirds of the time.
+    "TF_USE_LEGACY_KERAS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+}
+
+
+async def serve(options: ServerOptions) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ServerError if a port is taken or TensorFlow fails.
+
+    `/health` answers at once; predictions, and gRPC as a whole, once TensorFlow is imported.
+    """
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    catalog = Catalog(_load, keep=options.versions_kept)
+    beginning = _Beginning(catalog, options)
+    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="rest") as executor:
+        api = RestApi(catalog, executor=executor, serving=beginning.done.is_set)
+        app = api.application(max_body_bytes=options.max_body_mb * 1024**2)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_SECONDS)
+        await runner.setup()
+        try:
+            await _bind(runner, options)
+            beginning.bind()
+            beginning.start()
+            await _until_ended(ended, beginning, options)
+        finally:
+            await runner.cleanup()
+            beginning.stop()
+    if beginning.failure is not None:
+        raise ServerError(f"the model server cannot serve: {beginning.failure}")
+
+
+async def _bind(runner: web.AppRunner, options: ServerOptions) -> None:
+    try:
+        await web.TCPSite(runner, options.host, options.rest_port).start()
+    except OSError as error:
+        raise ServerError(
+            f"REST port {options.rest_port} of {options.host} cannot be had, choose another with "
+            f"--rest-port: {error.strerror}"
+        ) from error
+    log.info("REST answers at http://%s:%s", options.host, options.rest_port)
+
+
+async def _until_ended(
+    ended: asyncio.Event, beginning: "_Beginning", options: ServerOptions
+) -> None:
+    parent = os.getppid()
+    while not ended.is_set() and beginning.failure is None:
+        if options.exit_with_parent and os.getppid() != parent:
+            log.warning("the process that started this one is gone")
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), _PARENT_SECONDS)
+
+
+class _Beginning(threading.Thread):
+    """Brings in TensorFlow, opens gRPC, then looks at the folders once per poll interval."""
+
+    def __init__(self, catalog: Catalog, options: ServerOptions) -> None:
+        super().__init__(name="folders", daemon=True)
+        self.done = threading.Event()
+        self.failure: Exception | None = None
+        self._catalog = catalog
+        self._options = options
+        self._ending = threading.Event()
+        self._grpc = grpc.server(
+            ThreadPoolExecutor(_WORKERS, thread_name_prefix="grpc"),
+            options=[
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.max_send_message_length", -1),
+                # Two servers on one port would each get half of the calls.
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+
+    def bind(self) -> None:
+        """Take the gRPC port; calls wait there until TensorFlow is in."""
+        address = f"{self._options.host}:{self._options.grpc_port}"
+        try:
+            self._grpc.add_insecure_port(address)
+        except RuntimeError as error:
+            raise ServerError(
+                f"gRPC port {self._options.grpc_port} of {self._options.host} cannot be had, "
+                f"choose another with --grpc-port: {error}"
+            ) from error
+
+    def run(self) -> None:
+        """The thread: begin, then poll until stopped."""
+        try:
+            self._begin()
+        except Exception as error:
+            log.exception("the model server cannot begin")
+            self.failure = error
+            return
+        seen = ""
+        while not self._ending.is_set():
+            seen = self._look(seen)
+            self._ending.wait(self._options.poll_seconds)
+
+    def stop(self) -> None:
+        """Let calls in flight finish, then close the models, unless it never began."""
+        self._ending.set()
+        if not self.done.is_set():
+            return
+        self._grpc.stop(_GRACE_SECONDS).wait()
+        self.join(_GRACE_SECONDS)
+        if not self.is_alive():
+            self._catalog.close()
+
+    def _begin(self) -> None:
+        for name, value in _TENSORFLOW_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        import tensorflow as tf
+
+        from smartgrid_services.model_server.grpc_api import register
+
+        tf.get_logger().setLevel("ERROR")
+        register(self._grpc, self._catalog)
+        self._grpc.start()
+        self.done.set()
+        log.info("gRPC answers at %s:%s", self._options.host, self._options.grpc_port)
+
+    def _look(self, seen: str) -> str:
+        """One look at the folders; what stops it is logged when it is new, and nothing changes."""
+        try:
+            self._catalog.refresh(find_versions(self._options.base_path))
+        except OSError as error:
+            if str(error) != seen:
+                log.warning("the base path cannot be read, nothing changes: %s", error)
+            return str(error)
+        except Exception as error:
+            if str(error) != seen:
+                log.exception("the folders could not be followed, tried again")
+            return str(error)
+        return ""
+
+
+def _load(folder: Path) -> Servable:
+    from smartgrid_services.model_server.servable import load
+
+    return load(folder)

@@ -1,0 +1,120 @@
+"""What a loaded SavedModel promises and does, said without TensorFlow."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartgrid_services.model_server.status import Code, ServingError
+
+DEFAULT_SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output: `dtype` as TensorFlow names it, `shape` None for any rank.
+
+    A size of -1 is any. `array_dtype` is NumPy's counterpart, object for DT_STRING, None for a
+    dtype that cannot be carried.
+    """
+
+    dtype: str
+    array_dtype: np.dtype[Any] | None
+    shape: tuple[int, ...] | None
+
+    def admits(self, shape: tuple[int, ...]) -> bool:
+        """Whether a tensor of this shape may be given."""
+        if self.shape is None:
+            return True
+        return len(shape) == len(self.shape) and all(
+            expected in {-1, given} for given, expected in zip(shape, self.shape, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A callable of a SavedModel: inputs and outputs by name."""
+
+    name: str
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+
+
+class Servable(Protocol):
+    """A loaded model version. `run` may be called from many threads at once."""
+
+    signatures: Mapping[str, Signature]
+    signature_map: Any
+    """TensorFlow Serving's SignatureDefMap message, as metadata requests answer it."""
+
+    def run(
+        self, signature: Signature, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
+        """The named outputs; raises ServingError for what the model cannot compute."""
+        ...
+
+    def close(self) -> None:
+        """Free what the model holds; nothing may run then or after."""
+        ...
+
+
+def signature_of(servable: Servable, name: str) -> Signature:
+    """The signature of the name, the default one for an empty name."""
+    signature = servable.signatures.get(name or DEFAULT_SIGNATURE)
+    if signature is None:
+        raise ServingError(
+            Code.INVALID_ARGUMENT,
+            f'Serving signature name: "{name or DEFAULT_SIGNATURE}" not found in signature def; '
+            f"there are: {', '.join(sorted(servable.signatures)) or 'none'}",
+        )
+    return signature
+
+
+def compute(
+    servable: Servable,
+    signature: Signature,
+    inputs: Mapping[str, NDArray[Any]],
+    *,
+    output_filter: Sequence[str] = (),
+) -> dict[str, NDArray[Any]]:
+    """Run the signature on inputs that are checked first; all outputs unless filtered."""
+    _check_names(signature, inputs)
+    for name, spec in signature.inputs.items():
+        _check_tensor(name, spec, inputs[name])
+    unknown = sorted(set(output_filter) - set(signature.outputs))
+    if unknown:
+        raise ServingError(
+            Code.INVALID_ARGUMENT,
+            f"output tensor alias not found in signature: {unknown[0]}; "
+            f"there are: {', '.join(sorted(signature.outputs))}",
+        )
+    return servable.run(signature, inputs, list(output_filter) or sorted(signature.outputs))
+
+
+def _check_names(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> None:
+    extra = sorted(set(inputs) - set(signature.inputs))
+    missing = sorted(set(signature.inputs) - set(inputs))
+    if extra or missing:
+        raise ServingError(
+            Code.INVALID_ARGUMENT,
+            f"inputs do not match signature {signature.name}. "
+            f"Sent extra: {{{', '.join(extra)}}}. Missing but required: {{{', '.join(missing)}}}.",
+        )
+
+
+def _check_tensor(name: str, spec: TensorSpec, tensor: NDArray[Any]) -> None:
+    if spec.array_dtype is None:
+        raise ServingError(Code.UNIMPLEMENTED, f"input {name}: {spec.dtype} cannot be carried")
+    if tensor.dtype != spec.array_dtype:
+        raise ServingError(
+            Code.INVALID_ARGUMENT,
+            f"input {name} must be {spec.dtype}, got {tensor.dtype.name}",
+        )
+    if not spec.admits(tensor.shape):
+        raise ServingError(
+            Code.INVALID_ARGUMENT,
+            f"input {name} must have shape {list(spec.shape or ())} (-1 is any size), "
+            f"got {list(tensor.shape)}",
+        )

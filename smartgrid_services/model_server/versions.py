@@ -1,0 +1,72 @@
+"""What lies below a base path: models, their version folders, and whether one has changed."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+Versions = Mapping[int, Path]
+"""The version folders of one model by number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imprint:
+    """What tells a folder from itself after a change: every file's name, size and time."""
+
+    files: tuple[tuple[str, int, int], ...]
+
+
+def find_versions(base: Path) -> Mapping[str, Versions | None]:
+    """Models below the base path with their numeric folders; hidden and other names are skipped.
+
+    None stands for a model whose folder cannot be read just now: nothing is known about it.
+    Raises OSError if that is so for the base path, or if there is none.
+    """
+    found: dict[str, Versions | None] = {}
+    for folder in sorted(base.iterdir()):
+        if folder.name.startswith("."):
+            continue
+        try:
+            if folder.is_dir():
+                found[folder.name] = _versions_of(folder)
+        except FileNotFoundError:
+            log.debug("model folder %s vanished while it was read", folder)
+        except OSError as error:
+            log.warning("model folder %s cannot be read: %s", folder, error)
+            found[folder.name] = None
+    return found
+
+
+def _versions_of(folder: Path) -> Versions:
+    found: dict[int, Path] = {}
+    for entry in sorted(folder.iterdir()):
+        name = entry.name
+        if name.isascii() and name.isdecimal() and int(name) > 0 and entry.is_dir():
+            # "007" and "7" are one version; the plain name sorts last and wins.
+            found[int(name)] = entry
+    return found
+
+
+def imprint(folder: Path) -> Imprint:
+    """Every file and folder below the folder."""
+    files = []
+    for path in sorted(folder.rglob("*")):
+        try:
+            stat = path.stat()
+        except OSError:
+            # Vanished since it was listed, or closed to us: the listing itself will differ later.
+            files.append((path.relative_to(folder).as_posix(), -1, -1))
+            continue
+        files.append((path.relative_to(folder).as_posix(), stat.st_size, stat.st_mtime_ns))
+    return Imprint(tuple(files))
+
+
+def graph_imprint(folder: Path) -> Imprint:
+    """The same of `saved_model.pb` alone: cheap enough to look at every second."""
+    try:
+        stat = (folder / "saved_model.pb").stat()
+    except OSError:
+        return Imprint(())
+    return Imprint((("saved_model.pb", stat.st_size, stat.st_mtime_ns),))

@@ -1,0 +1,112 @@
+"""Run as a script, in a process of its own: writes the SavedModels that the tests serve.
+
+`python make_models.py FOLDER` writes FOLDER/<name>/saved_model.pb for every name below.
+"""
+
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+BATCH = tf.TensorSpec([None], tf.float32)
+FACTORS = (1, 2, 3, 4, 5, 6)
+
+
+class Quantiles(tf.Module):
+    """p50 = factor * load_kw + temperature_c, p10 one below, p90 one above."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = tf.Variable(factor, dtype=tf.float32)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.float32, name="load_kw"),
+            tf.TensorSpec([None], tf.float32, name="temperature_c"),
+        ]
+    )
+    def predict(self, load_kw: tf.Tensor, temperature_c: tf.Tensor) -> dict[str, tf.Tensor]:
+        middle = self.factor * load_kw + temperature_c
+        return {"p10": middle - 1.0, "p50": middle, "p90": middle + 1.0}
+
+
+class Sums(tf.Module):
+    """One input, one output; a second signature gives the double."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, name="x")])
+    def sums(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": tf.reduce_sum(x, axis=1)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, name="x")])
+    def doubled(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": 2.0 * tf.reduce_sum(x, axis=1)}
+
+
+class Kinds(tf.Module):
+    """Text, whole numbers and truth, and an output without a batch."""
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.string, name="text"),
+            tf.TensorSpec([None], tf.int64, name="count"),
+            tf.TensorSpec([None], tf.bool, name="flag"),
+        ]
+    )
+    def predict(self, text: tf.Tensor, count: tf.Tensor, flag: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {
+            "said": tf.strings.join([text, "!"]),
+            "raw_bytes": text,
+            "next": count + 1,
+            "not": tf.logical_not(flag),
+        }
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="count")])
+    def total(self, count: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"total": tf.reduce_sum(count), "count": count}
+
+
+class Slow(tf.Module):
+    """Counts to `steps` one by one; its `version` tells which one did."""
+
+    def __init__(self, version: float) -> None:
+        super().__init__()
+        self.version = tf.Variable(version, dtype=tf.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec([1], tf.int32, name="steps")])
+    def count(self, steps: tf.Tensor) -> dict[str, tf.Tensor]:
+        reached = tf.while_loop(
+            lambda step: step < steps[0], lambda step: [step + 1], [tf.constant(0)]
+        )[0]
+        return {
+            "reached": tf.reshape(reached, [1]),
+            "version": tf.reshape(self.version.read_value(), [1]),
+        }
+
+
+def main(folder: Path) -> None:
+    for factor in FACTORS:
+        model = Quantiles(factor)
+        tf.saved_model.save(
+            model, str(folder / f"times_{factor}"), signatures={"serving_default": model.predict}
+        )
+    sums = Sums()
+    tf.saved_model.save(
+        sums,
+        str(folder / "sums"),
+        signatures={"serving_default": sums.sums, "doubled": sums.doubled},
+    )
+    kinds = Kinds()
+    tf.saved_model.save(
+        kinds,
+        str(folder / "kinds"),
+        signatures={"serving_default": kinds.predict, "total": kinds.total},
+    )
+    for version in (1, 2):
+        slow = Slow(version)
+        tf.saved_model.save(
+            slow, str(folder / f"slow_{version}"), signatures={"serving_default": slow.count}
+        )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
