@@ -21,6 +21,8 @@ SHORTEST_DAYS = 7
 DAYS_PER_REPEAT = 30
 MOST_REPEATS = 4
 """Each short fault is planted once, and once more for every further month, on other meters."""
+MOST_SENSOR_REPEATS = 2
+"""Three kinds of sensor faults share seven transformers."""
 CAPACITY_KWH = 1_000_000.0
 """A register of six digits rolls over here."""
 OVERLOAD_DAYS = 5
@@ -173,7 +175,7 @@ def _simple_faults(
             factor=UNIT_FACTOR,
             told=UNIT_FACTOR,
         )
-    for _ in range(min(repeats, 3)):
+    for _ in range(min(repeats, MOST_SENSOR_REPEATS)):
         for kind, length, factor, text in (
             ("voltage_sag", 3 * STEP, SAG_SHARE, "Voltage sags, the loads draw more current"),
             ("stuck_value", 8 * HOUR, 0.0, "The power reading does not move"),

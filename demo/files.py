@@ -56,7 +56,6 @@ def write_demo(
     aside: Path | None = None,
     closing_reading: bool = False,
     progress: Progress | None = None,
-    grid: Grid | None = None,
 ) -> DemoManifest:
     """Write the `days` UTC days before midnight of `end` into the landing folder.
 
@@ -69,7 +68,7 @@ def write_demo(
     With `closing_reading` the registers are also read at `end` itself, which closes the last
     quarter-hour. Raises ValueError for less than 7 days.
     """
-    grid = grid or Grid.load()
+    grid = Grid.load()
     window = Window(midnight(end) - days * DAY, midnight(end))
     aside = aside or folder.parent / "demo"
     tell = progress or (lambda _what, _done, _all: None)

@@ -20,14 +20,12 @@ SIMBENCH_CODE = "1-MVLV-rural-all-2-no_sw"
 
 BRANCHES = (
     ("LV1.101", "LV1.101 Bus 2"),
-    ("LV3.101", "LV3.101 Bus 1"),
-    ("LV2.106", "LV2.106 Bus 79"),
-    ("LV1.109", "LV1.109 Bus 2"),
-    ("LV2.110", "LV2.110 Bus 41"),
+    ("LV3.101", "LV3.101 Bus 56"),
+    ("LV3.102", "LV3.102 Bus 115"),
     ("LV4.101", "LV4.101 Bus 36"),
-    ("LV3.103", "LV3.103 Bus 56"),
-    ("LV4.110", "LV4.110 Bus 9"),
-    ("LV2.129", "LV2.129 Bus 103"),
+    ("LV4.102", "LV4.102 Bus 9"),
+    ("LV4.110", "LV4.110 Bus 1"),
+    ("LV3.105", "LV3.105 Bus 61"),
 )
 """Low-voltage grid and one bus of the branch that is kept: whole grids have up to 150 customers."""
 
@@ -37,8 +35,9 @@ CENTRE = (41.33, 19.82)
 VARIATION_SEED = 20160101
 """Draws each meter's own level, shifts and noise; separate from the seed of a demo run."""
 
+RATING_QUANTILE = 0.999
 RATING_MARGIN = 1.05
-"""A feeder's rating over the highest hour of a normal year."""
+"""A feeder's rating lies this far over the hour that 9 hours of a normal year exceed."""
 
 RATING_YEAR = (date(2025, 1, 1), date(2025, 12, 31))
 RATING_SEED = 7
@@ -74,8 +73,6 @@ class Excerpt:
     transformer_of_bus: dict[int, str]
     transformers: list[tuple[str, str, int, set[int]]]
     """(transformer_id, feeder_id, index in SimBench, buses of the kept branch)."""
-    mv_buses: dict[int, set[int]]
-    """Feeder number to the 20 kV buses between the busbar and its transformers."""
 
 
 def kind_of(profile: str) -> str:
@@ -104,14 +101,12 @@ def cut_excerpt(net: Any) -> Excerpt:
         path = [int(bus) for bus in nx.shortest_path(graph, busbar, high)]
         found.append((index, path[1], branch, path))
     heads = sorted({head for _, head, _, _ in found})
-    excerpt = Excerpt(net, {busbar: ""}, {}, [], {n: {busbar} for n in range(1, len(heads) + 1)})
+    excerpt = Excerpt(net, {busbar: ""}, {}, [])
     for index, head, branch, path in found:
-        number = heads.index(head) + 1
-        feeder_id = f"F{number}"
+        feeder_id = f"F{heads.index(head) + 1}"
         siblings = sum(feeder_id == known for _, known, _, _ in excerpt.transformers)
         transformer_id = f"{feeder_id}-T{siblings + 1}"
         excerpt.transformers.append((transformer_id, feeder_id, index, branch))
-        excerpt.mv_buses[number].update(path)
         excerpt.feeder_of_bus.update(dict.fromkeys([*path[1:], *branch], feeder_id))
         excerpt.transformer_of_bus.update(dict.fromkeys(branch, transformer_id))
     return excerpt
@@ -268,17 +263,17 @@ def profiles_of(net: Any, *, names: list[str]) -> pl.DataFrame:
 
 
 def feeder_ratings(grid: Grid) -> pl.DataFrame:
-    """A rating per feeder, kW: RATING_MARGIN over the highest hour, either direction, of 2025."""
+    """A rating per feeder in kW, found on the hours of a normal year, whichever way power flows."""
     sign = np.where(grid.meters["customer_kind"] == "pv", -1.0, 1.0)
     feeders = grid.meters["feeder_id"].to_numpy()
     names = sorted(set(feeders))
     member = np.array([feeders == name for name in names]) * sign
-    highest = np.zeros(len(names))
+    months: list[np.ndarray] = []
     year = Window.of_days(RATING_YEAR[0], RATING_YEAR[1])
     for _, active_kw, _ in normal_power(grid, window=year, seed=RATING_SEED):
-        hourly = (member @ active_kw).reshape(len(names), -1, 4).mean(axis=2)
-        highest = np.maximum(highest, np.abs(hourly).max(axis=1))
-    return pl.DataFrame({"feeder_id": names, "rating_kw": np.ceil(highest * RATING_MARGIN / 5) * 5})
+        months.append((member @ active_kw).reshape(len(names), -1, 4).mean(axis=2))
+    high = np.quantile(np.abs(np.concatenate(months, axis=1)), RATING_QUANTILE, axis=1)
+    return pl.DataFrame({"feeder_id": names, "rating_kw": np.ceil(high * RATING_MARGIN / 5) * 5})
 
 
 def generate(

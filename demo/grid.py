@@ -65,12 +65,6 @@ class Grid:
         some = next(iter(self.profiles.values()))
         return self.profiles.get(name, np.zeros_like(some))
 
-    def only_meters(self, count: int) -> "Grid":
-        """The same grid with the first `count` meters of every transformer."""
-        kept = self.meters.group_by("transformer_id", maintain_order=True).head(count)
-        kept = kept.sort("meter_id")
-        return Grid(self.nodes, self.lines, self.transformers, kept, self.feeders, self.profiles)
-
     def places(self) -> pl.DataFrame:
         """One row per place that is measured: watched node, sensor, position, nominal voltage.
 

@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from demo.grid import Grid
 from smartgrid_core.time import DAY, Window, midnight
@@ -88,9 +87,11 @@ def autoregressive(
     The exact discretisation of an Ornstein-Uhlenbeck process with a memory of `memory_steps`.
     """
     keep = float(np.exp(-1 / memory_steps))
-    shocks = rng.standard_normal((series, steps))
-    shocks[:, 1:] *= np.sqrt(1 - keep * keep)
-    return np.asarray(lfilter([1.0], [1.0, -keep], shocks, axis=1), dtype=np.float64)
+    noise = rng.standard_normal((steps, series))
+    noise[1:] *= np.sqrt(1 - keep * keep)
+    for step in range(1, steps):
+        noise[step] += keep * noise[step - 1]
+    return noise.T
 
 
 def normal_power(
