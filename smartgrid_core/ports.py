@@ -228,8 +228,13 @@ class ModelShelf(Protocol):
 class Notifier(Protocol):
     """Carries one message to one recipient."""
 
-    def send(self, channel: str, recipient: str, payload: Mapping[str, Any]) -> "Delivery":
-        """Try once. Never raises for what the far side does: the delivery says it."""
+    def send(
+        self, channel: str, recipient: str, payload: Mapping[str, Any], *, message_id: str
+    ) -> "Delivery":
+        """Try once. Never raises for what the far side does: the delivery says it.
+
+        `message_id` is the same in every try, so that the far side can drop a repeat.
+        """
         ...
 
 

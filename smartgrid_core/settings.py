@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     """A register rolls over to zero at this count."""
     webhook_url: str | None = None
     """Where alerts are posted; none are sent if unset."""
+    webhook_secret: SecretStr | None = None
+    """Signs what is posted (HMAC-SHA256 of the body); no signature if unset."""
     open_meteo_url: str | None = None
     """`https://...` of an Open-Meteo archive API; the weather is not asked for if unset."""
     latitude: float = 41.33

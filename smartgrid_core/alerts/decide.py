@@ -1,0 +1,169 @@
+"""Rules that turn facts into alerts: grouping, hysteresis, severity, words. Never sends."""
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from smartgrid_core.contracts.alerts import Alerts
+from smartgrid_core.time import HOUR
+
+OPEN_AT = 0.5
+"""More likely than not that the rating is crossed."""
+
+KEEP_AT = 0.3
+"""A spell goes on through an hour below OPEN_AT, so that one evening is one alert, not three."""
+
+CRITICAL_PROBABILITY = 0.9
+CRITICAL_DEPTH = 1.1
+"""P50 at 110 % of the rating: cables and transformers stand less for hours, not more."""
+
+NAMESPACE = uuid.UUID("8f2ad7a4-6d0c-5f6e-9b9e-2a0f4b1c7d31")
+"""Identifiers derive from facts: whoever decides twice decides the same alert."""
+
+ERROR_TEXT = 500
+"""Characters of a failure's text that a message carries."""
+
+Row = Mapping[str, Any]
+
+
+def alerts_from_exceedances(
+    exceedances: pl.DataFrame,
+    *,
+    now: datetime,
+    timezone: ZoneInfo,
+    open_alerts: pl.DataFrame | None = None,
+    threshold: float = OPEN_AT,
+    release: float = KEEP_AT,
+) -> pl.DataFrame:
+    """Rows of `Alerts` that `exceedances` (rows of `LimitExceedances`) newly call for, by key.
+
+    Of several issues about one hour the latest counts. A spell begins in an hour at or above
+    `threshold` and takes in neighbouring hours at or above `release`. All spells of one feeder that
+    begin on one local day of `timezone` are one fact, `limit:<feeder>:<day>`; it is left out if
+    `open_alerts` (rows of `Alerts`) has it.
+    """
+    known = set() if open_alerts is None else set(open_alerts["dedupe_key"].to_list())
+    latest = (
+        exceedances.sort("feeder_id", "hour_start", "issue_time")
+        .unique(["feeder_id", "hour_start"], keep="last", maintain_order=True)
+        .filter(pl.col("probability") >= release)
+    )
+    facts: dict[str, list[Row]] = {}
+    for feeder_rows in latest.partition_by("feeder_id", maintain_order=True):
+        for spell in _spells(feeder_rows.to_dicts(), threshold=threshold):
+            day = spell[0]["hour_start"].astimezone(timezone).date()
+            facts.setdefault(f"limit:{spell[0]['feeder_id']}:{day}", []).extend(spell)
+    return _alerts(
+        _limit_alert(key, hours, now=now, timezone=timezone)
+        for key, hours in facts.items()
+        if key not in known
+    )
+
+
+def alert_from_failure(
+    *, job_name: str, run_id: str, error: str, now: datetime, root_run_id: str | None = None
+) -> pl.DataFrame:
+    """The row of `Alerts` for a failed run; the retries of one run are one fact."""
+    key = f"failure:{job_name}:{root_run_id or run_id}"
+    lines = error.strip().splitlines() or ["no error text"]
+    return _alerts(
+        [
+            {
+                "dedupe_key": key,
+                "alert_type": "system_failure",
+                "severity": "critical",
+                "subject_id": job_name,
+                "message": f"Job {job_name} failed (run {run_id[:8]}): {lines[0][:ERROR_TEXT]}",
+                "metadata": _json({"run_id": run_id, "error": error.strip()[: 4 * ERROR_TEXT]}),
+                "opened_at": now,
+            }
+        ]
+    )
+
+
+def _spells(hours: Sequence[Row], *, threshold: float) -> Iterator[list[Row]]:
+    """Runs of consecutive hours that reach the threshold at least once."""
+    breaks = [
+        at
+        for at, (before, after) in enumerate(pairwise(hours), start=1)
+        if after["hour_start"] - before["hour_start"] != HOUR
+    ]
+    for start, end in pairwise([0, *breaks, len(hours)]):
+        spell = list(hours[start:end])
+        if any(hour["probability"] >= threshold for hour in spell):
+            yield spell
+
+
+def _limit_alert(
+    key: str, hours: Sequence[Row], *, now: datetime, timezone: ZoneInfo
+) -> dict[str, Any]:
+    peak = max(hours, key=lambda hour: (hour["p50_kw"] / hour["rating_kw"], hour["probability"]))
+    probability = max(hour["probability"] for hour in hours)
+    depth = peak["p50_kw"] / peak["rating_kw"]
+    is_critical = probability >= CRITICAL_PROBABILITY or depth >= CRITICAL_DEPTH
+    return {
+        "dedupe_key": key,
+        "alert_type": "threshold_exceeded",
+        "severity": "critical" if is_critical else "warning",
+        "subject_id": peak["feeder_id"],
+        "message": (
+            f"Feeder {peak['feeder_id']} may exceed its rating of {_kw(peak['rating_kw'])} "
+            f"{_spans(hours, timezone=timezone)} ({timezone.key}): "
+            f"{_kw(peak['p50_kw'])} expected at the peak, {depth:.0%} of the rating "
+            f"(P90 {_kw(peak['p90_kw'])}); probability up to {probability:.0%}."
+        ),
+        "metadata": _json(
+            {
+                "feeder_id": peak["feeder_id"],
+                "rating_kw": peak["rating_kw"],
+                "peak_hour_start": peak["hour_start"].isoformat(),
+                "p50_kw": peak["p50_kw"],
+                "p90_kw": peak["p90_kw"],
+                "probability": probability,
+                "hours": [hour["hour_start"].isoformat() for hour in hours],
+                "issue_time": peak["issue_time"].isoformat(),
+                "model": peak["model"],
+            }
+        ),
+        "opened_at": now,
+    }
+
+
+def _spans(hours: Sequence[Row], *, timezone: ZoneInfo) -> str:
+    """`on 2026-03-02 from 18:00 to 21:00 and from 22:00 to 23:00`, in local time."""
+    starts = [hour["hour_start"] for hour in hours]
+    edges = [0, *(at for at, (a, b) in enumerate(pairwise(starts), 1) if b - a != HOUR)]
+    spans = []
+    for begin, end in pairwise([*edges, len(starts)]):
+        first = starts[begin].astimezone(timezone)
+        last = (starts[end - 1] + HOUR).astimezone(timezone)
+        spans.append(f"from {first:%H:%M} to {last:%H:%M}")
+    return f"on {starts[0].astimezone(timezone):%Y-%m-%d} {' and '.join(spans)}"
+
+
+def _kw(power: float) -> str:
+    return f"{power:,.1f} kW" if abs(power) < 100 else f"{power:,.0f} kW"
+
+
+def _json(evidence: Mapping[str, Any]) -> str:
+    return json.dumps(evidence, sort_keys=True)
+
+
+def _alerts(facts: Iterator[dict[str, Any]] | Sequence[dict[str, Any]]) -> pl.DataFrame:
+    rows = [
+        {
+            **fact,
+            "alert_id": str(uuid.uuid5(NAMESPACE, fact["dedupe_key"])),
+            "state": "open",
+            "closed_at": None,
+        }
+        for fact in facts
+    ]
+    schema = Alerts.create_empty().schema
+    return Alerts.validate(pl.DataFrame(rows, schema=schema)).sort("dedupe_key")

@@ -1,0 +1,169 @@
+"""Alerts on record and the outbox that carries them: an AlertBook on PostgreSQL.
+
+A message is claimed, tried and marked in one transaction that holds its row: another deliverer
+skips it, and a process that dies in between leaves it pending, to be tried again with the same
+Idempotency-Key. So every message arrives at least once, and never twice unless a process died.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from smartgrid_core.alerts.messages import MOST_ATTEMPTS, after_attempt, alert_payload, message_id
+from smartgrid_core.contracts.alerts import Alerts
+from smartgrid_core.ports import DeliveryReport, Notifier
+from smartgrid_io.contract import checked, polars_types
+from smartgrid_io.postgres.copy import Connection, connect, copy_out, identifiers
+
+MOST_PER_ROUND = 100
+"""Messages tried in one round: if every one times out, the round still ends within ten minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresAlertBook:
+    """Alerts and outbox at `url`; messages go to `recipient` over `channel` through `notifier`.
+
+    Without a recipient alerts are recorded and nothing is sent.
+    """
+
+    url: str
+    notifier: Notifier
+    recipient: str | None
+    channel: str = "webhook"
+
+    def open_alerts(self) -> pl.DataFrame:
+        """Rows of `Alerts` that nobody has closed."""
+        types = polars_types(Alerts)
+        query = sql.SQL("SELECT {} FROM alerts WHERE state <> 'closed'").format(identifiers(types))
+        with connect(self.url) as connection:
+            return copy_out(connection, query, types).sort("dedupe_key")
+
+    def record(self, alerts: pl.DataFrame) -> int:
+        """Write rows of `Alerts` down, each with its message to deliver; say how many are new."""
+        return record_alerts(self.url, alerts, channel=self.channel, recipient=self.recipient)
+
+    def due(self, *, now: datetime) -> int:
+        """How many messages wait to be tried."""
+        with connect(self.url) as connection:
+            found = connection.execute(
+                "SELECT count(*) FROM outbox WHERE state = 'pending' AND next_attempt_at <= %s",
+                [now],
+            ).fetchone()
+        return int(found[0]) if found else 0
+
+    def deliver(self, *, now: datetime) -> DeliveryReport:
+        """Try every message that is due once."""
+        return deliver_pending(self.url, self.notifier, now=now)
+
+
+def record_alerts(url: str, alerts: pl.DataFrame, *, channel: str, recipient: str | None) -> int:
+    """Insert rows of `Alerts` whose dedupe_key is new, each with its outbox row; one transaction.
+
+    Returns how many were new. Raises ContractError for rows that break the contract.
+    """
+    rows = checked(Alerts, alerts).to_dicts()
+    if not rows:
+        return 0
+    with connect(url) as connection:
+        return sum(
+            _record(connection, row, channel=channel, recipient=recipient)
+            for row in sorted(rows, key=lambda row: str(row["dedupe_key"]))
+        )
+
+
+def _record(
+    connection: Connection, alert: Mapping[str, Any], *, channel: str, recipient: str | None
+) -> bool:
+    columns = list(polars_types(Alerts))
+    inserted = connection.execute(
+        sql.SQL("INSERT INTO alerts ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
+            identifiers(columns), sql.SQL(", ").join(map(sql.Placeholder, columns))
+        ),
+        {**alert, "metadata": Jsonb(json.loads(alert["metadata"]))},
+    ).rowcount
+    if not inserted:
+        return False
+    if recipient is not None:
+        connection.execute(
+            "INSERT INTO outbox (message_id, alert_id, channel, recipient, payload, state,"
+            " attempts, next_attempt_at, created_at)"
+            " VALUES (%s, %s, %s, %s, %s, 'pending', 0, %s, %s)",
+            [
+                message_id(alert["alert_id"], channel=channel, recipient=recipient),
+                alert["alert_id"],
+                channel,
+                recipient,
+                Jsonb(alert_payload(alert)),
+                alert["opened_at"],
+                alert["opened_at"],
+            ],
+        )
+    return True
+
+
+def deliver_pending(
+    url: str,
+    notifier: Notifier,
+    *,
+    now: datetime,
+    most_attempts: int = MOST_ATTEMPTS,
+    limit: int = MOST_PER_ROUND,
+) -> DeliveryReport:
+    """Try up to `limit` messages that are due at `now`, each once; the oldest first.
+
+    Several may deliver at the same time: a message that one of them holds is skipped by the others.
+    """
+    states = {"delivered": 0, "pending": 0, "dead": 0}
+    with connect(url) as connection:
+        for _ in range(limit):
+            with connection.transaction():
+                state = _deliver_next(connection, notifier, now=now, most_attempts=most_attempts)
+            if state is None:
+                break
+            states[state] += 1
+    return DeliveryReport(
+        delivered=states["delivered"], retried=states["pending"], dead=states["dead"]
+    )
+
+
+def _deliver_next(
+    connection: Connection, notifier: Notifier, *, now: datetime, most_attempts: int
+) -> str | None:
+    """The state in which the next due message was left; None if there is none."""
+    claimed = connection.execute(
+        "SELECT message_id, channel, recipient, payload, attempts FROM outbox"
+        " WHERE state = 'pending' AND next_attempt_at <= %s"
+        " ORDER BY next_attempt_at, message_id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        [now],
+    ).fetchone()
+    if claimed is None:
+        return None
+    key, channel, recipient, payload, attempts = claimed
+    attempt = attempts + 1
+    delivery = notifier.send(channel, recipient, payload, message_id=key)
+    state, again_at = after_attempt(delivery.outcome, attempts=attempt, now=now, most=most_attempts)
+    connection.execute(
+        "INSERT INTO notification_attempts"
+        " (message_id, attempt, tried_at, outcome, status_code, detail, duration_ms)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        [
+            key,
+            attempt,
+            now,
+            delivery.outcome,
+            delivery.status_code,
+            delivery.detail,
+            delivery.duration_ms,
+        ],
+    )
+    connection.execute(
+        "UPDATE outbox SET state = %s, attempts = %s, next_attempt_at = %s WHERE message_id = %s",
+        [state, attempt, again_at, key],
+    )
+    return state

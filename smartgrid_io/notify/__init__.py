@@ -1,0 +1,1 @@
+"""Ways to people, one channel per file."""

@@ -1,0 +1,89 @@
+"""Messages posted as JSON to an address: a Notifier for the channel `webhook`."""
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from smartgrid_core.ports import Delivery
+
+TIMEOUT_S = 5.0
+"""A receiver that has not answered by then is tried again later."""
+
+DETAIL_CHARS = 200
+
+SIGNATURE_HEADER = "X-SmartGrid-Signature"
+
+
+class WebhookNotifier:
+    """Posts each message with its Idempotency-Key; signs the body if there is a secret.
+
+    The signature is `sha256=<hex>`, the HMAC-SHA256 of the body's bytes with the secret.
+    """
+
+    def __init__(self, *, secret: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
+        self._secret = secret.encode() if secret else None
+        self._client = httpx.Client(timeout=timeout_s, follow_redirects=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._client.close()
+
+    def send(
+        self, channel: str, recipient: str, payload: Mapping[str, Any], *, message_id: str
+    ) -> Delivery:
+        """Post once to the address `recipient`; 2xx is delivered, any other answer refused.
+
+        Raises ValueError for a channel that is not a webhook; never for what the far side does.
+        """
+        if channel != "webhook":
+            raise ValueError(f"channel {channel!r} is not a webhook")
+        body = json.dumps(payload, sort_keys=True).encode()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": message_id}
+        if self._secret is not None:
+            headers[SIGNATURE_HEADER] = signature(body, secret=self._secret)
+        began = time.perf_counter()
+        outcome, status, detail = self._post(recipient, body, headers)
+        return Delivery(
+            outcome=outcome,
+            status_code=status,
+            detail=detail,
+            duration_ms=(time.perf_counter() - began) * 1000,
+        )
+
+    def _post(
+        self, address: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[str, int | None, str | None]:
+        try:
+            # Only the status counts: a receiver that never ends its answer cannot hold us up.
+            with self._client.stream(
+                "POST", address, content=body, headers=dict(headers)
+            ) as answer:
+                if answer.is_success:
+                    return "delivered", answer.status_code, None
+                return "refused", answer.status_code, answer.reason_phrase[:DETAIL_CHARS]
+        except httpx.TimeoutException as error:
+            return "timeout", None, type(error).__name__
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return "unreachable", None, f"{type(error).__name__}: {error}"[:DETAIL_CHARS]
+
+
+def signature(body: bytes, *, secret: bytes) -> str:
+    """What the receiver computes over the body as it came, to compare in constant time."""
+    return "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
