@@ -1,0 +1,180 @@
+"""Where the lake's files lie: a local folder or an S3 bucket, each with an atomic put."""
+
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+
+LEFTOVER_AGE_S = 3600.0
+"""No write of one day takes an hour: an older temporary file is a crash's."""
+
+
+class Place(Protocol):
+    """A root with files below; a file is named by its path from the root."""
+
+    is_remote: bool
+    storage_options: dict[str, Any] | None
+    """What Polars needs to read the addresses."""
+
+    def address(self, file: str) -> str:
+        """The file's full path or URL."""
+        ...
+
+    def exists(self, file: str) -> bool:
+        """Is the file there?"""
+        ...
+
+    def folders_with(self, name: str, *, below: str) -> list[str]:
+        """Names of the folders directly below a folder that hold a file of that name."""
+        ...
+
+    def row_count(self, file: str) -> int:
+        """Rows of a Parquet file, from its footer."""
+        ...
+
+    def put(self, source: Path, file: str) -> None:
+        """Make `source` the file's content: readers see the old one or the new one, never part."""
+        ...
+
+    def remove(self, file: str) -> None:
+        """Take the file away; none is fine."""
+        ...
+
+
+def place_at(url: str, *, storage_options: Mapping[str, str] | None = None) -> Place:
+    """The place that a URL names."""
+    if url.startswith("s3://"):
+        return S3Place(url, storage_options or {})
+    return LocalPlace(Path(url.removeprefix("file://")).resolve())
+
+
+class LocalPlace:
+    """A folder of this machine; a put is a temporary file, an fsync and a rename."""
+
+    is_remote = False
+    storage_options: dict[str, Any] | None = None
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def address(self, file: str) -> str:
+        """The file's full path."""
+        return str(self.root / file)
+
+    def exists(self, file: str) -> bool:
+        """Is the file there?"""
+        return (self.root / file).exists()
+
+    def folders_with(self, name: str, *, below: str) -> list[str]:
+        """Names of the folders directly below a folder that hold a file of that name."""
+        folder = self.root / below
+        if not folder.is_dir():
+            return []
+        return [place.name for place in folder.iterdir() if (place / name).exists()]
+
+    def row_count(self, file: str) -> int:
+        """Rows of a Parquet file, from its footer."""
+        return int(pl.scan_parquet(self.root / file).select(pl.len()).collect().item())
+
+    def put(self, source: Path, file: str) -> None:
+        """Copy beside the target, flush to disk, rename, flush the folder's entry."""
+        target = self.root / file
+        is_new = not target.parent.exists()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._sweep(target)
+        scratch = target.with_name(f".{target.name}-{uuid.uuid4().hex}.tmp")
+        try:
+            shutil.copyfile(source, scratch)
+            _flush(scratch)
+            scratch.replace(target)
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
+        _flush(target.parent)
+        if is_new:
+            _flush(target.parent.parent)
+
+    def remove(self, file: str) -> None:
+        """Take the file away, and its folder if it is empty then."""
+        target = self.root / file
+        target.unlink(missing_ok=True)
+        if target.parent.is_dir() and not any(target.parent.iterdir()):
+            target.parent.rmdir()
+
+    def _sweep(self, target: Path) -> None:
+        """Remove what a crash left beside the target."""
+        for leftover in target.parent.glob(f".{target.name}-*.tmp"):
+            if time.time() - leftover.stat().st_mtime > LEFTOVER_AGE_S:
+                leftover.unlink(missing_ok=True)
+
+
+class S3Place:
+    """A prefix in a bucket; an object appears whole, when its upload has ended."""
+
+    is_remote = True
+
+    def __init__(self, url: str, options: Mapping[str, str]) -> None:
+        import fsspec
+
+        self.root = url.removeprefix("s3://").rstrip("/")
+        known = {key.lower(): value for key, value in os.environ.items() if key.startswith("AWS_")}
+        known = {**known, **options}
+        endpoint = known.get("aws_endpoint_url")
+        allowed = {"aws_allow_http": "true"} if (endpoint or "").startswith("http://") else {}
+        self.storage_options: dict[str, Any] | None = {
+            **options,
+            **({"aws_endpoint_url": endpoint} if endpoint else {}),
+            **allowed,
+        }
+        self._files = fsspec.filesystem(
+            "s3",
+            key=options.get("aws_access_key_id"),
+            secret=options.get("aws_secret_access_key"),
+            token=options.get("aws_session_token"),
+            endpoint_url=endpoint,
+            client_kwargs={"region_name": known["aws_region"]} if "aws_region" in known else {},
+            use_listings_cache=False,
+            skip_instance_cache=True,
+        )
+
+    def address(self, file: str) -> str:
+        """The file's URL."""
+        return f"s3://{self.root}/{file}"
+
+    def exists(self, file: str) -> bool:
+        """Is the object there?"""
+        return bool(self._files.exists(f"{self.root}/{file}"))
+
+    def folders_with(self, name: str, *, below: str) -> list[str]:
+        """Names of the prefixes directly below one that hold an object of that name."""
+        found = self._files.find(f"{self.root}/{below}/")
+        paths = [path.split("/") for path in found]
+        return [path[-2] for path in paths if path[-1] == name and path[-3] == below]
+
+    def row_count(self, file: str) -> int:
+        """Rows of a Parquet file, from its footer."""
+        scan = pl.scan_parquet(self.address(file), storage_options=self.storage_options)
+        return int(scan.select(pl.len()).collect().item())
+
+    def put(self, source: Path, file: str) -> None:
+        """Upload as one object."""
+        self._files.put_file(str(source), f"{self.root}/{file}")
+
+    def remove(self, file: str) -> None:
+        """Take the object away; none is fine."""
+        if self.exists(file):
+            self._files.rm_file(f"{self.root}/{file}")
+
+
+def _flush(path: Path) -> None:
+    """Ask the disk to keep a file's or a folder's present state."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
