@@ -1,0 +1,38 @@
+"""Energy rows to add up."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from smartgrid_core.contracts.aggregates import MeterConsumption
+
+Consumption = Callable[..., pl.DataFrame]
+
+
+@pytest.fixture(scope="session")
+def consumption() -> Consumption:
+    """`consumption((meter_id, hours after noon, kWh[, quality]), ...)`, one hour or less long."""
+
+    def rows(
+        *energies: tuple[str, float, float] | tuple[str, float, float, str],
+        interval_minutes: int = 60,
+        noon: datetime = datetime(2025, 3, 1, 12, tzinfo=UTC),
+    ) -> pl.DataFrame:
+        said = [(*energy, "measured")[:4] for energy in energies]
+        return MeterConsumption.cast(
+            pl.DataFrame(
+                {
+                    "meter_id": [meter_id for meter_id, _, _, _ in said],
+                    "interval_start": [noon + timedelta(hours=hour) for _, hour, _, _ in said],
+                    "interval_minutes": [interval_minutes] * len(said),
+                    "energy_kwh": [kwh for _, _, kwh, _ in said],
+                    "is_estimated": [quality != "measured" for _, _, _, quality in said],
+                    "quality": [quality for _, _, _, quality in said],
+                },
+                schema_overrides={"interval_start": pl.Datetime("us", "UTC")},
+            )
+        )
+
+    return rows

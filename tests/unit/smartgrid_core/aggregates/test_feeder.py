@@ -1,0 +1,99 @@
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from smartgrid_core.aggregates.feeder import sum_meters_per_feeder
+from smartgrid_core.contracts.aggregates import FeederLoad
+from smartgrid_core.contracts.grid import MeterPlaces
+
+NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
+PLACES = MeterPlaces.cast(
+    pl.DataFrame(
+        {
+            "meter_id": ["a", "b", "p", "c"],
+            "customer_id": ["1", "2", "1", None],
+            "customer_kind": ["household", None, "pv", "commercial"],
+            "transformer_id": ["F1-T1", "F1-T1", "F1-T1", "F2-T1"],
+            "feeder_id": ["F1", "F1", "F1", "F2"],
+            "substation_id": ["S", "S", "S", "S"],
+        }
+    )
+)
+
+
+def load_of(consumption: pl.DataFrame) -> list[dict[str, object]]:
+    load = sum_meters_per_feeder(consumption, places=PLACES).sort(FeederLoad.primary_key())
+    assert FeederLoad.is_valid(load)
+    return load.to_dicts()
+
+
+def row(feeder_id, load_kw, meters, estimated_share=0.0, hour_start=NOON):
+    return {
+        "feeder_id": feeder_id,
+        "hour_start": hour_start,
+        "load_kw": pytest.approx(load_kw),
+        "meters": meters,
+        "estimated_share": pytest.approx(estimated_share),
+    }
+
+
+def test_one_hour_of_energy_is_mean_power(consumption):
+    assert load_of(consumption(("a", 0, 0.150), ("b", 0, 0.050))) == [
+        row("F1", 0.2, 2),
+        row("grid", 0.2, 2),
+    ]
+
+
+def test_four_quarters_make_an_hour(consumption):
+    quarters = [("a", quarter / 4, 0.25) for quarter in range(4)]
+    assert load_of(consumption(*quarters, interval_minutes=15)) == [
+        row("F1", 1.0, 1),
+        row("grid", 1.0, 1),
+    ]
+
+
+def test_the_mean_is_taken_over_the_minutes_that_a_meter_covers(consumption):
+    energies = [("a", 0, 0.25), ("a", 0.25, 0.25), *(("b", n / 4, 0.5) for n in range(4))]
+    assert load_of(consumption(*energies, interval_minutes=15))[0] == row("F1", 1.0 + 2.0, 2)
+
+
+def test_feed_in_counts_negative_and_the_grid_sums_all_feeders(consumption):
+    assert load_of(consumption(("a", 0, 1.0), ("p", 0, 3.0), ("c", 0, 0.5))) == [
+        row("F1", -2.0, 2),
+        row("F2", 0.5, 1),
+        row("grid", -1.5, 3),
+    ]
+
+
+def test_the_estimated_share_is_told_by_energy_not_by_sign(consumption):
+    energies = consumption(("a", 0, 1.0), ("p", 0, 3.0, "gap"), ("c", 0, 0.0))
+    assert load_of(energies) == [
+        row("F1", -2.0, 2, 0.75),
+        row("F2", 0.0, 1),
+        row("grid", -2.0, 3, 0.75),
+    ]
+
+
+def test_hours_stay_apart(consumption):
+    assert load_of(consumption(("c", 0, 1.0), ("c", 1, 2.0))) == [
+        row("F2", 1.0, 1),
+        row("F2", 2.0, 1, hour_start=NOON + timedelta(hours=1)),
+        row("grid", 1.0, 1),
+        row("grid", 2.0, 1, hour_start=NOON + timedelta(hours=1)),
+    ]
+
+
+def test_a_meter_without_a_place_hangs_on_no_feeder(consumption):
+    assert load_of(consumption(("nowhere", 0, 1.0))) == []
+
+
+def test_polars_lazy_and_pandas_give_the_same_rows(consumption):
+    energies = consumption(("a", 0, 1.0), ("p", 0, 3.0, "gap"), ("c", 0, 0.0), ("a", 1, 0.5))
+    eager = sum_meters_per_feeder(energies, places=PLACES)
+    lazy = sum_meters_per_feeder(energies.lazy(), places=PLACES.lazy())
+    assert isinstance(lazy, pl.LazyFrame)
+    pandas = sum_meters_per_feeder(energies.to_pandas(), places=PLACES.to_pandas())
+    assert_frame_equal(lazy.collect(), eager, check_row_order=False)
+    assert_frame_equal(FeederLoad.cast(pl.from_pandas(pandas)), eager, check_row_order=False)
