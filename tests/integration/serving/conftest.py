@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,16 +36,21 @@ class Serving:
         return folder
 
 
-def free_ports() -> tuple[int, int]:
-    """Two ports that nobody has now."""
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
+@pytest.fixture(scope="session")
+def free_ports() -> Callable[[], tuple[int, int]]:
+    """Finds two ports that nobody has now."""
+
+    def find() -> tuple[int, int]:
+        with socket.socket() as one, socket.socket() as other:
+            one.bind(("127.0.0.1", 0))
+            other.bind(("127.0.0.1", 0))
+            return one.getsockname()[1], other.getsockname()[1]
+
+    return find
 
 
 @pytest.fixture(scope="session")
-def start_server() -> Callable[..., RunningModelServer]:
+def start_server(free_ports: Callable[[], tuple[int, int]]) -> Callable[..., RunningModelServer]:
     """Starts one more server on free ports; the test stops it."""
 
     def start(base: Path, **options: object) -> RunningModelServer:
@@ -78,12 +84,16 @@ def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def serving(
     tmp_path_factory: pytest.TempPathFactory,
     start_server: Callable[..., RunningModelServer],
-    saved_models: Path,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Serving]:
     """One server for all tests of a worker; each test uses a model name of its own."""
     base = tmp_path_factory.mktemp("serving") / "models"
     base.mkdir()
-    server = start_server(base)
+    with ThreadPoolExecutor(1) as beside:
+        starting = beside.submit(start_server, base)
+        # Made while the server imports TensorFlow, which takes as long.
+        saved_models = request.getfixturevalue("saved_models")
+        server = starting.result()
     with ModelServerClient(server.grpc_target, server.rest_url, timeout=20) as client:
         yield Serving(server=server, base=base, saved_models=saved_models, client=client)
     server.stop()
