@@ -229,6 +229,7 @@ class MlflowRegistry:
             _require_answer(self.tracking_uri)
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
             os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+            os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
             from mlflow.client import MlflowClient
 
             self._opened = MlflowClient(self.tracking_uri, self.tracking_uri)

@@ -4,6 +4,7 @@ Written by hand because `mlflow.tensorflow.log_model` would load the SavedModel 
 and save another one; here the files that are served are the files that are kept.
 """
 
+import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,7 +24,6 @@ def write_mlflow_model(
 
     `model` is MLflow's LoggedModel. `mlflow.pyfunc.load_model` answers with p10, p50, p90.
     """
-    from mlflow import pyfunc
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
 
@@ -57,7 +57,12 @@ def write_mlflow_model(
         meta_graph_tags=["serve"],
         signature_def_key="serving_default",
     )
-    pyfunc.add_to_model(described, loader_module="mlflow.tensorflow")
+    # `mlflow.pyfunc.add_to_model` would write the same and take seconds to import.
+    described.add_flavor(
+        "python_function",
+        loader_module="mlflow.tensorflow",
+        python_version=platform.python_version(),
+    )
     described.model_size_bytes = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
     described.save(str(folder / "MLmodel"))
 

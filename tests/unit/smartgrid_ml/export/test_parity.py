@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from smartgrid_core.errors import PublicationError
+from smartgrid_ml.export import parity
+from smartgrid_ml.export.parity import as_served, export_parity, golden_batch
+
+INPUTS = ("lead_hours", "level_kw", "same_hour_1d_kw", "temperature_1d_c")
+
+
+class Offline:
+    """Answers what it was told to."""
+
+    name = "told"
+    feature_names = INPUTS
+
+    def __init__(self, answers: pl.DataFrame) -> None:
+        self.answers = answers
+
+    def fit(self, features: pl.DataFrame) -> "Offline":
+        return self
+
+    def predict(self, features: pl.DataFrame) -> pl.DataFrame:
+        return self.answers
+
+
+def quantiles(*rows: tuple[float | None, float | None, float | None]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=dict.fromkeys(parity.OUTPUTS, pl.Float64), orient="row")
+
+
+def test_the_golden_batch_is_the_same_rows_whatever_their_order(grid_features: pl.DataFrame):
+    once = golden_batch(grid_features, inputs=INPUTS, n=32)
+    again = golden_batch(grid_features.sample(fraction=1, shuffle=True), inputs=INPUTS, n=32)
+
+    assert once.equals(again, null_equal=True)
+    assert once.schema == dict.fromkeys(INPUTS, pl.Float32)
+    assert once.height == 32
+    assert (once["level_kw"] / 50).round().n_unique() == 4, "every feeder is asked for"
+    assert once["temperature_1d_c"].is_nan().all(), "an unknown input is NaN, as on the wire"
+
+
+def test_a_golden_batch_takes_every_row_of_a_small_table(grid_features: pl.DataFrame):
+    few = grid_features.head(5)
+
+    assert golden_batch(few, inputs=INPUTS, n=32).equals(as_served(few, inputs=INPUTS))
+
+
+def test_rows_without_a_level_cannot_be_golden(grid_features: pl.DataFrame):
+    unknown = grid_features.with_columns(level_kw=pl.lit(None, pl.Float64))
+
+    with pytest.raises(PublicationError, match="no row"):
+        golden_batch(unknown, inputs=INPUTS)
+
+
+@pytest.mark.parametrize(
+    ("exported", "offline", "difference"),
+    [
+        ((1.0, 2.0, 3.0), (1.0, 2.0, 3.0), 0.0),
+        ((1.0, 2.0, 3.0), (None, None, None), np.inf),
+        ((np.nan, np.nan, np.nan), (None, None, None), 0.0),
+        ((np.inf, 2.0, 3.0), (np.inf, 2.0, 3.0), 0.0),
+        ((1e6 + 1, 2e6, 3e6), (1e6, 2e6, 3e6), 1e-6),
+        ((0.0, 0.00001, 3.0), (0.0, 0.0, 3.0), 1e-5),
+    ],
+)
+def test_parity_is_relative_above_one_kilowatt_and_absolute_below(
+    monkeypatch: pytest.MonkeyPatch, exported, offline, difference: float
+):
+    monkeypatch.setattr(parity, "ask_saved_model", lambda *_: quantiles((5, 6, 7), exported))
+    told = Offline(quantiles((5, 6, 7), offline))
+
+    found = export_parity(told, Path(), rows=pl.DataFrame(), tolerance=np.inf)
+
+    assert found == pytest.approx(difference, rel=1e-6)
+
+
+def test_a_difference_beyond_the_tolerance_names_the_row(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(parity, "ask_saved_model", lambda *_: quantiles((5, 6, 7), (5, 6, 7.1)))
+
+    with pytest.raises(PublicationError, match=r"p90 of row 1 is 7.1 exported and 7.0 offline"):
+        export_parity(Offline(quantiles((5, 6, 7), (5, 6, 7))), Path(), rows=pl.DataFrame())
