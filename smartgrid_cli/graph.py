@@ -269,7 +269,7 @@ class Graph:
 
     @retry(
         retry=retry_if_exception_type(httpx.TransportError),
-        wait=wait_exponential_jitter(initial=0.5, max=5),
+        wait=wait_exponential_jitter(multiplier=0.5, max=5),
         stop=stop_after_delay(90),
         reraise=True,
     )

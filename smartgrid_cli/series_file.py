@@ -15,9 +15,9 @@ from typing import Literal
 
 import polars as pl
 
+from smartgrid_cli.durations import shown, step_of
 from smartgrid_core.errors import SmartGridError
 from smartgrid_core.time import DAY
-from smartgrid_cli.durations import shown, step_of
 
 TIME_FORMATS = (
     "%Y-%m-%d %H:%M:%S%.f",
@@ -221,6 +221,11 @@ def _wall_clock(
 ) -> pl.Series:
     """The time column as naive local time; null in rows that are left out."""
     raw = table[columns.time]
+    if (raw.dtype.is_numeric() and not raw.dtype.is_integer()) or _is_no_epoch(raw):
+        raise SeriesFileError(
+            f"{path}: column {columns.time!r} holds numbers such as {raw[0]!r}, not times; name the"
+            " column of times, or give seconds or milliseconds since 1970"
+        )
     times = _parsed(raw, columns.time_format)
     zone = times.dtype.time_zone if isinstance(times.dtype, pl.Datetime) else None
     if zone is not None:
@@ -230,11 +235,16 @@ def _wall_clock(
         row = int(bad.arg_max() or 0)
         raise SeriesFileError(
             f"{path}: column {columns.time!r}, row {row + 1}: {raw[row]!r} is not read as a time"
-            f" ({count} of {len(raw)} rows); give the format, such as --time-format '%d.%m.%Y %H:%M'"
+            f" ({count} of {len(raw)} rows); give --time-format, such as '%d.%m.%Y %H:%M'"
         )
     if count:
         notes.append(f"{count} rows without a readable time left out")
     return times.cast(pl.Datetime("us"))
+
+
+def _is_no_epoch(raw: pl.Series) -> bool:
+    """Whole numbers that would all lie within 1970 to 1973, and therefore count something else."""
+    return raw.dtype.is_integer() and bool((raw.abs() < 10**8).any())
 
 
 def _parsed(raw: pl.Series, time_format: str | None) -> pl.Series:

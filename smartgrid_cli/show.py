@@ -1,9 +1,17 @@
 """How answers look in a terminal: tables and figures, nothing that asks or computes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import polars as pl
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+from smartgrid_cli.graph import Check
+from smartgrid_cli.stores import TableSize
+
+MOST_ALERTS = 10
 
 NAMES = {
     "dagster": "Dagster",
@@ -28,4 +36,71 @@ def show_addresses(addresses: Mapping[str, str], console: Console) -> None:
     grid = table("Addresses", "what", "where")
     for name, where in addresses.items():
         grid.add_row(NAMES.get(name, name), where)
+    console.print(grid)
+
+
+def show_sizes(sizes: Sequence[TableSize], console: Console) -> None:
+    """Rows per table."""
+    grid = table("Rows per table", "table", "PostgreSQL", "lake", right=("PostgreSQL", "lake"))
+    for size in sizes:
+        if size.warehouse or size.lake:
+            grid.add_row(size.name, _count(size.warehouse), _count(size.lake))
+    console.print(grid)
+
+
+def show_checks(checks: Sequence[Check], console: Console) -> None:
+    """How many checks passed, and what the others say."""
+    passed = [check for check in checks if check.is_passed]
+    refused = [check for check in checks if check.is_refused]
+    grid = table(f"Checks: {len(passed)} passed, {len(refused)} failed", "check", "says")
+    for check in refused:
+        colour = "red" if check.is_blocking else "yellow"
+        says = check.description.strip().splitlines() or [""]
+        grid.add_row(f"[{colour}]{check.asset}.{check.name}[/{colour}]", escape(says[0]))
+    if refused:
+        console.print(grid)
+    else:
+        console.print(f"[bold]{grid.title}[/bold]")
+
+
+def show_leaderboard(board: pl.DataFrame, console: Console) -> None:
+    """The newest backtest over all series."""
+    figures = ("mae", "mape", "nmae", "pinball", "rcrps", "coverage", "train_s", "predict_ms")
+    grid = table("Leaderboard (all feeders, unseen days)", "model", *figures, right=figures)
+    for row in board.iter_rows(named=True):
+        cells = ["-" if row[name] is None else f"{row[name]:.4g}" for name in figures]
+        grid.add_row(row["model"], *(cells if row["error"] is None else [escape(row["error"])]))
+    console.print(grid)
+
+
+def show_forecast(forecast: pl.DataFrame, console: Console, *, server: str) -> None:
+    """Every third hour of the whole grid's forecast, as the model server answered it."""
+    version = forecast["model_version"][0] if forecast.height else "?"
+    title = f"Forecast of the whole grid, kW (version {version}, asked of {server})"
+    grid = table(title, "hour (UTC)", "P10", "P50", "P90", right=("P10", "P50", "P90"))
+    for row in forecast.gather_every(3).iter_rows(named=True):
+        grid.add_row(
+            f"{row['hour_start']:%Y-%m-%d %H:%M}", *(f"{row[q]:.1f}" for q in ("p10", "p50", "p90"))
+        )
+    console.print(grid)
+
+
+def show_alerts(alerts: pl.DataFrame, console: Console) -> None:
+    """The newest open alerts."""
+    grid = table(f"Open alerts: {alerts.height}", "severity", "opened (UTC)", "what")
+    for row in alerts.head(MOST_ALERTS).iter_rows(named=True):
+        opened = f"{row['opened_at']:%Y-%m-%d %H:%M}"
+        grid.add_row(row["severity"], opened, escape(row["message"]))
+    console.print(grid if alerts.height else f"[bold]{grid.title}[/bold]")
+
+
+def _count(rows: int | None) -> str:
+    return "" if rows is None else f"{rows:,}"
+
+
+def show_processes(processes: Sequence[tuple[str, int | None, Path]], console: Console) -> None:
+    """Name, process number and log of each."""
+    grid = table("Processes", "name", "process", "log", right=("process",))
+    for name, pid, log in processes:
+        grid.add_row(name, "[red]down[/red]" if pid is None else str(pid), str(log))
     console.print(grid)

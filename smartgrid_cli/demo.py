@@ -1,0 +1,211 @@
+"""`smartgrid demo`: the demo grid's readings walked through the whole graph, step by step."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+
+from demo.files import write_demo
+from smartgrid_cli import show
+from smartgrid_cli.demo_state import DemoPlan, DemoState, as_text
+from smartgrid_cli.graph import Graph
+from smartgrid_cli.home import Home
+from smartgrid_cli.land import land_files
+from smartgrid_cli.machine import Machine
+from smartgrid_cli.progress import ShownProgress
+from smartgrid_cli.stores import (
+    Stores,
+    forecast_over_rest,
+    leaderboard,
+    open_alerts,
+    settings_of,
+    table_sizes,
+)
+from smartgrid_cli.up import running, stay
+from smartgrid_cli.walk import Walker, wrong_things
+from smartgrid_core.contracts.grid import PlantedFaults
+from smartgrid_core.errors import ModelUnavailableError, ServerError, SmartGridError
+from smartgrid_core.time import Window
+
+HELD = "dagster_daemon"
+"""Its sensors would re-open days that are still being landed."""
+
+JOBS = ("read_topology", "refresh_days", "build_features", "train_models", "forecast_day")
+"""In the way of the data."""
+
+LAST_JOB = "raise_alerts"
+
+
+class DemoError(SmartGridError):
+    """The demo ran and something is wrong; the text lists it."""
+
+
+def demo(
+    home: Home,
+    *,
+    days: int | None,
+    end: date | None,
+    today: date,
+    stays: bool,
+    console: Console,
+) -> None:
+    """Start everything, walk what is missing, show it; stay until Ctrl-C if `stays`.
+
+    Raises SmartGridError naming what failed.
+    """
+    state = DemoState(home)
+    plan = state.decide(days=days, end=end, today=today)
+    console.print(
+        f"The demo grid from {plan.first_day} to {plan.last_day} ({plan.days} days) in {home.root}"
+    )
+    began = time.monotonic()
+    with (
+        ShownProgress(console) as progress,
+        running(home, say=progress.say, overrides=plan.environment, held=[HELD]) as machine,
+    ):
+        walk = Walk(home, plan, state, machine, progress)
+        wrong = walk.all_steps()
+        progress.settled()
+        walk.show(console)
+        if wrong:
+            raise DemoError("the demo is not right: " + "; ".join(wrong))
+        console.print(
+            f"[green]All is right[/green] after {time.monotonic() - began:.0f} s; "
+            f"{walk.launched} runs were needed."
+        )
+        if stays:
+            console.print("Ctrl-C stops everything; the same command goes on from here.")
+            stay(machine)
+            raise ServerError("; ".join(machine.supervisor.given_up))
+
+
+@dataclass
+class Walk:
+    """One walk through the demo's steps; those that `state` knows as done are left out."""
+
+    home: Home
+    plan: DemoPlan
+    state: DemoState
+    machine: Machine
+    progress: ShownProgress
+    launched: int = 0
+
+    def __post_init__(self) -> None:
+        self.stores = Stores.open(settings_of(self.machine.environment))
+        self.graph = Graph(self.machine.addresses["dagster"])
+
+    @property
+    def forecast_window(self) -> Window:
+        """The day that is forecast."""
+        return Window.of_day(self.plan.forecast_day)
+
+    def all_steps(self) -> list[str]:
+        """Everything that is missing. Returns what is wrong in the end."""
+        self.step("write the readings", "written", self._write)
+        self.step("land them", "landed", lambda: self._land("first"))
+        self.step("store the ground truth", "truth", self._store_truth)
+        began = time.time()
+        self.machine.supervisor.release(HELD)
+        self.progress.say("Start the rest")
+        self.machine.supervisor.wait()
+        walker = Walker(self.graph, self.progress, self._check_alive)
+        walker.wait_until_loaded()
+        if not self.state.is_done("walked"):
+            self.progress.say("Walk them through the graph")
+            walker.settle_sensors(since=began)
+        self._run_jobs(walker)
+        self.state.finish("walked")
+        if not self.state.is_done("late"):
+            self.progress.say("Land what came late; the days that it touches are opened again")
+            landed = time.time()
+            self._land("late")
+            walker.settle_sensors(since=landed)
+            self._run_jobs(walker)
+            self.state.finish("late")
+        self.launched = walker.launched
+        return self._wrong()
+
+    def show(self, console: Console) -> None:
+        """What happened, in figures."""
+        warehouse = self.stores.warehouse
+        show.show_sizes(table_sizes(warehouse.url, self.stores.lake), console)
+        show.show_checks(self.graph.checks(), console)
+        show.show_leaderboard(leaderboard(warehouse), console)
+        try:
+            forecast = forecast_over_rest(self.stores, window=self.forecast_window)
+        except ModelUnavailableError as error:
+            console.print(f"[yellow]No forecast from the model server[/yellow]: {error}")
+        else:
+            show.show_forecast(forecast, console, server=self.machine.addresses["model_server"])
+        show.show_alerts(open_alerts(warehouse), console)
+        show.show_addresses(self.machine.addresses, console)
+
+    def step(self, title: str, name: str, work: Callable[[], None]) -> None:
+        """One step with its name and duration, unless it is behind us."""
+        if self.state.is_done(name):
+            return
+        self.progress.say(title[0].upper() + title[1:])
+        start = time.monotonic()
+        work()
+        if not self.state.is_done(name):
+            self.state.finish(name)
+        self.progress.say(f"  took {time.monotonic() - start:.1f} s")
+
+    def _write(self) -> None:
+        folder = self.home.root / "demo"
+        manifest = write_demo(
+            folder / "first",
+            end=self.plan.end,
+            days=self.plan.days,
+            seed=self.plan.seed,
+            aside=folder,
+            progress=self.progress.counted,
+        )
+        self.state.finish(
+            "written",
+            first=as_text(manifest.first_files),
+            late=as_text(manifest.late_files),
+            truth=str(manifest.planted_faults),
+        )
+
+    def _land(self, which: str) -> None:
+        files = [Path(name) for name in self.state.facts("written")[which]]
+        for report in land_files(files, stores=self.stores, progress=self.progress.counted):
+            self.progress.say(f"  {report.sentence}")
+
+    def _store_truth(self) -> None:
+        truth = pl.read_parquet(self.state.facts("written")["truth"])
+        self.stores.warehouse.replace(PlantedFaults, PlantedFaults.validate(truth, cast=True))
+
+    def _run_jobs(self, walker: Walker) -> None:
+        """The jobs in the way of the data; each runs for the days that its assets lack."""
+        plan = self.plan
+        for job in JOBS:
+            first, last = self._days_of(job)
+            walker.run_missing(job, first=first, last=last)
+        walker.run_missing(LAST_JOB, first=plan.forecast_day, last=plan.forecast_day)
+
+    def _days_of(self, job: str) -> tuple[date, date]:
+        """Readings end the day before the forecast; features reach into the forecast day."""
+        if job == "forecast_day":
+            return self.plan.forecast_day, self.plan.forecast_day
+        if job == "build_features":
+            return self.plan.first_day, self.plan.forecast_day
+        return self.plan.first_day, self.plan.last_day
+
+    def _wrong(self) -> list[str]:
+        refused = [
+            f"{check.name} of {check.asset}"
+            for check in self.graph.checks()
+            if check.is_blocking and check.is_refused
+        ]
+        wanted = {job: self._days_of(job) for job in (*JOBS, LAST_JOB)}
+        return wrong_things(self.graph.assets(), wanted=wanted, refused=refused)
+
+    def _check_alive(self) -> None:
+        if self.machine.supervisor.given_up:
+            raise ServerError("; ".join(self.machine.supervisor.given_up))

@@ -1,0 +1,127 @@
+"""What commands read from the stores: rows per table, the leaderboard, forecasts, alerts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dataframely as dy
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from smartgrid_core.contracts.alerts import Alerts
+from smartgrid_core.contracts.catalogue import CATALOGUE
+from smartgrid_core.contracts.features import LoadFeatures
+from smartgrid_core.contracts.forecasts import LoadBacktest
+from smartgrid_core.errors import ConfigurationError
+from smartgrid_core.ports import Lake, Warehouse
+from smartgrid_core.settings import Settings
+from smartgrid_core.time import Window
+from smartgrid_io.lake import ParquetLake
+from smartgrid_io.postgres.warehouse import PostgresWarehouse
+from smartgrid_io.serving.client import ModelServerClient
+
+MODEL = "load_forecaster"
+WHOLE_GRID = "grid"
+"""The series that is the sum of all feeders."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableSize:
+    """Rows of one table in each store; None where the store has no such table."""
+
+    name: str
+    warehouse: int | None
+    lake: int | None
+
+
+def settings_of(environment: Mapping[str, str]) -> Settings:
+    """The settings that a process with these variables would build."""
+    prefix = "SMARTGRID_"
+    known = {
+        name.removeprefix(prefix).lower(): value
+        for name, value in environment.items()
+        if name.startswith(prefix)
+    }
+    wanted: dict[str, Any] = {k: v for k, v in known.items() if k in Settings.model_fields}
+    return Settings(**wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The stores of one machine."""
+
+    warehouse: PostgresWarehouse
+    lake: Lake
+    settings: Settings
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Stores":
+        """The stores that the settings name. Raises ConfigurationError without a database."""
+        if settings.database_url is None:
+            raise ConfigurationError(
+                "no database: start everything with `smartgrid up`, or set SMARTGRID_DATABASE_URL"
+            )
+        url = settings.database_url.get_secret_value()
+        return cls(PostgresWarehouse(url), ParquetLake(settings.lake_place), settings)
+
+
+def table_sizes(database_url: str, lake: Lake) -> list[TableSize]:
+    """Rows of every table of the catalogue that either store holds."""
+    sizes = []
+    with psycopg.connect(database_url) as connection:
+        for entry in CATALOGUE.values():
+            stored = connection.execute("SELECT to_regclass(%s)", [entry.name]).fetchone()
+            rows = None
+            if stored is not None and stored[0] is not None:
+                query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(entry.name))
+                rows = (connection.execute(query).fetchone() or (0,))[0]
+            history = _lake_rows(lake, entry.schema)
+            if rows is not None or history:
+                sizes.append(TableSize(entry.name, rows, history))
+    return sizes
+
+
+def leaderboard(warehouse: Warehouse) -> pl.DataFrame:
+    """The latest backtest's rows over all series, the best first."""
+    scores = warehouse.read(LoadBacktest)
+    if scores.is_empty():
+        return scores
+    latest = scores.sort("scored_at")["backtest_id"][-1]
+    return scores.filter(pl.col("backtest_id") == latest, pl.col("series") == "all").sort(
+        "mae", nulls_last=True
+    )
+
+
+def open_alerts(warehouse: Warehouse) -> pl.DataFrame:
+    """Alerts that wait for a person, the newest first."""
+    return (
+        warehouse.read(Alerts).filter(pl.col("state") == "open").sort("opened_at", descending=True)
+    )
+
+
+def forecast_over_rest(stores: Stores, *, window: Window) -> pl.DataFrame:
+    """The whole grid's forecast for the window, asked of the model server over REST.
+
+    Columns hour_start, p10, p50, p90 (kW), model_version. Raises ModelUnavailableError.
+    """
+    features = (
+        stores.lake.scan(LoadFeatures, window=window)
+        .filter(pl.col("feeder_id") == WHOLE_GRID)
+        .sort("hour_start")
+        .collect()
+    )
+    settings = stores.settings
+    with ModelServerClient(settings.model_server_grpc, settings.model_server_rest) as server:
+        names = server.input_names(MODEL)
+        answer = server.predict_over_rest(
+            MODEL, {name: features[name].cast(pl.Float32).to_numpy() for name in names}
+        )
+    return features.select("hour_start").with_columns(
+        *answer.frame.select("p10", "p50", "p90"), model_version=pl.lit(answer.model_version)
+    )
+
+
+def _lake_rows(lake: Lake, schema: type[dy.Schema]) -> int | None:
+    """Rows in the lake; None if it holds none."""
+    return lake.scan(schema).select(pl.len()).collect().item() or None
