@@ -271,8 +271,8 @@ class AlertBook(Protocol):
         """
         ...
 
-    def due(self, *, now: datetime) -> int:
-        """How many messages wait to be tried."""
+    def due(self, *, now: datetime) -> Sequence[str]:
+        """The messages that wait to be tried, each as `<message_id>#<attempts so far>`."""
         ...
 
     def deliver(self, *, now: datetime) -> DeliveryReport:
@@ -287,5 +287,31 @@ class QualitySuites(Protocol):
         """Judge rows of table `name`, which should reach up to `at`.
 
         Raises KeyError for a table without a suite.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A file that waits in the landing folder and no longer grows.
+
+    `identity` changes with the file's content; `name` is how the folder knows it.
+    """
+
+    name: str
+    identity: str
+
+
+class LandingFolder(Protocol):
+    """The watched folder: what has arrived, and the way from there into the warehouse."""
+
+    def arrivals(self) -> Sequence[Arrival]:
+        """Files that wait and no longer grow, the longest waiting first."""
+        ...
+
+    def land(self, name: str) -> Mapping[str, Any]:
+        """Bring one file into the warehouse; a row of `LandedFiles`, as a mapping.
+
+        Raises LandingError for a file that cannot be landed at all.
         """
         ...

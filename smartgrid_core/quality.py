@@ -167,8 +167,9 @@ def meter_figures(readings: pl.DataFrame, *, at: datetime, capacity_kwh: float) 
 def aggregate_figures(hours: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     """Rows of `SensorAggregates` with the mean by its unit and their figures.
 
-    `completeness`: readings received over readings expected. `mean_outside`: by how much the mean
-    lies outside [min, max]; 0 or less when it does not. `silence_hours` counts from the hour's end.
+    `completeness`: readings received over readings expected, null for an hour that is not over at
+    `at`. `mean_outside`: by how much the mean lies outside [min, max]; 0 or less when it does not.
+    `silence_hours` counts from the hour's end.
     """
     mean = pl.col("avg_value")
     slack = mean.abs() * FLOAT_SLACK
@@ -177,7 +178,9 @@ def aggregate_figures(hours: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
         .with_columns(
             *by_unit("avg_value"),
             _silence_hours(time=pl.col("hour_bucket") + pl.duration(hours=1), at=at),
-            completeness=pl.col("count") / pl.col("expected_count"),
+            completeness=pl.when(pl.col("hour_bucket") + pl.duration(hours=1) <= _instant(at)).then(
+                pl.col("count") / pl.col("expected_count")
+            ),
             mean_outside=pl.max_horizontal(pl.col("min_value") - mean, mean - pl.col("max_value"))
             - slack,
         )
@@ -189,7 +192,7 @@ def consumption_figures(intervals: pl.DataFrame, *, at: datetime) -> pl.DataFram
     """Rows of `MeterConsumption` with their figures.
 
     `mean_kw`: power over the interval, kW. `estimated`: 1 for an estimate, else 0.
-    `day_coverage`: the share of the UTC day that the meter's intervals cover.
+    `day_coverage`: share of the UTC day that the meter's intervals cover, null until it is over.
     `silence_hours` counts from the interval's end.
     """
     length = pl.duration(minutes=pl.col("interval_minutes"))
@@ -213,7 +216,8 @@ def consumption_figures(intervals: pl.DataFrame, *, at: datetime) -> pl.DataFram
 def feeder_figures(load: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     """Rows of `FeederLoad` with their figures.
 
-    `day_coverage`: the share of the UTC day's hours that the feeder has. `meter_share`: meters that
+    `day_coverage`: the share of the UTC day's hours that the feeder has, null until it is over.
+    `meter_share`: meters that
     reported over the most that ever did within these rows. `grid_residual_kw`: in rows of "grid",
     its load minus the sum of all feeders, kW. `silence_hours` counts from the hour's end.
     """
@@ -267,15 +271,15 @@ def feature_figures(features: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
 
 
 def day_coverage(series: str, *, start: str, hours: pl.Expr, at: datetime) -> pl.Expr:
-    """Hours covered over hours that have passed of the UTC day of `start`, by series.
-
-    The day of `at` itself counts only up to `at`.
-    """
+    """The share of the UTC day of `start` that the series' rows cover; null until it is over."""
     day = pl.col(start).dt.truncate("1d")
-    passed = (
-        pl.min_horizontal(day + pl.duration(days=1), pl.lit(at).dt.cast_time_unit("us")) - day
-    ).dt.total_seconds(fractional=True) / 3600
-    return hours.sum().over(series, day) / passed.clip(lower_bound=1.0)
+    return pl.when(day + pl.duration(days=1) <= _instant(at)).then(
+        hours.sum().over(series, day) / 24
+    )
+
+
+def _instant(at: datetime) -> pl.Expr:
+    return pl.lit(at).dt.cast_time_unit("us")
 
 
 def by_unit(value: str) -> list[pl.Expr]:
@@ -312,5 +316,5 @@ def _standstill_hours(value: str, *, time: str) -> pl.Expr:
 
 def _silence_hours(*, time: str | pl.Expr, at: datetime) -> pl.Expr:
     sent = pl.col(time) if isinstance(time, str) else time
-    hours = (pl.lit(at).dt.cast_time_unit("us") - sent).dt.total_seconds(fractional=True) / 3600
+    hours = (_instant(at) - sent).dt.total_seconds(fractional=True) / 3600
     return pl.when("_last").then(hours).alias("silence_hours")

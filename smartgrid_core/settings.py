@@ -86,6 +86,11 @@ class Settings(BaseSettings):
         return self.landing_dir or self.home.resolve() / "landing"
 
     @property
+    def data_docs_place(self) -> Path:
+        """The folder of Data Docs."""
+        return self.home.resolve() / "data_docs"
+
+    @property
     def model_place(self) -> str:
         """The base path of served models."""
         return self.model_dir or str(self.home.resolve() / "models")

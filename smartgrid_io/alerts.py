@@ -48,14 +48,16 @@ class PostgresAlertBook:
         """Write rows of `Alerts` down, each with its message to deliver; say how many are new."""
         return record_alerts(self.url, alerts, channel=self.channel, recipient=self.recipient)
 
-    def due(self, *, now: datetime) -> int:
-        """How many messages wait to be tried."""
+    def due(self, *, now: datetime) -> list[str]:
+        """The messages that wait to be tried, each as `<message_id>#<attempts so far>`."""
         with connect(self.url) as connection:
             found = connection.execute(
-                "SELECT count(*) FROM outbox WHERE state = 'pending' AND next_attempt_at <= %s",
-                [now],
-            ).fetchone()
-        return int(found[0]) if found else 0
+                "SELECT message_id || '#' || attempts FROM outbox"
+                " WHERE state = 'pending' AND next_attempt_at <= %s"
+                " ORDER BY next_attempt_at, message_id LIMIT %s",
+                [now, MOST_PER_ROUND],
+            ).fetchall()
+        return [str(key) for (key,) in found]
 
     def deliver(self, *, now: datetime) -> DeliveryReport:
         """Try every message that is due once."""

@@ -184,7 +184,7 @@ def test_an_hour_with_three_of_four_readings_is_three_quarters_complete():
     assert figures["mean_outside"].round(6).to_list() == [0.5]
 
 
-def test_half_a_day_of_intervals_covers_half_of_a_past_day_and_all_of_an_open_one():
+def test_half_a_day_of_intervals_covers_half_of_a_past_day_and_an_open_one_is_not_judged():
     intervals = MeterConsumption.cast(
         pl.DataFrame(
             {
@@ -200,7 +200,7 @@ def test_half_a_day_of_intervals_covers_half_of_a_past_day_and_all_of_an_open_on
     past = consumption_figures(intervals, at=MIDNIGHT + timedelta(days=1))
     still_open = consumption_figures(intervals, at=NOON)
     assert past["day_coverage"].unique().to_list() == [0.5]
-    assert still_open["day_coverage"].unique().to_list() == [1.0]
+    assert still_open["day_coverage"].unique().to_list() == [None]
     assert past["estimated"].sum() == 1.0
     assert past["mean_kw"].unique().to_list() == [2.0]
 

@@ -1,0 +1,43 @@
+"""Great Expectations suites as a Dagster resource."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from smartgrid_core.ports import QualitySuites
+from smartgrid_core.quality import Verdict
+from smartgrid_io.quality.run import run_suite
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentedSuites:
+    """Suites whose runs leave a page under `docs_dir`, which is served at `docs_url`."""
+
+    docs_dir: Path
+    docs_url: str | None
+    register_capacity_kwh: float
+
+    def run(self, name: str, frame: pl.DataFrame, *, at: datetime) -> Verdict:
+        """Judge rows of table `name`, which should reach up to `at`."""
+        return run_suite(
+            name,
+            frame,
+            docs_dir=self.docs_dir,
+            docs_url=self.docs_url,
+            at=at,
+            register_capacity_kwh=self.register_capacity_kwh,
+        )
+
+
+@dg.resource(required_resource_keys={"settings"})
+def quality(context: dg.InitResourceContext) -> QualitySuites:
+    """Suites with their Data Docs in `<home>/data_docs`."""
+    settings = context.resources.settings
+    return DocumentedSuites(
+        docs_dir=settings.data_docs_place,
+        docs_url=settings.data_docs_url,
+        register_capacity_kwh=settings.register_capacity_kwh,
+    )

@@ -1,0 +1,140 @@
+"""Asset checks: rows against their contract, which blocks, and against their suite, which warns."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import dagster as dg
+import dataframely as dy
+
+from smartgrid_core.contracts.catalogue import table_name, table_of
+from smartgrid_core.ports import Clock, Lake, QualitySuites
+from smartgrid_core.quality import Finding, Verdict, contract_findings
+from smartgrid_core.time import Window
+
+PARTITION = "dagster/partition"
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+"""How Dagster writes down which partitions a run is about."""
+
+
+def schema_check(schema: type[dy.Schema]) -> dg.AssetChecksDefinition:
+    """Rows keep their contract; what follows in the same run waits for it and stops if they do not.
+
+    The asset has the table's name.
+    """
+
+    @dg.asset_check(
+        asset=table_name(schema),
+        name="schema",
+        blocking=True,
+        description="Every row keeps the table's contract: columns, types, ranges, unique keys.",
+    )
+    def check(
+        context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]
+    ) -> dg.AssetCheckResult:
+        window = judged_window(context.run.tags, lake=lake, schema=schema)
+        rows = lake.scan(schema, window=window).collect()
+        findings = contract_findings(schema, rows)
+        return dg.AssetCheckResult(
+            passed=not findings,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=_in_words(findings),
+            metadata=_figures(rows.height, findings),
+        )
+
+    return check
+
+
+def quality_check(schema: type[dy.Schema]) -> dg.AssetChecksDefinition:
+    """Rows meet their suite's expectations up to the window's end, or to now if that is earlier.
+
+    The asset and the suite have the table's name.
+    """
+
+    @dg.asset_check(
+        asset=table_name(schema),
+        name="quality",
+        description="Ranges, completeness, freshness and consistency; see the Data Docs.",
+    )
+    def check(
+        context: dg.AssetCheckExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        quality: dg.ResourceParam[QualitySuites],
+        clock: dg.ResourceParam[Clock],
+    ) -> dg.AssetCheckResult:
+        window = judged_window(context.run.tags, lake=lake, schema=schema)
+        at = clock.now() if window is None else min(window.end, clock.now())
+        rows = lake.scan(schema, window=window).collect()
+        return result_of(quality.run(table_name(schema), rows, at=at))
+
+    return check
+
+
+def result_of(verdict: Verdict) -> dg.AssetCheckResult:
+    """A suite's verdict as Dagster shows it, with the way to its Data Docs page."""
+    return dg.AssetCheckResult(
+        passed=verdict.passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=_in_words(verdict.failed),
+        metadata={
+            **_figures(verdict.rows, verdict.failed),
+            "data_docs": dg.MetadataValue.url(verdict.docs_link),
+        },
+    )
+
+
+def judged_window(tags: Mapping[str, str], *, lake: Lake, schema: type[dy.Schema]) -> Window | None:
+    """What a check looks at: the run's days, the newest day for a run without any.
+
+    None for a table that is kept whole, or that has no rows yet.
+    """
+    if table_of(schema).day_column is None:
+        return None
+    window = window_of_tags(tags)
+    if window is not None:
+        return window
+    days = lake.days(schema)
+    return Window.of_day(days[-1]) if days else None
+
+
+def window_of_tags(tags: Mapping[str, str]) -> Window | None:
+    """The UTC days that a run is about, by its tags; None for a run without partitions."""
+    if PARTITION in tags:
+        return Window.of_day(date.fromisoformat(tags[PARTITION]))
+    if RANGE_START in tags and RANGE_END in tags:
+        return Window.of_days(
+            date.fromisoformat(tags[RANGE_START]), date.fromisoformat(tags[RANGE_END])
+        )
+    return None
+
+
+def _in_words(findings: Sequence[Finding]) -> str:
+    if not findings:
+        return "All expectations are met."
+    worst = [finding for finding in findings if finding.severity != "info"] or findings
+    more = f", and {len(worst) - 1} more" if len(worst) > 1 else ""
+    return f"{worst[0].expectation} Observed: {worst[0].observed}{more}"
+
+
+def _figures(rows: int, findings: Sequence[Finding]) -> dict[str, dg.MetadataValue]:
+    figures: dict[str, dg.MetadataValue] = {
+        "rows": dg.MetadataValue.int(rows),
+        "expectations_failed": dg.MetadataValue.int(
+            sum(finding.severity != "info" for finding in findings)
+        ),
+        "unexpected_rows": dg.MetadataValue.int(
+            sum(finding.unexpected_count for finding in findings)
+        ),
+    }
+    if findings:
+        lines = [
+            "| expectation | severity | observed | rows | first of them |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {finding.expectation} | {finding.severity} | {finding.observed} "
+            f"| {finding.unexpected_count} | {'; '.join(finding.examples)} |"
+            for finding in findings
+        ]
+        figures["findings"] = dg.MetadataValue.md("\n".join(lines))
+    return figures
