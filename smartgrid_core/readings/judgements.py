@@ -20,8 +20,9 @@ STUCK_READINGS = 12
 STUCK_HOURS = 6.0
 """A home may sleep for an hour without counting a watt-hour, but not for so long."""
 
-USUAL_IDLE_SHARE = 0.1
-"""A meter that stands still for more of its time has a habit, as feed-in has at night."""
+HABIT_SHARE = 0.005
+"""A meter that also stands still for more of its other time has a habit: feed-in at night, a heat
+pump on a mild day, a charger without a car."""
 
 ARRIVAL_SLACK = timedelta(seconds=1)
 """Messages of the same moment overtake each other by less."""
@@ -109,22 +110,21 @@ def stuck_registers(
     consumption: pl.DataFrame | pl.LazyFrame,
     *,
     min_hours: float = STUCK_HOURS,
-    usual_idle_share: float = USUAL_IDLE_SHARE,
+    habit_share: float = HABIT_SHARE,
 ) -> pl.DataFrame:
     """Registers that stand still unlike themselves: meter_id, start_time, end_time, intervals.
 
     ``consumption``: rows of `MeterConsumption` over a week or more, for a meter's habit to show.
     """
     idle = (pl.col("energy_kwh") == 0) & (pl.col("quality") == "measured")
-    runs = spells(
-        consumption.lazy().with_columns(idle=idle), subject="meter_id", same=("idle",)
-    ).with_columns(
-        long=pl.col("idle")
-        & ((pl.col("end_time") - pl.col("start_time")).dt.total_minutes() >= min_hours * 60)
-    )
-    stood = pl.col("intervals").filter("long").sum().over("meter_id")
+    runs = spells(consumption.lazy().with_columns(idle=idle), subject="meter_id", same=("idle",))
+    intervals, minutes = pl.col("intervals"), (pl.col("end_time") - pl.col("start_time"))
+    otherwise_idle = intervals.filter("idle").sum().over("meter_id") - intervals
+    otherwise = intervals.sum().over("meter_id") - intervals
     return runs.filter(
-        pl.col("long"), stood <= usual_idle_share * pl.col("intervals").sum().over("meter_id")
+        pl.col("idle"),
+        minutes.dt.total_minutes() >= min_hours * 60,
+        otherwise_idle <= habit_share * otherwise,
     ).select("meter_id", "start_time", "end_time", "intervals")
 
 
