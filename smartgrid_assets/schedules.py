@@ -4,7 +4,7 @@ from datetime import datetime
 
 import dagster as dg
 
-from smartgrid_assets.jobs import forecast_day, refresh_days, train_models
+from smartgrid_assets.jobs import forecast_day, read_topology, refresh_days, train_models
 from smartgrid_assets.partitions import DAY
 from smartgrid_core.time import HOUR
 
@@ -48,4 +48,12 @@ train_weekly = dg.ScheduleDefinition(
     description="Every Sunday at 03:00: a fresh backtest and a model trained on all days so far.",
 )
 
-SCHEDULES = [refresh_open_day, forecast_today, train_weekly]
+read_topology_daily = dg.ScheduleDefinition(
+    name="read_topology_daily",
+    job=read_topology,
+    cron_schedule="5 0 * * *",
+    default_status=RUNNING,
+    description="Every day at 00:05: the grid as it was last landed, before the day is summed up.",
+)
+
+SCHEDULES = [read_topology_daily, refresh_open_day, forecast_today, train_weekly]

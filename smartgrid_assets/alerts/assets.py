@@ -1,0 +1,74 @@
+"""Assets that say which limits may be crossed, and the alerts that follow from them."""
+
+import dagster as dg
+
+from smartgrid_assets.partitions import DAY, ONE_RUN, window_of
+from smartgrid_core.alerts.decide import alerts_from_exceedances
+from smartgrid_core.alerts.exceedance import limit_exceedances as exceedances_of
+from smartgrid_core.contracts.alerts import LimitExceedances
+from smartgrid_core.contracts.forecasts import LoadForecasts
+from smartgrid_core.contracts.grid import GridTopology
+from smartgrid_core.ports import AlertBook, Clock, Lake, Warehouse
+from smartgrid_core.settings import Settings
+from smartgrid_core.topology import feeder_ratings
+
+GROUP = "alerts"
+
+
+@dg.asset(
+    deps=["load_forecast", "grid_topology"],
+    partitions_def=DAY,
+    backfill_policy=ONE_RUN,
+    group_name=GROUP,
+    kinds={"polars", "postgres"},
+)
+def limit_exceedances(
+    context: dg.AssetExecutionContext,
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> dg.MaterializeResult:
+    """Probability that a feeder's mean power crosses its rating, by hour of the forecast day."""
+    window = window_of(context)
+    exceedances = exceedances_of(
+        warehouse.read(LoadForecasts, window=window),
+        ratings=feeder_ratings(lake.scan(GridTopology)),
+    )
+    rows = warehouse.replace(LimitExceedances, exceedances, window=window)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows.count,
+            "largest_probability": rows.max("probability") or 0.0,
+        }
+    )
+
+
+@dg.asset(
+    deps=["limit_exceedances"],
+    partitions_def=DAY,
+    backfill_policy=ONE_RUN,
+    group_name=GROUP,
+    kinds={"postgres"},
+)
+def alerts(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    alert_book: dg.ResourceParam[AlertBook],
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
+) -> dg.MaterializeResult:
+    """Alerts that the day's limit exceedances call for, each recorded once with its message."""
+    called_for = alerts_from_exceedances(
+        warehouse.read(LimitExceedances, window=window_of(context)),
+        now=clock.now(),
+        timezone=settings.zone,
+        open_alerts=alert_book.open_alerts(),
+    )
+    new = alert_book.record(called_for)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": new,
+            "messages": dg.MetadataValue.md(
+                "\n".join(f"- {message}" for message in called_for["message"]) or "none"
+            ),
+        }
+    )

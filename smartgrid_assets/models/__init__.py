@@ -1,0 +1,1 @@
+"""Which models there are, how well they do, and which one answers."""

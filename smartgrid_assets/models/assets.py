@@ -1,0 +1,144 @@
+"""Assets that learn: the leaderboard, the best model, and the version that answers."""
+
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from smartgrid_assets.models.going_live import CHAMPION, go_live
+from smartgrid_core.contracts.features import LoadFeatures
+from smartgrid_core.contracts.forecasts import LoadBacktest
+from smartgrid_core.ports import Clock, Lake, ModelRegistry, ModelServer, ModelShelf, Warehouse
+from smartgrid_core.settings import Settings
+from smartgrid_ml.evaluation.backtest import backtest, best_servable
+from smartgrid_ml.evaluation.leaderboard import ALL, leaderboard_markdown, newest
+from smartgrid_ml.evaluation.metrics import METRICS
+from smartgrid_ml.evaluation.report import report_html
+from smartgrid_ml.forecasting.catalogue import FORECASTERS
+from smartgrid_ml.forecasting.day_ahead import MODEL
+from smartgrid_ml.training import fingerprint, test_span, train_and_register
+
+GROUP = "models"
+POOL = "training"
+"""One training at a time: it takes every core there is."""
+
+CHALLENGER = "challenger"
+"""The alias of the version that was trained last."""
+
+FOLDS = 2
+
+
+@dg.asset(
+    deps=["load_features"], group_name=GROUP, pool=POOL, kinds={"lightgbm", "keras", "mlflow"}
+)
+def load_backtest(
+    context: dg.AssetExecutionContext,
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
+    mlflow: dg.ResourceParam[Any],
+) -> dg.MaterializeResult:
+    """The leaderboard: every forecaster and naive row on days that it had not seen."""
+    features = lake.scan(LoadFeatures).filter(pl.col("load_kw").is_not_null()).collect()
+    start, end = test_span(features["issue_time"])
+    scores = backtest(
+        features,
+        models=FORECASTERS,
+        test_start=start,
+        test_end=end,
+        folds=FOLDS,
+        progress=lambda name: context.log.info("backtest of %s", name),
+    )
+    board = scores.leaderboard.with_columns(
+        backtest_id=pl.lit(fingerprint(features, name="backtest")[:16]),
+        scored_at=pl.lit(clock.now()),
+    ).select(LoadBacktest.column_names())
+    warehouse.upsert(LoadBacktest, LoadBacktest.validate(board, cast=True))
+    mlflow.log_text(report_html(scores, title="Load backtest"), "backtest/report.html")
+    mlflow.log_text(board.write_csv(), "backtest/leaderboard.csv")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": board.height,
+            "leaderboard": dg.MetadataValue.md(leaderboard_markdown(board)),
+            "best": best_servable(board) or "no model beats the naive rows",
+            "tested": f"{start:%Y-%m-%d} .. {end:%Y-%m-%d}",
+            "report": _run_page(
+                settings, run=mlflow.active_run(), of="artifacts/backtest/report.html"
+            ),
+        }
+    )
+
+
+@dg.asset(
+    deps=["load_features", "load_backtest"],
+    group_name=GROUP,
+    pool=POOL,
+    kinds={"mlflow", "tensorflow"},
+)
+def load_model(
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    model_registry: dg.ResourceParam[ModelRegistry],
+    mlflow: dg.ResourceParam[Any],
+) -> dg.MaterializeResult:
+    """The best model of the newest leaderboard, trained on all days, exported and registered.
+
+    It is the `challenger` until the model server answers with it.
+    """
+    board = newest(warehouse.read(LoadBacktest))
+    name = best_servable(board)
+    if name is None:
+        return dg.MaterializeResult(metadata={"outcome": "no model beats the naive rows"})
+    overall = board.filter(pl.col("series") == ALL, pl.col("model") == name).row(0, named=True)
+    version = train_and_register(
+        lake.scan(LoadFeatures).collect(),
+        name=name,
+        registry=model_registry,
+        model=MODEL,
+        metrics={key: overall[key] for key in METRICS},
+        tags={"mlflow.parentRunId": mlflow.active_run().info.run_id},
+    )
+    model_registry.set_alias(MODEL, CHALLENGER, version.version)
+    return dg.MaterializeResult(
+        metadata={
+            "outcome": f"{name} is version {version.version} of {MODEL}",
+            "mlflow_run": version.run_id,
+            **{key: overall[key] for key in METRICS},
+        }
+    )
+
+
+@dg.asset(
+    deps=["load_model"],
+    automation_condition=dg.AutomationCondition.eager(),
+    group_name=GROUP,
+    pool=POOL,
+    kinds={"tensorflow"},
+)
+def served_model(
+    model_registry: dg.ResourceParam[ModelRegistry],
+    model_shelf: dg.ResourceParam[ModelShelf],
+    model_server: dg.ResourceParam[ModelServer],
+) -> dg.MaterializeResult:
+    """The version that the model server answers with: the challenger, once it has proved equal.
+
+    Its answers to the golden batch differ from the offline ones by at most 1e-4.
+    """
+    version = model_registry.by_alias(MODEL, CHALLENGER)
+    if version is None:
+        return dg.MaterializeResult(metadata={"outcome": "no model is registered yet"})
+    live = go_live(version, registry=model_registry, shelf=model_shelf, server=model_server)
+    return dg.MaterializeResult(
+        metadata={
+            "outcome": f"version {live.version.version} of {MODEL} answers as {CHAMPION}",
+            "golden_difference": live.parity,
+            "removed_versions": list(live.removed),
+        }
+    )
+
+
+def _run_page(settings: Settings, *, run: Any, of: str = "") -> dg.MetadataValue:
+    """Where people see an MLflow run."""
+    place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/{of}"
+    return dg.MetadataValue.url(f"{settings.mlflow_url}/{place}")

@@ -1,0 +1,1 @@
+"""What the served model says about the day ahead."""

@@ -1,0 +1,35 @@
+"""The golden batch that travels with a SavedModel: rows to ask, and what the forecaster said."""
+
+from pathlib import Path
+
+import polars as pl
+
+from smartgrid_core.errors import PublicationError
+
+GOLDEN = Path("assets.extra") / "golden.parquet"
+"""Model servers leave `assets.extra` alone; it is meant for what travels with a model."""
+
+OUTPUTS = ("p10", "p50", "p90")
+
+
+def write_golden(saved_model: Path, *, rows: pl.DataFrame, quantiles: pl.DataFrame) -> Path:
+    """Put the batch into the SavedModel: its inputs, float32, and p10, p50, p90 in kW, float64."""
+    place = saved_model / GOLDEN
+    place.parent.mkdir(exist_ok=True)
+    pl.concat([rows, quantiles.select(OUTPUTS)], how="horizontal").write_parquet(place)
+    return place
+
+
+def read_golden(saved_model: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The batch's inputs and the quantiles that the forecaster gave for them, in kW.
+
+    Raises PublicationError for a SavedModel that carries none: it cannot be checked.
+    """
+    place = saved_model / GOLDEN
+    if not place.is_file():
+        raise PublicationError(
+            f"golden batch: {saved_model} carries none; register the model with"
+            " smartgrid_ml.training.train_and_register"
+        )
+    golden = pl.read_parquet(place)
+    return golden.drop(OUTPUTS), golden.select(OUTPUTS)

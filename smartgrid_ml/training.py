@@ -1,0 +1,103 @@
+"""From a leaderboard to a registered model: train on all days, export, write it down."""
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+
+from smartgrid_core.ports import ModelRegistry, ModelVersion
+from smartgrid_core.time import HOUR, Window
+from smartgrid_ml.export.golden import write_golden
+from smartgrid_ml.export.parity import as_served, export_parity, golden_batch
+from smartgrid_ml.export.saved_model import export
+from smartgrid_ml.forecasting.catalogue import forecaster
+from smartgrid_ml.forecasting.protocol import ServableForecaster
+
+EXPERIMENT = "load_forecaster"
+"""One experiment for all that is learned about load: people compare its runs side by side."""
+
+FINGERPRINT = "smartgrid.fingerprint"
+"""On a run: the hash of what it learned from, so that the same training is found, not repeated."""
+
+TEST_SHARE = 0.25
+LONGEST_TEST = timedelta(days=56)
+"""A quarter of the days, at most eight weeks: four weekly folds of two weeks each, or shorter."""
+
+PARITY_ROWS = 2_000
+
+
+def test_span(issue_times: pl.Series) -> tuple[datetime, datetime]:
+    """The issue times that a backtest holds back, [start, end): the newest of the data."""
+    first, last = cast(datetime, issue_times.min()), cast(datetime, issue_times.max())
+    held_back = min((last - first) * TEST_SHARE, LONGEST_TEST)
+    days = max(1, round(held_back / timedelta(days=1)))
+    end = last + HOUR
+    return last - timedelta(days=days - 1), end
+
+
+def data_window(features: pl.DataFrame) -> Window:
+    """From the first to behind the last hour whose load is known."""
+    hours = features.filter(pl.col("load_kw").is_not_null())["hour_start"]
+    return Window(cast(datetime, hours.min()), cast(datetime, hours.max()) + HOUR)
+
+
+def fingerprint(features: pl.DataFrame, *, name: str) -> str:
+    """Hash of a model's name and of every feature and target that it learns from."""
+    content = features.sort("feeder_id", "issue_time", "hour_start").write_ipc(None).getvalue()
+    return hashlib.sha256(name.encode() + b"\0" + content).hexdigest()
+
+
+def train_and_register(
+    features: pl.DataFrame,
+    *,
+    name: str,
+    registry: ModelRegistry,
+    model: str,
+    metrics: Mapping[str, float | None],
+    figures: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> ModelVersion:
+    """Fit forecaster `name` on every known row of `LoadFeatures` and register it as `model`.
+
+    The SavedModel carries its golden batch along. The same features give the version that they
+    gave before. A training that was killed is closed as FAILED and done again. Raises
+    PublicationError if the exported graph does not say what the forecaster says.
+    """
+    known = features.filter(pl.col("load_kw").is_not_null())
+    print_of = fingerprint(known, name=name)
+    done = registry.find_by_tag(EXPERIMENT, FINGERPRINT, print_of)
+    if done is not None:
+        return registry.register(model, done)
+    registry.fail_unfinished(EXPERIMENT, FINGERPRINT, print_of)
+    run_id = registry.log_training(
+        EXPERIMENT,
+        params={
+            "forecaster": name,
+            "rows": known.height,
+            "series": known["feeder_id"].n_unique(),
+        },
+        metrics=metrics,
+        data_window=data_window(known),
+        figures=figures,
+        tags={FINGERPRINT: print_of, **(tags or {})},
+        run_name=name,
+    )
+    try:
+        fitted = cast(ServableForecaster, forecaster(name).fit(known))
+        inputs = tuple(fitted.feature_names)
+        with tempfile.TemporaryDirectory() as folder:
+            saved_model = export(fitted, Path(folder) / "saved_model")
+            export_parity(fitted, saved_model, rows=as_served(known, inputs=inputs)[-PARITY_ROWS:])
+            golden = golden_batch(known, inputs=inputs)
+            write_golden(saved_model, rows=golden, quantiles=fitted.predict(golden))
+            registry.log_saved_model(run_id, saved_model, example=golden.head(5))
+        version = registry.register(model, run_id)
+    except BaseException:
+        registry.finish(run_id, "FAILED")
+        raise
+    registry.finish(run_id, "FINISHED")
+    return version
