@@ -1,0 +1,271 @@
+"""Which versions answer, with servables that only pretend."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smartgrid_services.model_server.catalog import Catalog, State, VersionState
+from smartgrid_services.model_server.status import Code, ServingError
+
+
+class Pretended:
+    """A servable that knows whether it was closed."""
+
+    signatures: dict = {}  # noqa: RUF012  # a protocol's attribute, never changed
+    signature_map = None
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.closed = False
+
+    def run(self, signature, inputs, outputs):
+        assert not self.closed
+        return {}
+
+    def close(self):
+        assert not self.closed, "closed twice"
+        self.closed = True
+
+
+class Shelf:
+    """Version folders on disk and the loader that reads them; "bad" content is refused."""
+
+    def __init__(self, base):
+        self.base = base
+        self.loaded = []
+        self.watch = lambda: None
+
+    def put(self, version, content="good"):
+        folder = self.base / str(version)
+        folder.mkdir(exist_ok=True)
+        (folder / "saved_model.pb").write_text(content)
+
+    def take(self, version):
+        (self.base / str(version) / "saved_model.pb").unlink()
+        (self.base / str(version)).rmdir()
+
+    def load(self, folder: Path):
+        self.watch()
+        content = (folder / "saved_model.pb").read_text()
+        if content.startswith("bad"):
+            raise ServingError(Code.DATA_LOSS, f"{content} content")
+        if content.startswith("broken"):
+            raise ZeroDivisionError("by zero")
+        self.loaded.append(Pretended(folder))
+        return self.loaded[-1]
+
+    def found(self):
+        return {"m": {int(folder.name): folder for folder in self.base.iterdir()}}
+
+    def open(self):
+        return sorted(int(one.folder.name) for one in self.loaded if not one.closed)
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    return Shelf(tmp_path)
+
+
+def test_the_newest_versions_are_kept_and_the_newest_answers(shelf):
+    for version in (1, 2, 10):
+        shelf.put(version)
+    catalog = Catalog(shelf.load, keep=2)
+    catalog.refresh(shelf.found())
+    assert catalog.live() == {"m": [10, 2]}
+    with catalog.hold("m") as newest, catalog.hold("m", 2) as named:
+        assert (newest.version, named.version) == (10, 2)
+
+
+def test_a_new_version_is_live_before_an_old_one_is_let_go_of(shelf):
+    shelf.put(1)
+    catalog = Catalog(shelf.load, keep=1)
+    catalog.refresh(shelf.found())
+    seen = []
+    shelf.watch = lambda: seen.append(catalog.live())
+    shelf.put(2)
+    catalog.refresh(shelf.found())
+    assert seen == [{"m": [1]}]
+    assert catalog.live() == {"m": [2]}
+    assert shelf.open() == [2]
+
+
+def test_a_held_version_is_closed_when_the_last_request_has_ended(shelf):
+    shelf.put(1)
+    catalog = Catalog(shelf.load, keep=1)
+    catalog.refresh(shelf.found())
+    with catalog.hold("m") as first:
+        with catalog.hold("m", 1):
+            shelf.put(2)
+            catalog.refresh(shelf.found())
+        assert not first.servable.closed
+        assert catalog.status("m") == [
+            VersionState(2, State.AVAILABLE),
+            VersionState(1, State.UNLOADING),
+        ]
+    assert first.servable.closed
+    assert catalog.status("m", 1) == [VersionState(1, State.END)]
+
+
+def test_a_refused_version_stays_in_the_status_until_its_folder_changes(shelf):
+    shelf.put(1)
+    shelf.put(2, "bad")
+    attempts = []
+    shelf.watch = lambda: attempts.append(1)
+    catalog = Catalog(shelf.load, keep=2)
+    for _ in range(3):
+        catalog.refresh(shelf.found())
+    assert len(attempts) == 2
+    assert catalog.status("m") == [
+        VersionState(2, State.END, Code.DATA_LOSS, "bad content"),
+        VersionState(1, State.AVAILABLE),
+    ]
+    shelf.put(2, "mended")
+    catalog.refresh(shelf.found())
+    assert catalog.live() == {"m": [2, 1]}
+
+
+def test_a_refused_version_takes_no_place_from_one_that_answers(shelf):
+    for version in (1, 2):
+        shelf.put(version)
+    catalog = Catalog(shelf.load, keep=2)
+    catalog.refresh(shelf.found())
+    shelf.put(3, "bad")
+    catalog.refresh(shelf.found())
+    assert catalog.live() == {"m": [2, 1]}
+
+
+def test_a_loader_that_breaks_harms_no_other_version(shelf):
+    shelf.put(1)
+    shelf.put(2, "broken")
+    catalog = Catalog(shelf.load, keep=2)
+    catalog.refresh(shelf.found())
+    assert catalog.live() == {"m": [1]}
+    assert catalog.status("m", 2) == [
+        VersionState(2, State.END, Code.INTERNAL, "ZeroDivisionError: by zero")
+    ]
+
+
+def test_a_withdrawn_version_gives_way_to_the_one_before(shelf):
+    for version in (1, 2):
+        shelf.put(version)
+    catalog = Catalog(shelf.load, keep=1)
+    catalog.refresh(shelf.found())
+    shelf.take(2)
+    catalog.refresh(shelf.found())
+    assert catalog.live() == {"m": [1]}
+    assert shelf.open() == [1]
+
+
+def test_a_replaced_folder_is_loaded_again_and_a_bad_one_leaves_the_old(shelf):
+    shelf.put(1)
+    catalog = Catalog(shelf.load, keep=1)
+    catalog.refresh(shelf.found())
+    shelf.put(1, "other content")
+    catalog.refresh(shelf.found())
+    assert [one.closed for one in shelf.loaded] == [True, False]
+    shelf.put(1, "bad as of now")
+    catalog.refresh(shelf.found())
+    assert catalog.live() == {"m": [1]}
+    assert shelf.open() == [1]
+
+
+def test_a_model_that_cannot_be_read_stays_and_one_that_is_gone_goes(shelf):
+    shelf.put(1)
+    catalog = Catalog(shelf.load, keep=1)
+    catalog.refresh(shelf.found())
+    catalog.refresh({"m": None})
+    assert catalog.live() == {"m": [1]}
+    catalog.refresh({})
+    assert catalog.live() == {}
+    assert shelf.open() == []
+
+
+def test_what_is_not_there_is_not_found_by_name(shelf):
+    shelf.put(1)
+    catalog = Catalog(shelf.load, keep=1)
+    catalog.refresh(shelf.found())
+    asked = {
+        "Servable not found for request: Latest(n)": lambda: catalog.hold("n").__enter__(),
+        "Servable not found for request: Specific(m, 7)": lambda: catalog.hold("m", 7).__enter__(),
+        "Could not find any versions of model n": lambda: catalog.status("n"),
+        "Could not find version 7 of model m": lambda: catalog.status("m", 7),
+    }
+    for words, ask in asked.items():
+        with pytest.raises(ServingError) as refusal:
+            ask()
+        assert (refusal.value.code, refusal.value.message) == (Code.NOT_FOUND, words)
+
+
+def test_unloaded_versions_are_remembered_but_not_for_ever(shelf):
+    catalog = Catalog(shelf.load, keep=1)
+    for version in range(1, 21):
+        shelf.put(version)
+        catalog.refresh(shelf.found())
+    assert [state.version for state in catalog.status("m")] == list(range(20, 11, -1))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(1, 5), st.sampled_from(["good", "bad", "gone", "hold", "release"])),
+        max_size=25,
+    ),
+    keep=st.integers(1, 3),
+)
+def test_whatever_happens_the_newest_that_load_answer_and_nothing_leaks(
+    tmp_path_factory, steps, keep
+):
+    shelf = Shelf(tmp_path_factory.mktemp("shelf"))
+    catalog = Catalog(shelf.load, keep=keep)
+    contents, held = {}, []
+    for number, (version, happening) in enumerate(steps):
+        if happening in {"good", "bad"}:
+            contents[version] = happening
+            shelf.put(version, happening + "." * (number + 1))
+        elif happening == "gone" and contents.pop(version, None):
+            shelf.take(version)
+        elif happening == "hold" and catalog.live():
+            hold = catalog.hold("m")
+            held.append((hold, hold.__enter__()))
+        elif happening == "release" and held:
+            held.pop(0)[0].__exit__(None, None, None)
+        before = set(catalog.live().get("m", []))
+        catalog.refresh(shelf.found())
+        loadable = {v for v in contents if contents[v] == "good" or v in before}
+        assert catalog.live().get("m", []) == sorted(loadable, reverse=True)[:keep]
+        assert all(not live.servable.closed for _, live in held)
+    for hold, _ in held:
+        hold.__exit__(None, None, None)
+    assert shelf.open() == sorted(catalog.live().get("m", []))
+    catalog.close()
+    assert shelf.open() == []
+
+
+def test_requests_of_many_threads_never_meet_a_closed_version(shelf):
+    shelf.put(1)
+    catalog = Catalog(shelf.load, keep=1)
+    catalog.refresh(shelf.found())
+    ended, failures = threading.Event(), []
+
+    def ask():
+        while not ended.is_set():
+            try:
+                with catalog.hold("m") as live:
+                    live.servable.run(None, {}, [])
+            except Exception as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for version in range(2, 60):
+        shelf.put(version)
+        catalog.refresh(shelf.found())
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert shelf.open() == [59]

@@ -1,0 +1,39 @@
+"""What counts as a model and as a version below a base path."""
+
+import pytest
+
+from smartgrid_services.model_server.versions import find_versions, graph_imprint, imprint
+
+
+def test_numeric_folders_are_versions_and_all_else_is_not(tmp_path):
+    for name in ("1", "02", "10", ".publishing-3", "latest", "4.tmp", "-5", "0", "٣"):
+        (tmp_path / "load_forecaster" / name).mkdir(parents=True)
+    (tmp_path / "load_forecaster" / "7").write_text("a file")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / ".hidden" / "1").mkdir(parents=True)
+    (tmp_path / "readme.txt").write_text("a file")
+    folder = tmp_path / "load_forecaster"
+    assert find_versions(tmp_path) == {
+        "empty": {},
+        "load_forecaster": {1: folder / "1", 2: folder / "02", 10: folder / "10"},
+    }
+
+
+def test_without_a_base_path_nothing_is_known(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        find_versions(tmp_path / "nowhere")
+
+
+def test_an_imprint_changes_with_any_file_of_the_folder(tmp_path):
+    (tmp_path / "variables").mkdir()
+    (tmp_path / "saved_model.pb").write_text("graph")
+    (tmp_path / "variables" / "data").write_text("one")
+    graph, whole = graph_imprint(tmp_path), imprint(tmp_path)
+    assert imprint(tmp_path) == whole
+
+    (tmp_path / "variables" / "data").write_text("more")
+    assert graph_imprint(tmp_path) == graph
+    assert imprint(tmp_path) != whole
+
+    (tmp_path / "saved_model.pb").write_text("other graph")
+    assert graph_imprint(tmp_path) != graph
