@@ -1,6 +1,8 @@
 """The `smartgrid` command: what can be asked for, and with which options."""
 
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,10 +23,13 @@ console = Console(highlight=False, soft_wrap=True)
 @app.command()
 def up() -> None:
     """Start everything and stay until Ctrl-C."""
+    from smartgrid_cli.demo_state import DemoState
     from smartgrid_cli.show import show_addresses
     from smartgrid_cli.up import running, stay
 
-    with running(_home(), say=_say) as machine:
+    home = _home()
+    plan = DemoState(home).plan
+    with running(home, say=_say, overrides=plan.environment if plan else None) as machine:
         machine.supervisor.wait()
         show_addresses(machine.addresses, console)
         console.print("Ctrl-C stops everything.")
@@ -52,6 +57,57 @@ def status() -> None:
 
     if not show_status(_home(make=False), console):
         raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    *,
+    days: Annotated[
+        int | None, typer.Option(help="UTC days of readings; 60, or what the home holds.")
+    ] = None,
+    leave: Annotated[
+        bool, typer.Option("--exit", help="End when everything is shown, not at Ctrl-C.")
+    ] = False,
+    end: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="The readings end where this UTC day begins."),
+    ] = None,
+) -> None:
+    """Walk the demo grid's readings through the whole graph and show what happened."""
+    from smartgrid_cli.demo import demo as run_demo
+
+    run_demo(
+        _home(),
+        days=days,
+        end=None if end is None else end.date(),
+        today=datetime.now(tz=UTC).date(),
+        stays=not leave,
+        console=console,
+    )
+
+
+@app.command()
+def land(
+    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True)],
+) -> None:
+    """Load files of readings, weather or topology into the database that runs here."""
+    from smartgrid_cli.land import land_here
+
+    if not land_here(_home(make=False), files, console):
+        raise typer.Exit(1)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the tables of SMARTGRID_DATABASE_URL up to date."""
+    from smartgrid_core.settings import Settings
+    from smartgrid_io.postgres.schema import upgrade
+
+    url = Settings().database_url
+    if url is None:
+        _fail("SMARTGRID_DATABASE_URL is not set: postgresql://user:password@host:5432/smartgrid")
+    else:
+        upgrade(url.get_secret_value())
 
 
 def run() -> None:
