@@ -114,9 +114,12 @@ def plan_faults(grid: Grid, *, window: Window, seed: int) -> Plan:
     taken = {fault.subject_id for fault in faults}
     rows = {meter: row for row, meter in enumerate(grid.meters["meter_id"])}
     for fault, before_kwh in zip(rollovers, survey.before_kwh, strict=True):
-        start_kwh[rows[fault.subject_id]] = np.round(CAPACITY_KWH - before_kwh, 3)
+        start_kwh[rows[fault.subject_id]] = CAPACITY_KWH - before_kwh
+    overload = list(_overload(grid, window=window, survey=survey))
+    on_feeder = pl.col("feeder_id") == overload[0].subject_id
+    taken.update(grid.meters.filter(on_feeder)["meter_id"])
     faults.append(_theft(grid, window=window, night_kwh=survey.night_kwh, taken=taken, days=days))
-    faults.extend(_overload(grid, window=window, survey=survey))
+    faults.extend(overload)
     return Plan(tuple(faults), start_kwh)
 
 
@@ -133,16 +136,20 @@ def _simple_faults(
     transformers = iter(rng.permutation(grid.transformers["transformer_id"].to_numpy()))
     days = (window.end - window.start) // DAY
 
-    def span(length: timedelta) -> tuple[datetime, datetime]:
-        """Somewhere after the first and before the last day."""
-        free = int((days - 2) * DAY / STEP) - int(length / STEP)
+    def span(kind: str, length: timedelta) -> tuple[datetime, datetime]:
+        """Somewhere after the first and before the last day.
+
+        A rollover comes before the overload, which would hasten it.
+        """
+        last = OVERLOAD_DAYS if kind == "register_rollover" else 1
+        free = int((days - 1 - last) * DAY / STEP) - int(length / STEP)
         start = window.start + DAY + STEP * int(rng.integers(0, max(free, 1)))
         return start, start + length
 
     def on_meter(
         kind: str, length: timedelta, text: str, *, factor: float = 0.0, told: float | None = None
     ) -> Planted:
-        return Planted(kind, "meter", str(next(subjects)), *span(length), factor, told, text)
+        return Planted(kind, "meter", str(next(subjects)), *span(kind, length), factor, told, text)
 
     for _ in range(repeats):
         yield on_meter("register_reset", STEP, "The counter restarts from zero")
@@ -182,7 +189,7 @@ def _simple_faults(
             ("gap", 3 * HOUR, 0.0, "The sensor is silent"),
         ):
             sensor = f"S-{next(transformers)}"
-            yield Planted(kind, "sensor", sensor, *span(length), factor, None, text)
+            yield Planted(kind, "sensor", sensor, *span(kind, length), factor, None, text)
 
 
 @dataclass(frozen=True)
@@ -228,7 +235,7 @@ def _survey(grid: Grid, *, window: Window, seed: int, rollovers: list[Planted]) 
 
 
 def _theft(grid: Grid, *, window: Window, night_kwh: Floats, taken: set[str], days: int) -> Planted:
-    """The untouched household that draws most at night bypasses its meter from then on."""
+    """The household, none of `taken`, that draws most at night bypasses its meter from then on."""
     candidates = [
         (energy, meter)
         for energy, meter, kind in zip(
@@ -261,7 +268,7 @@ def _overload(grid: Grid, *, window: Window, survey: _Survey) -> Iterator[Plante
         [needed[:, evening & (day == number)].min(axis=1) for number in range(day[-1] + 1)]
     ).max(axis=0)
     chosen = int(best.argmin())
-    factor = float(np.round(best[chosen], 3)) + 0.001
+    factor = round(float(best[chosen]) + 0.001, 3)
     hours = [survey.last.start + HOUR * int(hour) for hour in np.flatnonzero(evening)]
     for first in sorted({hour.astimezone(LOCAL_ZONE).date() for hour in hours}):
         start = datetime(first.year, first.month, first.day, EVENING[0], tzinfo=LOCAL_ZONE)
@@ -324,7 +331,7 @@ class Overlay:
                     shown[row, step:] -= lost
                     self._offset_kwh[row] -= lost
                     self._told[fault] = lost
-        shown = np.round(shown % CAPACITY_KWH, 3)
+        shown = np.round(shown, 3) % CAPACITY_KWH
         for fault in self._plan.of("unit_slip"):
             shown[self._row[fault.subject_id], fault.steps(part)] *= fault.factor
         for fault in self._plan.of("momentary_zero"):
@@ -333,7 +340,7 @@ class Overlay:
 
     def closing(self) -> Floats:
         """What the counters show after the last step so far, kWh, (n_meters, 1)."""
-        shown = (self._counted_kwh + self._offset_kwh) % CAPACITY_KWH
+        shown = np.round(self._counted_kwh + self._offset_kwh, 3) % CAPACITY_KWH
         return np.round(shown, 3)[:, None]
 
     def readings(self, part: Window, *, kind: str) -> Bools:

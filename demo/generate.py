@@ -59,9 +59,11 @@ ADDED_KINDS = frozenset({"pv", "ev", "heat_pump"})
 LEVEL_SIGMA = {"household": 0.2, "commercial": 0.15, "agricultural": 0.15, "pv": 0.08}
 SHIFT_MINUTES = {"household": 40, "commercial": 20, "agricultural": 30, "ev": 45, "heat_pump": 30}
 SHIFT_WEEKS = {"household": 2, "commercial": 1, "agricultural": 1, "ev": 3}
+STANDBY_W = {"ev": (3.0, 8.0), "heat_pump": (10.0, 40.0), "agricultural": (20.0, 60.0)}
 NOISE_SIGMA = {"household": 0.3, "commercial": 0.1, "agricultural": 0.15, "ev": 0.05, "pv": 0.04}
 """How far a meter strays from its profile type; what is not named keeps level .1, shift 15 min,
-no weeks, noise .12. Weather-driven kinds keep their week so that cold and sun stay in common."""
+no weeks, noise .12. Standby keeps the counters of what is idle for weeks moving, as real
+electronics do. Weather-driven kinds keep their week so that cold and sun stay in common."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +230,7 @@ def meters_of(excerpt: Excerpt, *, nodes: pl.DataFrame) -> pl.DataFrame:
                 "shift_minutes": int(rng.integers(-minutes, minutes, endpoint=True)),
                 "shift_weeks": int(rng.integers(-weeks, weeks, endpoint=True)),
                 "noise_sigma": round(noise * float(rng.uniform(0.7, 1.3)), 4),
+                "standby_w": round(float(rng.uniform(*STANDBY_W.get(kind, (0.0, 0.0)))), 1),
                 "latitude": round(node["latitude"] + beside[0], 6),
                 "longitude": round(node["longitude"] + beside[1], 6),
             }

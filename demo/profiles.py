@@ -135,9 +135,10 @@ def _month_power(grid: Grid, *, month: Window, seed: int) -> tuple[Floats, Float
         level = meter["level"] * np.exp(swing + np.repeat(whole_day, STEPS_PER_DAY))
         active = grid.profile(f"{meter['profile']}_p")
         reactive = grid.profile(f"{meter['profile']}_q")
-        active_kw[number] = level * meter["rated_kw"] * _read(active, rows, minutes=minutes)
+        wanted = level * meter["rated_kw"] * _read(active, rows, minutes=minutes)
+        active_kw[number] = np.maximum(wanted, 0.0) + meter["standby_w"] / 1e3
         reactive_kvar[number] = level * meter["rated_kvar"] * _read(reactive, rows, minutes=minutes)
-    return np.maximum(active_kw, 0.0), reactive_kvar
+    return active_kw, reactive_kvar
 
 
 def _read(year: Floats, rows: Ints, *, minutes: int) -> Floats:
