@@ -1,0 +1,95 @@
+"""Days whose readings a landing changed: exactly those are computed again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import dagster as dg
+import polars as pl
+
+from sensors.polling import is_at_work, read_cursor, write_cursor
+from smartgrid_core.ports import Clock, Warehouse
+from smartgrid_core.settings import Settings
+
+JOB = "refresh_days"
+
+MOST_ENTRIES = 5_000
+"""Journal entries of one tick: a year of days of every dataset, read in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reopening:
+    """UTC days `first` to `last`, both included, that one run shall compute."""
+
+    first: date
+    last: date
+    run_key: str
+
+    def request(self) -> dg.RunRequest:
+        """One partition, or a range of them in one run."""
+        if self.first == self.last:
+            return dg.RunRequest(run_key=self.run_key, partition_key=self.first.isoformat())
+        return dg.RunRequest(
+            run_key=self.run_key,
+            tags={
+                "dagster/asset_partition_range_start": self.first.isoformat(),
+                "dagster/asset_partition_range_end": self.last.isoformat(),
+            },
+        )
+
+
+def decide(touched: pl.DataFrame, *, first_day: date, last_day: date) -> list[Reopening]:
+    """The touched days (rows of `TouchedDays`) within the partitions, as ranges without holes.
+
+    The run key names the newest journal entry: days that are touched again are computed again.
+    """
+    seq = touched["seq"].max()
+    days = touched["day"].unique().sort().to_list()
+    return [
+        Reopening(first, last, run_key=f"late:{seq}:{first}:{last}")
+        for first, last in _ranges([day for day in days if first_day <= day <= last_day])
+    ]
+
+
+def _ranges(days: list[date]) -> Iterator[tuple[date, date]]:
+    """Runs of consecutive days, first and last."""
+    first = last = None
+    for day in days:
+        if first is None or last is None:
+            first = day
+        elif day - last > timedelta(days=1):
+            yield first, last
+            first = day
+        last = day
+    if first is not None and last is not None:
+        yield first, last
+
+
+@dg.sensor(
+    job_name=JOB,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def late_readings(
+    context: dg.SensorEvaluationContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
+) -> dg.SensorResult | dg.SkipReason:
+    """Re-open the days that landings touched; what a run at work may have missed waits for it."""
+    if is_at_work(context.instance, JOB):
+        return dg.SkipReason("days are being computed; what was touched since waits")
+    before = read_cursor(context.cursor)
+    touched = warehouse.touched_since(before.get("seq", 0), limit=MOST_ENTRIES)
+    if touched.is_empty():
+        return dg.SkipReason("no day was touched")
+    reopenings = decide(
+        touched,
+        first_day=settings.first_day,
+        last_day=settings.last_day or clock.now().date(),
+    )
+    newest = int(touched["seq"].to_list()[-1])
+    return dg.SensorResult(
+        run_requests=[reopening.request() for reopening in reopenings],
+        cursor=write_cursor({"seq": newest}),
+    )

@@ -1,0 +1,71 @@
+"""New files are requested once per content; a failing one is given up."""
+
+import dagster as dg
+import pytest
+
+from sensors.arrivals import MOST_FILES, decide, landing_arrivals
+from smartgrid_core.ports import Arrival
+
+
+class Folder:
+    """A landing folder with a fixed content."""
+
+    def __init__(self, *arrivals: Arrival) -> None:
+        self.content = list(arrivals)
+
+    def arrivals(self) -> list[Arrival]:
+        return self.content
+
+    def land(self, name: str) -> dict[str, int]:
+        raise AssertionError("a sensor lands nothing")
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def tick(folder: Folder, *, cursor: str | None = None, instance: dg.DagsterInstance):
+    context = dg.build_sensor_context(instance=instance, cursor=cursor)
+    return landing_arrivals(context, landing=folder)
+
+
+def test_waiting_files_are_one_request(instance):
+    result = tick(Folder(Arrival("a.csv", "1"), Arrival("b.csv", "2")), instance=instance)
+    (request,) = result.run_requests
+    assert request.run_config == {"ops": {"land_files": {"config": {"names": ["a.csv", "b.csv"]}}}}
+    assert result.cursor == '{"1": 1, "2": 1}'
+
+
+def test_an_empty_folder_asks_for_nothing_and_forgets(instance):
+    result = tick(Folder(), cursor='{"1": 2}', instance=instance)
+    assert (result.run_requests, result.cursor) == ([], "{}")
+
+
+def test_while_files_are_landed_nothing_is_requested(instance):
+    instance.add_run(
+        dg.DagsterRun(job_name="land_files", run_id="r1", status=dg.DagsterRunStatus.STARTED)
+    )
+    assert isinstance(tick(Folder(Arrival("a.csv", "1")), instance=instance), dg.SkipReason)
+
+
+def test_a_changed_file_is_another_fact():
+    first = decide([Arrival("a.csv", "1")], before={})
+    changed = decide([Arrival("a.csv", "2")], before=first.cursor)
+    assert (first.names, changed.names) == (["a.csv"], ["a.csv"])
+    assert first.run_key != changed.run_key
+
+
+def test_a_file_that_failed_three_times_is_left_alone_and_does_not_hold_up_others():
+    decision = decide([Arrival("bad.csv", "1"), Arrival("good.csv", "2")], before={"1": 3})
+    assert (decision.names, decision.cursor) == (["good.csv"], {"1": 3, "2": 1})
+
+
+def test_a_run_takes_no_more_than_its_batch():
+    arrivals = [Arrival(f"{number}.csv", str(number)) for number in range(MOST_FILES + 5)]
+    assert len(decide(arrivals, before={}).names) == MOST_FILES
+
+
+def test_copies_of_one_content_are_landed_once():
+    assert decide([Arrival("a.csv", "1"), Arrival("b.csv", "1")], before={}).names == ["b.csv"]
