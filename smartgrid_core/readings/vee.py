@@ -1,5 +1,8 @@
 """Validation, estimation and editing: meter readings to energy by interval."""
 
+from collections.abc import Iterator
+from datetime import timedelta
+
 import polars as pl
 
 from smartgrid_core.contracts.aggregates import INTERVAL_QUALITIES, MeterConsumption
@@ -18,6 +21,9 @@ CLOCK_DRIFT = pl.duration(minutes=1)
 
 ENERGY_DECIMALS = 9
 """Beyond a microwatt-hour there is only the noise of subtracting large counts."""
+
+DAYS_AT_ONCE = 31
+"""A year of a few hundred meters at once would take gigabytes."""
 
 EXACT = ("measured", "rollover")
 """Qualities whose energy follows from two sound readings."""
@@ -47,17 +53,27 @@ def interval_energy(
         raise ConfigurationError(
             f"meter_interval_minutes must divide a day, as 15, 30 or 60 do; got {interval_minutes}"
         )
-    readings = readings.lazy().filter(pl.col("reading").is_finite(), pl.col("reading") >= 0)
-    taken = _taken_as_they_are(readings, window=window, interval_minutes=interval_minutes)
-    steps = energy_steps(
-        _series(readings, brackets.lazy(), window=window),
-        register_capacity_kwh=register_capacity_kwh,
-        max_plausible_kw=max_plausible_kw,
-    )
-    counted = _by_interval(steps, interval_minutes=interval_minutes)
+    counts = readings.lazy().filter(pl.col("reading").is_finite(), pl.col("reading") >= 0)
     key = MeterConsumption.primary_key()
-    energy = pl.concat([taken, counted.join(taken, on=key, how="anti")])
-    return MeterConsumption.validate(energy.sort(key), cast=True)
+    parts: list[pl.DataFrame] = [MeterConsumption.create_empty()]
+    for part in _parts(window):
+        taken = _taken_as_they_are(counts, window=part, interval_minutes=interval_minutes)
+        steps = energy_steps(
+            _series(counts, brackets.lazy(), window=part),
+            register_capacity_kwh=register_capacity_kwh,
+            max_plausible_kw=max_plausible_kw,
+        )
+        counted = _by_interval(steps, interval_minutes=interval_minutes)
+        parts += [taken, counted.join(taken, on=key, how="anti")]
+    return MeterConsumption.validate(pl.concat(parts).sort(key), cast=True)
+
+
+def _parts(window: Window) -> Iterator[Window]:
+    """The window in pieces of `DAYS_AT_ONCE` days: days do not see each other."""
+    days = list(window.days())
+    for first in range(0, len(days), DAYS_AT_ONCE):
+        piece = days[first : first + DAYS_AT_ONCE]
+        yield Window.of_days(piece[0], piece[-1])
 
 
 def _series(readings: pl.LazyFrame, brackets: pl.LazyFrame, *, window: Window) -> pl.DataFrame:
@@ -99,7 +115,10 @@ def _taken_as_they_are(
         .dt.truncate(f"{interval_minutes}m")
         .alias("interval_start")
     )
-    intervals = readings.filter(pl.col("reading_kind") == "interval")
+    reach = window.widened(after=timedelta(minutes=interval_minutes + 1))
+    intervals = readings.filter(
+        pl.col("reading_kind") == "interval", _within(pl.col("event_time"), reach)
+    )
     return (
         _latest_word(intervals, key=["meter_id", "event_time"])
         .sort("meter_id", "event_time")

@@ -73,8 +73,8 @@ def test_the_energy_of_a_healthy_register_sums_to_its_difference(
 
 @settings(max_examples=25, deadline=None)
 @given(
-    draws_kwh=st.lists(st.integers(1, 5000).map(lambda wh: wh / 1000), min_size=24, max_size=60),
-    where=st.tuples(st.integers(5, 15), st.integers(1, 4)),
+    draws_kwh=st.lists(st.integers(1, 5000).map(lambda wh: wh / 1000), min_size=48, max_size=60),
+    where=st.tuples(st.integers(5, 40), st.integers(1, 3)),
     fault=st.sampled_from(["zero", "spike", "slip_up", "slip_down"]),
 )
 def test_a_fault_that_passes_leaves_the_total_as_it_was(register, energy, draws_kwh, where, fault):
