@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from smartgrid_cli.backtest import backtest
 from smartgrid_cli.home import Home
 from smartgrid_core.errors import SmartGridError
 
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="The system an electricity distribution company runs its data on.",
 )
+app.command()(backtest)
 console = Console(highlight=False, soft_wrap=True)
 
 
