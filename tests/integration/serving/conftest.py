@@ -55,13 +55,8 @@ def start_server(free_ports: Callable[[], tuple[int, int]]) -> Callable[..., Run
 
     def start(base: Path, **options: object) -> RunningModelServer:
         rest_port, grpc_port = free_ports()
-        settings = ServerOptions(
-            base_path=base,
-            rest_port=rest_port,
-            grpc_port=grpc_port,
-            exit_with_parent=True,
-            **{"poll_seconds": 0.2, **options},
-        )
+        usual = {"rest_port": rest_port, "grpc_port": grpc_port, "poll_seconds": 0.2}
+        settings = ServerOptions(base_path=base, exit_with_parent=True, **{**usual, **options})
         return launch.start(settings, log=base.parent / f"{base.name}.log")
 
     return start

@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from smartgrid_core.errors import PublicationError, ServerError
+from smartgrid_core.errors import ModelUnavailableError, PublicationError, ServerError
 from smartgrid_io.serving.client import ModelServerClient
 from smartgrid_io.serving.publisher import (
     golden_parity,
@@ -211,23 +211,27 @@ def test_a_publisher_killed_between_copy_and_rename_leaves_the_old_version(servi
 
 
 @pytest.mark.slow
-def test_a_server_killed_and_started_again_answers_as_before(tmp_path, start_server, saved_models):
+def test_a_server_killed_and_started_again_answers_the_same_client(
+    tmp_path, start_server, saved_models, free_ports
+):
     base = tmp_path / "models"
     base.mkdir()
-    server = start_server(base)
+    ports = dict(zip(("rest_port", "grpc_port"), free_ports(), strict=True))
+    server = start_server(base, **ports)
     try:
-        assert httpx.get(f"{server.rest_url}/ready").status_code == 503
         with ModelServerClient(server.grpc_target, server.rest_url, timeout=20) as client:
+            assert httpx.get(f"{server.rest_url}/ready").status_code == 503
             publish(saved_models / "times_1", base=str(base), model="m", version=1)
             wait_until_available(client, "m", 1)
-        assert httpx.get(f"{server.rest_url}/ready").status_code == 200
-    finally:
-        server.process.kill()
-        server.process.wait()
-    publish(saved_models / "times_2", base=str(base), model="m", version=2)
-    server = start_server(base)
-    try:
-        with ModelServerClient(server.grpc_target, server.rest_url, timeout=20) as client:
+            assert httpx.get(f"{server.rest_url}/ready").status_code == 200
+
+            server.process.kill()
+            server.process.wait()
+            with pytest.raises(ModelUnavailableError, match="UNAVAILABLE"):
+                client.predict("m", FEATURES)
+            publish(saved_models / "times_2", base=str(base), model="m", version=2)
+
+            server = start_server(base, **ports)
             wait_until_available(client, "m", 2)
             assert client.predict("m", FEATURES).frame["p50"].to_list() == [2.0]
             eventually(lambda: client.live_versions("m") == ["2", "1"])
