@@ -14,7 +14,7 @@ from smartgrid_cli import show
 from smartgrid_cli.demo_state import DemoPlan, DemoState, as_text
 from smartgrid_cli.graph import Graph
 from smartgrid_cli.home import Home
-from smartgrid_cli.land import land_files
+from smartgrid_cli.land import land_files, said
 from smartgrid_cli.machine import Machine
 from smartgrid_cli.progress import ShownProgress
 from smartgrid_cli.stores import (
@@ -175,7 +175,9 @@ class Walk:
     def _land(self, which: str) -> None:
         files = [Path(name) for name in self.state.facts("written")[which]]
         for report in land_files(files, stores=self.stores, progress=self.progress.counted):
-            self.progress.say(f"  {report.sentence}")
+            self.progress.say(f"  {said(report)}")
+            if report.status not in ("landed", "already_landed"):
+                raise DemoError(f"{report.source} was {report.status}: {report.message}")
 
     def _store_truth(self) -> None:
         truth = pl.read_parquet(self.state.facts("written")["truth"])

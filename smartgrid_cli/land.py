@@ -1,0 +1,68 @@
+"""`smartgrid land`: files into the warehouse, with a report of each."""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from smartgrid_cli.home import Home
+from smartgrid_cli.progress import ShownProgress
+from smartgrid_cli.status import settings_here
+from smartgrid_cli.stores import Stores
+from smartgrid_io.landing.land import LandingReport, land_file
+from smartgrid_io.landing.layout import LandingLayout
+
+MEBIBYTE = 1 << 20
+
+
+def land_files(
+    files: Iterable[Path], *, stores: Stores, progress: Callable[[str, int, int], None]
+) -> Iterator[LandingReport]:
+    """Land the files one after the other; `progress` hears MiB done and MiB in all."""
+    layout = LandingLayout.from_settings(stores.settings)
+
+    def tell(name: str, done: int, of: int) -> None:
+        progress(f"{name}, MiB", done // MEBIBYTE, of // MEBIBYTE)
+
+    for file in files:
+        yield land_file(
+            file,
+            warehouse=stores.warehouse,
+            layout=layout,
+            now=datetime.now(tz=UTC),
+            progress=tell,
+        )
+
+
+def land_here(home: Home, files: list[Path], console: Console) -> bool:
+    """Land the files into the database that runs here, print the reports; were all usable?
+
+    Raises ConfigurationError if no database runs.
+    """
+    stores = Stores.open(settings_here(home))
+    usable = True
+    with ShownProgress(console) as progress:
+        for report in land_files(files, stores=stores, progress=progress.counted):
+            progress.settled()
+            progress.say(said(report))
+            usable &= report.status in ("landed", "already_landed")
+    return usable
+
+
+def said(report: LandingReport) -> str:
+    """A report as a line."""
+    name = escape(report.source)
+    match report.status:
+        case "already_landed":
+            return f"{name}: landed before, nothing to do"
+        case "refused" | "growing":
+            return f"[red]{name}: {report.status}[/red]: {escape(report.message or '')}"
+        case _:
+            counts = (
+                f"{report.rows_read:,} rows into {report.dataset}: {report.rows_new:,} new, "
+                f"{report.rows_changed:,} changed, {report.rows_repeated:,} repeated, "
+                f"{report.rows_refused:,} refused"
+            )
+            return f"{name}: {counts}; {len(report.days)} days touched"
