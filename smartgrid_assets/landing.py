@@ -1,5 +1,7 @@
 """The job that lands files: from the landing folder into the warehouse."""
 
+from collections import Counter
+
 import dagster as dg
 from pydantic import Field
 
@@ -7,7 +9,7 @@ from smartgrid_core.errors import LandingError
 from smartgrid_core.ports import LandingFolder
 
 COUNTS = ("rows_read", "rows_new", "rows_changed", "rows_repeated", "rows_refused")
-"""What `LandedFiles` says about a file."""
+"""What a landing says about the rows of a file."""
 
 
 class FilesToLand(dg.Config):
@@ -29,6 +31,7 @@ def land(
     """
     names = config.names or [arrival.name for arrival in landing.arrivals()]
     totals = dict.fromkeys(COUNTS, 0)
+    files: Counter[str] = Counter()
     refused: list[str] = []
     for name in names:
         try:
@@ -37,10 +40,15 @@ def land(
             context.log.error(str(error))
             refused.append(f"{name}: {error}")
             continue
-        context.log.info(f"{name}: " + ", ".join(f"{key} {report[key]}" for key in COUNTS))
+        context.log.info(
+            f"{name} {report['status']}: " + ", ".join(f"{key} {report[key]}" for key in COUNTS)
+        )
+        files[report["status"]] += 1
+        if report["status"] == "refused":
+            refused.append(f"{name}: {report['message']}")
         for key in COUNTS:
             totals[key] += report[key]
-    context.add_output_metadata({"files": len(names) - len(refused), **totals})
+    context.add_output_metadata({**{f"files_{key}": n for key, n in files.items()}, **totals})
     if refused:
         raise dg.Failure(
             description=f"{len(refused)} of {len(names)} files could not be landed",

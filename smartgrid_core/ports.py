@@ -310,8 +310,10 @@ class LandingFolder(Protocol):
         ...
 
     def land(self, name: str) -> Mapping[str, Any]:
-        """Bring one file into the warehouse; a row of `LandedFiles`, as a mapping.
+        """Bring one file into the warehouse and say what became of it.
 
-        Raises LandingError for a file that cannot be landed at all.
+        `status` is landed, already_landed, refused (`message` says why) or growing; rows_read =
+        rows_new + rows_changed + rows_repeated + rows_refused. Raises LandingError if there is no
+        such file.
         """
         ...

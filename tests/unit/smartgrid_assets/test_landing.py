@@ -23,7 +23,10 @@ class Folder:
         if "broken" in name:
             raise LandingError(f"{name}: no header: write one")
         self.landed.append(name)
+        refused = "empty" in name
         return {
+            "status": "refused" if refused else "landed",
+            "message": "no rows: send it again" if refused else None,
             "rows_read": 10,
             "rows_new": 6,
             "rows_changed": 1,
@@ -50,7 +53,7 @@ def test_files_are_landed_and_counted():
     result = land(folder, "a.csv", "c.csv")
     assert folder.landed == ["a.csv", "c.csv"]
     assert output_metadata(result, "land_files") == {
-        "files": 2,
+        "files_landed": 2,
         "rows_read": 20,
         "rows_new": 12,
         "rows_changed": 2,
@@ -67,12 +70,12 @@ def test_without_names_everything_that_has_come_to_rest_is_landed():
 
 def test_a_file_that_cannot_be_landed_does_not_stop_the_others_and_is_named():
     folder = Folder()
-    result = land(folder, "broken.csv", "a.csv")
+    result = land(folder, "broken.csv", "empty.csv", "a.csv")
     (failure,) = [event for event in result.all_events if event.is_step_failure]
-    assert folder.landed == ["a.csv"]
+    assert folder.landed == ["empty.csv", "a.csv"]
     assert not result.success
     assert failure.step_failure_data.user_failure_data.metadata["files"].value == (
-        "- broken.csv: broken.csv: no header: write one"
+        "- broken.csv: broken.csv: no header: write one\n- empty.csv: no rows: send it again"
     )
 
 

@@ -1,0 +1,180 @@
+"""Sensors on a real database: a file lands, its days re-open, an exceedance reaches a receiver."""
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+from pydantic import SecretStr
+
+from resources.alert_book import alert_book
+from resources.landing import landing
+from sensors.alerts import new_exceedances, waiting_messages
+from sensors.arrivals import landing_arrivals
+from sensors.late_readings import late_readings
+from smartgrid_assets.alerts.delivery import deliver_alerts
+from smartgrid_assets.landing import land_files
+from smartgrid_core.alerts.decide import alerts_from_exceedances
+from smartgrid_core.contracts.alerts import LimitExceedances, Outbox
+from smartgrid_core.contracts.readings import MeterReadings
+from smartgrid_core.settings import Settings
+from smartgrid_io.postgres.warehouse import PostgresWarehouse
+
+NOW = datetime(2026, 3, 10, 0, 30, tzinfo=UTC)
+
+
+class Clock:
+    """Shows what it is set to."""
+
+    def __init__(self) -> None:
+        self.time = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+
+class Receiver(ThreadingHTTPServer):
+    """Takes every post and keeps it."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Post)
+        self.posts: list[tuple[str, dict[str, object]]] = []
+
+
+class Post(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.posts.append((self.headers["Idempotency-Key"], json.loads(body)))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def handles(
+    warehouse: PostgresWarehouse, tmp_path: Path, receiver: Receiver
+) -> Iterator[dict[str, object]]:
+    """Real resources on an empty database, a folder and a receiver of the test's own."""
+    given = {
+        "settings": Settings(
+            _env_file=None,
+            home=tmp_path,
+            landing_dir=tmp_path / "landing",
+            database_url=SecretStr(warehouse.url),
+            webhook_url=f"http://127.0.0.1:{receiver.server_address[1]}/hook",
+            first_day=date(2026, 1, 1),
+            last_day=date(2026, 3, 10),
+            landing_grace_s=60.0,
+        ),
+        "warehouse": warehouse,
+        "clock": Clock(),
+    }
+    (tmp_path / "landing").mkdir()
+    with dg.build_resources({**given, "landing": landing, "alert_book": alert_book}) as built:
+        yield {**given, "landing": built.landing, "alert_book": built.alert_book}
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def tick(sensor: dg.SensorDefinition, handles, instance, *names: str, cursor: str | None = None):
+    context = dg.build_sensor_context(instance=instance, cursor=cursor)
+    return sensor(context, **{name: handles[name] for name in names})
+
+
+def test_a_file_lands_once_and_its_days_are_reopened(handles, instance):
+    folder = handles["settings"].landing_place
+    (folder / "meters.csv").write_text(
+        "meter_id,reading,timestamp\n"
+        "M1,100.0,2026-03-02T00:00:00Z\nM1,100.5,2026-03-02T00:15:00Z\nM1,spoilt,2026-03-02T00:30Z\n"
+    )
+    handles["clock"].time = datetime.now(UTC)
+    growing = tick(landing_arrivals, handles, instance, "landing")
+    handles["clock"].time += timedelta(minutes=2)
+    arrived = tick(landing_arrivals, handles, instance, "landing", cursor=growing.cursor)
+    (request,) = arrived.run_requests
+    result = land_files.execute_in_process(
+        run_config=request.run_config, resources={"landing": handles["landing"]}
+    )
+    again = tick(landing_arrivals, handles, instance, "landing", cursor=arrived.cursor)
+    reopened = tick(late_readings, handles, instance, "warehouse", "settings", "clock")
+
+    assert growing.run_requests == []
+    assert result.success
+    assert handles["warehouse"].read(MeterReadings)["reading"].to_list() == [100.0, 100.5]
+    assert again.run_requests == []
+    assert "2026-03-02" in [each.partition_key for each in reopened.run_requests]
+    late = tick(
+        late_readings,
+        handles,
+        instance,
+        "warehouse",
+        "settings",
+        "clock",
+        cursor=reopened.cursor,
+    )
+    assert isinstance(late, dg.SkipReason)
+
+
+def test_an_exceedance_is_posted_once(handles, instance, receiver):
+    handles["clock"].time = NOW
+    warehouse, book = handles["warehouse"], handles["alert_book"]
+    issue = NOW.replace(minute=0)
+    rows = LimitExceedances.validate(
+        pl.DataFrame(
+            {
+                "feeder_id": ["F1"],
+                "issue_time": [issue],
+                "hour_start": [issue + timedelta(hours=18)],
+                "rating_kw": [400.0],
+                "p50_kw": [452.0],
+                "p90_kw": [480.0],
+                "probability": [0.87],
+                "model": ["load_forecaster"],
+            },
+            schema=LimitExceedances.create_empty().schema,
+        )
+    )
+    warehouse.upsert(LimitExceedances, rows)
+    names = ("warehouse", "alert_book", "settings", "clock")
+    found = tick(new_exceedances, handles, instance, *names)
+    book.record(
+        alerts_from_exceedances(
+            warehouse.read(LimitExceedances),
+            now=NOW,
+            timezone=handles["settings"].zone,
+            open_alerts=book.open_alerts(),
+        )
+    )
+    again = tick(new_exceedances, handles, instance, *names, cursor=found.cursor)
+    waiting = tick(waiting_messages, handles, instance, "alert_book", "clock")
+    deliver_alerts.execute_in_process(resources={"alert_book": book, "clock": handles["clock"]})
+    silent = tick(waiting_messages, handles, instance, "alert_book", "clock")
+
+    assert [request.partition_key for request in found.run_requests] == ["2026-03-10"]
+    assert again.run_requests == []
+    assert (len(waiting.run_requests), silent.run_requests) == (1, [])
+    ((key, payload),) = receiver.posts
+    assert key == warehouse.read(Outbox)["message_id"].item()
+    assert (payload["subject_id"], payload["severity"]) == ("F1", "critical")
+    assert payload["message"].startswith("Feeder F1 may exceed its rating of 400 kW on 2026-03-10")
