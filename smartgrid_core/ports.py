@@ -317,3 +317,14 @@ class LandingFolder(Protocol):
         such file.
         """
         ...
+
+
+class WeatherSource(Protocol):
+    """Somebody who knows the weather of past days."""
+
+    def fetch(self, window: Window) -> pl.DataFrame:
+        """Rows of `Weather` for the window's UTC days, as far as they are known; none if unset.
+
+        Raises ServerError naming who does not answer.
+        """
+        ...
