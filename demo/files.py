@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from demo.faults import Bools, Overlay, plan_faults
+from demo.faults import Bools, Overlay
 from demo.grid import SUBSTATION, Floats, Flow, Grid, PowerFlow
+from demo.planning import plan_faults
 from demo.profiles import STEP, autoregressive, months, normal_power, stream
 from smartgrid_core.time import DAY, Window, midnight
 
