@@ -49,6 +49,6 @@ def landing_arrivals(
     cursor = write_cursor(decision.cursor)
     if not decision.names:
         return dg.SensorResult(skip_reason="no new file has come to rest", cursor=cursor)
-    config = {"ops": {JOB: {"config": {"names": decision.names}}}}
+    config = {"ops": {"land_waiting_files": {"config": {"names": decision.names}}}}
     request = dg.RunRequest(run_key=decision.run_key, run_config=config)
     return dg.SensorResult(run_requests=[request], cursor=cursor)

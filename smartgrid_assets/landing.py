@@ -19,7 +19,7 @@ class FilesToLand(dg.Config):
     """As the folder knows them; everything that has come to rest if empty."""
 
 
-@dg.op(name="land_files", out=dg.Out(dg.Nothing))
+@dg.op(name="land_waiting_files", out=dg.Out(dg.Nothing))
 def land(
     context: dg.OpExecutionContext,
     config: FilesToLand,

@@ -8,8 +8,6 @@ from smartgrid_core.ports import Clock, Warehouse, WeatherSource
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import DAY, Window, midnight
 
-JOB = "fetch_weather"
-
 
 class DaysToFetch(dg.Config):
     """How far back a run asks."""
@@ -18,7 +16,7 @@ class DaysToFetch(dg.Config):
     """Archives mend the latest days for about a week."""
 
 
-@dg.op(name=JOB, out=dg.Out(dg.Nothing))
+@dg.op(name="fetch_recent_weather", out=dg.Out(dg.Nothing))
 def fetch(
     context: dg.OpExecutionContext,
     config: DaysToFetch,
@@ -35,7 +33,7 @@ def fetch(
 
 
 @dg.job(
-    name=JOB,
+    name="fetch_weather",
     executor_def=dg.in_process_executor,
     tags={"dagster/max_runtime": "1800", "smartgrid/writes": "readings"},
     description="Ask the weather archive about the last days, if one is set.",

@@ -5,7 +5,7 @@ import dagster as dg
 from smartgrid_core.ports import AlertBook, Clock
 
 
-@dg.op(name="deliver_alerts", out=dg.Out(dg.Nothing))
+@dg.op(name="deliver_waiting_messages", out=dg.Out(dg.Nothing))
 def deliver(
     context: dg.OpExecutionContext,
     alert_book: dg.ResourceParam[AlertBook],

@@ -34,7 +34,9 @@ def tick(folder: Folder, *, cursor: str | None = None, instance: dg.DagsterInsta
 def test_waiting_files_are_one_request(instance):
     result = tick(Folder(Arrival("a.csv", "1"), Arrival("b.csv", "2")), instance=instance)
     (request,) = result.run_requests
-    assert request.run_config == {"ops": {"land_files": {"config": {"names": ["a.csv", "b.csv"]}}}}
+    assert request.run_config == {
+        "ops": {"land_waiting_files": {"config": {"names": ["a.csv", "b.csv"]}}}
+    }
     assert result.cursor == '{"1": 1, "2": 1}'
 
 

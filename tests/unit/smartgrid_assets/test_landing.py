@@ -42,7 +42,7 @@ def output_metadata(result: dg.ExecuteInProcessResult, op: str) -> dict[str, obj
 
 def land(folder: Folder, *names: str) -> dg.ExecuteInProcessResult:
     return land_files.execute_in_process(
-        run_config={"ops": {"land_files": {"config": {"names": list(names)}}}},
+        run_config={"ops": {"land_waiting_files": {"config": {"names": list(names)}}}},
         resources={"landing": folder},
         raise_on_error=False,
     )
@@ -52,7 +52,7 @@ def test_files_are_landed_and_counted():
     folder = Folder()
     result = land(folder, "a.csv", "c.csv")
     assert folder.landed == ["a.csv", "c.csv"]
-    assert output_metadata(result, "land_files") == {
+    assert output_metadata(result, "land_waiting_files") == {
         "files_landed": 2,
         "rows_read": 20,
         "rows_new": 12,
@@ -89,7 +89,7 @@ def test_a_round_of_deliveries_says_how_it_went(handles):
     result = deliver_alerts.execute_in_process(
         resources={"alert_book": Book(), "clock": handles["clock"]}
     )
-    assert output_metadata(result, "deliver_alerts") == {
+    assert output_metadata(result, "deliver_waiting_messages") == {
         "delivered": 2,
         "to_try_again": 1,
         "given_up": 0,

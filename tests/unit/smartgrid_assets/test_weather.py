@@ -40,7 +40,7 @@ class Archive:
 def test_the_last_days_are_fetched_and_stored(store, handles):
     archive = Archive()
     fetch_weather.execute_in_process(
-        run_config={"ops": {"fetch_weather": {"config": {"days": 2}}}},
+        run_config={"ops": {"fetch_recent_weather": {"config": {"days": 2}}}},
         resources={
             "weather_source": archive,
             "warehouse": handles["warehouse"],
