@@ -1,7 +1,8 @@
-"""Energy rows to add up."""
+"""Energy rows to add up, and another engine to add them up with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 import pytest
@@ -36,3 +37,13 @@ def consumption() -> Consumption:
         )
 
     return rows
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """A Spark session on this machine; its tests are skipped where there is no pyspark."""
+    sql = pytest.importorskip("pyspark.sql", reason="pyspark is an extra that is not installed")
+    session = sql.SparkSession.builder.master("local[1]").getOrCreate()
+    session.conf.set("spark.sql.session.timeZone", "UTC")
+    yield session
+    session.stop()

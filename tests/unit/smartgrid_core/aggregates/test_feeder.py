@@ -97,3 +97,18 @@ def test_polars_lazy_and_pandas_give_the_same_rows(consumption):
     pandas = sum_meters_per_feeder(energies.to_pandas(), places=PLACES.to_pandas())
     assert_frame_equal(lazy.collect(), eager, check_row_order=False)
     assert_frame_equal(FeederLoad.cast(pl.from_pandas(pandas)), eager, check_row_order=False)
+
+
+@pytest.mark.slow
+def test_spark_gives_the_same_rows(consumption, spark):
+    energies = consumption(("a", 0, 1.0), ("p", 0, 3.0, "gap"), ("c", 0, 0.0), ("a", 1, 0.5))
+    load = sum_meters_per_feeder(
+        spark.createDataFrame(energies.to_pandas()),
+        places=spark.createDataFrame(PLACES.to_pandas()),
+    )
+    in_utc = pl.col("hour_start").dt.replace_time_zone("UTC")
+    assert_frame_equal(
+        FeederLoad.cast(pl.from_pandas(load.toPandas()).with_columns(in_utc)),
+        sum_meters_per_feeder(energies, places=PLACES),
+        check_row_order=False,
+    )

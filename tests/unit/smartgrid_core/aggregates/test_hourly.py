@@ -78,20 +78,14 @@ def test_pandas_gives_the_same_rows():
     )
 
 
-def test_spark_gives_the_same_rows():
-    sql = pytest.importorskip("pyspark.sql", reason="pyspark is an extra that is not installed")
-    spark = sql.SparkSession.builder.master("local[1]").getOrCreate()
-    spark.conf.set("spark.sql.session.timeZone", "UTC")
+@pytest.mark.slow
+def test_spark_gives_the_same_rows(spark):
     columns = ["sensor_id", "sensor_type", "event_time", "value"]
     frame = spark.createDataFrame(READINGS.select(columns).to_pandas())
-    aggregates = hourly_aggregates(frame, sensor_interval_minutes=15).toPandas()
-    spark.stop()
+    aggregates = pl.from_pandas(hourly_aggregates(frame, sensor_interval_minutes=15).toPandas())
+    in_utc = pl.col("hour_bucket").dt.replace_time_zone("UTC")
     assert_frame_equal(
-        SensorAggregates.cast(
-            pl.from_pandas(aggregates).with_columns(
-                pl.col("hour_bucket").dt.replace_time_zone("UTC")
-            )
-        ),
+        SensorAggregates.cast(aggregates.with_columns(in_utc)),
         hourly_aggregates(READINGS, sensor_interval_minutes=15),
         check_row_order=False,
     )
