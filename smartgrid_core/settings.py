@@ -54,6 +54,26 @@ class Settings(BaseSettings):
     sensor_interval_minutes: int = Field(default=15, ge=1, le=60)
     register_capacity_kwh: float = Field(default=1_000_000.0, gt=0)
     """A register rolls over to zero at this count."""
+    landing_columns: dict[str, str] = Field(default_factory=dict)
+    """Columns of landed files by what they are here, as JSON: `{"MeterNo": "meter_id"}`. In a wide
+    table a column may be `sensor:type`; `-` leaves a column out."""
+    landing_dataset: str | None = None
+    """`meter_readings`, `sensor_data`, `weather` or `grid_topology`; by the columns if unset."""
+    landing_timezone: str = "UTC"
+    """Zone of times that are written without one."""
+    landing_encoding: str | None = None
+    """Encoding of files that are neither UTF-8 nor UTF-16, such as `cp1252`."""
+    landing_decimal_comma: bool = False
+    landing_unit: str | None = None
+    """Unit of values that name none; kWh, V, A, kW or Hz if unset."""
+    landing_reading_kind: Literal["register", "interval"] = "register"
+    """What meter readings are that do not say."""
+    landing_sensor_type: str | None = None
+    """What sensors measure that do not say."""
+    landing_starts_interval_minutes: int = Field(default=0, ge=0, le=1440)
+    """Length of the interval whose start the files write; 0 if they write its end."""
+    landing_grace_s: float = Field(default=10.0, ge=0)
+    """A file that nobody touched for so long is complete."""
     webhook_url: str | None = None
     """Where alerts are posted; none are sent if unset."""
     webhook_secret: SecretStr | None = None
@@ -64,7 +84,7 @@ class Settings(BaseSettings):
     longitude: float = 19.82
     log_format: Literal["text", "json"] = "text"
 
-    @field_validator("timezone")
+    @field_validator("timezone", "landing_timezone")
     @classmethod
     def _timezone_exists(cls, name: str) -> str:
         ZoneInfo(name)

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import psycopg
-from psycopg import sql
+from psycopg import pq, sql
 
 from smartgrid_core.errors import ServerError
 
@@ -50,26 +50,37 @@ def copy_in(cursor: psycopg.Cursor[Any], table: str, frame: pl.DataFrame) -> Non
 def copy_out(
     connection: Connection, query: sql.Composable, schema: Mapping[str, pl.DataType]
 ) -> pl.DataFrame:
-    """The rows of a query whose columns are those of `schema`, in its order."""
-    frames = []
-    block = io.BytesIO()
-    with connection.cursor() as cursor:
-        statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(query)
-        with cursor.copy(statement) as copy:
-            for row in copy:
-                block.write(row)
-                if block.tell() >= OUT_BLOCK_BYTES:
-                    frames.append(_parse(block, schema))
-                    block = io.BytesIO()
-    frames.append(_parse(block, schema))
+    """The rows of a query whose columns are those of `schema`, in its order.
+
+    The rows are taken from libpq itself: its message is a row, and psycopg's loop costs ten times
+    as much for each.
+    """
+    statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(query)
+    wire = connection.pgconn
+    started = wire.exec_(statement.as_bytes(connection))
+    if started.status != pq.ExecStatus.COPY_OUT:
+        raise psycopg.errors.error_from_result(started)
+    frames, rows, size = [], [], 0
+    while True:
+        length, row = wire.get_copy_data(0)
+        if length <= 0:
+            break
+        rows.append(bytes(row))
+        size += length
+        if size >= OUT_BLOCK_BYTES:
+            frames.append(_parse(b"".join(rows), schema))
+            rows, size = [], 0
+    frames.append(_parse(b"".join(rows), schema))
+    while (ended := wire.get_result()) is not None:
+        if ended.status != pq.ExecStatus.COMMAND_OK:
+            raise psycopg.errors.error_from_result(ended)
     return pl.concat(frames)
 
 
-def _parse(block: io.BytesIO, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+def _parse(block: bytes, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """CSV text of PostgreSQL as a frame of exact types."""
-    if block.tell() == 0:
+    if not block:
         return pl.DataFrame(schema=dict(schema))
-    block.seek(0)
     numeric = {name: dtype for name, dtype in schema.items() if dtype.is_numeric()}
     raw = pl.read_csv(
         block, has_header=False, schema={name: numeric.get(name, pl.String()) for name in schema}

@@ -1,0 +1,150 @@
+"""Numbers, instants and units out of what files and messages write; no row is judged here."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+ISO_ZONED = "%Y-%m-%dT%H:%M:%S%.f%#z"
+ISO_LOCAL = (
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d",
+)
+ZONE = r"[T ]\d{1,2}:\d{2}.*(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$"
+"""A zone stands after a time of day: the end of `2026-03-01` is none."""
+
+METER_UNITS = {"kWh": 1.0, "Wh": 1e-3, "MWh": 1e3, "GWh": 1e6}
+"""Factors to kWh."""
+SENSOR_UNITS = {
+    "voltage": {"V": 1.0, "mV": 1e-3, "kV": 1e3},
+    "current": {"A": 1.0, "mA": 1e-3, "kA": 1e3},
+    "power": {"kW": 1.0, "W": 1e-3, "MW": 1e3, "GW": 1e6},
+    "frequency": {"Hz": 1.0, "mHz": 1e-3, "kHz": 1e3},
+}
+"""Factors to V, A, kW and Hz."""
+MILLI_OR_MEGA = frozenset({"mw", "mwh", "mv", "ma", "mhz"})
+"""In these the letter's case is a factor of a thousand million: they are taken as written only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a source writes: what its rows leave unsaid."""
+
+    timezone: str = "UTC"
+    """Zone of instants that are written without one."""
+    decimal_comma: bool = False
+    """`1.234,5` instead of `1234.5`."""
+    unit: str | None = None
+    """Unit of values without one; kWh, V, A, kW or Hz if unset."""
+    reading_kind: str = "register"
+    """What a meter reading is that does not say."""
+    sensor_type: str | None = None
+    """What a sensor measures that does not say."""
+    starts_interval_minutes: int = 0
+    """Length of the interval whose start the source writes; 0: it writes the end, as the table."""
+
+
+def number(column: str, *, dtype: pl.DataType, decimal_comma: bool = False) -> pl.Expr:
+    """The column as Float64; null where it is no number."""
+    if dtype.is_numeric():
+        return pl.col(column).cast(pl.Float64)
+    text = pl.col(column).cast(pl.String).str.strip_chars()
+    if decimal_comma:
+        text = text.str.replace_all(r"[.\s']", "").str.replace(",", ".", literal=True)
+    return text.cast(pl.Float64, strict=False)
+
+
+def is_blank(column: str, *, dtype: pl.DataType) -> pl.Expr:
+    """Is nothing written there?"""
+    if isinstance(dtype, pl.String):
+        return pl.col(column).str.strip_chars().fill_null("") == ""
+    return pl.col(column).is_null()
+
+
+def identifier(column: str, *, dtype: pl.DataType) -> pl.Expr:
+    """The column as an identifier without white space around it; null where there is none."""
+    if dtype.is_float():
+        return pl.col(column).cast(pl.Int64, strict=False).cast(pl.String)
+    text = pl.col(column).cast(pl.String).str.strip_chars()
+    return pl.when(text != "").then(text)
+
+
+def with_instants(frame: pl.DataFrame, column: str, *, subject: str, zone: str) -> pl.DataFrame:
+    """The frame with `event_time` (UTC) and `is_local` beside its time column.
+
+    ISO 8601, with or without a zone; without one it is local time in `zone`. Null where it cannot
+    be read or where the clock skipped that hour. When the clock goes back, the first reading of a
+    `subject` at a repeated hour is the earlier, the second the later.
+    """
+    dtype = frame.schema[column]
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+        instant = pl.col(column).dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+        return frame.with_columns(event_time=instant, is_local=pl.lit(value=False))
+    if isinstance(dtype, pl.Datetime | pl.Date):
+        local = frame.with_columns(_local=pl.col(column).cast(pl.Datetime("us")))
+        return _placed(local, subject=subject, zone=zone).with_columns(is_local=pl.lit(value=True))
+    if not isinstance(dtype, pl.String):
+        return frame.with_columns(
+            event_time=pl.lit(None, dtype=pl.Datetime("us", "UTC")), is_local=pl.lit(value=False)
+        )
+    text = pl.col(column).str.strip_chars()
+    for suffix in ("Z", "+00:00"):
+        plain = frame.select(
+            text.str.strip_suffix(suffix)
+            .str.replace(" ", "T", literal=True)
+            .str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False)
+            .dt.replace_time_zone("UTC")
+            .alias("event_time"),
+            text.str.ends_with(suffix).all().alias("all"),
+        )
+        if frame.height and plain["all"][0] and plain["event_time"].null_count() == 0:
+            return frame.with_columns(plain["event_time"], is_local=pl.lit(value=False))
+    text = text.str.replace(" ", "T", literal=True)
+    is_local = ~text.str.contains(ZONE).fill_null(value=False)
+    zoned = text.str.replace(r"(T\d{1,2}:\d{2})(Z|z|[+-])", "$1:00$2").str.replace(r"z$", "Z")
+    parsed = frame.with_columns(
+        is_local=is_local,
+        _zoned=zoned.str.to_datetime(ISO_ZONED, time_unit="us", time_zone="UTC", strict=False),
+        _local=pl.when(is_local).then(
+            pl.coalesce(
+                text.str.to_datetime(form, time_unit="us", strict=False) for form in ISO_LOCAL
+            )
+        ),
+    )
+    if not parsed["is_local"].any():
+        return parsed.rename({"_zoned": "event_time"}).drop("_local")
+    placed = _placed(parsed, subject=subject, zone=zone)
+    return placed.with_columns(
+        event_time=pl.when("is_local").then("event_time").otherwise("_zoned")
+    ).drop("_zoned")
+
+
+def _placed(frame: pl.DataFrame, *, subject: str, zone: str) -> pl.DataFrame:
+    """`_local` as the instant `event_time`."""
+    local = pl.col("_local")
+
+    def put(ambiguous: str) -> pl.Expr:
+        return local.dt.replace_time_zone(
+            zone,
+            ambiguous=ambiguous,  # type: ignore[arg-type]  # one of Polars' literals
+            non_existent="null",
+        ).dt.convert_time_zone("UTC")
+
+    first, second = put("earliest"), put("latest")
+    both = frame.with_columns(event_time=first, _second=second)
+    if not both.select((pl.col("event_time") != pl.col("_second")).any()).item():
+        return both.drop("_local", "_second")
+    repeats = pl.int_range(pl.len()).over(subject, "_local")
+    return both.with_columns(
+        event_time=pl.when(repeats >= 1).then("_second").otherwise("event_time")
+    ).drop("_local", "_second")
+
+
+def factors(units: dict[str, float]) -> dict[str, float]:
+    """The units as they may be written: as they are, and in any case where that is unambiguous."""
+    spelled = dict(units)
+    for name, factor in units.items():
+        if name.lower() not in MILLI_OR_MEGA:
+            spelled.setdefault(name.lower(), factor)
+            spelled.setdefault(name.upper(), factor)
+    return spelled

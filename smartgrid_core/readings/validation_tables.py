@@ -1,0 +1,83 @@
+"""Which rows of a weather or topology table are sound: judged by the table's own contract."""
+
+import dataclasses
+
+import dataframely as dy
+import polars as pl
+
+from smartgrid_core.readings.parsing import Dialect, identifier, is_blank, number, with_instants
+from smartgrid_core.readings.validation import Rule, Validated, split
+
+
+def validate_table(schema: type[dy.Schema], frame: pl.DataFrame, *, dialect: Dialect) -> Validated:
+    """Split rows of raw columns into rows of the contract and refused rows.
+
+    ``frame``: `row_number` and the contract's columns by name, as text or typed; optional ones may
+    be absent. Of rows with one key the last counts. A row has one refusal per fault.
+    """
+    columns = schema.columns()
+    time = next((name for name, c in columns.items() if isinstance(c, dy.Datetime)), None)
+    rows = frame
+    if time is not None:
+        key = [name for name in schema.primary_key() if name != time]
+        rows = with_instants(frame, time, subject=key[0], zone=dialect.timezone).rename(
+            {"event_time": f"_{time}"}
+        )
+    rows = rows.with_columns(
+        _value(frame, name, column.dtype, dialect).alias(f"_{name}")
+        for name, column in columns.items()
+        if name != time
+    )
+    rules = [rule for name, column in columns.items() for rule in _rules(frame, name, column)]
+
+    def finish(good: pl.DataFrame) -> pl.DataFrame:
+        return good.select(pl.col(f"_{name}").alias(name) for name in columns)
+
+    found = split(frame, rows, rules, finish)
+    last = found.good.unique(schema.primary_key(), keep="last", maintain_order=True)
+    return dataclasses.replace(found, good=last, overtaken=found.good.height - last.height)
+
+
+def _value(frame: pl.DataFrame, name: str, dtype: pl.DataType, dialect: Dialect) -> pl.Expr:
+    """A column in the contract's type; null where nothing or nothing sensible is written."""
+    if name not in frame.columns:
+        return pl.lit(None, dtype=dtype)
+    if dtype.is_numeric():
+        parsed = number(name, dtype=frame.schema[name], decimal_comma=dialect.decimal_comma)
+        return parsed.cast(dtype, strict=False)
+    return identifier(name, dtype=frame.schema[name])
+
+
+def _rules(frame: pl.DataFrame, name: str, column: dy.Column) -> list[Rule]:
+    """What the contract asks of one column."""
+    parsed = pl.col(f"_{name}")
+    written = (
+        ~is_blank(name, dtype=frame.schema[name]) if name in frame.columns else pl.lit(value=False)
+    )
+    rules = []
+    if not column.nullable:
+        rules.append(Rule("missing_value", name, ~written, "every row needs one"))
+    kind = "a time" if isinstance(column, dy.Datetime) else "a number"
+    rules.append(Rule("unparsable_value", name, written & parsed.is_null(), f"{kind} is expected"))
+    for rule, holds in column.validation_rules(parsed).items():
+        if rule != "nullability":
+            rules.append(
+                Rule(
+                    "value_out_of_range",
+                    name,
+                    parsed.is_not_null() & ~holds.fill_null(value=True),
+                    f"it breaks {rule}{_limits(column)}",
+                )
+            )
+    return rules
+
+
+def _limits(column: dy.Column) -> str:
+    """The contract's limits in words."""
+    listed = (column.metadata or {}).get("one_of")
+    if listed:
+        return f": one of {', '.join(listed)} is expected"
+    low, high = getattr(column, "min", None), getattr(column, "max", None)
+    if low is None and high is None:
+        return ""
+    return f": {'...' if low is None else low} to {'...' if high is None else high} is expected"

@@ -1,0 +1,1 @@
+"""Files into the warehouse: recognised, read in blocks, judged row by row, loaded once."""

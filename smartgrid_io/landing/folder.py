@@ -1,0 +1,92 @@
+"""Which files of the landing folder are complete and not landed yet.
+
+Files stay where their sender put them: what was landed is known by content, in `landed_files`.
+A file is complete when nobody has written to it, renamed it or touched it for a grace period.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from smartgrid_io.postgres.warehouse import PostgresWarehouse
+
+SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet", ".pq")
+"""What the folder is watched for; anything else in it is nobody's business."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Candidate:
+    """A file as the folder lists it; `changed_at` is when its content, name or rights changed."""
+
+    path: Path
+    size_bytes: int
+    changed_at: datetime
+
+    @property
+    def run_key(self) -> str:
+        """The identity of the arrival: the same name with another content is another one."""
+        return f"{self.path.name}:{self.size_bytes}:{self.changed_at.timestamp():.6f}"
+
+
+def list_folder(folder: Path) -> list[Candidate]:
+    """The files that could be landed, in order of name; hidden and temporary ones are left out."""
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name.startswith((".", "~")) or not path.name.lower().endswith(SUFFIXES):
+            continue
+        try:
+            facts = path.stat()
+        except FileNotFoundError:
+            continue  # renamed or removed since the folder was listed
+        changed = datetime.fromtimestamp(max(facts.st_mtime, facts.st_ctime), tz=UTC)
+        found.append(Candidate(path, facts.st_size, changed))
+    return sorted(found)
+
+
+def arrived(
+    files: Iterable[Candidate],
+    *,
+    landed: Collection[tuple[str, int, datetime]],
+    now: datetime,
+    grace: timedelta,
+) -> list[Candidate]:
+    """Files that are complete and have no landing of that name and size since they changed.
+
+    ``landed``: (name, size in bytes, landed at) of earlier landings. An empty file waits: its
+    content is still to come.
+    """
+    latest: dict[tuple[str, int], datetime] = {}
+    for name, size, at in landed:
+        latest[name, size] = max(at, latest.get((name, size), at))
+    return [
+        file
+        for file in files
+        if file.size_bytes > 0
+        and now - file.changed_at >= grace
+        and not _is_known(file, latest.get((file.path.name, file.size_bytes)))
+    ]
+
+
+def landing_candidates(
+    folder: Path, *, warehouse: PostgresWarehouse, now: datetime, grace: timedelta
+) -> list[Candidate]:
+    """Files of the folder that are complete and not landed yet, in order of name.
+
+    A file that repeats another's content under a new name stays on the list until its landing
+    says so; its `run_key` lets a sensor ask for that once.
+    """
+    with warehouse.transaction() as connection:
+        landed = connection.execute(
+            "SELECT source, size_bytes, landed_at FROM landed_files"
+        ).fetchall()
+    return arrived(
+        list_folder(folder),
+        landed=[(name, size, at) for name, size, at in landed],
+        now=now,
+        grace=grace,
+    )
+
+
+def _is_known(file: Candidate, landed_at: datetime | None) -> bool:
+    return landed_at is not None and landed_at >= file.changed_at

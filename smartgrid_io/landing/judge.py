@@ -1,0 +1,93 @@
+"""Blocks of raw rows into rows of a table: names mapped, wide tables made long, rows judged."""
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import datetime
+
+import polars as pl
+
+from smartgrid_core.contracts.readings import MeterReadings, SensorData
+from smartgrid_core.readings.parsing import is_blank
+from smartgrid_core.readings.validation import Validated, validate
+from smartgrid_core.readings.validation_tables import validate_table
+from smartgrid_io.landing.layout import LandingLayout, Plan, WideColumn
+
+CELLS_PER_BATCH = 200_000
+"""Cells of a wide table that are judged at a time: its rows may be thousands of columns long."""
+
+
+def judged(
+    rows: pl.DataFrame, *, plan: Plan, layout: LandingLayout, now: datetime, source_id: str
+) -> Iterator[Validated]:
+    """The block's rows, split into good and bad, in the order of the file.
+
+    ``rows``: the source's columns and `row_number`. In a wide table an empty cell is no reading,
+    and each bad cell's refusal names its column; a row's cells with one fault share one refusal.
+    """
+    if plan.shape == "wide":
+        step = max(CELLS_PER_BATCH // len(plan.wide), 1)
+        for start in range(0, rows.height, step):
+            long = _long(rows[start : start + step], plan=plan)
+            found = _validate(long, plan, layout, now, source_id)
+            yield dataclasses.replace(found, bad=_per_row(found.bad))
+        return
+    named = rows.select(
+        *(pl.col(theirs).alias(name) for theirs, name in plan.names.items()), "row_number"
+    )
+    yield _validate(named, plan, layout, now, source_id)
+
+
+def _validate(
+    rows: pl.DataFrame, plan: Plan, layout: LandingLayout, now: datetime, source_id: str
+) -> Validated:
+    if plan.schema in (MeterReadings, SensorData):
+        return validate(plan.schema, rows, now=now, dialect=layout.dialect, source_id=source_id)
+    return validate_table(plan.schema, rows, dialect=layout.dialect)
+
+
+def _long(rows: pl.DataFrame, *, plan: Plan) -> pl.DataFrame:
+    """One row per cell that has something written, row by row as the file stands."""
+    (time,) = plan.names
+    subject, value = (
+        ("meter_id", "reading") if plan.schema is MeterReadings else ("sensor_id", "value")
+    )
+    parts = [
+        _column(rows, column, number, time=time, subject=subject, value=value)
+        for number, column in enumerate(plan.wide, start=1)
+    ]
+    return pl.concat(parts, how="vertical_relaxed").sort("row_number", maintain_order=True)
+
+
+def _column(
+    rows: pl.DataFrame, column: WideColumn, number: int, *, time: str, subject: str, value: str
+) -> pl.DataFrame:
+    """The readings of one meter or sensor."""
+    dtype = rows.schema[column.theirs]
+    written = ~is_blank(column.theirs, dtype=dtype)
+    if dtype.is_float():
+        written &= pl.col(column.theirs).is_not_nan()
+    kind = [] if column.sensor_type is None else [pl.lit(column.sensor_type).alias("sensor_type")]
+    return rows.filter(written).select(
+        pl.lit(column.subject).alias(subject),
+        pl.col(column.theirs).alias(value),
+        pl.col(time).alias("timestamp"),
+        *kind,
+        pl.col("row_number"),
+        pl.lit(number).alias("column_number"),
+        pl.lit(column.theirs).alias("_wide_column"),
+    )
+
+
+def _per_row(bad: pl.DataFrame) -> pl.DataFrame:
+    """One refusal per row and reason, with all the columns that it concerns."""
+    if bad.is_empty():
+        return bad
+    return (
+        bad.group_by("row_number", "reason", maintain_order=True)
+        .agg(
+            pl.col("column").unique(maintain_order=True).str.join(", "),
+            pl.col("message").first(),
+            pl.col("raw").str.join(", "),
+        )
+        .select(bad.columns)
+    )

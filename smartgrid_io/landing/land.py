@@ -1,0 +1,263 @@
+"""Land one file: every good row once, every bad one in quarantine, all in one transaction.
+
+One transaction per file, whatever its size: a reader never sees half a file, a killed landing
+leaves nothing to clean up, and the days that a file touches are journalled once. PostgreSQL writes
+the rows as they come, so a large transaction costs neither memory nor time; only a landing that is
+killed starts that file again.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+import psycopg
+
+from smartgrid_core.contracts.catalogue import table_name
+from smartgrid_core.contracts.readings import LandedFiles
+from smartgrid_core.errors import LandingError
+from smartgrid_core.readings.validation import BAD
+from smartgrid_io.landing.judge import judged
+from smartgrid_io.landing.layout import LandingLayout, Plan, recognise
+from smartgrid_io.landing.source import read_blocks
+from smartgrid_io.landing.text import CutShortError
+from smartgrid_io.postgres.copy import Connection, copy_in
+from smartgrid_io.postgres.loading import Loaded, begin_load, days_of, end_load, load_batch
+from smartgrid_io.postgres.schema import ensure_months
+from smartgrid_io.postgres.tables import PARTITIONED
+from smartgrid_io.postgres.warehouse import PostgresWarehouse
+
+Progress = Callable[[str, int, int], None]
+"""Told a file's name, the bytes that are through and the bytes that there are."""
+
+TRIES = 3
+"""Two files with the same readings in another order may block each other; one of them yields."""
+
+
+@dataclass(frozen=True, slots=True)
+class LandingReport:
+    """What became of a file. `refused` counts readings, not faults; `days` are the touched ones.
+
+    `landed`: its good rows are in; `already_landed`: the same content was, nothing happened;
+    `refused`: nothing of it could be used, `message` says why; `growing`: it changed while it was
+    read, nothing happened. rows_read = new + changed + repeated + refused.
+    """
+
+    source: str
+    source_sha256: str
+    status: Literal["landed", "already_landed", "refused", "growing"]
+    dataset: str = "unknown"
+    size_bytes: int = 0
+    rows_read: int = 0
+    rows_new: int = 0
+    rows_changed: int = 0
+    rows_repeated: int = 0
+    rows_refused: int = 0
+    days: Sequence[date] = ()
+    message: str | None = None
+
+
+class _GrowingError(Exception):
+    """The file changed while it was read."""
+
+
+def land_file(
+    path: Path,
+    *,
+    warehouse: PostgresWarehouse,
+    layout: LandingLayout,
+    now: datetime,
+    again: bool = False,
+    progress: Progress | None = None,
+) -> LandingReport:
+    """Land a file of readings, weather or topology; the same content lands once.
+
+    Bad rows go to `quarantine`; a file of which nothing can be used goes there as row 0. `again`
+    lands content that was landed before once more, after a setting was mended: its refusals are
+    replaced. Raises LandingError if there is no such file.
+    """
+    if not path.is_file():
+        raise LandingError(f"{path} is not a file: name a CSV, gzipped CSV or Parquet file")
+    state = _state(path)
+    sha256 = file_sha256(path)
+    for attempt in range(1, TRIES + 1):
+        try:
+            with warehouse.transaction() as connection:
+                landing = _Landing(
+                    path, state, sha256, warehouse, connection, layout, now, progress
+                )
+                report = landing.run(again=again)
+                if _state(path) != state:
+                    raise _GrowingError
+                return report
+        except psycopg.errors.DeadlockDetected:
+            if attempt == TRIES:
+                raise
+        except (_GrowingError, FileNotFoundError):
+            break
+    return LandingReport(path.name, sha256, "growing", message="the file changed while it was read")
+
+
+def file_sha256(path: Path) -> str:
+    """The identity of a file's content, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """What changes when somebody writes to the file."""
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns
+
+
+@dataclass
+class _Landing:
+    """One attempt at one file, in one transaction."""
+
+    path: Path
+    state: tuple[int, int]
+    sha256: str
+    warehouse: PostgresWarehouse
+    connection: Connection
+    layout: LandingLayout
+    now: datetime
+    progress: Progress | None
+
+    def run(self, *, again: bool) -> LandingReport:
+        """The report; whatever it says is in the transaction."""
+        key = int(self.sha256[:15], 16)
+        self.connection.execute("SELECT pg_advisory_xact_lock(%s)", [key])
+        known = self._known()
+        if known is not None and not again:
+            return known
+        for table in ("quarantine", "landed_files"):
+            self.connection.execute(
+                psycopg.sql.SQL("DELETE FROM {} WHERE source_sha256 = %s").format(
+                    psycopg.sql.Identifier(table)
+                ),
+                [self.sha256],
+            )
+        try:
+            with self.connection.transaction():
+                report = self._load()
+        except LandingError as error:
+            report = self._refuse(error)
+        self._remember(report)
+        return report
+
+    def _known(self) -> LandingReport | None:
+        """What the same content came to when it was landed."""
+        names = [
+            "dataset",
+            "size_bytes",
+            "rows_read",
+            "rows_new",
+            "rows_changed",
+            "rows_repeated",
+            "rows_refused",
+        ]
+        row = self.connection.execute(
+            f"SELECT {', '.join(names)} FROM landed_files WHERE source_sha256 = %s",  # noqa: S608 - our own column names
+            [self.sha256],
+        ).fetchone()
+        if row is None:
+            return None
+        facts: dict[str, Any] = dict(zip(names, row, strict=True))
+        return LandingReport(self.path.name, self.sha256, "already_landed", **facts)
+
+    def _load(self) -> LandingReport:
+        """Every block judged and loaded. Raises LandingError if nothing can be used."""
+        size, _ = self.state
+
+        def tell(position: int) -> None:
+            if _state(self.path) != self.state:
+                raise _GrowingError
+            if self.progress is not None:
+                self.progress(self.path.name, min(position, size), size)
+
+        plan: Plan | None = None
+        loaded, refused = Loaded(), 0
+        for block in read_blocks(self.path, encoding=self.layout.encoding, progress=tell):
+            if plan is None:
+                columns = [name for name in block.rows.columns if name != "row_number"]
+                plan = recognise(columns, layout=self.layout)
+                begin_load(self.connection, plan.schema)
+            refused += self._quarantine(block.bad, plan)
+            for part in judged(
+                block.rows,
+                plan=plan,
+                layout=self.layout,
+                now=self.now,
+                source_id=self.sha256[:12],
+            ):
+                self._quarantine(part.bad, plan)
+                refused += part.refused
+                loaded += self._load_rows(part.good, plan) + Loaded(repeated=part.overtaken)
+        if plan is None:
+            raise LandingError("the file has no rows")
+        days = end_load(self.connection, plan.schema, now=self.now)
+        tell(size)
+        return LandingReport(
+            self.path.name,
+            self.sha256,
+            "landed",
+            dataset=table_name(plan.schema),
+            size_bytes=size,
+            rows_read=loaded.new + loaded.changed + loaded.repeated + refused,
+            rows_new=loaded.new,
+            rows_changed=loaded.changed,
+            rows_repeated=loaded.repeated,
+            rows_refused=refused,
+            days=days,
+        )
+
+    def _load_rows(self, good: pl.DataFrame, plan: Plan) -> Loaded:
+        if plan.schema in PARTITIONED:
+            ensure_months(self.warehouse.url, plan.schema, days_of(plan.schema, good))
+        return load_batch(self.connection, plan.schema, good, source=self.path.name, now=self.now)
+
+    def _quarantine(self, bad: pl.DataFrame, plan: Plan | None) -> int:
+        """Keep refused rows; returns how many they are."""
+        if bad.is_empty():
+            return 0
+        rows = bad.select(
+            pl.lit(self.sha256).alias("source_sha256"),
+            "row_number",
+            "reason",
+            pl.lit(self.path.name).alias("source"),
+            pl.lit("unknown" if plan is None else table_name(plan.schema)).alias("dataset"),
+            "column",
+            "message",
+            # PostgreSQL's text has no zero bytes.
+            pl.col("raw").str.replace_all("\x00", "\N{REPLACEMENT CHARACTER}", literal=True),
+            pl.lit(self.now).alias("quarantined_at"),
+        )
+        with self.connection.cursor() as cursor:
+            copy_in(cursor, "quarantine", rows)
+        return rows["row_number"].n_unique()
+
+    def _refuse(self, error: LandingError) -> LandingReport:
+        """The whole file into quarantine, as row 0."""
+        reason = "cut_short" if isinstance(error, CutShortError) else "unusable_file"
+        message = f"{self.path.name}: {error}"
+        row = {"row_number": 0, "reason": reason, "column": None, "message": message, "raw": None}
+        self._quarantine(pl.DataFrame([row], schema=BAD), None)
+        return LandingReport(
+            self.path.name,
+            self.sha256,
+            "refused",
+            size_bytes=self.state[0],
+            message=message,
+        )
+
+    def _remember(self, report: LandingReport) -> None:
+        """The content was landed to its end."""
+        facts = dataclasses.asdict(report) | {"landed_at": self.now}
+        row = {name: facts[name] for name in LandedFiles.columns()}
+        columns = LandedFiles.create_empty().schema
+        with self.connection.cursor() as cursor:
+            copy_in(cursor, "landed_files", pl.DataFrame([row], schema=columns))
