@@ -9,14 +9,23 @@ import dagster as dg
 from resources.alert_book import alert_book
 from resources.clock import clock
 from resources.lake import lake
+from resources.landing import landing
 from resources.mlflow_tracking import mlflow_tracking
 from resources.model_registry import model_registry
 from resources.model_server import model_server, model_shelf
 from resources.quality import quality
 from resources.settings import settings
 from resources.warehouse import warehouse
+from resources.weather_source import weather_source
+from sensors.alerts import new_exceedances, waiting_messages
+from sensors.arrivals import landing_arrivals
+from sensors.failures import failed_runs
+from sensors.late_readings import late_readings
+from smartgrid_assets.alerts.delivery import deliver_alerts
 from smartgrid_assets.jobs import JOBS
+from smartgrid_assets.landing import land_files
 from smartgrid_assets.schedules import SCHEDULES
+from smartgrid_assets.weather import fetch_weather, fetch_weather_daily
 
 GROUPS = ("readings", "aggregates", "features", "models", "serving", "alerts")
 """The rooms of the graph, in the way of the data."""
@@ -24,19 +33,37 @@ GROUPS = ("readings", "aggregates", "features", "models", "serving", "alerts")
 CHECKED = ("readings", "aggregates", "features")
 """The rooms whose tables are checked."""
 
+AUTOMATION = dg.AutomationConditionSensorDefinition(
+    "automation_conditions",
+    target=dg.AssetSelection.all(),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+)
+"""Lets assets follow their inputs; the one that Dagster adds by itself is switched off at first."""
+
 
 def build_definitions(**overrides: Any) -> dg.Definitions:
     """The whole project; a keyword replaces the resource of that name, as tests do."""
     return dg.Definitions(
         assets=dg.load_assets_from_modules([_room(group, "assets") for group in GROUPS]),
         asset_checks=[check for checks in CHECKED for check in _room(checks, "checks").CHECKS],
-        jobs=JOBS,
-        schedules=SCHEDULES,
+        jobs=[land_files, fetch_weather, *JOBS, deliver_alerts],
+        schedules=[fetch_weather_daily, *SCHEDULES],
+        sensors=[
+            landing_arrivals,
+            late_readings,
+            new_exceedances,
+            waiting_messages,
+            failed_runs,
+            AUTOMATION,
+        ],
         resources={
             "settings": settings,
             "clock": clock,
             "lake": lake,
             "warehouse": warehouse,
+            "landing": landing,
+            "weather_source": weather_source,
             "mlflow": mlflow_tracking,
             "model_registry": model_registry,
             "model_server": model_server,

@@ -31,17 +31,17 @@ def go_live(
 ) -> Live:
     """Publish a version, wait for the server, compare its golden answers, then move the alias.
 
-    A version that answers otherwise than it did offline is withdrawn, and the one before goes on
-    answering. Killed at any step, the next call finishes the work. Raises PublicationError naming
-    the step that refused.
+    A version that the server refuses, or that answers otherwise than it did offline, is withdrawn,
+    and the one before goes on answering. Killed at any step, the next call finishes the work.
+    Raises PublicationError naming the step that refused.
     """
     number = int(version.version)
     with tempfile.TemporaryDirectory() as folder:
         saved_model = registry.download(version, Path(folder))
         rows, offline = read_golden(saved_model)
         shelf.publish(saved_model, model=version.name, version=number)
-    shelf.wait_until_live(version.name, number)
     try:
+        shelf.wait_until_live(version.name, number)
         served = server.predict(
             version.name, {name: rows[name].to_numpy() for name in rows.columns}, version=number
         )
