@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartgrid_core.alerts.exceedance import exceedance_probability, limit_exceedances
@@ -82,12 +82,16 @@ def test_rows_below_the_floor_are_left_out():
     assert likely.is_empty()
 
 
+@settings(deadline=None)
 @given(
     quantiles=st.tuples(*[st.integers(-500, 500)] * 3).map(sorted),
     limits=st.lists(st.integers(1, 800), min_size=2, max_size=8),
 )
 def test_a_higher_rating_is_never_more_likely_crossed(quantiles, limits):
     p10, p50, p90 = map(float, quantiles)
-    odds = [probability(p10, p50, p90, float(limit)) for limit in sorted(limits)]
+    forecasts = pl.DataFrame({"rating_kw": sorted(limits)}).with_columns(
+        p10=pl.lit(p10), p50=pl.lit(p50), p90=pl.lit(p90)
+    )
+    odds = exceedance_probability(forecasts).to_list()
     assert odds == sorted(odds, reverse=True)
     assert all(0 <= chance <= 1 for chance in odds)
