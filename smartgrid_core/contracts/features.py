@@ -17,7 +17,8 @@ class LoadFeatures(dy.Schema):
     known hour; `mean_24h`, `mean_7d`, `mean_28d`, `min_24h`, `max_24h` cover the time up to the
     issue, `..._day_before` and `..._week_before` the same a day and a week earlier;
     `..._shifted` is a past hour moved by how much the last 24 hours differ from those of its time;
-    `level_kw` is the mean size of the load over 28 days, always positive, the measure of scale.
+    `level_kw` is the mean size of the load over 28 days, always positive, the measure of scale;
+    `level_24h_kw` and `level_1h_kw` are those of the last day and hour, at least a tenth of it.
     """
 
     feeder_id = identifier(primary_key=True)
@@ -39,6 +40,8 @@ class LoadFeatures(dy.Schema):
     days_since_holiday = dy.Float64(min=0, max=7)
     days_to_holiday = dy.Float64(min=0, max=7)
     level_kw = dy.Float64(nullable=True, min_exclusive=0)
+    level_24h_kw = dy.Float64(nullable=True, min_exclusive=0)
+    level_1h_kw = dy.Float64(nullable=True, min_exclusive=0)
     same_hour_1d_kw = dy.Float64(nullable=True)
     same_hour_2d_kw = dy.Float64(nullable=True)
     same_hour_3d_kw = dy.Float64(nullable=True)

@@ -28,7 +28,11 @@ KEY = ("feeder_id", "issue_time", "hour_start")
 SCALE = "level_kw"
 """The series' own size: forecasters divide by it, so that one model serves large and small."""
 
+SCALES = (SCALE, "level_24h_kw", "level_1h_kw")
+"""Sizes to divide by, from the calmest to the most recent; known and positive with SCALE."""
+
 LOAD_FEATURES = (
+    *SCALES[1:],
     *(f"same_hour_{days}d_kw" for days in SAME_HOUR_DAYS),
     *(f"same_hour_{days}d_kw" for days in SAME_WEEKDAY_DAYS[1:]),
     "same_hour_mean_7d_kw",
@@ -293,6 +297,7 @@ def _latest(grid: nw.DataFrame[Any], *, slots: _Slots) -> nw.DataFrame[Any]:
         mean_7d_kw=_rolling("load_kw", 7 * day),
         mean_28d_kw=_rolling("load_kw", 28 * day),
         level_kw=_rolling("size", 28 * day),
+        size_24h=_rolling("size", day),
     )
     latest = {f"latest_{hours}h_kw": slots.hours(hours - 1) for hours in LATEST_HOURS}
     latest_columns = [
@@ -309,6 +314,8 @@ def _latest(grid: nw.DataFrame[Any], *, slots: _Slots) -> nw.DataFrame[Any]:
             "mean_7d_kw",
             "mean_28d_kw",
             nw.when(nw.col("level_kw") > 0).then(nw.col("level_kw")).alias("level_kw"),
+            _at_least_a_tenth("size_24h").alias("level_24h_kw"),
+            _at_least_a_tenth("hour_mean").alias("level_1h_kw"),
             *latest_columns,
             mean_24h_day_before_kw=_before(day, column="mean_24h_kw"),
             mean_24h_week_before_kw=_before(7 * day, column="mean_24h_kw"),
@@ -319,6 +326,13 @@ def _latest(grid: nw.DataFrame[Any], *, slots: _Slots) -> nw.DataFrame[Any]:
         )
         .rename({"slot": "known_slot"})
     )
+
+
+def _at_least_a_tenth(size: str) -> nw.Expr:
+    """A recent size as a scale: no less than a tenth of the level, the level where not known."""
+    level = nw.col("level_kw")
+    recent = nw.when(~nw.col(size).is_null()).then(nw.col(size).abs()).otherwise(level)
+    return nw.when(level > 0).then(nw.max_horizontal(recent, level / 10))
 
 
 def _calendar(targets: nw.DataFrame[Any], *, country: str | None) -> nw.DataFrame[Any]:

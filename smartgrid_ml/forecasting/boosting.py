@@ -1,7 +1,9 @@
 """Gradient boosting: quantile trees on scaled features, widened to an honest P10-P90 band."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -9,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from smartgrid_core.features.load import KEY, LOAD_FEATURES, SCALE
+from smartgrid_core.features.load import KEY, LOAD_FEATURES, SCALE, SCALES
 from smartgrid_ml.forecasting.protocol import QUANTILES
 
 if TYPE_CHECKING:
@@ -19,35 +21,45 @@ FloatArray = npt.NDArray[np.float64]
 
 TARGET = "load_kw"
 
+SCOUT = {"trees": 150, "learning_rate": 0.1, "most_rows": 60_000}
+"""A model just good enough to tell which scale suits the data."""
+
 
 @dataclass(frozen=True, slots=True)
 class BoostingSettings:
     """How the trees are grown. The defaults hold for one series of years and for 90 of months."""
 
     trees: int = 800
-    learning_rate: float = 0.03
+    learning_rate: float = 0.04
     leaves: int = 63
-    rows_per_leaf: int = 50
+    rows_per_leaf: int = 100
+    """At most; a thousandth of the rows where these are few, but 20."""
     feature_share: float = 0.4
-    row_share: float = 0.6
+    row_share: float = 0.8
     bins: int = 127
-    seeds: Sequence[int] = (1,)
-    """One booster per seed and quantile; their outputs are averaged."""
+    median_seeds: int = 2
+    """Boosters for P50, whose outputs are averaged; P10 and P90 have one each."""
+    most_rows: int = 250_000
+    """Of longer tables so many rows are drawn at random."""
     calibration_share: float = 0.2
-    """The last part of the training issue times, on which the band is calibrated."""
+    """The last part of the training issue times, on which the scale and the band are chosen."""
     calibration_days: int = 365
     """No more than so many days of it."""
     threads: int = 0
-    """0: all cores."""
+    """Boosters grown at the same time, each by one thread; 0: one per core."""
 
 
 class BoostingForecaster:
-    """LightGBM quantile regression of load divided by the series' level, one model for all series.
+    """LightGBM quantile regression of load in units of the series' size, one for all series.
+
+    Which of SCALES is the size is found out on the last part of the training span, and so is by how
+    much P10 and P90 have to move to hold their promise (split-conformal calibration).
 
     How a prediction is made, which is all that an export has to repeat:
 
-    1. inputs are the columns `feature_names`, in that order, float64, NaN where unknown;
-    2. those in `scaled_features` are divided by `scale_feature` (itself an input, left as it is);
+    1. inputs are the columns `feature_names`, in that order, rounded to float32 (as a served model
+       gets them) and taken as float64 from there, NaN where unknown;
+    2. those in `scaled_features` are divided by `scale_feature`, which is one of the inputs;
     3. for each quantile the outputs of `boosters[quantile]` are averaged;
     4. `offsets[quantile][i]` is added, where i = floor(lead_hours), at most the last index;
     5. the sum is multiplied by `scale_feature`;
@@ -57,12 +69,13 @@ class BoostingForecaster:
     """
 
     name = "boosting"
-    scale_feature: str = SCALE
     lead_feature: str = "lead_hours"
+    scale_feature: str
+    """One of SCALES."""
     feature_names: Sequence[str]
     """Inputs in order: every numeric column but the key and the target, also if never known."""
     scaled_features: Sequence[str]
-    """Inputs in the unit of the load."""
+    """Inputs in the unit of the load, but SCALE, which tells large series from small ones."""
     boosters: "Mapping[float, Sequence[lgb.Booster]]"
     offsets: Mapping[float, FloatArray]
     """Per quantile and whole hour of lead, in scaled units; zeros for the median."""
@@ -75,17 +88,22 @@ class BoostingForecaster:
 
         Raises ValueError if no such row is left.
         """
-        known = features.filter(pl.col(TARGET).is_not_null() & pl.col(SCALE).is_not_null())
+        known = features.filter(pl.col(TARGET).is_finite() & (pl.col(SCALE) > 0))
         if known.is_empty():
-            raise ValueError("no row with a known load and 28 days of history before it")
+            raise ValueError("no row with a known load and a week of history before it")
         self.feature_names = tuple(
             name
             for name, dtype in known.schema.items()
             if name not in (*KEY, TARGET) and dtype.is_numeric()
         )
         self.scaled_features = tuple(name for name in self.feature_names if name in LOAD_FEATURES)
-        self.offsets = self._calibrated(known)
-        self.boosters = self._grown(known, quantiles=QUANTILES)
+        cut = _calibration_start(known["issue_time"], settings=self.settings)
+        head = known.filter(pl.col("hour_start") < cut)
+        tail = known.filter(pl.col("issue_time") >= cut)
+        self.scale_feature = self._best_scale(head, tail)
+        self.offsets = self._calibrated(head, tail)
+        wanted = [(QUANTILES[0], 0), *((0.5, seed) for seed in range(self.settings.median_seeds))]
+        self.boosters = self._grown(known, wanted=[*wanted, (QUANTILES[-1], 0)])
         return self
 
     def predict(self, features: pl.DataFrame) -> pl.DataFrame:
@@ -103,73 +121,91 @@ class BoostingForecaster:
 
     def inputs(self, features: pl.DataFrame) -> FloatArray:
         """What the trees see: float64, (rows, feature_names), scaled, NaN where unknown."""
-        scale = _column(features, self.scale_feature)
+        served = features.select(pl.col(*self.feature_names).cast(pl.Float32).cast(pl.Float64))
+        scale = _column(served, self.scale_feature)
         columns = [
-            _column(features, name) / scale
-            if name in self.scaled_features
-            else _column(features, name)
+            _column(served, name) / scale if name in self.scaled_features else _column(served, name)
             for name in self.feature_names
         ]
         return np.column_stack(columns)
 
     def _grown(
-        self, known: pl.DataFrame, *, quantiles: Sequence[float]
+        self, known: pl.DataFrame, *, wanted: Sequence[tuple[float, int]], **changes: Any
     ) -> "dict[float, list[lgb.Booster]]":
+        """Boosters per quantile, one for each wanted pair of quantile and seed."""
         import lightgbm as lgb
 
+        settings = replace(self.settings, **changes)
+        if known.height > settings.most_rows:
+            known = known.sample(settings.most_rows, seed=1)
         inputs = self.inputs(known)
         target = _column(known, TARGET) / _column(known, self.scale_feature)
-        names = list(self.feature_names)
-        data = lgb.Dataset(inputs, target, feature_name=names, params=self._parameters(0.5, seed=0))
-        return {
-            quantile: [
-                lgb.train(self._parameters(quantile, seed=seed), data, self.settings.trees)
-                for seed in self.settings.seeds
-            ]
-            for quantile in quantiles
-        }
 
-    def _parameters(self, quantile: float, *, seed: int) -> dict[str, Any]:
-        wanted = self.settings
-        return {
-            "objective": "quantile",
-            "alpha": quantile,
-            "learning_rate": wanted.learning_rate,
-            "num_leaves": wanted.leaves,
-            "min_data_in_leaf": wanted.rows_per_leaf,
-            "feature_fraction": wanted.feature_share,
-            "bagging_fraction": wanted.row_share,
-            "bagging_freq": 1,
-            "max_bin": wanted.bins,
-            "num_threads": wanted.threads,
-            "seed": seed,
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbosity": -1,
-        }
+        def grow(one: tuple[float, int]) -> "lgb.Booster":
+            quantile, seed = one
+            parameters = _parameters(settings, quantile=quantile, seed=seed, rows=len(target))
+            names = list(self.feature_names)
+            data = lgb.Dataset(inputs, target, feature_name=names, params=parameters)
+            return lgb.train(parameters, data, settings.trees)
 
-    def _calibrated(self, known: pl.DataFrame) -> dict[float, FloatArray]:
-        """Split-conformal offsets: how far P10 and P90 must move to be right on the unseen tail."""
-        leads = int(known[self.lead_feature].max()) + 1  # type: ignore[arg-type]
+        # Boosters side by side with a thread each: threads within one spend their time waiting.
+        with ThreadPoolExecutor(settings.threads or os.cpu_count()) as pool:
+            boosters = list(pool.map(grow, wanted))
+        grown: dict[float, list[lgb.Booster]] = {}
+        for (quantile, _), booster in zip(wanted, boosters, strict=True):
+            grown.setdefault(quantile, []).append(booster)
+        return grown
+
+    def _best_scale(self, head: pl.DataFrame, tail: pl.DataFrame) -> str:
+        """The scale with which a small model errs least on the tail; the calmest without a tail."""
+        if head.is_empty() or tail.is_empty():
+            return SCALES[0]
+        errors = {}
+        for scale in SCALES:
+            self.scale_feature = scale
+            boosters = self._grown(head, wanted=[(0.5, 0)], **SCOUT)
+            size = _column(tail, scale)
+            forecast = _mean_output(boosters[0.5], self.inputs(tail)) * size
+            errors[scale] = float(np.mean(np.abs(forecast - _column(tail, TARGET))))
+        return min(errors, key=lambda scale: errors[scale])
+
+    def _calibrated(self, head: pl.DataFrame, tail: pl.DataFrame) -> dict[float, FloatArray]:
+        """How far P10 and P90 must move to be right on the unseen tail; nowhere without one."""
+        leads = int(_column(pl.concat([head, tail]), self.lead_feature).max()) + 1
         offsets = {quantile: np.zeros(leads) for quantile in QUANTILES}
-        cut = _calibration_start(known["issue_time"], settings=self.settings)
-        head, tail = (
-            known.filter(pl.col("hour_start") < cut),
-            known.filter(pl.col("issue_time") >= cut),
-        )
         if head.is_empty() or tail.is_empty():
             return offsets
         outer = [quantile for quantile in QUANTILES if quantile != 0.5]
-        boosters = self._grown(head, quantiles=outer)
+        boosters = self._grown(head, wanted=[(quantile, 0) for quantile in outer])
         inputs = self.inputs(tail)
         actual = _column(tail, TARGET) / _column(tail, self.scale_feature)
         lead = np.floor(_column(tail, self.lead_feature)).astype(int)
         for quantile in outer:
             missed = actual - _mean_output(boosters[quantile], inputs)
-            offsets[quantile] = np.array(
-                [np.quantile(part, quantile) for part in _by_lead(missed, lead, leads=leads)]
-            )
+            parts = _by_lead(missed, lead, leads=leads)
+            offsets[quantile] = np.array([np.quantile(part, quantile) for part in parts])
         return offsets
+
+
+def _parameters(
+    settings: BoostingSettings, *, quantile: float, seed: int, rows: int
+) -> dict[str, Any]:
+    return {
+        "objective": "quantile",
+        "alpha": quantile,
+        "learning_rate": settings.learning_rate,
+        "num_leaves": settings.leaves,
+        "min_data_in_leaf": min(settings.rows_per_leaf, max(20, rows // 1000)),
+        "feature_fraction": settings.feature_share,
+        "bagging_fraction": settings.row_share,
+        "bagging_freq": 1,
+        "max_bin": settings.bins,
+        "num_threads": 1,
+        "seed": seed + 1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }
 
 
 def _calibration_start(issues: pl.Series, *, settings: BoostingSettings) -> datetime:

@@ -53,6 +53,8 @@ def test_a_row_looks_back_from_its_own_hour_and_its_issue_time():
         "days_since_holiday": 7,
         "days_to_holiday": 7,
         "level_kw": pytest.approx(now - 1 - (28 * 24 - 1) / 2),
+        "level_24h_kw": pytest.approx(now - 12.5),
+        "level_1h_kw": now - 1,
         **{
             f"same_hour_{days}d_kw": now + 5 - 24 * days
             for days in (1, 2, 3, 4, 5, 6, 7, 14, 21, 28)
@@ -228,3 +230,15 @@ def test_an_issue_time_off_the_grid_is_refused():
 def test_no_issue_time_and_no_history_give_no_rows():
     assert features(history()).height == 0
     assert features(history().clear(), START).height == 0
+
+
+def test_a_load_that_pauses_keeps_a_scale_and_one_that_never_was_has_none():
+    issue = START + timedelta(days=30)
+    paused = history(feeders=("F1",)).with_columns(
+        load_kw=pl.when(pl.col("hour_start") < issue - timedelta(days=2)).then(-8.0).otherwise(0.0)
+    )
+    row = features(paused, issue).row(0, named=True)
+    level = pytest.approx(8 * 26 / 28)
+    assert (row["level_kw"], row["level_24h_kw"] * 10, row["level_1h_kw"] * 10) == (level,) * 3
+    row = features(paused.with_columns(load_kw=pl.lit(0.0)), issue).row(0, named=True)
+    assert (row["level_kw"], row["level_24h_kw"], row["level_1h_kw"]) == (None, None, None)

@@ -1,0 +1,154 @@
+"""A backtest as one self-contained page: leaderboard, forecasts against actuals, errors by lead."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import polars as pl
+
+from smartgrid_ml.evaluation.backtest import LEADERBOARD, Backtest
+from smartgrid_ml.evaluation.metrics import ALL
+
+PLOTTED_SERIES = 6
+"""Series that get a plot of their own: the largest ones."""
+
+PLOTTED_HOURS = 14 * 24
+"""The last two weeks of a test span are shown hour by hour."""
+
+COLOURS = ("#1f6feb", "#d1642a", "#2f9e5b", "#8e5bd0", "#b5892b", "#c2417c")
+
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1100px;padding:0 1rem;
+color:#1d2733}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.25rem .7rem;
+border-bottom:1px solid #d8dee6;text-align:right}td:first-child,td:nth-child(2),th:first-child,
+th:nth-child(2){text-align:left}.error{color:#b42318;text-align:left}h1{font-size:1.5rem}
+h2{font-size:1.15rem;margin-top:2rem}
+"""
+
+
+def report_html(result: Backtest, *, title: str, facts: Sequence[str] = ()) -> str:
+    """The page's text; it loads nothing from anywhere. `facts` are lines on data and protocol."""
+    figures = [
+        *_series_figures(result),
+        ("Mean absolute error by lead time", _error_by_lead(result.forecasts)),
+        ("Share of actuals within P10 to P90 by lead time", _coverage_by_lead(result.forecasts)),
+    ]
+    plots = [
+        f"<h2>{escape(caption)}</h2>{_embedded(figure, with_library=at == 0)}"
+        for at, (caption, figure) in enumerate(figures)
+        if result.forecasts.height
+    ]
+    lines = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
+    return (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>"
+        f"<h1>{escape(title)}</h1><ul>{lines}</ul>"
+        f"<h2>Leaderboard</h2>{_table(result.leaderboard)}{''.join(plots)}</body></html>"
+    )
+
+
+def _table(leaderboard: pl.DataFrame) -> str:
+    """Rows of all series first, then each series."""
+    ordered = leaderboard.sort(pl.col("series") != ALL, maintain_order=True)
+    names = [name for name in LEADERBOARD if name != "error"]
+    head = "".join(f"<th>{name}</th>" for name in names)
+    body = []
+    for row in ordered.iter_rows(named=True):
+        if row["error"] is None:
+            cells = "".join(f"<td>{_figure(row[name])}</td>" for name in names)
+        else:
+            who = f"<td>{escape(row['series'])}</td><td>{escape(row['model'])}</td>"
+            cells = f"{who}<td class='error' colspan='8'>{escape(row['error'])}</td>"
+        body.append(f"<tr>{cells}</tr>")
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def _figure(value: float | str | None) -> str:
+    if value is None:
+        return "-"
+    return escape(value) if isinstance(value, str) else f"{value:,.4g}"
+
+
+def _series_figures(result: Backtest) -> list[tuple[str, Any]]:
+    """P50 and P10-P90 of the best model against the actuals, for the largest series."""
+    forecasts = result.forecasts
+    if forecasts.is_empty():
+        return []
+    best = result.leaderboard.filter(pl.col("series") == ALL).sort("pinball", nulls_last=True)
+    model = best["model"][0]
+    sizes = forecasts.group_by("series").agg(pl.col("actual").abs().mean())
+    largest = sizes.sort("actual", descending=True, nulls_last=True)["series"].head(PLOTTED_SERIES)
+    return [
+        (f"{series}: the last two weeks, {model}", _fan(forecasts, series=series, model=model))
+        for series in largest
+    ]
+
+
+def _fan(forecasts: pl.DataFrame, *, series: str, model: str) -> Any:
+    import plotly.graph_objects as go
+
+    rows = (
+        forecasts.filter((pl.col("series") == series) & (pl.col("model") == model))
+        .sort("time", "lead_hours")
+        .unique("time", keep="first", maintain_order=True)
+        .tail(PLOTTED_HOURS)
+    )
+    times = rows["time"].to_list()
+    figure = _blank()
+    band = {"mode": "lines", "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
+    figure.add_trace(go.Scatter(x=times, y=rows["p10"].to_list(), **band))
+    shade = {**band, "showlegend": True, "fill": "tonexty", "fillcolor": "rgba(31,111,235,.18)"}
+    figure.add_trace(go.Scatter(x=times, y=rows["p90"].to_list(), name="P10 to P90", **shade))
+    for column, name, colour in (("p50", "P50", COLOURS[0]), ("actual", "actual", "#1d2733")):
+        line = {"color": colour, "width": 1.5}
+        figure.add_trace(go.Scatter(x=times, y=rows[column].to_list(), name=name, line=line))
+    return figure
+
+
+def _error_by_lead(forecasts: pl.DataFrame) -> Any:
+    return _by_lead(forecasts, (pl.col("p50") - pl.col("actual")).abs().mean())
+
+
+def _coverage_by_lead(forecasts: pl.DataFrame) -> Any:
+    figure = _by_lead(forecasts, pl.col("actual").is_between("p10", "p90").mean())
+    figure.add_hline(y=0.8, line_dash="dot", line_color="#64748b")
+    figure.update_yaxes(range=[0, 1])
+    return figure
+
+
+def _by_lead(forecasts: pl.DataFrame, score: pl.Expr) -> Any:
+    import plotly.graph_objects as go
+
+    figure = _blank()
+    figure.update_xaxes(title="lead, hours")
+    scores = (
+        forecasts.drop_nulls(["actual", "p50"])
+        .group_by("model", "lead_hours")
+        .agg(score=score)
+        .sort("model", "lead_hours")
+    )
+    for at, name in enumerate(scores["model"].unique(maintain_order=True)):
+        rows = scores.filter(pl.col("model") == name)
+        figure.add_trace(
+            go.Scatter(
+                x=rows["lead_hours"].to_list(),
+                y=rows["score"].to_list(),
+                name=name,
+                mode="lines+markers",
+                line={"color": COLOURS[at % len(COLOURS)]},
+            )
+        )
+    return figure
+
+
+def _blank() -> Any:
+    import plotly.graph_objects as go
+
+    layout = {"template": "plotly_white", "height": 340, "hovermode": "x unified"}
+    return go.Figure(layout=go.Layout(margin={"l": 50, "r": 20, "t": 20, "b": 40}, **layout))
+
+
+def _embedded(figure: Any, *, with_library: bool) -> str:
+    text: str = figure.to_html(full_html=False, include_plotlyjs=with_library)
+    return text
