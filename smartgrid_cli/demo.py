@@ -18,6 +18,7 @@ from smartgrid_cli.land import land_files, said
 from smartgrid_cli.machine import Machine
 from smartgrid_cli.progress import ShownProgress
 from smartgrid_cli.stores import (
+    MODEL,
     Stores,
     forecast_over_rest,
     leaderboard,
@@ -34,10 +35,11 @@ from smartgrid_core.time import Window
 HELD = "dagster_daemon"
 """Its sensors would re-open days that are still being landed."""
 
-JOBS = ("read_topology", "refresh_days", "build_features", "train_models", "forecast_day")
+JOBS = (
+    *("read_topology", "refresh_days", "build_features"),
+    *("train_models", "forecast_day", "raise_alerts"),
+)
 """In the way of the data."""
-
-LAST_JOB = "raise_alerts"
 
 
 class DemoError(SmartGridError):
@@ -93,6 +95,7 @@ class Walk:
     machine: Machine
     progress: ShownProgress
     launched: int = 0
+    forecast: pl.DataFrame | None = None
 
     def __post_init__(self) -> None:
         self.stores = Stores.open(settings_of(self.machine.environment))
@@ -135,12 +138,11 @@ class Walk:
         show.show_sizes(table_sizes(warehouse.url, self.stores.lake), console)
         show.show_checks(self.graph.checks(), console)
         show.show_leaderboard(leaderboard(warehouse), console)
-        try:
-            forecast = forecast_over_rest(self.stores, window=self.forecast_window)
-        except ModelUnavailableError as error:
-            console.print(f"[yellow]No forecast from the model server[/yellow]: {error}")
+        if self.forecast is None:
+            console.print("[yellow]The model server has no model[/yellow]: the naive row stands in")
         else:
-            show.show_forecast(forecast, console, server=self.machine.addresses["model_server"])
+            server = self.machine.addresses["model_server"]
+            show.show_forecast(self.forecast, console, server=server)
         show.show_alerts(open_alerts(warehouse), console)
         show.show_addresses(self.machine.addresses, console)
 
@@ -185,15 +187,13 @@ class Walk:
 
     def _run_jobs(self, walker: Walker) -> None:
         """The jobs in the way of the data; each runs for the days that its assets lack."""
-        plan = self.plan
         for job in JOBS:
             first, last = self._days_of(job)
             walker.run_missing(job, first=first, last=last)
-        walker.run_missing(LAST_JOB, first=plan.forecast_day, last=plan.forecast_day)
 
     def _days_of(self, job: str) -> tuple[date, date]:
         """Readings end the day before the forecast; features reach into the forecast day."""
-        if job == "forecast_day":
+        if job in ("forecast_day", "raise_alerts"):
             return self.plan.forecast_day, self.plan.forecast_day
         if job == "build_features":
             return self.plan.first_day, self.plan.forecast_day
@@ -205,8 +205,15 @@ class Walk:
             for check in self.graph.checks()
             if check.is_blocking and check.is_refused
         ]
-        wanted = {job: self._days_of(job) for job in (*JOBS, LAST_JOB)}
-        return wrong_things(self.graph.assets(), wanted=wanted, refused=refused)
+        wanted = {job: self._days_of(job) for job in JOBS}
+        wrong = wrong_things(self.graph.assets(), wanted=wanted, refused=refused)
+        try:
+            self.forecast = forecast_over_rest(self.stores, window=self.forecast_window)
+        except ModelUnavailableError as error:
+            published = Path(self.stores.settings.model_place) / MODEL
+            if any(published.glob("[0-9]*")):
+                wrong.append(str(error))
+        return wrong
 
     def _check_alive(self) -> None:
         if self.machine.supervisor.given_up:

@@ -14,25 +14,19 @@ from smartgrid_cli.stores import Stores
 from smartgrid_io.landing.land import LandingReport, land_file
 from smartgrid_io.landing.layout import LandingLayout
 
-MEBIBYTE = 1 << 20
-
 
 def land_files(
     files: Iterable[Path], *, stores: Stores, progress: Callable[[str, int, int], None]
 ) -> Iterator[LandingReport]:
-    """Land the files one after the other; `progress` hears MiB done and MiB in all."""
+    """Land the files one after the other; `progress` hears bytes done and bytes in all."""
     layout = LandingLayout.from_settings(stores.settings)
-
-    def tell(name: str, done: int, of: int) -> None:
-        progress(f"{name}, MiB", done // MEBIBYTE, of // MEBIBYTE)
-
     for file in files:
         yield land_file(
             file,
             warehouse=stores.warehouse,
             layout=layout,
             now=datetime.now(tz=UTC),
-            progress=tell,
+            progress=progress,
         )
 
 

@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 app.command()(backtest)
 console = Console(highlight=False, soft_wrap=True)
+if not console.is_terminal:
+    console.width = 120
 
 
 @app.command()

@@ -12,6 +12,8 @@ from smartgrid_cli.graph import Run, Step
 
 SIGN_OF_LIFE_S = 30.0
 """Where lines cannot be rewritten, a long silence is broken so often."""
+MANY = 1000
+"""Parts that nobody counts are shown in percent."""
 MARKS = {"SUCCESS": "[green]done[/green]", "FAILURE": "[red]FAILED[/red]", "SKIPPED": "skipped"}
 
 
@@ -42,14 +44,12 @@ class ShownProgress:
         self._last_word = time.monotonic()
 
     def counted(self, what: str, done: int, of: int) -> None:
-        """`done` of `of` parts of something are through; every tenth is a line in a log file."""
-        text = f"  {what} {done}/{of}"
+        """`done` of `of` parts of something are through."""
+        part = f"{100 * done // of} %" if of > MANY else f"{done}/{of}"
         if self._console.is_terminal:
-            self._show(text)
-            if done >= of:
-                self.settled()
-        elif done == of or time.monotonic() - self._last_word > SIGN_OF_LIFE_S / 3:
-            self.say(text)
+            self._show(f"  {what} {part}")
+        elif time.monotonic() - self._last_word > SIGN_OF_LIFE_S / 3:
+            self.say(f"  ... {what} {part}")
 
     def runs(self, runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> None:
         """These runs are under way, with the steps that have begun."""
@@ -82,7 +82,7 @@ class ShownProgress:
             return
         self._said.add(fact)
         took = f"{step.ended - step.started:6.1f} s" if step.started and step.ended else ""
-        self.say(f"  {step.name:<22} {run.days:<24} {MARKS[step.status]} {took}")
+        self.say(f"  {step.name:<26} {run.days:<24} {MARKS[step.status]} {took}")
 
 
 def _picture(runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> Table:

@@ -67,10 +67,12 @@ def show_leaderboard(board: pl.DataFrame, console: Console) -> None:
     """The newest backtest over all series."""
     figures = ("mae", "mape", "nmae", "pinball", "rcrps", "coverage", "train_s", "predict_ms")
     grid = table("Leaderboard (all feeders, unseen days)", "model", *figures, right=figures)
-    for row in board.iter_rows(named=True):
+    for row in board.filter(pl.col("error").is_null()).iter_rows(named=True):
         cells = ["-" if row[name] is None else f"{row[name]:.4g}" for name in figures]
-        grid.add_row(row["model"], *(cells if row["error"] is None else [escape(row["error"])]))
+        grid.add_row(row["model"], *cells)
     console.print(grid)
+    for row in board.filter(pl.col("error").is_not_null()).iter_rows(named=True):
+        console.print(f"[yellow]{row['model']} has no scores[/yellow]: {escape(row['error'])}")
 
 
 def show_forecast(forecast: pl.DataFrame, console: Console, *, server: str) -> None:

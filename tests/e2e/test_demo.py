@@ -1,0 +1,81 @@
+"""What a newcomer sees: one command, the whole graph, an exit code; again in seconds."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("e2e")]
+
+
+def test_the_demo_shows_what_happened(undisturbed):
+    said = undisturbed.said.read_text()
+    for heading in ("Rows per table", "Checks: ", "Leaderboard", "Forecast of the whole grid"):
+        assert heading in said
+    assert "Open alerts: " in said
+    assert re.search(r"Dagster +http://127\.0\.0\.1:21002", said)
+    assert "All is right after" in said
+
+
+def test_no_secret_is_printed_or_logged(undisturbed):
+    password = (undisturbed.home.root / "postgres" / "password").read_text()
+    assert len(password) >= 24
+    places = [undisturbed.said, *undisturbed.home.logs.glob("*"), *undisturbed.home.run.glob("*")]
+    assert [place for place in places if password in place.read_text(errors="replace")] == []
+
+
+def test_a_second_demo_changes_nothing_that_is_right(undisturbed):
+    lake = undisturbed.home.root / "lake"
+    before = {file: file.stat().st_mtime_ns for file in lake.rglob("*.parquet")}
+    assert before
+    undisturbed.said.write_text("")
+    start = time.monotonic()
+    assert undisturbed.finish(undisturbed.demo()) == 0, undisturbed.last_words()
+    took = time.monotonic() - start
+    assert "0 runs were needed" in undisturbed.said.read_text()
+    assert {file: file.stat().st_mtime_ns for file in lake.rglob("*.parquet")} == before
+    assert took < 180
+
+
+def test_a_second_up_says_who_runs_and_status_shows_it(undisturbed):
+    up = undisturbed.start("up")
+    undisturbed.said.write_text("")
+    try:
+        undisturbed.wait(
+            lambda: "Ctrl-C stops everything" in undisturbed.said.read_text(), up, "everything runs"
+        )
+        assert undisturbed.start("up").wait(60) == 1
+        assert f"process {up.pid} runs everything there" in undisturbed.said.read_text()
+        assert undisturbed.start("status").wait(60) == 0
+        said = undisturbed.said.read_text()
+        assert re.search(r"dagster_daemon +\d+", said)
+        assert re.search(r"feeder_load +[\d,]+ +[\d,]+", said)
+        ps = subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout
+        assert (undisturbed.home.root / "postgres" / "password").read_text() not in ps
+        listening = subprocess.run(
+            [sys.executable, "-c", LISTENING, str(undisturbed.home.root)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert set(json.loads(listening)) == {"127.0.0.1"}
+    finally:
+        up.terminate()
+        assert up.wait(120) == 130
+    assert undisturbed.home.who_is_up() is None
+    assert not list(undisturbed.home.run.glob("*.json"))
+
+
+LISTENING = """
+import json, sys
+from pathlib import Path
+from smartgrid_cli.children import leftovers
+from smartgrid_cli.home import Home
+hosts = set()
+for process in leftovers(Home(Path(sys.argv[1]))):
+    hosts |= {c.laddr.ip for c in process.net_connections("inet") if c.status == "LISTEN"}
+print(json.dumps(sorted(hosts)))
+"""
