@@ -7,17 +7,25 @@ decides nothing. What a figure may be is said by the suites, whether that blocks
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 import dataframely as dy
 import polars as pl
 
+NOMINAL_V = (
+    120.0,
+    230.0,
+    *(1000 * phase_to_phase / 3**0.5 for phase_to_phase in (6, 10, 15, 20, 35, 66, 110, 220, 400)),
+)
+"""Declared voltages, phase to neutral (IEC 60038). They lie so far apart that a sensor's median
+tells which one is meant."""
+
 UNIT_COLUMNS = {
-    "voltage": "voltage_v",
     "current": "current_a",
     "power": "power_kw",
     "frequency": "frequency_hz",
 }
-"""A sensor's value under the name that carries its unit; null in the rows of other quantities."""
+"""A sensor's value under the name that carries its unit."""
 
 SCALE_FLOOR = 0.5
 """kW or A. A plant that stands still most of the time has no scale of its own to slip from."""
@@ -107,7 +115,8 @@ def describe_row(row: dict[str, object]) -> str:
 def sensor_figures(readings: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     """Rows of `SensorData` in order, with their figures.
 
-    `voltage_v`, `current_a`, `power_kw`, `frequency_hz`: the value by its quantity.
+    `voltage_pu`: over the declared voltage that is nearest to the sensor's median, 1 is nominal.
+    `current_a`, `power_kw`, `frequency_hz`: the value by its quantity.
     `gap_intervals`: time since the series' previous reading, in its usual (median) intervals.
     `standstill_hours`: how long the same value other than 0 has been repeated, h.
     `scale`: |value| over the 90 % quantile of the series' |value|; 1000 for W sent as kW.
@@ -118,7 +127,7 @@ def sensor_figures(readings: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     return (
         _in_order(readings, series=series, time="event_time")
         .with_columns(
-            *by_unit("value"),
+            *by_unit("value", series=series),
             _gap_intervals(series, time="event_time"),
             _standstill_hours("value", time="event_time"),
             _silence_hours(time="event_time", at=at),
@@ -171,12 +180,13 @@ def aggregate_figures(hours: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     `at`. `mean_outside`: by how much the mean lies outside [min, max]; 0 or less when it does not.
     `silence_hours` counts from the hour's end.
     """
+    series = ["sensor_id", "sensor_type"]
     mean = pl.col("avg_value")
     slack = mean.abs() * FLOAT_SLACK
     return (
-        _in_order(hours, series=["sensor_id", "sensor_type"], time="hour_bucket")
+        _in_order(hours, series=series, time="hour_bucket")
         .with_columns(
-            *by_unit("avg_value"),
+            *by_unit("avg_value", series=series),
             _silence_hours(time=pl.col("hour_bucket") + pl.duration(hours=1), at=at),
             completeness=pl.when(pl.col("hour_bucket") + pl.duration(hours=1) <= _instant(at)).then(
                 pl.col("count") / pl.col("expected_count")
@@ -282,12 +292,25 @@ def _instant(at: datetime) -> pl.Expr:
     return pl.lit(at).dt.cast_time_unit("us")
 
 
-def by_unit(value: str) -> list[pl.Expr]:
+def by_unit(value: str, *, series: Sequence[str]) -> list[pl.Expr]:
     """One column per quantity, named with its unit, null in the rows of other quantities."""
+    is_voltage = pl.col("sensor_type") == "voltage"
+    usual = pl.col(value).median().over(series)
     return [
-        pl.when(pl.col("sensor_type") == quantity).then(pl.col(value)).alias(column)
-        for quantity, column in UNIT_COLUMNS.items()
+        pl.when(is_voltage).then(pl.col(value) / _declared(usual)).alias("voltage_pu"),
+        *(
+            pl.when(pl.col("sensor_type") == quantity).then(pl.col(value)).alias(column)
+            for quantity, column in UNIT_COLUMNS.items()
+        ),
     ]
+
+
+def _declared(voltage: pl.Expr) -> pl.Expr:
+    """The nearest of NOMINAL_V, by ratio."""
+    nearest = pl.lit(NOMINAL_V[0])
+    for lower, upper in pairwise(NOMINAL_V):
+        nearest = pl.when(voltage > (lower * upper) ** 0.5).then(upper).otherwise(nearest)
+    return nearest
 
 
 def _in_order(rows: pl.DataFrame, *, series: Sequence[str], time: str) -> pl.DataFrame:

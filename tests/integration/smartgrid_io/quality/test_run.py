@@ -99,7 +99,7 @@ def test_a_sag_below_85_percent_is_named_with_sensor_and_time(docs: Path):
             severity,
             (
                 "sensor_id=S1 sensor_type=voltage event_time=2026-03-01T00:00:00+00:00 "
-                "voltage_v=180.0",
+                "value=180.0 voltage_pu=0.782608695652174",
             ),
         )
         for severity in ("warning", "info")
