@@ -204,7 +204,9 @@ def test_from_exceedance_to_message_and_nothing_on_the_second_look(url: str):
         alerts = alerts_from_exceedances(
             rows, now=NOW, timezone=ZoneInfo("Europe/Tirane"), open_alerts=book.open_alerts()
         )
-        counts.append((book.record(alerts), len(book.due(now=NOW)), book.deliver(now=NOW).delivered))
+        counts.append(
+            (book.record(alerts), len(book.due(now=NOW)), book.deliver(now=NOW).delivered)
+        )
     assert counts == [(1, 1, 1), (0, 0, 0)]
     assert postbox.sent[0][2]["message"] == (
         "Feeder F1 may exceed its rating of 400 kW on 2026-03-02 from 19:00 to 20:00 "
