@@ -14,7 +14,7 @@ from smartgrid_ml.tensorflow_runtime import tensorflow
 
 OUTPUTS = ("p10", "p50", "p90")
 
-PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc", "NumpyFunction"})
+PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 """They call into the Python process that exported the model, and die in every other."""
 
 

@@ -61,7 +61,8 @@ class KerasForecaster:
 
     How a prediction is made, which is all that an export has to repeat:
 
-    1. inputs are the columns `feature_names`, in that order, float64, NaN where unknown;
+    1. inputs are the columns `feature_names`, in that order, rounded to float32 (as a served model
+       gets them) and taken as float64 from there, NaN where unknown;
     2. those in `scaled_features` are divided by `scale_feature`;
     3. each is standardised, (x - input_mean) / input_std, cut at +-FARTHEST, unknown becomes 0;
     4. `network` answers P10, P50, P90, which are multiplied by `target_std`, `target_mean` added;
@@ -75,7 +76,7 @@ class KerasForecaster:
     scale_feature: str = SCALE
     lead_feature: str = "lead_hours"
     feature_names: Sequence[str]
-    """Inputs in order: every numeric column but the key and the target that is ever known."""
+    """Inputs in order: every numeric column but the key and the target, also if never known."""
     scaled_features: Sequence[str]
     input_mean: FloatArray
     input_std: FloatArray
@@ -95,11 +96,11 @@ class KerasForecaster:
         """
         known = features.filter(pl.col(TARGET).is_finite() & (pl.col(SCALE) > 0))
         if known.is_empty():
-            raise ValueError("no row with a known load and 28 days of history before it")
+            raise ValueError("no row with a known load and a week of history before it")
         self.feature_names = tuple(
             name
             for name, dtype in known.schema.items()
-            if name not in (*KEY, TARGET) and dtype.is_numeric() and known[name].count()
+            if name not in (*KEY, TARGET) and dtype.is_numeric()
         )
         self.scaled_features = tuple(name for name in self.feature_names if name in LOAD_FEATURES)
         train, held_out = _split(known, share=self.settings.validation_share)
@@ -132,12 +133,13 @@ class KerasForecaster:
         return answers * self.target_std + self.target_mean + self.offsets[:, at_lead].T
 
     def _scaled_inputs(self, features: pl.DataFrame) -> FloatArray:
-        scale = _column(features, self.scale_feature)
+        served = features.select(pl.col(*self.feature_names).cast(pl.Float32).cast(pl.Float64))
+        scale = _column(served, self.scale_feature)
         return np.column_stack(
             [
-                _column(features, name) / scale
+                _column(served, name) / scale
                 if name in self.scaled_features
-                else _column(features, name)
+                else _column(served, name)
                 for name in self.feature_names
             ]
         )

@@ -16,7 +16,7 @@ from smartgrid_ml.tensorflow_runtime import tensorflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
 
-SMALL_TREES = BoostingSettings(trees=40, leaves=31, rows_per_leaf=10, seeds=(1, 2), threads=1)
+SMALL_TREES = BoostingSettings(trees=40, leaves=31, rows_per_leaf=10, threads=1)
 
 
 @pytest.fixture(scope="module", params=["boosting", "keras"])

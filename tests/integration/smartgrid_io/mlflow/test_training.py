@@ -1,0 +1,52 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from smartgrid_core.features.load import load_features
+from smartgrid_io.mlflow import MlflowRegistry
+from smartgrid_ml.export.golden import read_golden
+from smartgrid_ml.export.parity import ask_saved_model
+from smartgrid_ml.training import EXPERIMENT, train_and_register
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
+
+
+@pytest.fixture(scope="module")
+def features() -> pl.DataFrame:
+    """50 days of one feeder of 100 kW with a daily rhythm."""
+    first = datetime(2024, 3, 1, tzinfo=UTC)
+    hour = np.arange(24 * 80)
+    history = pl.DataFrame(
+        {
+            "feeder_id": "F1",
+            "hour_start": [first + timedelta(hours=int(h)) for h in hour],
+            "load_kw": 100 + 40 * np.sin(hour / 24 * 2 * np.pi) + hour % 7,
+        }
+    )
+    issues = [first + timedelta(days=day) for day in range(29, 79)]
+    return load_features(history, issue_times=issues, timezone="Europe/Tirane", country="AL")
+
+
+def test_the_same_features_are_trained_once_and_their_model_answers_as_it_did_offline(
+    mlflow_url: str, features: pl.DataFrame, tmp_path: Path
+):
+    registry = MlflowRegistry(mlflow_url)
+
+    def register(rows: pl.DataFrame):
+        return train_and_register(
+            rows, name="keras", registry=registry, model="load_forecaster", metrics={"mae": 1.0}
+        )
+
+    first, again, other = register(features), register(features), register(features.head(960))
+
+    assert again == first, "the same features give the version that they gave before"
+    assert (first.version, other.version) == ("1", "2")
+    assert {run.info.status for run in registry._runs(EXPERIMENT, "")} == {"FINISHED"}
+    saved_model = registry.download(first, tmp_path)
+    rows, offline = read_golden(saved_model)
+    np.testing.assert_allclose(
+        ask_saved_model(saved_model, rows).to_numpy(), offline.to_numpy(), rtol=1e-6
+    )
