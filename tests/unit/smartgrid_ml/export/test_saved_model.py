@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.features.load import FEATURES
+from smartgrid_core.features.load import FEATURES, SCALES
 from smartgrid_ml.export.parity import as_served, ask_saved_model, export_parity
 from smartgrid_ml.export.saved_model import export, refuse_python_ops
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
@@ -32,15 +32,19 @@ def exported(fitted: ServableForecaster, tmp_path_factory: pytest.TempPathFactor
 
 
 def wild_rows(n: int) -> pl.DataFrame:
-    """Features of any size and sign, a tenth unknown, some infinite, some zero."""
+    """Features of any size and sign, a tenth unknown, some infinite, some zero; levels positive."""
     random = np.random.default_rng(11)
     size = random.choice([1e-9, 1.0, 1.0, 1.0, 1e6], size=(n, len(FEATURES)))
     values = random.normal(size=size.shape) * 100 * size
     for odd, share in ((np.nan, 0.1), (np.inf, 0.01), (-np.inf, 0.01), (0.0, 0.03)):
         values[random.random(values.shape) < share] = odd
+    level = np.where(random.random(n) < 0.1, np.nan, size[:, 0] * 100)
     return pl.DataFrame(values, schema=list(FEATURES)).with_columns(
         lead_hours=pl.Series(random.integers(0, 40, n)),
-        level_kw=pl.Series(np.where(random.random(n) < 0.1, np.nan, np.abs(size[:, 0]) * 100)),
+        **{
+            name: pl.Series(level * share)
+            for name, share in zip(SCALES, (1, 0.8, 0.3), strict=True)
+        },
     )
 
 
