@@ -35,8 +35,9 @@ from smartgrid_core.time import Window
 HELD = "dagster_daemon"
 """Its sensors would re-open days that are still being landed."""
 
+TOPOLOGY = "read_topology"
 JOBS = (
-    *("read_topology", "refresh_days", "build_features"),
+    *(TOPOLOGY, "refresh_days", "build_features"),
     *("train_models", "forecast_day", "raise_alerts"),
 )
 """In the way of the data."""
@@ -111,14 +112,20 @@ class Walk:
         self.step("write the readings", "written", self._write)
         self.step("land them", "landed", lambda: self._land("first"))
         self.step("store the ground truth", "truth", self._store_truth)
-        began = time.time()
-        self.machine.supervisor.release(HELD)
         self.progress.say("Start the rest")
-        self.machine.supervisor.wait()
+        supervisor = self.machine.supervisor
+        supervisor.wait(name for name in supervisor.posts if name != HELD)
         walker = Walker(self.graph, self.progress, self._check_alive)
         walker.wait_until_loaded()
+        began = time.time()
         if not self.state.is_done("walked"):
             self.progress.say("Walk them through the graph")
+            if not self.graph.runs(statuses=["QUEUED"]):
+                # First of all: whatever hangs on the topology would be computed twice.
+                walker.queue_missing(TOPOLOGY, first=self.plan.first_day, last=self.plan.last_day)
+        supervisor.release(HELD)
+        supervisor.wait()
+        if not self.state.is_done("walked"):
             walker.settle_sensors(since=began)
         self._run_jobs(walker)
         self.state.finish("walked")

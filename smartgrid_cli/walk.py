@@ -51,12 +51,20 @@ class Walker:
             time.sleep(POLL_S)
 
     def run_missing(self, job: str, *, first: date, last: date) -> int:
-        """Materialise the days of `first` to `last` that an asset of the job lacks.
+        """Materialise the days of `first` to `last` that an asset of the job lacks, and wait.
 
         An unpartitioned job runs if one of its assets was never made or failed last. Returns how
         many runs that took. Raises WalkError if one fails.
         """
         self.settle()
+        ids = self.queue_missing(job, first=first, last=last)
+        for run in self.settle(ids):
+            if run.status != "SUCCESS":
+                raise WalkError(self.say_failure(run))
+        return len(ids)
+
+    def queue_missing(self, job: str, *, first: date, last: date) -> list[str]:
+        """Queue the runs of `run_missing` without waiting for anything. Returns their ids."""
         assets = [asset for asset in self.graph.assets() if job in asset.jobs]
         if not assets:
             raise GraphError(f"the graph has no job {job}")
@@ -68,10 +76,7 @@ class Walker:
         tags = {"smartgrid/started_by": "smartgrid demo"}
         ids = [self.graph.launch(job, days=span, tags=tags) for span in spans]
         self.launched += len(ids)
-        for run in self.settle(ids):
-            if run.status != "SUCCESS":
-                raise WalkError(self.say_failure(run))
-        return len(ids)
+        return ids
 
     def settle(self, ids: Sequence[str] = ()) -> list[Run]:
         """Wait until no run is queued, under way or about to be tried again.
