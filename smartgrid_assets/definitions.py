@@ -27,10 +27,10 @@ from smartgrid_assets.landing import land_files
 from smartgrid_assets.schedules import SCHEDULES
 from smartgrid_assets.weather import fetch_weather, fetch_weather_daily
 
-GROUPS = ("readings", "aggregates", "features", "models", "serving", "alerts")
+GROUPS = ("readings", "aggregates", "findings", "features", "models", "serving", "alerts")
 """The rooms of the graph, in the way of the data."""
 
-CHECKED = ("readings", "aggregates", "features")
+CHECKED = ("readings", "aggregates", "findings", "features")
 """The rooms whose tables are checked."""
 
 AUTOMATION = dg.AutomationConditionSensorDefinition(

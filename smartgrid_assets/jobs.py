@@ -38,6 +38,13 @@ refresh_days = _asset_job(
     description="Bring days of readings to hourly truth: the open day, late days, or any range.",
 )
 
+judge_readings = _asset_job(
+    "judge_readings",
+    "reading_findings",
+    writes="findings",
+    description="Gather what is wrong with the readings of the last two months.",
+)
+
 read_topology = _asset_job(
     "read_topology",
     "grid_topology",
@@ -77,4 +84,12 @@ raise_alerts = _asset_job(
     description="Record the alerts that a day's limit exceedances call for.",
 )
 
-JOBS = [refresh_days, read_topology, build_features, train_models, forecast_day, raise_alerts]
+JOBS = [
+    refresh_days,
+    judge_readings,
+    read_topology,
+    build_features,
+    train_models,
+    forecast_day,
+    raise_alerts,
+]

@@ -4,7 +4,13 @@ from datetime import datetime
 
 import dagster as dg
 
-from smartgrid_assets.jobs import forecast_day, read_topology, refresh_days, train_models
+from smartgrid_assets.jobs import (
+    forecast_day,
+    judge_readings,
+    read_topology,
+    refresh_days,
+    train_models,
+)
 from smartgrid_assets.partitions import DAY
 from smartgrid_core.time import HOUR
 
@@ -56,4 +62,12 @@ read_topology_daily = dg.ScheduleDefinition(
     description="Every day at 00:05: the grid as it was last landed, before the day is summed up.",
 )
 
-SCHEDULES = [read_topology_daily, refresh_open_day, forecast_today, train_weekly]
+judge_daily = dg.ScheduleDefinition(
+    name="judge_daily",
+    job=judge_readings,
+    cron_schedule="20 5 * * *",
+    default_status=RUNNING,
+    description="Every day at 05:20, with the night's late readings in: what is wrong with them.",
+)
+
+SCHEDULES = [judge_daily, read_topology_daily, refresh_open_day, forecast_today, train_weekly]

@@ -42,6 +42,8 @@ CATALOGUE: dict[type[dy.Schema], Table] = {
         Table(readings.Quarantine),
         Table(readings.LandedFiles),
         Table(readings.TouchedDays),
+        Table(readings.RepeatedReadings),
+        Table(readings.ReadingFindings),
         Table(grid.GridTopology),
         Table(grid.Weather, "hour_start"),
         Table(grid.PlantedFaults),

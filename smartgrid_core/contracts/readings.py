@@ -10,6 +10,21 @@ SENSOR_TYPES = ("voltage", "current", "power", "frequency")
 READING_KINDS = ("register", "interval")
 """register: the meter's ever-growing counter; interval: energy since the previous reading."""
 
+FINDING_KINDS = (
+    "register_reset",
+    "register_rollover",
+    "momentary_zero",
+    "backward_step",
+    "gap",
+    "stuck_value",
+    "duplicate_readings",
+    "late_readings",
+    "unit_slip",
+    "voltage_sag",
+    "spike",
+)
+"""What can be wrong with readings, by the trace that it leaves."""
+
 
 class SensorData(dy.Schema):
     """One row per (sensor_id, sensor_type, event_time); `value` in V, A, kW or Hz by `sensor_type`.
@@ -120,3 +135,32 @@ class TouchedDays(dy.Schema):
     dataset = one_of("sensor_data", "meter_readings", "weather")
     day = dy.Date()
     touched_at = utc()
+
+
+class RepeatedReadings(dy.Schema):
+    """What was sent more than once: one row per (source_sha256, dataset, subject_id).
+
+    `rows` counts the rows too many, over [start_time, end_time]. `subject_id` is a sensor_id or
+    meter_id. The keyed tables hold each reading once; this is the trace of the rest.
+    """
+
+    source_sha256 = identifier(primary_key=True)
+    dataset = one_of("sensor_data", "meter_readings", primary_key=True)
+    subject_id = identifier(primary_key=True)
+    start_time = utc()
+    end_time = utc()
+    rows = dy.Int64(min=1)
+
+
+class ReadingFindings(dy.Schema):
+    """Everything that is wrong with the readings: one row per spell of a fault and its evidence.
+
+    `subject_id` is a sensor_id or meter_id; the spell is [start_time, end_time); `evidence` is a
+    sentence for people.
+    """
+
+    subject_id = identifier(primary_key=True)
+    kind = one_of(*FINDING_KINDS, primary_key=True)
+    start_time = utc(primary_key=True)
+    evidence = dy.String(primary_key=True)
+    end_time = utc()

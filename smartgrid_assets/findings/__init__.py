@@ -1,0 +1,1 @@
+"""What is wrong with the readings, in one table."""

@@ -1,0 +1,47 @@
+"""The asset that gathers every fault that the readings give away."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from smartgrid_core.contracts.aggregates import MeterConsumption
+from smartgrid_core.contracts.grid import GridTopology
+from smartgrid_core.contracts.readings import (
+    MeterReadings,
+    ReadingFindings,
+    RepeatedReadings,
+    SensorData,
+)
+from smartgrid_core.ports import Lake, Warehouse
+from smartgrid_core.readings.findings import reading_findings as findings_of
+from smartgrid_core.settings import Settings
+from smartgrid_core.time import Window
+from smartgrid_core.topology import sensor_voltages
+
+LOOK_BACK = timedelta(days=62)
+"""Two months: what a billing period and its correction span."""
+
+
+@dg.asset(
+    deps=["sensor_data", "meter_readings", "meter_consumption", "grid_topology"],
+    group_name="findings",
+    kinds={"polars", "postgres"},
+)
+def reading_findings(
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """Resets, gaps, stuck values, sags and the like of the last two months, with their evidence."""
+    days = lake.days(MeterConsumption)
+    window = Window.of_days(max(days[0], days[-1] - LOOK_BACK), days[-1]) if days else None
+    findings = findings_of(
+        consumption=lake.scan(MeterConsumption, window=window),
+        sensor_data=lake.scan(SensorData, window=window),
+        readings=lake.scan(MeterReadings, window=window),
+        repeats=warehouse.read(RepeatedReadings),
+        nominal_voltages=sensor_voltages(lake.scan(GridTopology)),
+        sensor_interval_minutes=settings.sensor_interval_minutes,
+    )
+    rows = warehouse.replace(ReadingFindings, ReadingFindings.validate(findings, cast=True))
+    return dg.MaterializeResult(metadata={"dagster/row_count": rows.count, **rows.tally("kind")})
