@@ -15,7 +15,8 @@ QUICK = {
     "floors": [BIN / "lint-imports"],
     "types": [BIN / "mypy"],
     "unit tests": [
-        *(sys.executable, "-m", "pytest", "-n", JOBS, "-q", "-m", "not slow", "tests/unit")
+        *(sys.executable, "-m", "pytest", "-n", JOBS, "-q", "-m", "not slow"),
+        *("--hypothesis-profile=quick", "tests/unit"),
     ],
 }
 
@@ -39,14 +40,18 @@ def main() -> int:
     refused = []
     with ThreadPoolExecutor(max_workers=int(JOBS)) as pool:
         for name, code, said, seconds in pool.map(run, QUICK):
-            print(f"{name:<12} {'passed' if code == 0 else 'REFUSED'}  {seconds:5.1f} s", flush=True)
+            print(
+                f"{name:<12} {'passed' if code == 0 else 'REFUSED'}  {seconds:5.1f} s", flush=True
+            )
             if code != 0:
                 refused.append(name)
                 print(said, flush=True)
             elif name == "unit tests":
                 print(said.strip().splitlines()[-1], flush=True)
-    print(f"{'all' if not refused else ', '.join(refused)} "
-          f"{'passed' if not refused else 'refused'} in {time.monotonic() - start:.0f} s")
+    print(
+        f"{'all' if not refused else ', '.join(refused)} "
+        f"{'passed' if not refused else 'refused'} in {time.monotonic() - start:.0f} s"
+    )
     return 1 if refused else 0
 
 

@@ -47,6 +47,9 @@ def build_definitions(**overrides: Any) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_modules([_room(group, "assets") for group in GROUPS]),
         asset_checks=[check for checks in CHECKED for check in _room(checks, "checks").CHECKS],
+        # For runs that no job of ours describes (automation, the UI): a process per step would
+        # import everything anew for each.
+        executor=dg.in_process_executor,
         jobs=[land_files, fetch_weather, *JOBS, deliver_alerts],
         schedules=[fetch_weather_daily, *SCHEDULES],
         sensors=[

@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from smartgrid_io.postgres.embedded import EmbeddedPostgres
 from smartgrid_io.postgres.schema import upgrade
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
+
+# A slow or busy machine is no error of the code; `make check` asks for fewer examples.
+settings.register_profile("full", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=15)
+settings.load_profile("full")
 
 
 @pytest.fixture(scope="session")
