@@ -138,13 +138,14 @@ class TouchedDays(dy.Schema):
 
 
 class RepeatedReadings(dy.Schema):
-    """What was sent more than once: one row per (source_sha256, dataset, subject_id).
+    """What one delivery said more than once: one row per (source, dataset, subject_id).
 
-    `rows` counts the rows too many, over [start_time, end_time]. `subject_id` is a sensor_id or
-    meter_id. The keyed tables hold each reading once; this is the trace of the rest.
+    `source` is the file or message; `rows` counts the rows too many, over [start_time, end_time).
+    `subject_id` is a sensor_id or meter_id. The keyed tables hold each reading once; this is the
+    trace of the rest.
     """
 
-    source_sha256 = identifier(primary_key=True)
+    source = identifier(primary_key=True)
     dataset = one_of("sensor_data", "meter_readings", primary_key=True)
     subject_id = identifier(primary_key=True)
     start_time = utc()

@@ -7,9 +7,11 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import dataframely as dy
 import polars as pl
+import psycopg
 from psycopg import sql
 
 from smartgrid_core.contracts.catalogue import CATALOGUE, table_name, table_of
@@ -160,7 +162,9 @@ def _keep_overtaken(
         pl.col("old_value").is_not_null()
     )
     changed = pairs.filter(pl.col("old_value") != value)
+    repeated = pairs.filter(pl.col("old_value") == value)
     with connection.cursor() as cursor:
+        _keep_repeats(cursor, schema, repeated, source=source)
         copy_in(
             cursor,
             "reading_revisions",
@@ -178,7 +182,26 @@ def _keep_overtaken(
                 source=pl.lit(source),
             ),
         )
-    return Loaded(changed=changed.height, repeated=pairs.height - changed.height)
+    return Loaded(changed=changed.height, repeated=repeated.height)
+
+
+def _keep_repeats(
+    cursor: psycopg.Cursor[Any], schema: type[dy.Schema], repeated: pl.DataFrame, *, source: str
+) -> None:
+    """Leave a trace of the readings that one delivery said more than once."""
+    traces = repeated.group_by(REVISED[schema].subject).agg(
+        start=pl.col("event_time").min(), end=pl.col("event_time").max(), rows=pl.len()
+    )
+    cursor.executemany(
+        "INSERT INTO repeated_readings AS known"
+        " (source, dataset, subject_id, start_time, end_time, rows)"
+        " VALUES (%s, %s, %s, %s, %s + interval '1 microsecond', %s)"
+        " ON CONFLICT (source, dataset, subject_id) DO UPDATE SET"
+        " start_time = least(known.start_time, excluded.start_time),"
+        " end_time = greatest(known.end_time, excluded.end_time),"
+        " rows = known.rows + excluded.rows",
+        [(source, table_name(schema), *trace) for trace in traces.iter_rows()],
+    )
 
 
 def _upsert(schema: type[dy.Schema]) -> sql.Composed:
@@ -278,10 +301,10 @@ _REGISTER_REACH = """
 WITH own AS MATERIALIZED (
     SELECT DISTINCT day FROM load_touched
     UNION
-    SELECT DISTINCT ((last_time - interval '1 microsecond') AT TIME ZONE 'UTC')::date
+    SELECT DISTINCT ((last_time - interval '1 minute') AT TIME ZONE 'UTC')::date
     FROM load_touched WHERE quantity = 'interval'
     UNION
-    SELECT DISTINCT ((first_time - interval '1 microsecond') AT TIME ZONE 'UTC')::date
+    SELECT DISTINCT ((first_time - interval '1 minute') AT TIME ZONE 'UTC')::date
     FROM load_touched WHERE quantity = 'interval'
 ), block AS MATERIALIZED (
     SELECT day, day - (row_number() OVER (ORDER BY day))::int AS id FROM own

@@ -30,7 +30,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "repeated_readings",
-        sa.Column("source_sha256", sa.String(length=128), nullable=False),
+        sa.Column("source", sa.String(length=128), nullable=False),
         sa.Column("dataset", sa.Text(), nullable=False),
         sa.Column("subject_id", sa.String(length=128), nullable=False),
         sa.Column("start_time", sa.TIMESTAMP(timezone=True), nullable=False),
@@ -41,12 +41,10 @@ def upgrade() -> None:
             name=op.f("ck_repeated_readings_dataset"),
         ),
         sa.CheckConstraint('"rows" >= 1', name=op.f("ck_repeated_readings_rows")),
-        sa.CheckConstraint(
-            "\"source_sha256\" <> ''", name=op.f("ck_repeated_readings_source_sha256")
-        ),
+        sa.CheckConstraint("\"source\" <> ''", name=op.f("ck_repeated_readings_source")),
         sa.CheckConstraint("\"subject_id\" <> ''", name=op.f("ck_repeated_readings_subject_id")),
         sa.PrimaryKeyConstraint(
-            "source_sha256", "dataset", "subject_id", name=op.f("pk_repeated_readings")
+            "source", "dataset", "subject_id", name=op.f("pk_repeated_readings")
         ),
         postgresql_partition_by=None,
     )

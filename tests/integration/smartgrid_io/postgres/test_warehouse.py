@@ -14,6 +14,7 @@ from smartgrid_core.contracts.readings import (
     MeterReadings,
     ReadingRevisions,
     RegisterBrackets,
+    RepeatedReadings,
     SensorData,
     TouchedDays,
 )
@@ -327,3 +328,20 @@ def test_the_journal_is_read_in_order_from_where_one_left_off(warehouse: Postgre
     TouchedDays.validate(journalled)
     assert journalled["seq"].is_sorted()
     assert warehouse.touched_since(journalled["seq"][1], limit=1).equals(journalled[2:3])
+
+
+def test_what_one_delivery_says_twice_leaves_a_trace_with_its_span(warehouse: PostgresWarehouse):
+    rows = readings(*(("a", START + n * HOUR, n) for n in (0, 1, 1, 2, 2)), ("b", START, 1))
+    loading_months(warehouse, rows)
+    with warehouse.transaction() as connection:
+        loading.load(connection, MeterReadings, rows, source="file.csv", now=START)
+    assert warehouse.read(RepeatedReadings).to_dicts() == [
+        {
+            "source": "file.csv",
+            "dataset": "meter_readings",
+            "subject_id": "a",
+            "start_time": START + HOUR,
+            "end_time": START + 2 * HOUR + timedelta(microseconds=1),
+            "rows": 2,
+        }
+    ]
