@@ -37,7 +37,7 @@ HELD = "dagster_daemon"
 
 TOPOLOGY = "read_topology"
 JOBS = (
-    *(TOPOLOGY, "refresh_days", "build_features"),
+    *(TOPOLOGY, "refresh_days", "judge_readings", "build_features"),
     *("train_models", "forecast_day", "raise_alerts"),
 )
 """In the way of the data."""

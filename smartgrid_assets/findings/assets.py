@@ -22,8 +22,17 @@ LOOK_BACK = timedelta(days=62)
 """Two months: what a billing period and its correction span."""
 
 
+FOLLOW = (
+    dg.AutomationCondition.any_deps_updated().since_last_handled()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.in_progress()
+)
+"""Again after every refresh; days that nobody has refreshed yet are not waited for."""
+
+
 @dg.asset(
     deps=["sensor_data", "meter_readings", "meter_consumption", "grid_topology"],
+    automation_condition=FOLLOW,
     group_name="findings",
     kinds={"polars", "postgres"},
 )
