@@ -10,9 +10,9 @@ from smartgrid_core.contracts.readings import MeterReadings, SensorData
 from smartgrid_core.readings.parsing import is_blank
 from smartgrid_core.readings.validation import Validated, validate
 from smartgrid_core.readings.validation_tables import validate_table
-from smartgrid_io.landing.layout import LandingLayout, Plan, WideColumn
+from smartgrid_io.landing.layout import LandingLayout, Plan
 
-CELLS_PER_BATCH = 200_000
+CELLS_PER_BATCH = 300_000
 """Cells of a wide table that are judged at a time: its rows may be thousands of columns long."""
 
 
@@ -48,34 +48,30 @@ def _validate(
 def _long(rows: pl.DataFrame, *, plan: Plan) -> pl.DataFrame:
     """One row per cell that has something written, row by row as the file stands."""
     (time,) = plan.names
-    subject, value = (
-        ("meter_id", "reading") if plan.schema is MeterReadings else ("sensor_id", "value")
-    )
-    parts = [
-        _column(rows, column, number, time=time, subject=subject, value=value)
-        for number, column in enumerate(plan.wide, start=1)
-    ]
-    return pl.concat(parts, how="vertical_relaxed").sort("row_number", maintain_order=True)
-
-
-def _column(
-    rows: pl.DataFrame, column: WideColumn, number: int, *, time: str, subject: str, value: str
-) -> pl.DataFrame:
-    """The readings of one meter or sensor."""
-    dtype = rows.schema[column.theirs]
-    written = ~is_blank(column.theirs, dtype=dtype)
+    is_meter = plan.schema is MeterReadings
+    subject, value = ("meter_id", "reading") if is_meter else ("sensor_id", "value")
+    theirs = [column.theirs for column in plan.wide]
+    schema = rows.schema
+    dtypes = {schema[name] for name in theirs}
+    common = pl.Float64() if all(dtype.is_numeric() for dtype in dtypes) else pl.String()
+    dtype = dtypes.pop() if len(dtypes) == 1 else common
+    cells = rows.select("row_number", pl.col(time).alias("timestamp"), pl.col(theirs).cast(dtype))
+    long = cells.unpivot(
+        on=theirs, index=["row_number", "timestamp"], variable_name="_wide_column", value_name=value
+    ).filter(~is_blank(value, dtype=dtype))
     if dtype.is_float():
-        written &= pl.col(column.theirs).is_not_nan()
-    kind = [] if column.sensor_type is None else [pl.lit(column.sensor_type).alias("sensor_type")]
-    return rows.filter(written).select(
-        pl.lit(column.subject).alias(subject),
-        pl.col(column.theirs).alias(value),
-        pl.col(time).alias("timestamp"),
-        *kind,
-        pl.col("row_number"),
-        pl.lit(number).alias("column_number"),
-        pl.lit(column.theirs).alias("_wide_column"),
+        long = long.filter(pl.col(value).is_not_nan())
+    who = pl.DataFrame(
+        {
+            "_wide_column": theirs,
+            subject: [column.subject for column in plan.wide],
+            "sensor_type": [column.sensor_type for column in plan.wide],
+            "column_number": range(1, len(theirs) + 1),
+        },
+        schema_overrides={"sensor_type": pl.String},
     )
+    named = long.join(who.drop("sensor_type") if is_meter else who, on="_wide_column", how="left")
+    return named.sort("row_number", "column_number")
 
 
 def _per_row(bad: pl.DataFrame) -> pl.DataFrame:

@@ -8,7 +8,9 @@ killed starts that file again.
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -20,7 +22,7 @@ import psycopg
 from smartgrid_core.contracts.catalogue import table_name
 from smartgrid_core.contracts.readings import LandedFiles
 from smartgrid_core.errors import LandingError
-from smartgrid_core.readings.validation import BAD
+from smartgrid_core.readings.validation import BAD, Validated
 from smartgrid_io.landing.judge import judged
 from smartgrid_io.landing.layout import LandingLayout, Plan, recognise
 from smartgrid_io.landing.source import read_blocks
@@ -114,6 +116,24 @@ def _state(path: Path) -> tuple[int, int]:
     return facts.st_size, facts.st_mtime_ns
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some judged rows of a file, and how far in the file they reach."""
+
+    plan: Plan
+    found: Validated
+    position: int
+
+
+def _ahead(parts: Generator[_Part, None, None]) -> Generator[_Part, None, None]:
+    """The same parts; while one is loaded the next is read and judged in a thread."""
+    with closing(parts), ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, parts, None)
+        while (part := coming.result()) is not None:
+            coming = reader.submit(next, parts, None)
+            yield part
+
+
 @dataclass
 class _Landing:
     """One attempt at one file, in one transaction."""
@@ -170,37 +190,26 @@ class _Landing:
         return LandingReport(self.path.name, self.sha256, "already_landed", **facts)
 
     def _load(self) -> LandingReport:
-        """Every block judged and loaded. Raises LandingError if nothing can be used."""
+        """Every part judged and loaded. Raises LandingError if nothing can be used."""
         size, _ = self.state
-
-        def tell(position: int) -> None:
-            if _state(self.path) != self.state:
-                raise _GrowingError
-            if self.progress is not None:
-                self.progress(self.path.name, min(position, size), size)
-
         plan: Plan | None = None
         loaded, refused = Loaded(), 0
-        for block in read_blocks(self.path, encoding=self.layout.encoding, progress=tell):
-            if plan is None:
-                columns = [name for name in block.rows.columns if name != "row_number"]
-                plan = recognise(columns, layout=self.layout)
-                begin_load(self.connection, plan.schema)
-            refused += self._quarantine(block.bad, plan)
-            for part in judged(
-                block.rows,
-                plan=plan,
-                layout=self.layout,
-                now=self.now,
-                source_id=self.sha256[:12],
-            ):
-                self._quarantine(part.bad, plan)
-                refused += part.refused
-                loaded += self._load_rows(part.good, plan) + Loaded(repeated=part.overtaken)
+        with closing(_ahead(self._parts())) as parts:
+            for part in parts:
+                if plan is None:
+                    plan = part.plan
+                    begin_load(self.connection, plan.schema)
+                self._quarantine(part.found.bad, plan)
+                refused += part.found.refused
+                loaded += self._load_rows(part.found.good, plan)
+                loaded += Loaded(repeated=part.found.overtaken)
+                if _state(self.path) != self.state:
+                    raise _GrowingError
+                if self.progress is not None:
+                    self.progress(self.path.name, min(part.position, size), size)
         if plan is None:
             raise LandingError("the file has no rows")
         days = end_load(self.connection, plan.schema, now=self.now)
-        tell(size)
         return LandingReport(
             self.path.name,
             self.sha256,
@@ -215,15 +224,41 @@ class _Landing:
             days=days,
         )
 
+    def _parts(self) -> Generator["_Part", None, None]:
+        """The file's rows, judged, in order."""
+        position = 0
+
+        def note(reached: int) -> None:
+            nonlocal position
+            position = reached
+
+        plan: Plan | None = None
+        for block in read_blocks(self.path, encoding=self.layout.encoding, progress=note):
+            if plan is None:
+                columns = [name for name in block.rows.columns if name != "row_number"]
+                plan = recognise(columns, layout=self.layout)
+            cut_off = Validated(pl.DataFrame(), block.bad, refused=block.bad.height)
+            yield _Part(plan, cut_off, position)
+            for found in judged(
+                block.rows,
+                plan=plan,
+                layout=self.layout,
+                now=self.now,
+                source_id=self.sha256[:12],
+            ):
+                yield _Part(plan, found, position)
+
     def _load_rows(self, good: pl.DataFrame, plan: Plan) -> Loaded:
+        if good.is_empty():
+            return Loaded()
         if plan.schema in PARTITIONED:
             ensure_months(self.warehouse.url, plan.schema, days_of(plan.schema, good))
         return load_batch(self.connection, plan.schema, good, source=self.path.name, now=self.now)
 
-    def _quarantine(self, bad: pl.DataFrame, plan: Plan | None) -> int:
-        """Keep refused rows; returns how many they are."""
+    def _quarantine(self, bad: pl.DataFrame, plan: Plan | None) -> None:
+        """Keep refused rows."""
         if bad.is_empty():
-            return 0
+            return
         rows = bad.select(
             pl.lit(self.sha256).alias("source_sha256"),
             "row_number",
@@ -238,7 +273,6 @@ class _Landing:
         )
         with self.connection.cursor() as cursor:
             copy_in(cursor, "quarantine", rows)
-        return rows["row_number"].n_unique()
 
     def _refuse(self, error: LandingError) -> LandingReport:
         """The whole file into quarantine, as row 0."""

@@ -1,0 +1,135 @@
+"""Landing a clean file against a bare COPY to a temporary table plus one upsert, in one run.
+
+`python benchmarks/landing.py [--rows 1000000] [--rounds 3]` starts an embedded PostgreSQL, writes a
+file of meter readings and loads it both ways into empty keyed tables of the same shape, in turn.
+The reference gets the finished table's columns as a CSV file that needs no checking.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import psutil
+
+from smartgrid_core.contracts.readings import MeterReadings
+from smartgrid_io.landing.land import land_file
+from smartgrid_io.landing.layout import LandingLayout
+from smartgrid_io.postgres.copy import connect
+from smartgrid_io.postgres.embedded import EmbeddedPostgres
+from smartgrid_io.postgres.loading import days_of
+from smartgrid_io.postgres.schema import ensure_months
+from smartgrid_io.postgres.warehouse import PostgresWarehouse
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+METERS = 500
+TARGET = 0.6
+
+UPSERT = """
+INSERT INTO meter_readings AS t SELECT * FROM incoming
+ON CONFLICT (meter_id, reading_kind, event_time) DO UPDATE
+SET reading = excluded.reading, event_id = excluded.event_id, ingested_at = excluded.ingested_at,
+    customer_id = excluded.customer_id, unit = excluded.unit
+WHERE t.reading IS DISTINCT FROM excluded.reading
+"""
+
+
+def readings(rows: int) -> pl.DataFrame:
+    """Quarter-hourly registers of 500 meters, as a head-end writes them: instant by instant."""
+    row = pl.int_range(rows, eager=True).to_frame("row")
+    return row.select(
+        meter_id=pl.format("MTR-{}", (pl.col("row") % METERS).cast(pl.String).str.zfill(6)),
+        customer_id=pl.format("C-{}", (pl.col("row") % METERS).cast(pl.String).str.zfill(6)),
+        reading=((pl.col("row") // METERS) * 0.137 + pl.col("row") % METERS).round(3),
+        timestamp=pl.lit(START) + pl.duration(minutes=15) * (pl.col("row") // METERS),
+    )
+
+
+def write_files(folder: Path, rows: int) -> tuple[Path, Path, pl.DataFrame]:
+    """The file to land, and the same readings as the table's own columns."""
+    frame = readings(rows)
+    raw, finished = folder / "readings.csv", folder / "finished.csv"
+    frame.write_csv(raw, datetime_format="%Y-%m-%dT%H:%M:%SZ")
+    table = frame.select(
+        pl.format("0123456789ab-{}", pl.int_range(1, pl.len() + 1)).alias("event_id"),
+        "meter_id",
+        "customer_id",
+        "reading",
+        pl.lit("kWh").alias("unit"),
+        pl.lit("register").alias("reading_kind"),
+        pl.col("timestamp").alias("event_time"),
+        pl.lit(NOW).alias("ingested_at"),
+    )
+    table.write_csv(finished, include_header=False, datetime_format="%Y-%m-%d %H:%M:%S%.6f+00")
+    return raw, finished, table
+
+
+def bare(warehouse: PostgresWarehouse, finished: Path) -> None:
+    """COPY into a temporary table, then one upsert."""
+    with connect(warehouse.url) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE incoming (LIKE meter_readings) ON COMMIT DROP")
+        with (
+            finished.open("rb") as file,
+            cursor.copy("COPY incoming FROM STDIN (FORMAT csv)") as copy,
+        ):
+            while chunk := file.read(1 << 20):
+                copy.write(chunk)
+        cursor.execute(UPSERT)
+
+
+@contextmanager
+def emptied(server: EmbeddedPostgres, table: pl.DataFrame) -> Iterator[PostgresWarehouse]:
+    """A warehouse with the months that the readings need and no rows."""
+    warehouse = PostgresWarehouse(server.ensure_database("landing"))
+    warehouse.upgrade()
+    ensure_months(warehouse.url, MeterReadings, days_of(MeterReadings, table))
+    yield warehouse
+    server.drop_database("landing")
+
+
+def timed(rows: int, rounds: int) -> float:
+    """The median ratio of speeds, landing to bare; prints every round."""
+    ratios = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        raw, finished, table = write_files(folder, rows)
+        with EmbeddedPostgres(folder / "server") as server:
+            for number in range(1, rounds + 1):
+                with emptied(server, table) as warehouse:
+                    began = time.perf_counter()
+                    bare(warehouse, finished)
+                    bare_s = time.perf_counter() - began
+                with emptied(server, table) as warehouse:
+                    began = time.perf_counter()
+                    report = land_file(
+                        raw, warehouse=warehouse, layout=LandingLayout(), now=NOW + timedelta(1)
+                    )
+                    landing_s = time.perf_counter() - began
+                    assert report.rows_new == rows, report
+                ratios.append(bare_s / landing_s)
+                print(
+                    f"round {number}: bare {bare_s:.2f} s ({rows / bare_s:,.0f} rows/s), landing "
+                    f"{landing_s:.2f} s ({rows / landing_s:,.0f} rows/s), ratio {ratios[-1]:.2f}"
+                )
+    return statistics.median(ratios)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    ratio = timed(arguments.rows, arguments.rounds)
+    peak_mb = psutil.Process().memory_info().rss / 1e6
+    print(f"ratio {ratio:.2f} (target >= {TARGET}), resident memory {peak_mb:.0f} MB")
+    raise SystemExit(0 if ratio >= TARGET else 1)
+
+
+if __name__ == "__main__":
+    main()
