@@ -1,4 +1,4 @@
-"""Runs the quick judges side by side and says which refused; every one must pass."""
+"""Runs the quick checks side by side and says which refused; every one must pass."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ QUICK = {
 
 
 def run(name: str) -> tuple[str, int, str, float]:
-    """One judge: its name, exit code, what it said, and how long it took in s."""
+    """One check: its name, exit code, what it said, and how long it took in s."""
     start = time.monotonic()
     done = subprocess.run(
         [str(part) for part in QUICK[name]],

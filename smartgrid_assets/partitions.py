@@ -5,6 +5,7 @@ definition is part of an asset and cannot change within a process.
 """
 
 from datetime import timedelta
+from functools import partial
 
 import dagster as dg
 
@@ -27,6 +28,9 @@ DAY = days_between(Settings())
 
 ONE_RUN = dg.BackfillPolicy.single_run()
 """A backfill of many days is one run over one window: 60 days cost little more than one."""
+
+daily_asset = partial(dg.asset, partitions_def=DAY, backfill_policy=ONE_RUN)
+"""`dg.asset` with one UTC day per partition."""
 
 
 def window_of(context: dg.AssetExecutionContext) -> Window:

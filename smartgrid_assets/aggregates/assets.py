@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from smartgrid_assets.partitions import DAY, ONE_RUN, window_of
+from smartgrid_assets.partitions import daily_asset, window_of
 from smartgrid_core.aggregates.daily import daily_consumption as sum_local_days
 from smartgrid_core.aggregates.feeder import sum_meters_per_feeder
 from smartgrid_core.aggregates.hourly import hourly_aggregates
@@ -26,10 +26,8 @@ RECOMPUTE = dg.AutomationCondition.eager().without(dg.AutomationCondition.in_lat
 """A late reading re-opens an old day, so old days follow their inputs just as the newest does."""
 
 
-@dg.asset(
+@daily_asset(
     deps=["sensor_data"],
-    partitions_def=DAY,
-    backfill_policy=ONE_RUN,
     automation_condition=RECOMPUTE,
     group_name=GROUP,
     kinds={"polars", "parquet", "postgres"},
@@ -57,10 +55,8 @@ def sensor_aggregates(
     )
 
 
-@dg.asset(
+@daily_asset(
     deps=["meter_readings", "register_brackets"],
-    partitions_def=DAY,
-    backfill_policy=ONE_RUN,
     automation_condition=RECOMPUTE,
     group_name=GROUP,
     kinds={"polars", "parquet"},
@@ -90,7 +86,7 @@ def meter_consumption(
     )
 
 
-@dg.asset(
+@daily_asset(
     deps=[
         dg.AssetDep(
             "meter_consumption",
@@ -99,8 +95,6 @@ def meter_consumption(
             ),
         )
     ],
-    partitions_def=DAY,
-    backfill_policy=ONE_RUN,
     automation_condition=RECOMPUTE,
     group_name=GROUP,
     kinds={"polars", "parquet", "postgres"},
@@ -131,10 +125,8 @@ def daily_consumption(
     )
 
 
-@dg.asset(
+@daily_asset(
     deps=["meter_consumption", "grid_topology"],
-    partitions_def=DAY,
-    backfill_policy=ONE_RUN,
     automation_condition=RECOMPUTE,
     group_name=GROUP,
     kinds={"polars", "parquet", "postgres"},

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from smartgrid_assets.partitions import DAY, ONE_RUN, window_of
+from smartgrid_assets.partitions import daily_asset, window_of
 from smartgrid_core.alerts.decide import alerts_from_exceedances
 from smartgrid_core.alerts.exceedance import limit_exceedances as exceedances_of
 from smartgrid_core.contracts.alerts import LimitExceedances
@@ -15,10 +15,8 @@ from smartgrid_core.topology import feeder_ratings
 GROUP = "alerts"
 
 
-@dg.asset(
+@daily_asset(
     deps=["load_forecast", "grid_topology"],
-    partitions_def=DAY,
-    backfill_policy=ONE_RUN,
     group_name=GROUP,
     kinds={"polars", "postgres"},
 )
@@ -42,10 +40,8 @@ def limit_exceedances(
     )
 
 
-@dg.asset(
+@daily_asset(
     deps=["limit_exceedances"],
-    partitions_def=DAY,
-    backfill_policy=ONE_RUN,
     group_name=GROUP,
     kinds={"postgres"},
 )

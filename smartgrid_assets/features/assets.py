@@ -3,7 +3,7 @@
 import dagster as dg
 
 from smartgrid_assets.aggregates.assets import RECOMPUTE
-from smartgrid_assets.partitions import DAY, ONE_RUN, window_of
+from smartgrid_assets.partitions import daily_asset, window_of
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.grid import Weather
@@ -14,7 +14,7 @@ from smartgrid_core.settings import Settings
 from smartgrid_core.time import midnight
 
 
-@dg.asset(
+@daily_asset(
     deps=[
         dg.AssetDep(
             "feeder_load",
@@ -24,8 +24,6 @@ from smartgrid_core.time import midnight
         ),
         "weather",
     ],
-    partitions_def=DAY,
-    backfill_policy=ONE_RUN,
     automation_condition=RECOMPUTE,
     group_name="features",
     kinds={"polars", "parquet"},

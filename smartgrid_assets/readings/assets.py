@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from smartgrid_assets.partitions import DAY, ONE_RUN, window_of
+from smartgrid_assets.partitions import daily_asset, window_of
 from smartgrid_core.contracts.grid import GridTopology, Weather
 from smartgrid_core.contracts.readings import MeterReadings, RegisterBrackets, SensorData
 from smartgrid_core.ports import Lake, Warehouse
@@ -10,9 +10,7 @@ from smartgrid_core.ports import Lake, Warehouse
 GROUP = "readings"
 
 
-@dg.asset(
-    partitions_def=DAY, backfill_policy=ONE_RUN, group_name=GROUP, kinds={"postgres", "parquet"}
-)
+@daily_asset(group_name=GROUP, kinds={"postgres", "parquet"})
 def sensor_data(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
@@ -26,9 +24,7 @@ def sensor_data(
     )
 
 
-@dg.asset(
-    partitions_def=DAY, backfill_policy=ONE_RUN, group_name=GROUP, kinds={"postgres", "parquet"}
-)
+@daily_asset(group_name=GROUP, kinds={"postgres", "parquet"})
 def meter_readings(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
@@ -42,10 +38,8 @@ def meter_readings(
     )
 
 
-@dg.asset(
+@daily_asset(
     deps=["meter_readings"],
-    partitions_def=DAY,
-    backfill_policy=ONE_RUN,
     group_name=GROUP,
     kinds={"postgres", "parquet"},
 )
@@ -75,9 +69,7 @@ def grid_topology(
     )
 
 
-@dg.asset(
-    partitions_def=DAY, backfill_policy=ONE_RUN, group_name=GROUP, kinds={"postgres", "parquet"}
-)
+@daily_asset(group_name=GROUP, kinds={"postgres", "parquet"})
 def weather(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from smartgrid_assets.partitions import DAY, ONE_RUN, window_of
+from smartgrid_assets.partitions import daily_asset, window_of
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest, LoadForecasts
 from smartgrid_core.features.load import HISTORY_NEEDED
@@ -10,10 +10,8 @@ from smartgrid_core.ports import Clock, Lake, ModelServer, Warehouse
 from smartgrid_ml.forecasting.day_ahead import best_naive, day_ahead
 
 
-@dg.asset(
+@daily_asset(
     deps=["load_features", "load_backtest", "served_model"],
-    partitions_def=DAY,
-    backfill_policy=ONE_RUN,
     group_name="serving",
     kinds={"tensorflow", "postgres"},
 )

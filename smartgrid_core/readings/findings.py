@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import polars as pl
 
+from smartgrid_core.contracts.readings import FINDING_KINDS
 from smartgrid_core.readings.judgements import (
     late_arrivals,
     silent_sensors,
@@ -14,18 +15,7 @@ from smartgrid_core.readings.judgements import (
     voltage_sags,
 )
 
-READING_FAULTS = (
-    "register_reset",
-    "register_rollover",
-    "momentary_zero",
-    "backward_step",
-    "gap",
-    "stuck_value",
-    "duplicate_readings",
-    "late_readings",
-    "unit_slip",
-    "voltage_sag",
-)
+READING_FAULTS = tuple(kind for kind in FINDING_KINDS if kind != "spike")
 """Fault kinds that the readings themselves give away; theft and overload need more."""
 
 KIND_OF_QUALITY = {
