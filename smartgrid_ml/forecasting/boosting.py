@@ -29,8 +29,8 @@ SCOUT = {"trees": 150, "learning_rate": 0.1, "most_rows": 60_000}
 class BoostingSettings:
     """How the trees are grown. The defaults hold for one series of years and for 90 of months."""
 
-    trees: int = 800
-    learning_rate: float = 0.04
+    trees: int = 600
+    learning_rate: float = 0.05
     leaves: int = 63
     rows_per_leaf: int = 100
     """At most; a thousandth of the rows where these are few, but 20."""
@@ -39,12 +39,12 @@ class BoostingSettings:
     bins: int = 127
     median_seeds: int = 2
     """Boosters for P50, whose outputs are averaged; P10 and P90 have one each."""
-    most_rows: int = 250_000
+    most_rows: int = 150_000
     """Of longer tables so many rows are drawn at random."""
     calibration_share: float = 0.2
     """The last part of the training issue times, on which the scale and the band are chosen."""
-    calibration_days: int = 365
-    """No more than so many days of it."""
+    calibration_days: int = 3 * 365
+    """No more than so many days of it; each whole year of them is calibrated by itself."""
     threads: int = 0
     """Boosters grown at the same time, each by one thread; 0: one per core."""
 
@@ -170,7 +170,10 @@ class BoostingForecaster:
         return min(errors, key=lambda scale: errors[scale])
 
     def _calibrated(self, head: pl.DataFrame, tail: pl.DataFrame) -> dict[float, FloatArray]:
-        """How far P10 and P90 must move to be right on the unseen tail; nowhere without one."""
+        """How far P10 and P90 must move to be right on the unseen tail; nowhere without one.
+
+        Years differ in how well they can be foreseen: of several the most cautious counts.
+        """
         leads = int(_column(pl.concat([head, tail]), self.lead_feature).max()) + 1
         offsets = {quantile: np.zeros(leads) for quantile in QUANTILES}
         if head.is_empty() or tail.is_empty():
@@ -180,10 +183,18 @@ class BoostingForecaster:
         inputs = self.inputs(tail)
         actual = _column(tail, TARGET) / _column(tail, self.scale_feature)
         lead = np.floor(_column(tail, self.lead_feature)).astype(int)
+        year = years_back(tail["issue_time"])
         for quantile in outer:
             missed = actual - _mean_output(boosters[quantile], inputs)
-            parts = _by_lead(missed, lead, leads=leads)
-            offsets[quantile] = np.array([np.quantile(part, quantile) for part in parts])
+            yearly = [
+                [
+                    np.quantile(part, quantile)
+                    for part in _by_lead(missed[year == one], lead[year == one], leads=leads)
+                ]
+                for one in np.unique(year)
+            ]
+            cautious = np.min if quantile < 0.5 else np.max
+            offsets[quantile] = np.asarray(cautious(yearly, axis=0), dtype=np.float64)
         return offsets
 
 
@@ -215,6 +226,13 @@ def _calibration_start(issues: pl.Series, *, settings: BoostingSettings) -> date
     per_day = max(1, round(len(times) / max(1, times.dt.date().n_unique())))
     start: datetime = times[-min(wanted, settings.calibration_days * per_day)]
     return start
+
+
+def years_back(issues: pl.Series) -> npt.NDArray[np.int64]:
+    """Whole years back from the last issue time; what is left before them joins the earliest."""
+    days = issues.dt.epoch("d").to_numpy()
+    whole = max(1, int(days.max() - days.min() + 1) // 365)
+    return np.asarray(np.minimum((days.max() - days) // 365, whole - 1), dtype=np.int64)
 
 
 def _by_lead(values: FloatArray, lead: npt.NDArray[np.int_], *, leads: int) -> Iterator[FloatArray]:

@@ -6,7 +6,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from smartgrid_core.features.load import FEATURES, SCALES, load_features
-from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
+from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings, years_back
 from smartgrid_ml.forecasting.protocol import QUANTILES, ServableForecaster
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -127,3 +127,14 @@ def test_columns_known_ahead_become_inputs(split):
     assert model.feature_names == (*FEATURES, "exog_price")
     gain = model.boosters[0.5][0].feature_importance("gain")
     assert gain.argmax() == len(gain) - 1
+
+
+@pytest.mark.parametrize(
+    ("days", "years"),
+    [(30, {0: 30}), (700, {0: 700}), (800, {0: 365, 1: 435}), (1095, {0: 365, 1: 365, 2: 365})],
+)
+def test_the_calibrated_span_is_cut_into_whole_years_back_from_its_end(days, years):
+    issues = pl.Series([START + timedelta(days=day) for day in range(days)])
+    found, counts = np.unique(years_back(issues), return_counts=True)
+    assert dict(zip(found.tolist(), counts.tolist(), strict=True)) == years
+    assert years_back(issues)[-1] == 0
