@@ -187,8 +187,11 @@ def _telling(found: set[str]) -> type[dy.Schema] | None:
 
 
 def _nearest(found: set[str]) -> type[dy.Schema]:
-    """The table of which most required columns are there: the one that was probably meant."""
-    return max(REQUIRED, key=lambda schema: len(found.intersection(REQUIRED[schema])))
+    """The table of which most columns are there: the one that was probably meant."""
+    names = found | {"hour_start"} if "timestamp" in found else found
+    return max(
+        REQUIRED, key=lambda schema: len(names.intersection(REQUIRED[schema] + OPTIONAL[schema]))
+    )
 
 
 def _wide_table(layout: LandingLayout, ours: Mapping[str, str]) -> type[dy.Schema]:
