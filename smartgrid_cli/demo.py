@@ -35,9 +35,12 @@ from smartgrid_core.time import Window
 HELD = "dagster_daemon"
 """Its sensors would re-open days that are still being landed."""
 
-TOPOLOGY = "read_topology"
+REOPENS = "late_readings"
+"""The sensor that asks for the days that a landing touched."""
+
+TOPOLOGY, DAYS = "read_topology", "refresh_days"
 JOBS = (
-    *(TOPOLOGY, "refresh_days", "judge_readings", "build_features"),
+    *(TOPOLOGY, DAYS, "judge_readings", "build_features"),
     *("train_models", "forecast_day", "raise_alerts"),
 )
 """In the way of the data."""
@@ -97,6 +100,8 @@ class Walk:
     progress: ShownProgress
     launched: int = 0
     forecast: pl.DataFrame | None = None
+    released: float = 0.0
+    """When the sensors began to look, seconds since 1970."""
 
     def __post_init__(self) -> None:
         self.stores = Stores.open(settings_of(self.machine.environment))
@@ -109,33 +114,22 @@ class Walk:
 
     def all_steps(self) -> list[str]:
         """Everything that is missing. Returns what is wrong in the end."""
-        self.step("write the readings", "written", self._write)
-        self.step("land them", "landed", lambda: self._land("first"))
-        self.step("store the ground truth", "truth", self._store_truth)
-        self.progress.say("Start the rest")
-        supervisor = self.machine.supervisor
-        supervisor.wait(name for name in supervisor.posts if name != HELD)
-        walker = Walker(self.graph, self.progress, self._check_alive)
-        walker.wait_until_loaded()
-        began = time.time()
-        if not self.state.is_done("walked"):
-            self.progress.say("Walk them through the graph")
-            if not self.graph.runs(statuses=["QUEUED"]):
-                # First of all: whatever hangs on the topology would be computed twice.
-                walker.queue_missing(TOPOLOGY, first=self.plan.first_day, last=self.plan.last_day)
-        supervisor.release(HELD)
-        supervisor.wait()
-        if not self.state.is_done("walked"):
-            walker.settle_sensors(since=began)
-        self._run_jobs(walker)
-        self.state.finish("walked")
-        if not self.state.is_done("late"):
-            self.progress.say("Land what came late; the days that it touches are opened again")
-            landed = time.time()
-            self._land("late")
-            walker.settle_sensors(since=landed)
-            self._run_jobs(walker)
-            self.state.finish("late")
+        self.step("Write the readings", "written", self._write)
+        self.step("Land them", "landed", lambda: self._land("first"))
+        self.step("Store the ground truth", "truth", self._store_truth)
+        walker = self._start_dagster()
+        self.step("Bring them to hourly truth", "first_days", lambda: self._open_days(walker))
+        self.step(
+            "Land what came late; the days that it touches are opened again",
+            "late_days",
+            lambda: self._land_late(walker),
+        )
+        self.progress.say("Features, models, forecast, alerts")
+        for job in JOBS:
+            first, last = self._days_of(job)
+            walker.run_missing(job, first=first, last=last)
+        if walker.launched:
+            walker.settle_sensors(since=time.time())
         self.launched = walker.launched
         return self._wrong()
 
@@ -157,7 +151,7 @@ class Walk:
         """One step with its name and duration, unless it is behind us."""
         if self.state.is_done(name):
             return
-        self.progress.say(title[0].upper() + title[1:])
+        self.progress.say(title)
         start = time.monotonic()
         work()
         if not self.state.is_done(name):
@@ -192,11 +186,34 @@ class Walk:
         truth = pl.read_parquet(self.state.facts("written")["truth"])
         self.stores.warehouse.replace(PlantedFaults, PlantedFaults.validate(truth, cast=True))
 
-    def _run_jobs(self, walker: Walker) -> None:
-        """The jobs in the way of the data; each runs for the days that its assets lack."""
-        for job in JOBS:
-            first, last = self._days_of(job)
-            walker.run_missing(job, first=first, last=last)
+    def _start_dagster(self) -> Walker:
+        """Wait for all processes; the topology is taken over before any sensor looks.
+
+        Whatever hangs on it would be computed twice.
+        """
+        self.progress.say("Start the rest")
+        supervisor = self.machine.supervisor
+        supervisor.wait(name for name in supervisor.posts if name != HELD)
+        walker = Walker(self.graph, self.progress, self._check_alive)
+        walker.wait_until_loaded()
+        self.released = time.time()
+        if not self.graph.runs(statuses=["QUEUED"]):
+            walker.queue_missing(TOPOLOGY, first=self.plan.first_day, last=self.plan.last_day)
+        supervisor.release(HELD)
+        supervisor.wait()
+        return walker
+
+    def _open_days(self, walker: Walker) -> None:
+        """The sensor finds all days in the journal of the landings and asks for them."""
+        walker.wait_for_looks(self.released, of=[REOPENS])
+        walker.run_missing(DAYS, first=self.plan.first_day, last=self.plan.last_day)
+
+    def _land_late(self, walker: Walker) -> None:
+        walker.settle()
+        landed = time.time()
+        self._land("late")
+        walker.wait_for_looks(landed, of=[REOPENS])
+        walker.run_missing(DAYS, first=self.plan.first_day, last=self.plan.last_day)
 
     def _days_of(self, job: str) -> tuple[date, date]:
         """Readings end the day before the forecast; features reach into the forecast day."""

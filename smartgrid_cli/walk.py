@@ -1,7 +1,7 @@
 """Walks a running Dagster through its graph: starts what is missing, waits, says what failed."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Protocol
@@ -107,7 +107,7 @@ class Walker:
         """
         mark = since
         while True:
-            self._wait_for_looks(mark)
+            self.wait_for_looks(mark)
             self.settle()
             runs = self.graph.runs(created_after=since)
             latest = max((run.ended or run.created for run in runs), default=since)
@@ -120,13 +120,17 @@ class Walker:
         about = f" ({run.days})" if run.days else ""
         return f"{run.job}{about} failed: {self.graph.why_failed(run.run_id)}"
 
-    def _wait_for_looks(self, mark: float) -> None:
+    def wait_for_looks(self, mark: float, *, of: Collection[str] | None = None) -> None:
+        """Wait until these sensors (all that run for None) have looked after `mark`.
+
+        Raises GraphError naming one that does not look any more.
+        """
         end = time.monotonic() + SENSOR_PATIENCE_S
-        while late := looked_before(self.graph.sensors(), mark):
+        while late := looked_before(self.graph.sensors(), mark, of=of):
             if time.monotonic() > end:
                 words = "; ".join(f"{s.name} ({s.last_error or 'no look'})" for s in late)
                 raise GraphError(f"sensors do not look: {words}; see dagster_daemon.log")
-            self.progress.runs([], f"waiting for {', '.join(s.name for s in late)}")
+            self.progress.runs([], f"waiting for the sensors {', '.join(s.name for s in late)}")
             self.check()
             time.sleep(POLL_S)
 
@@ -160,9 +164,12 @@ def ranges(days: Sequence[date], *, longest: int = LONGEST_RANGE) -> Iterable[tu
             start = place
 
 
-def looked_before(sensors: Iterable[Sensor], mark: float) -> list[Sensor]:
-    """The sensors whose last finished look began before `mark`."""
-    return [s for s in sensors if s.last_look is None or s.last_look < mark]
+def looked_before(
+    sensors: Iterable[Sensor], mark: float, *, of: Collection[str] | None = None
+) -> list[Sensor]:
+    """The sensors (of these names) whose last finished look began before `mark`."""
+    wanted = [s for s in sensors if of is None or s.name in of]
+    return [s for s in wanted if s.last_look is None or s.last_look < mark]
 
 
 def wrong_things(
