@@ -11,6 +11,7 @@ from smartgrid_core.errors import LandingError
 
 BLOCK_BYTES = 3_000_000
 """Some 60,000 readings: large enough to load fast; as empty cells of a wide table, 50 MB."""
+LONGEST_LINE_BYTES = 64_000_000
 LONGEST_RECORD_BYTES = 4_000_000
 """A record with line breaks inside quotes that is longer is a stray quote."""
 GZIP = b"\x1f\x8b"
@@ -46,9 +47,9 @@ def utf8_blocks(
     """Blocks of whole lines in UTF-8 without a byte order mark, lines ending in a line feed.
 
     UTF-16 is recognised; bytes that are no UTF-8 stay as they are for the row that holds them,
-    unless `encoding` says how to read them. A line break inside quotes ends no block. `progress`
-    is told the position in the file. Raises CutShortError for a gzip file without its end,
-    LandingError for binary content.
+    unless `encoding` says how to read the block. A line break inside quotes ends no block.
+    `progress` is told the position in the file. Raises CutShortError for a gzip file without its
+    end, LandingError for binary content.
     """
     with path.open("rb") as file:
         is_gzip = file.read(2) == GZIP
@@ -59,12 +60,25 @@ def utf8_blocks(
             block = rest + text
             cut = _last_record_end(block)
             rest = block[cut:]
+            if len(rest) > LONGEST_LINE_BYTES:
+                raise LandingError("a line is longer than 64 MB: is this a table?")
             if cut:
-                yield block[:cut]
+                yield _readable(block[:cut], encoding)
             if progress is not None:
                 progress(file.tell())
         if rest:
-            yield rest
+            yield _readable(rest, encoding)
+
+
+def _readable(block: bytes, encoding: str | None) -> bytes:
+    """Whole lines in UTF-8, by way of `encoding` if they are not in it already."""
+    if encoding is None:
+        return block
+    try:
+        block.decode("utf-8")
+    except UnicodeDecodeError:
+        return block.decode(encoding, errors="replace").encode("utf-8")
+    return block
 
 
 def _chunks(stream: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
@@ -105,7 +119,7 @@ def _with_first(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _encoding(head: bytes, wanted: str | None) -> str:
-    """The encoding that is wanted, else what the first bytes say."""
+    """The encoding by which the stream must be cut up: `utf-8` for all that extend ASCII."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if wanted is not None:
@@ -115,7 +129,8 @@ def _encoding(head: bytes, wanted: str | None) -> str:
             raise LandingError(
                 f"encoding {wanted!r} is not known: mend SMARTGRID_LANDING_ENCODING, such as cp1252"
             ) from error
-        return "utf-8" if name in ("utf-8", "utf-8-sig", "ascii") else name
+        if name.startswith(("utf-16", "utf-32")):
+            return name
     sample = head[:4096]
     if sample and sample[1::2].count(0) > len(sample) // 3:
         return "utf-16-le"

@@ -18,7 +18,7 @@ from smartgrid_core.contracts.catalogue import CATALOGUE, table_name, table_of
 from smartgrid_core.contracts.grid import Weather
 from smartgrid_core.contracts.readings import MeterReadings, SensorData
 from smartgrid_io.postgres.copy import Connection, copy_in, identifiers
-from smartgrid_io.postgres.tables import TABLES
+from smartgrid_io.postgres.tables import TABLES, TEXT_LIMIT
 
 JOURNAL_LOCK = 0x736D6A6F
 """Held from a journal's first row to its commit, so that `seq` grows in the order of commits."""
@@ -202,7 +202,7 @@ def _keep_repeats(
         " start_time = least(known.start_time, excluded.start_time),"
         " end_time = greatest(known.end_time, excluded.end_time),"
         " rows = known.rows + excluded.rows",
-        [(source, table_name(schema), *trace) for trace in traces.iter_rows()],
+        [(source[:TEXT_LIMIT], table_name(schema), *trace) for trace in traces.iter_rows()],
     )
 
 

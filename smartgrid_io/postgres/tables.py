@@ -120,7 +120,12 @@ def _add_indexes() -> None:
         if schema in PARTITIONED:
             # A tenth of the cost of a B-tree on tables that take every reading; the key's own
             # B-tree serves the questions about one meter or sensor.
-            sa.Index(None, column, postgresql_using="brin", postgresql_with={"pages_per_range": 32})
+            sa.Index(
+                None,
+                column,
+                postgresql_using="brin",
+                postgresql_with={"pages_per_range": 32, "autosummarize": True},
+            )
         else:
             sa.Index(None, column)
     sa.Index(None, TABLES[forecasts.LoadForecasts].c.hour_start)

@@ -360,7 +360,7 @@ def upgrade() -> None:
         ["event_time"],
         unique=False,
         postgresql_using="brin",
-        postgresql_with={"pages_per_range": 32},
+        postgresql_with={"pages_per_range": 32, "autosummarize": True},
     )
     op.create_table(
         "notification_attempts",
@@ -586,7 +586,7 @@ def upgrade() -> None:
         ["event_time"],
         unique=False,
         postgresql_using="brin",
-        postgresql_with={"pages_per_range": 32},
+        postgresql_with={"pages_per_range": 32, "autosummarize": True},
     )
     op.create_table(
         "touched_days",
@@ -645,7 +645,7 @@ def downgrade() -> None:
         op.f("ix_sensor_data_event_time"),
         table_name="sensor_data",
         postgresql_using="brin",
-        postgresql_with={"pages_per_range": 32},
+        postgresql_with={"pages_per_range": 32, "autosummarize": True},
     )
     op.drop_table("sensor_data")
     op.drop_index(op.f("ix_sensor_aggregates_hour_bucket"), table_name="sensor_aggregates")
@@ -668,7 +668,7 @@ def downgrade() -> None:
         op.f("ix_meter_readings_event_time"),
         table_name="meter_readings",
         postgresql_using="brin",
-        postgresql_with={"pages_per_range": 32},
+        postgresql_with={"pages_per_range": 32, "autosummarize": True},
     )
     op.drop_table("meter_readings")
     op.drop_index(op.f("ix_meter_consumption_interval_start"), table_name="meter_consumption")

@@ -1,5 +1,6 @@
 """The warehouse: rows in and out, revisions, touched days and brackets."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -345,3 +346,20 @@ def test_what_one_delivery_says_twice_leaves_a_trace_with_its_span(warehouse: Po
             "rows": 2,
         }
     ]
+
+
+def test_a_long_load_never_hides_its_days_behind_those_of_a_short_one(
+    warehouse: PostgresWarehouse,
+):
+    rows = readings(("a", START, 1))
+    later = readings(("b", START + 24 * HOUR, 1))
+    loading_months(warehouse, pl.concat([rows, later]))
+    with ThreadPoolExecutor(1) as pool, warehouse.transaction() as connection:
+        loading.load(connection, MeterReadings, rows, source="long.csv", now=START)
+        short = pool.submit(warehouse.upsert, MeterReadings, later)
+        with pytest.raises(TimeoutError):
+            short.result(timeout=1)
+        assert journal(warehouse) == []
+        connection.commit()
+        short.result(timeout=30)
+    assert journal(warehouse) == [START.date(), START.date() + timedelta(days=1)]
