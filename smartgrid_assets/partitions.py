@@ -32,6 +32,16 @@ ONE_RUN = dg.BackfillPolicy.single_run()
 daily_asset = partial(dg.asset, partitions_def=DAY, backfill_policy=ONE_RUN)
 """`dg.asset` with one UTC day per partition."""
 
+FOLLOW = (
+    dg.AutomationCondition.any_deps_updated().since_last_handled()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.in_progress()
+)
+"""Computed again when an input was, old days like new ones; it does not wait for missing days.
+
+For what the job `refresh_days` leaves out or reaches beyond: within the job all follows anyway.
+"""
+
 
 def window_of(context: dg.AssetExecutionContext) -> Window:
     """The UTC window of the run: one day, or the whole range of a backfill."""

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from smartgrid_assets.partitions import daily_asset, window_of
+from smartgrid_assets.partitions import FOLLOW, daily_asset, window_of
 from smartgrid_core.aggregates.daily import daily_consumption as sum_local_days
 from smartgrid_core.aggregates.feeder import sum_meters_per_feeder
 from smartgrid_core.aggregates.hourly import hourly_aggregates
@@ -22,13 +22,9 @@ from smartgrid_core.topology import meter_places
 
 GROUP = "aggregates"
 
-RECOMPUTE = dg.AutomationCondition.eager().without(dg.AutomationCondition.in_latest_time_window())
-"""A late reading re-opens an old day, so old days follow their inputs just as the newest does."""
-
 
 @daily_asset(
     deps=["sensor_data"],
-    automation_condition=RECOMPUTE,
     group_name=GROUP,
     kinds={"polars", "parquet", "postgres"},
 )
@@ -57,7 +53,6 @@ def sensor_aggregates(
 
 @daily_asset(
     deps=["meter_readings", "register_brackets"],
-    automation_condition=RECOMPUTE,
     group_name=GROUP,
     kinds={"polars", "parquet"},
 )
@@ -95,7 +90,7 @@ def meter_consumption(
             ),
         )
     ],
-    automation_condition=RECOMPUTE,
+    automation_condition=FOLLOW,
     group_name=GROUP,
     kinds={"polars", "parquet", "postgres"},
 )
@@ -127,7 +122,6 @@ def daily_consumption(
 
 @daily_asset(
     deps=["meter_consumption", "grid_topology"],
-    automation_condition=RECOMPUTE,
     group_name=GROUP,
     kinds={"polars", "parquet", "postgres"},
 )

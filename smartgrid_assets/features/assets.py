@@ -2,8 +2,7 @@
 
 import dagster as dg
 
-from smartgrid_assets.aggregates.assets import RECOMPUTE
-from smartgrid_assets.partitions import daily_asset, window_of
+from smartgrid_assets.partitions import FOLLOW, daily_asset, window_of
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.grid import Weather
@@ -24,7 +23,7 @@ from smartgrid_core.time import midnight
         ),
         "weather",
     ],
-    automation_condition=RECOMPUTE,
+    automation_condition=FOLLOW,
     group_name="features",
     kinds={"polars", "parquet"},
 )

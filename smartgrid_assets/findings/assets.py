@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from smartgrid_assets.partitions import FOLLOW
 from smartgrid_core.contracts.aggregates import MeterConsumption
 from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.contracts.readings import (
@@ -20,14 +21,6 @@ from smartgrid_core.topology import sensor_voltages
 
 LOOK_BACK = timedelta(days=62)
 """Two months: what a billing period and its correction span."""
-
-
-FOLLOW = (
-    dg.AutomationCondition.any_deps_updated().since_last_handled()
-    & ~dg.AutomationCondition.any_deps_in_progress()
-    & ~dg.AutomationCondition.in_progress()
-)
-"""Again after every refresh; days that nobody has refreshed yet are not waited for."""
 
 
 @dg.asset(
