@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -150,9 +151,9 @@ def backtest(
         tell("writing")
         write_results(result, table=table, protocol=protocol, out=out, title=data.name)
     for note in table.notes:
-        console.print(f"[dim]{note}[/dim]")
+        console.print(f"[dim]{escape(note)}[/dim]")
     show_leaderboard(result.leaderboard)
-    console.print(f"leaderboard.csv, forecasts.parquet and report.html are in {out}")
+    console.print(f"leaderboard.csv, forecasts.parquet and report.html are in {escape(str(out))}")
 
 
 def run_protocol(
@@ -244,13 +245,15 @@ def show_leaderboard(leaderboard: "pl.DataFrame") -> None:
         leaderboard = leaderboard.filter(pl.col("series") == "all")
     table = Table(title="Leaderboard", show_lines=False)
     for name in LEADERBOARD_COLUMNS:
-        table.add_column(name, justify="left" if name in {"series", "model"} else "right")
+        table.add_column(
+            name, overflow="fold", justify="left" if name in {"series", "model"} else "right"
+        )
     for row in leaderboard.iter_rows(named=True):
         if row["error"] is not None:
-            table.add_row(row["series"], row["model"], f"[red]{row['error']}[/red]")
+            table.add_row(row["series"], row["model"], f"[red]{escape(row['error'])}[/red]")
         else:
             table.add_row(*(_figure(row[name]) for name in LEADERBOARD_COLUMNS))
-    console.print(table, width=None if console.is_terminal else WIDTH)
+    (console if console.is_terminal else Console(width=WIDTH)).print(table)
 
 
 def shown_clock(since_midnight: timedelta) -> str:
@@ -373,6 +376,6 @@ def _progress() -> "Iterator[Teller]":
         def tell(what: str) -> None:
             progress.update(task, description=what)
             if not console.is_terminal:
-                console.print(what)
+                console.print(escape(what))
 
         yield tell

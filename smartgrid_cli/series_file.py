@@ -16,29 +16,9 @@ from typing import Literal
 import polars as pl
 
 from smartgrid_cli.durations import shown, step_of
+from smartgrid_cli.file_times import is_no_epoch, parsed_times
 from smartgrid_core.errors import SmartGridError
 from smartgrid_core.time import DAY
-
-TIME_FORMATS = (
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%dT%H:%M",
-    "%m/%d/%Y %H:%M",
-    "%d/%m/%Y %H:%M",
-    "%m/%d/%Y %H:%M:%S",
-    "%d/%m/%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M",
-    "%d.%m.%Y %H:%M:%S",
-    "%d-%m-%Y %H:%M",
-    "%Y/%m/%d %H:%M",
-    "%Y/%m/%d %H:%M:%S",
-    "%Y%m%d%H%M",
-    "%Y-%m-%d",
-)
-"""Tried in this order; the first that reads the most rows wins. American dates before European."""
-
-OFFSET_FORMATS = ("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
 
 LEFT_OUT_AT_MOST = 0.01
 """A file with a larger share of unreadable times is not understood, and refused."""
@@ -108,6 +88,10 @@ def read_series(
     loads = _complete(loads, min_coverage=min_coverage, path=path, notes=notes)
     if total is not None:
         loads = _summed(loads, name=total, notes=notes)
+    if loads["feeder_id"].eq("all").any():
+        raise SeriesFileError(
+            f"{path}: a series is named 'all', which stands for every series together; rename it"
+        )
     exog = _exogenous(long, columns.exog, step=step, total=total) if columns.exog else None
     return SeriesTable(loads=loads, exog=exog, step=step, notes=notes)
 
@@ -183,9 +167,9 @@ def _long(
         )  # fmt: skip
     if len(targets) > 1:
         raise SeriesFileError(f"{path}: --series goes with one --target, not with {len(targets)}")
-    name = pl.col(columns.series).cast(pl.String).fill_null("(no name)")
+    series = pl.col(columns.series).cast(pl.String).fill_null("(no name)")
     return table.select(
-        name.alias("series"),
+        series.alias("series"),
         pl.col("__time").alias("time"),
         pl.col(targets[0]).alias("value"),
         *exog,
@@ -221,12 +205,12 @@ def _wall_clock(
 ) -> pl.Series:
     """The time column as naive local time; null in rows that are left out."""
     raw = table[columns.time]
-    if (raw.dtype.is_numeric() and not raw.dtype.is_integer()) or _is_no_epoch(raw):
+    if (raw.dtype.is_numeric() and not raw.dtype.is_integer()) or is_no_epoch(raw):
         raise SeriesFileError(
             f"{path}: column {columns.time!r} holds numbers such as {raw[0]!r}, not times; name the"
             " column of times, or give seconds or milliseconds since 1970"
         )
-    times = _parsed(raw, columns.time_format)
+    times = parsed_times(raw, columns.time_format)
     zone = times.dtype.time_zone if isinstance(times.dtype, pl.Datetime) else None
     if zone is not None:
         times = times.dt.convert_time_zone(timezone).dt.replace_time_zone(None)
@@ -240,35 +224,6 @@ def _wall_clock(
     if count:
         notes.append(f"{count} rows without a readable time left out")
     return times.cast(pl.Datetime("us"))
-
-
-def _is_no_epoch(raw: pl.Series) -> bool:
-    """Whole numbers that would all lie within 1970 to 1973, and therefore count something else."""
-    return raw.dtype.is_integer() and bool((raw.abs() < 10**8).any())
-
-
-def _parsed(raw: pl.Series, time_format: str | None) -> pl.Series:
-    dtype = raw.dtype
-    if isinstance(dtype, pl.Datetime):
-        return raw
-    if dtype == pl.Date:
-        return raw.cast(pl.Datetime("us"))
-    if dtype.is_integer():
-        unit: Literal["s", "ms", "us"] = "s" if (raw.max() or 0) < 10**11 else "ms"  # type: ignore[operator]
-        return pl.select(pl.from_epoch(raw, time_unit=unit)).to_series().dt.replace_time_zone("UTC")
-    text = raw.cast(pl.String).str.strip_chars()
-    if time_format is not None:
-        return text.str.to_datetime(time_format, strict=False, time_unit="us")
-    best = text.str.to_datetime(TIME_FORMATS[0], strict=False, time_unit="us")
-    for candidate in (*TIME_FORMATS[1:], *OFFSET_FORMATS):
-        if not best.null_count():
-            break
-        zoned = candidate in OFFSET_FORMATS
-        suffixed = text.str.replace("Z$", "+00:00") if zoned else text
-        times = suffixed.str.to_datetime(candidate, strict=False, time_unit="us")
-        if times.null_count() < best.null_count():
-            best = times
-    return best
 
 
 def _number(column: pl.Series, *, path: Path, notes: list[str]) -> pl.Series:

@@ -185,6 +185,7 @@ def test_exogenous_columns_stand_at_their_own_hour(csv):
         ("when,load\n1,1\n2,2\n", LOAD, "holds numbers such as 1, not times"),
         ("when,load\n2025-01-01,1\n", LOAD, "too little to see the time step"),
         ("when,load\n", LOAD, "has no rows"),
+        ("when,all\n2025-01-01,1\n2025-01-02,1\n", Columns("when", ["all"]), "named 'all'"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_with_the_mend(csv, text, columns, message):
