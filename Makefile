@@ -5,7 +5,6 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help install lock demo up test check format bench clean-state clean
 
-DAYS ?= 60
 JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,8 +21,8 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; d
 help:  ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(RUN_STAMP)  ## install, start everything, walk DAYS (60) of the demo grid through; EXIT=1 ends after it
-	@exec $(BIN)/smartgrid demo --days $(DAYS) $(if $(filter-out 0,$(EXIT)),--exit)
+demo: $(RUN_STAMP)  ## install, start everything, walk DAYS=60 of the demo grid through; EXIT=1 ends after it
+	@exec $(BIN)/smartgrid demo $(if $(DAYS),--days $(DAYS)) $(if $(filter-out 0,$(EXIT)),--exit)
 
 up: $(RUN_STAMP)  ## start everything and stay until Ctrl-C
 	@exec $(BIN)/smartgrid up

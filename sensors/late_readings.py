@@ -51,13 +51,17 @@ def decide(touched: pl.DataFrame, *, first_day: date, last_day: date) -> list[Re
     ]
 
 
+LONGEST_RANGE = timedelta(days=92)
+"""A run about a quarter of a year stays within a machine's memory, whatever was landed."""
+
+
 def _ranges(days: list[date]) -> Iterator[tuple[date, date]]:
-    """Runs of consecutive days, first and last."""
+    """Runs of consecutive days, first and last, none longer than LONGEST_RANGE."""
     first = last = None
     for day in days:
         if first is None or last is None:
             first = day
-        elif day - last > timedelta(days=1):
+        elif day - last > timedelta(days=1) or day - first >= LONGEST_RANGE:
             yield first, last
             first = day
         last = day
@@ -83,11 +87,16 @@ def late_readings(
     touched = warehouse.touched_since(before.get("seq", 0), limit=MOST_ENTRIES)
     if touched.is_empty():
         return dg.SkipReason("no day was touched")
-    reopenings = decide(
-        touched,
-        first_day=settings.first_day,
-        last_day=settings.last_day or clock.now().date(),
-    )
+    first_day, last_day = settings.first_day, settings.last_day or clock.now().date()
+    reopenings = decide(touched, first_day=first_day, last_day=last_day)
+    outside = touched.filter(~pl.col("day").is_between(first_day, last_day))
+    if not outside.is_empty():
+        context.log.warning(
+            "%d touched days from %s to %s lie outside the partitions %s .. %s: set"
+            " SMARTGRID_FIRST_DAY (or SMARTGRID_LAST_DAY) and materialise refresh_days for them",
+            *(outside["day"].n_unique(), outside["day"].min(), outside["day"].max()),
+            *(first_day, last_day),
+        )
     newest = int(touched["seq"].to_list()[-1])
     return dg.SensorResult(
         run_requests=[reopening.request() for reopening in reopenings],

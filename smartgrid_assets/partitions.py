@@ -29,7 +29,10 @@ DAY = days_between(Settings())
 ONE_RUN = dg.BackfillPolicy.single_run()
 """A backfill of many days is one run over one window: 60 days cost little more than one."""
 
-daily_asset = partial(dg.asset, partitions_def=DAY, backfill_policy=ONE_RUN)
+AGAIN = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
+"""A store that is away for a moment costs a step seconds, not its days."""
+
+daily_asset = partial(dg.asset, partitions_def=DAY, backfill_policy=ONE_RUN, retry_policy=AGAIN)
 """`dg.asset` with one UTC day per partition."""
 
 FOLLOW = (

@@ -188,7 +188,7 @@ def wrong_things(
         elif spans and not asset.is_partitioned and not asset.is_materialized:
             wrong.append(f"{asset.name} was not made")
         elif spans and asset.is_partitioned:
-            first, last = max(span[0] for span in spans), max(span[1] for span in spans)
+            first, last = min(span[0] for span in spans), max(span[1] for span in spans)
             missing = missing_days([asset], first=first, last=last)
             if missing:
                 wrong.append(f"{asset.name} lacks {_said(missing)}")

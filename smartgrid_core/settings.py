@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Ports(BaseSettings):
     """Ports on localhost; `smartgrid up` moves to the next free one and says so."""
 
-    model_config = SettingsConfigDict(env_prefix="SMARTGRID_PORT_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="SMARTGRID_PORT_", env_file=".env", extra="ignore")
 
     postgres: int = 5432
     mlflow: int = 5500

@@ -12,16 +12,16 @@ from smartgrid_core.ports import Lake
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import midnight
 
+LOOK_BACK = dg.TimeWindowPartitionMapping(
+    start_offset=-HISTORY_NEEDED.days, allow_nonexistent_upstream_partitions=True
+)
+"""A day's features reach back as far as the longest of them."""
+
 
 @daily_asset(
     deps=[
-        dg.AssetDep(
-            "feeder_load",
-            partition_mapping=dg.TimeWindowPartitionMapping(
-                start_offset=-HISTORY_NEEDED.days, allow_nonexistent_upstream_partitions=True
-            ),
-        ),
-        "weather",
+        dg.AssetDep("feeder_load", partition_mapping=LOOK_BACK),
+        dg.AssetDep("weather", partition_mapping=LOOK_BACK),
     ],
     automation_condition=FOLLOW,
     group_name="features",

@@ -23,6 +23,12 @@ LOOK_BACK = timedelta(days=62)
 """Two months: what a billing period and its correction span."""
 
 
+def judged_window(lake: Lake) -> Window | None:
+    """The last two months of consumption in the lake; None for an empty lake."""
+    days = lake.days(MeterConsumption)
+    return Window.of_days(max(days[0], days[-1] - LOOK_BACK), days[-1]) if days else None
+
+
 @dg.asset(
     deps=["sensor_data", "meter_readings", "meter_consumption", "grid_topology"],
     automation_condition=FOLLOW,
@@ -35,8 +41,7 @@ def reading_findings(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """Resets, gaps, stuck values, sags and the like of the last two months, with their evidence."""
-    days = lake.days(MeterConsumption)
-    window = Window.of_days(max(days[0], days[-1] - LOOK_BACK), days[-1]) if days else None
+    window = judged_window(lake)
     findings = findings_of(
         consumption=lake.scan(MeterConsumption, window=window),
         sensor_data=lake.scan(SensorData, window=window),

@@ -3,9 +3,10 @@
 import dagster as dg
 import polars as pl
 
+from smartgrid_assets.findings.assets import judged_window
 from smartgrid_core.contracts.grid import PlantedFaults
 from smartgrid_core.contracts.readings import ReadingFindings
-from smartgrid_core.ports import Warehouse
+from smartgrid_core.ports import Lake, Warehouse
 from smartgrid_core.readings.findings import score_findings, unexplained_findings
 
 
@@ -13,9 +14,15 @@ from smartgrid_core.readings.findings import score_findings, unexplained_finding
     asset="reading_findings",
     description="Every planted fault that readings give away is found; passes without a truth.",
 )
-def planted_faults_found(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+def planted_faults_found(
+    lake: dg.ResourceParam[Lake], warehouse: dg.ResourceParam[Warehouse]
+) -> dg.AssetCheckResult:
     """Judges the findings by the ground truth of a data set that carries one, as the demo does."""
-    findings, planted = warehouse.read(ReadingFindings), warehouse.read(PlantedFaults)
+    window = judged_window(lake)
+    findings = warehouse.read(ReadingFindings)
+    planted = warehouse.read(PlantedFaults).filter(
+        pl.col("start_time") >= (window.start if window else None)
+    )
     score = score_findings(findings, planted)
     missed = score.filter(~pl.col("found"))
     return dg.AssetCheckResult(

@@ -11,8 +11,8 @@ from smartgrid_core.contracts.forecasts import LoadBacktest
 from smartgrid_core.ports import Clock, Lake, ModelRegistry, ModelServer, ModelShelf, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_ml.evaluation.backtest import backtest, best_servable
-from smartgrid_ml.evaluation.leaderboard import ALL, leaderboard_markdown, newest
-from smartgrid_ml.evaluation.metrics import METRICS
+from smartgrid_ml.evaluation.leaderboard import leaderboard_markdown, newest, refuse_if_all_failed
+from smartgrid_ml.evaluation.metrics import ALL, METRICS
 from smartgrid_ml.evaluation.report import report_html
 from smartgrid_ml.forecasting.catalogue import FORECASTERS
 from smartgrid_ml.forecasting.day_ahead import MODEL
@@ -55,6 +55,7 @@ def load_backtest(
         scored_at=pl.lit(clock.now()),
     ).select(LoadBacktest.column_names())
     warehouse.upsert(LoadBacktest, LoadBacktest.validate(board, cast=True))
+    refuse_if_all_failed(board)
     mlflow.log_text(report_html(scores, title="Load backtest"), "backtest/report.html")
     mlflow.log_text(board.write_csv(), "backtest/leaderboard.csv")
     return dg.MaterializeResult(

@@ -1,13 +1,23 @@
 """Assets that bring the landed readings, the grid and its weather into the lake."""
 
 import dagster as dg
+import dataframely as dy
 
 from smartgrid_assets.partitions import daily_asset, window_of
 from smartgrid_core.contracts.grid import GridTopology, Weather
 from smartgrid_core.contracts.readings import MeterReadings, RegisterBrackets, SensorData
-from smartgrid_core.ports import Lake, Warehouse
+from smartgrid_core.ports import Lake, Warehouse, Written
+from smartgrid_core.time import Window
 
 GROUP = "readings"
+
+
+def copied(schema: type[dy.Schema], *, warehouse: Warehouse, lake: Lake, window: Window) -> Written:
+    """Copy a window's rows into the lake day by day: no more than a day is ever in memory."""
+    count = 0
+    for day in map(Window.of_day, window.days()):
+        count += lake.replace(schema, warehouse.read(schema, window=day), window=day).count
+    return Written(count, lake.scan(schema, window=window))
 
 
 @daily_asset(group_name=GROUP, kinds={"postgres", "parquet"})
@@ -18,7 +28,7 @@ def sensor_data(
 ) -> dg.MaterializeResult:
     """Sensor readings as they were landed, in V, A, kW or Hz; one UTC day per partition."""
     window = window_of(context)
-    rows = lake.replace(SensorData, warehouse.read(SensorData, window=window), window=window)
+    rows = copied(SensorData, warehouse=warehouse, lake=lake, window=window)
     return dg.MaterializeResult(
         metadata={"dagster/row_count": rows.count, "sensors": rows.distinct("sensor_id")}
     )
@@ -32,7 +42,7 @@ def meter_readings(
 ) -> dg.MaterializeResult:
     """Meter readings as they were landed, in kWh; one UTC day per partition."""
     window = window_of(context)
-    rows = lake.replace(MeterReadings, warehouse.read(MeterReadings, window=window), window=window)
+    rows = copied(MeterReadings, warehouse=warehouse, lake=lake, window=window)
     return dg.MaterializeResult(
         metadata={"dagster/row_count": rows.count, "meters": rows.distinct("meter_id")}
     )
@@ -77,5 +87,5 @@ def weather(
 ) -> dg.MaterializeResult:
     """Hourly weather, where any was landed or fetched; one UTC day per partition."""
     window = window_of(context)
-    rows = lake.replace(Weather, warehouse.read(Weather, window=window), window=window)
+    rows = copied(Weather, warehouse=warehouse, lake=lake, window=window)
     return dg.MaterializeResult(metadata={"dagster/row_count": rows.count})

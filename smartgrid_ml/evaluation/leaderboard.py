@@ -2,15 +2,25 @@
 
 import polars as pl
 
-from smartgrid_ml.evaluation.metrics import METRICS
-
-ALL = "all"
-"""The series that stands for all of them together."""
+from smartgrid_core.errors import SmartGridError
+from smartgrid_ml.evaluation.metrics import ALL, METRICS
+from smartgrid_ml.forecasting.catalogue import SERVABLE
 
 
 def newest(leaderboard: pl.DataFrame) -> pl.DataFrame:
     """The rows of `LoadBacktest` that were scored last."""
     return leaderboard.filter(pl.col("scored_at") == pl.col("scored_at").max())
+
+
+def refuse_if_all_failed(board: pl.DataFrame) -> None:
+    """Raise SmartGridError with their errors if no servable model could be scored at all."""
+    servable = board.filter(pl.col("series") == ALL, pl.col("model").is_in(SERVABLE))
+    failed = servable.filter(pl.col("error").is_not_null())
+    if servable.height and failed.height == servable.height:
+        told = "; ".join(
+            f"{name}: {error}" for name, error in failed.select("model", "error").rows()
+        )
+        raise SmartGridError(f"no servable model could be scored: {told}")
 
 
 def leaderboard_markdown(board: pl.DataFrame) -> str:

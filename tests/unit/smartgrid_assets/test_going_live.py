@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from smartgrid_assets.models.going_live import go_live
-from smartgrid_core.errors import PublicationError
+from smartgrid_core.errors import ModelUnavailableError, PublicationError
 from smartgrid_core.ports import ModelVersion, Quantiles
 from smartgrid_ml.export.golden import write_golden
 
@@ -24,6 +24,10 @@ class Registry:
     def download(self, version: ModelVersion, folder: Path) -> Path:
         write_golden(folder, rows=ROWS, quantiles=OFFLINE)
         return folder
+
+    def by_alias(self, name: str, alias: str) -> ModelVersion | None:
+        version = self.aliases.get(alias)
+        return ModelVersion(name, version, "run") if version else None
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         self.aliases[alias] = version
@@ -74,3 +78,23 @@ def test_a_version_that_answers_otherwise_is_withdrawn_and_the_champion_stays():
         go_live(VERSION, registry=registry, shelf=shelf, server=Server(factor=1.001))
     assert shelf.versions == [1, 2]
     assert registry.aliases == {}
+
+
+class ServerThatIsAway:
+    def predict(self, model, features, version=None):
+        raise ModelUnavailableError("nobody answers")
+
+
+def test_a_new_version_that_does_not_answer_is_withdrawn():
+    registry, shelf = Registry(), Shelf()
+    with pytest.raises(ModelUnavailableError):
+        go_live(VERSION, registry=registry, shelf=shelf, server=ServerThatIsAway())
+    assert shelf.versions == [1, 2]
+
+
+def test_the_champion_is_never_withdrawn_for_a_server_that_is_away():
+    registry, shelf = Registry(), Shelf()
+    registry.set_alias(VERSION.name, "champion", VERSION.version)
+    with pytest.raises(ModelUnavailableError):
+        go_live(VERSION, registry=registry, shelf=shelf, server=ServerThatIsAway())
+    assert 3 in shelf.versions

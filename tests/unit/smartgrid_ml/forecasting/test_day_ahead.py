@@ -54,7 +54,12 @@ def test_a_live_model_answers_for_every_hour_under_its_own_version(features):
     server = ServerThatAnswers()
 
     forecast = day_ahead(
-        today, server=server, history=features.lazy(), stand_in="naive_168h", now=NOW
+        today,
+        server=server,
+        version="7",
+        history=features.lazy(),
+        stand_in="naive_168h",
+        now=NOW,
     )
 
     LoadForecasts.validate(forecast)
@@ -72,6 +77,7 @@ def test_without_a_live_model_the_naive_row_stands_in_and_says_so(features):
     forecast = day_ahead(
         today,
         server=ServerThatIsAway(),
+        version="7",
         history=features.filter(pl.col("issue_time") < TODAY).lazy(),
         stand_in="naive_168h",
         now=NOW,
