@@ -3,6 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -25,7 +26,7 @@ FINGERPRINT = "smartgrid.fingerprint"
 
 TEST_SHARE = 0.25
 LONGEST_TEST = timedelta(days=56)
-"""A quarter of the days, at most eight weeks: four weekly folds of two weeks each, or shorter."""
+"""A quarter of the days, at most eight weeks."""
 
 PARITY_ROWS = 2_000
 
@@ -73,12 +74,14 @@ def train_and_register(
     if done is not None:
         return registry.register(model, done)
     registry.fail_unfinished(EXPERIMENT, FINGERPRINT, print_of)
+    untrained = cast(ServableForecaster, forecaster(name))
     run_id = registry.log_training(
         EXPERIMENT,
         params={
             "forecaster": name,
             "rows": known.height,
             "series": known["feeder_id"].n_unique(),
+            **asdict(untrained.settings),
         },
         metrics=metrics,
         data_window=data_window(known),
@@ -87,7 +90,7 @@ def train_and_register(
         run_name=name,
     )
     try:
-        fitted = cast(ServableForecaster, forecaster(name).fit(known))
+        fitted = untrained.fit(known)
         inputs = tuple(fitted.feature_names)
         with tempfile.TemporaryDirectory() as folder:
             saved_model = export(fitted, Path(folder) / "saved_model")

@@ -1,7 +1,7 @@
 """What every forecaster promises, and what a served one shows of itself besides."""
 
 from collections.abc import Sequence
-from typing import Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import polars as pl
 
@@ -26,6 +26,9 @@ class Forecaster(Protocol):
 @runtime_checkable
 class ServableForecaster(Forecaster, Protocol):
     """A forecaster that needs nothing but numeric features of the row, so that it can be served."""
+
+    settings: Any
+    """A dataclass of how it learns; written down with every training."""
 
     feature_names: Sequence[str]
     """Inputs of the served signature, in order: float32 (batch,), NaN where unknown."""
