@@ -63,12 +63,23 @@ class Home:
         entered, not listed.
         """
         self.root.mkdir(parents=True, exist_ok=True)
+        if not (self.root / "home.json").exists() and self._strangers():
+            raise ConfigurationError(
+                f"{self.root} holds other things ({', '.join(self._strangers()[:3])}): give"
+                " SMARTGRID_HOME a folder of its own, for example .smartgrid"
+            )
         for folder in (self.run, self.logs, self.dagster, self.data_docs):
             folder.mkdir(exist_ok=True, mode=0o700)
         self.root.chmod(0o711)
         if not (self.root / "home.json").exists():
             write_json(self.root / "home.json", {"tree": f"smartgrid-{secrets.token_hex(8)}"})
         return self
+
+    def _strangers(self) -> list[str]:
+        """What lies in the root and is not ours: a folder that is adopted may be removed again."""
+        ours = {"demo.json", *("landing", "lake", "models", "postgres", "demo", "mlflow")}
+        ours |= {"run", "logs", "dagster", "data_docs"}
+        return sorted(entry.name for entry in self.root.iterdir() if entry.name not in ours)
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -72,8 +72,8 @@ class Retention:
                 rotate(log)
         if now >= self._next_purge:
             self._next_purge = now + EVERY_S
-            purge_compute_logs(self.compute_logs)
             try:
+                purge_compute_logs(self.compute_logs)
                 purge_events(self.dagster_url)
             except psycopg.Error:
                 self._next_purge = now + 60.0

@@ -53,6 +53,7 @@ class Supervisor:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _keeper: threading.Thread | None = None
+    _last_complaint: str = ""
 
     @classmethod
     def of(cls, *posts: Post, say: Callable[[str], None]) -> "Supervisor":
@@ -100,12 +101,21 @@ class Supervisor:
         while not self._stopping.is_set():
             with self._lock:
                 self._step(time.monotonic())
-            self.housekeeping()
+            self._keep_house()
             is_settled = all(p.state in ("ready", "held", "given up") for p in self.posts.values())
             self._stopping.wait(TICK_S if is_settled else TICK_S / 5)
         for post in reversed(self.posts.values()):
             post.child.stop()
             post.state = "stopped"
+
+    def _keep_house(self) -> None:
+        """Housekeeping may fail, on a full disk for one; the children do not fall with it."""
+        try:
+            self.housekeeping()
+        except OSError as error:
+            if str(error) != self._last_complaint:
+                self._last_complaint = str(error)
+                self.say(f"housekeeping failed and goes on: {error}")
 
     def _step(self, now: float) -> None:
         """One look at everybody: notice who died, who came up, and start who may start."""

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from smartgrid_cli.home import Home, HomeInUseError, is_same_process, read_json, write_json
+from smartgrid_core.errors import ConfigurationError
 
 
 def test_a_home_is_made_once_and_keeps_its_name(tmp_path: Path):
@@ -70,3 +71,9 @@ def test_another_process_under_the_same_number_is_not_the_same():
     myself = psutil.Process()
     assert is_same_process(myself.pid, myself.create_time())
     assert not is_same_process(myself.pid, myself.create_time() - 60)
+
+
+def test_a_folder_with_other_peoples_things_is_not_made_a_home(tmp_path: Path):
+    (tmp_path / "thesis.txt").write_text("three years of work")
+    with pytest.raises(ConfigurationError, match=r"holds other things \(thesis.txt\)"):
+        Home(tmp_path).make()

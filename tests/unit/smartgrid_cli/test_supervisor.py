@@ -157,3 +157,19 @@ def test_housekeeping_goes_on_while_all_is_well():
     assert seen.wait(5)
     supervisor.stop()
     assert supervisor.posts["pages"].state == "stopped"
+
+
+def test_failing_housekeeping_is_said_once_and_harms_no_child():
+    said: list[str] = []
+    supervisor = Supervisor.of(Post(FakeChild("database", [])), say=said.append)
+
+    def full_disk() -> None:
+        raise OSError("no space left")
+
+    supervisor.housekeeping = full_disk
+    supervisor.start()
+    supervisor.wait(seconds=5)
+    supervisor.wait(seconds=5)
+    assert supervisor.posts["database"].state == "ready"
+    supervisor.stop()
+    assert said.count("housekeeping failed and goes on: no space left") == 1
