@@ -38,6 +38,9 @@ HELD = "dagster_daemon"
 REOPENS = "late_readings"
 """The sensor that asks for the days that a landing touched."""
 
+TRUTH_CHECK = "planted_faults_found"
+"""It warns elsewhere; the demo planted the faults itself and has to find them."""
+
 TOPOLOGY, DAYS = "read_topology", "refresh_days"
 JOBS = (
     *(TOPOLOGY, DAYS, "judge_readings", "build_features"),
@@ -227,7 +230,7 @@ class Walk:
         refused = [
             f"{check.name} of {check.asset}"
             for check in self.graph.checks()
-            if check.is_blocking and check.is_refused
+            if check.is_refused and (check.is_blocking or check.name == TRUTH_CHECK)
         ]
         wanted = {job: self._days_of(job) for job in JOBS}
         wrong = wrong_things(self.graph.assets(), wanted=wanted, refused=refused)

@@ -177,7 +177,7 @@ def wrong_things(
 ) -> list[str]:
     """What keeps a walk from being a success, in sentences; empty for none.
 
-    `wanted` says for which days the assets of a job have to be there, `refused` which blocking
+    `wanted` says for which days the assets of a job have to be there, `refused` which
     checks refused.
     """
     wrong = []
@@ -192,7 +192,7 @@ def wrong_things(
             missing = missing_days([asset], first=first, last=last)
             if missing:
                 wrong.append(f"{asset.name} lacks {_said(missing)}")
-    return [*wrong, *(f"the blocking check {name} refused" for name in refused)]
+    return [*wrong, *(f"the check {name} refused" for name in refused)]
 
 
 def _said(days: Sequence[date]) -> str:

@@ -85,7 +85,7 @@ def test_what_failed_or_is_missing_or_refused_is_said():
         "meter_readings lacks 2026-03-03 .. 2026-03-04",
         "feeder_load failed for 2026-03-10",
         "load_model was not made",
-        "the blocking check schema of feeder_load refused",
+        "the check schema of feeder_load refused",
     ]
 
 
