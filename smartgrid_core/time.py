@@ -44,6 +44,14 @@ class Window:
             yield day
             day += DAY
 
+    def parts(self, *, days: int) -> Iterator["Window"]:
+        """The window cut into spans of so many days, the last one shorter; in order."""
+        start = self.start
+        while start < self.end:
+            end = min(start + days * DAY, self.end)
+            yield Window(start, end)
+            start = end
+
     def widened(
         self, *, before: timedelta = timedelta(0), after: timedelta = timedelta(0)
     ) -> "Window":

@@ -1,0 +1,50 @@
+"""Windows and how days are cut."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smartgrid_core.time import DAY, HOUR, Window, local_day_window
+
+TIRANE = ZoneInfo("Europe/Tirane")
+MARCH_1 = date(2026, 3, 1)
+
+
+def test_a_window_of_days_includes_its_last_day():
+    window = Window.of_days(MARCH_1, date(2026, 3, 3))
+    assert list(window.days()) == [MARCH_1, date(2026, 3, 2), date(2026, 3, 3)]
+    assert window.end == datetime(2026, 3, 4, tzinfo=UTC)
+
+
+def test_a_window_refuses_local_time_and_an_end_before_its_start():
+    noon = datetime(2026, 3, 1, 12, tzinfo=TIRANE)
+    with pytest.raises(ValueError, match="UTC"):
+        Window(noon, noon + DAY)
+    with pytest.raises(ValueError, match="ends after it starts"):
+        Window(datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC))
+
+
+@given(st.integers(0, 400), st.integers(1, 40))
+def test_the_parts_of_a_window_follow_each_other_without_hole_or_overlap(days: int, size: int):
+    window = (
+        Window.of_day(MARCH_1).widened(after=(days - 1) * DAY) if days else Window.of_day(MARCH_1)
+    )
+    parts = list(window.parts(days=size))
+    assert parts[0].start == window.start
+    assert parts[-1].end == window.end
+    assert all(a.end == b.start for a, b in zip(parts, parts[1:], strict=False))
+    assert all(part.end - part.start <= size * DAY for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"),
+    [(date(2026, 3, 28), 24), (date(2026, 3, 29), 23), (date(2026, 10, 25), 25)],
+)
+def test_a_local_day_is_as_long_as_the_clocks_say(day: date, hours: int):
+    window = local_day_window(day, timezone=TIRANE)
+    assert window.end - window.start == timedelta(hours=hours)
+    assert (window.start.astimezone(TIRANE).hour, window.start.minute) == (0, 0)
+    assert HOUR * hours == window.end - window.start
