@@ -1,6 +1,7 @@
 """Windows and how days are cut."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -35,7 +36,7 @@ def test_the_parts_of_a_window_follow_each_other_without_hole_or_overlap(days: i
     parts = list(window.parts(days=size))
     assert parts[0].start == window.start
     assert parts[-1].end == window.end
-    assert all(a.end == b.start for a, b in zip(parts, parts[1:], strict=False))
+    assert all(a.end == b.start for a, b in pairwise(parts))
     assert all(part.end - part.start <= size * DAY for part in parts)
 
 
