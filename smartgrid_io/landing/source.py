@@ -1,9 +1,10 @@
 """A landing file as blocks of raw rows with their numbers, and the rows that cannot be cut up."""
 
 import csv
-import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ ROWS_PER_BATCH = 65_536
 SEPARATORS = (",", ";", "\t", "|")
 MOST_LINES_PER_RECORD = 100
 """A quote that stays open longer is a stray one."""
+MOST_COLUMNS_OF_TEXT = 2
+"""In a wider table, lines inside quotes that all have the table's width are rows, not text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +122,30 @@ def _parse(
     by line, so that one broken line costs no other.
     """
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
-    try:
-        frame = pl.read_csv(
-            block,
-            has_header=False,
-            schema=dict.fromkeys(names, pl.String),
-            separator=separator,
-            raise_if_empty=False,
-        )
-    except pl.exceptions.PolarsError:
-        frame = None
+    frame = None
+    if _has_plain_quotes(block, separator):
+        try:
+            frame = pl.read_csv(
+                block,
+                has_header=False,
+                schema=dict.fromkeys(names, pl.String),
+                separator=separator,
+                raise_if_empty=False,
+            )
+        except pl.exceptions.PolarsError:
+            frame = None
     if frame is not None and frame.height == lines and not _has_blank_line(block):
         return Block(_numbered(frame, first_row)), lines
     return _parse_lines(block, names=names, separator=separator, first_row=first_row)
+
+
+def _has_plain_quotes(block: bytes, separator: str) -> bool:
+    """Does every quote belong to a cell that is quoted as a whole, within one line?"""
+    if b'"' not in block:
+        return True
+    ends = re.escape(separator).encode()
+    quoted = rb'(?<![^%b\n])"(?:[^"\n]++|"")*+"(?![^%b\r\n])' % (ends, ends)
+    return b'"' not in re.sub(quoted, b"", block)
 
 
 def _has_blank_line(block: bytes) -> bool:
@@ -146,9 +160,10 @@ def _parse_lines(
     numbers: list[int] = []
     bad: list[dict[str, Any]] = []
     number = first_row
-    for record in _records(block.split(b"\n")):
-        reason, values = _cut(record, width=len(names), separator=separator)
-        if reason is None and not any(value.strip() for value in values):
+    for record, reason, values in _records(
+        block.split(b"\n"), width=len(names), separator=separator
+    ):
+        if reason is None and len(values) <= 1 and not "".join(values).strip():
             continue
         if reason is None:
             cells.append(values + [""] * (len(names) - len(values)))
@@ -166,45 +181,68 @@ def _parse_lines(
     return Block(frame, pl.DataFrame(bad, schema=BAD)), number - first_row
 
 
-def _records(lines: Sequence[bytes]) -> Iterator[bytes]:
-    """Lines, joined where quotes hold a line break; a quote that never closes costs one line."""
+Fault = dict[str, str | None]
+"""Why a record has no cells: reason, column, message."""
+
+
+def _records(
+    lines: Sequence[bytes], *, width: int, separator: str
+) -> Iterator[tuple[bytes, Fault | None, list[str]]]:
+    """Every record as it is written, why it has no cells, and its cells.
+
+    A quote opens a cell only where the cell begins; elsewhere it is a character like others. Lines
+    are one record where a quoted cell holds their break; if that cell never ends, or ends so that
+    no row comes of it, its quote is a stray one and costs the line that it stands in alone.
+    """
     index = 0
     while index < len(lines):
-        line = lines[index]
-        index += 1
-        if line.count(b'"') % 2 == 1:
-            for end in range(index, min(index + MOST_LINES_PER_RECORD, len(lines))):
-                if lines[end].count(b'"') % 2 == 1:
-                    line = b"\n".join([line, *lines[index : end + 1]])
-                    index = end + 1
-                    break
-        yield line
+        used, reason, values = _cut(
+            lines[index : index + MOST_LINES_PER_RECORD], width=width, separator=separator
+        )
+        yield b"\n".join(lines[index : index + used]), reason, values
+        index += used
 
 
 def _cut(
-    record: bytes, *, width: int, separator: str
-) -> tuple[dict[str, str | None] | None, list[str]]:
-    """A record's cells, or why it has none."""
+    lines: Sequence[bytes], *, width: int, separator: str
+) -> tuple[int, Fault | None, list[str]]:
+    """How many of the lines the first record has, and its cells or why it has none."""
     try:
-        text = record.decode("utf-8").rstrip("\r")
+        if b'"' not in lines[0]:
+            used, values = 1, lines[0].decode("utf-8").rstrip("\r").split(separator)
+        else:
+            texts = (line.decode("utf-8") + "\n" for line in lines)
+            reader = csv.reader(texts, delimiter=separator, strict=True)
+            values = next(reader, [])
+            used = reader.line_num
     except UnicodeDecodeError as error:
         message = (
             f"byte {error.start + 1} of the line is not UTF-8: "
             "send UTF-8 or set SMARTGRID_LANDING_ENCODING, such as cp1252"
         )
-        return {"reason": "wrong_encoding", "column": None, "message": message}, []
-    try:
-        values = next(
-            csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), []
-        )
-    except csv.Error as error:
-        return {"reason": "broken_quotes", "column": None, "message": f"{error}"}, []
+        return 1, {"reason": "wrong_encoding", "column": None, "message": message}, []
+    except csv.Error:
+        return 1, _broken_quotes(), []
     while len(values) > width and not values[-1].strip():
         values.pop()
+    if used > 1 and (len(values) != width or _are_rows(lines[1 : used - 1], width, separator)):
+        return 1, _broken_quotes(), []
     if len(values) > width:
         message = f"{len(values)} cells, the header has {width}: is there a separator in a number?"
-        return {"reason": "too_many_cells", "column": None, "message": message}, []
-    return None, values
+        return used, {"reason": "too_many_cells", "column": None, "message": message}, []
+    return used, None, values
+
+
+def _broken_quotes() -> Fault:
+    message = "a cell that begins with a quote does not end with one: double the quotes inside it"
+    return {"reason": "broken_quotes", "column": None, "message": message}
+
+
+def _are_rows(lines: Sequence[bytes], width: int, separator: str) -> bool:
+    """Do all lines between two quotes look like rows of their own, so that the quotes are stray?"""
+    if width <= MOST_COLUMNS_OF_TEXT or not lines:
+        return False
+    return all(line.count(separator.encode()) == width - 1 for line in lines)
 
 
 def _as_text(line: bytes) -> str:

@@ -79,3 +79,50 @@ def test_any_bytes_are_rows_or_refusals_in_order(path: Path, data: bytes):
     rows, bad = rows_of(path)
     numbers = sorted([row[2] for row in rows] + [row[0] for row in bad])
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_a_quote_inside_an_unquoted_cell_is_a_character_like_others(path: Path):
+    lines = ['a,6" pipe,1', "b,plain,2", 'c,"quoted, too",3', 'd,8" pipe,4', 'e,9",10"', 'f,"",6']
+    path.write_text("id,name,reading\n" + "\n".join(lines) + "\n")
+    assert rows_of(path) == (
+        [
+            ("a", '6" pipe', "1", 1),
+            ("b", "plain", "2", 2),
+            ("c", "quoted, too", "3", 3),
+            ("d", '8" pipe', "4", 4),
+            ("e", '9"', '10"', 5),
+            ("f", "", "6", 6),
+        ],
+        [],
+    )
+
+
+def test_a_quote_that_opens_and_closes_in_different_rows_swallows_none(path: Path):
+    path.write_text('id,reading,time\n"a,1,x\nb,2,y\nc,3,z\nd",4,u\n"e,5,v\nf,6,"w"\n')
+    rows, bad = rows_of(path)
+    assert [(row[0], row[3]) for row in rows] == [("b", 2), ("c", 3), ('d"', 4), ("f", 6)]
+    assert bad == [(1, "broken_quotes"), (5, "broken_quotes")]
+
+
+def test_a_line_of_separators_alone_is_a_row_too(path: Path):
+    path.write_text('a,b\n,\n"x""y",2\n\n6" z,3\n')
+    assert rows_of(path) == ([("", "", 1), ('x"y', "2", 2), ('6" z', "3", 3)], [])
+
+
+PLAIN = st.text("ab1\"' .;", max_size=8).filter(lambda cell: not cell.startswith('"'))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), PLAIN, PLAIN), min_size=1, max_size=20),
+    st.integers(16, 200),
+)
+def test_every_line_without_quoted_cells_is_its_own_row(
+    path: Path, rows: list[tuple[str, str, str]], block: int
+):
+    path.write_text("x,y,z\n" + "".join(",".join(row) + "\n" for row in rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text, "BLOCK_BYTES", block)
+        read, bad = rows_of(path)
+    assert bad == []
+    assert [tuple(cell or "" for cell in row[:3]) for row in read] == rows
