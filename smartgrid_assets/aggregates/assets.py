@@ -1,6 +1,7 @@
 """Assets of hourly and daily truth: sensor statistics, interval energy, feeder load."""
 
 import dagster as dg
+import polars as pl
 
 from smartgrid_assets.partitions import FOLLOW, daily_asset, window_of
 from smartgrid_core.aggregates.daily import daily_consumption as sum_local_days
@@ -15,9 +16,9 @@ from smartgrid_core.contracts.aggregates import (
 from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.contracts.readings import MeterReadings, RegisterBrackets, SensorData
 from smartgrid_core.ports import Lake, Warehouse
-from smartgrid_core.readings.vee import interval_energy
+from smartgrid_core.readings.vee import CLOCK_DRIFT, interval_energy
 from smartgrid_core.settings import Settings
-from smartgrid_core.time import HOUR, WIDEST_OFFSET
+from smartgrid_core.time import WIDEST_OFFSET, Window
 from smartgrid_core.topology import meter_places
 
 GROUP = "aggregates"
@@ -54,17 +55,23 @@ def sensor_aggregates(
 @daily_asset(
     deps=["meter_readings", "register_brackets"],
     group_name=GROUP,
-    kinds={"polars", "parquet"},
+    kinds={"polars", "parquet", "postgres"},
 )
 def meter_consumption(
     context: dg.AssetExecutionContext,
     lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """Energy of every meter by interval, kWh, after VEE; one UTC day per partition."""
+    """Energy of every meter by interval, kWh, after VEE; one UTC day per partition.
+
+    The reading that ends a day's last interval stands on the next day, which the lake may not have
+    yet: it comes from the warehouse.
+    """
     window = window_of(context)
+    last = warehouse.read(MeterReadings, window=Window(window.end, window.end + CLOCK_DRIFT))
     energy = interval_energy(
-        lake.scan(MeterReadings, window=window.widened(after=HOUR)),
+        pl.concat([lake.scan(MeterReadings, window=window), last.lazy()]),
         lake.scan(RegisterBrackets, window=window),
         window=window,
         interval_minutes=settings.meter_interval_minutes,

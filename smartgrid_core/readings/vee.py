@@ -16,8 +16,8 @@ MAX_PLAUSIBLE_KW = 630.0
 GAP_INTERVALS = 1.5
 """A step longer than this many intervals misses a reading; a shorter one is a late clock."""
 
-CLOCK_DRIFT = pl.duration(minutes=1)
-"""An interval reading that comes up to this late still ends its interval."""
+CLOCK_DRIFT = timedelta(minutes=1)
+"""An interval reading that comes less than this late still ends its interval."""
 
 ENERGY_DECIMALS = 9
 """Beyond a microwatt-hour there is only the noise of subtracting large counts."""

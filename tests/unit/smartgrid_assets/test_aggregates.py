@@ -9,6 +9,7 @@ from smartgrid_assets.aggregates.assets import feeder_load, meter_consumption
 from smartgrid_core.contracts.aggregates import FeederLoad, MeterConsumption
 from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.contracts.readings import MeterReadings
+from smartgrid_core.settings import Settings
 
 DAY = "2026-03-01"
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -44,6 +45,50 @@ def registers(*, start_kwh: float, step_kwh: float) -> pl.DataFrame:
             "ingested_at": MIDNIGHT + timedelta(days=1),
         }
     )
+
+
+def half_hours() -> pl.DataFrame:
+    """A meter's interval readings of one day, each at its interval's end; the last at midnight."""
+    ends = [MIDNIGHT + n * timedelta(minutes=30) for n in range(1, 49)]
+    return registers(start_kwh=0.5, step_kwh=0.0)[:48].with_columns(
+        reading_kind=pl.lit("interval"), event_time=pl.Series(ends)
+    )
+
+
+class OnlyDaysDone:
+    """A lake whose next day has not been computed yet."""
+
+    def __init__(self, store, end: datetime) -> None:
+        self.store, self.end = store, end
+
+    def scan(self, schema, *, window=None) -> pl.LazyFrame:
+        rows = self.store.scan(schema, window=window)
+        return rows.filter(pl.col("event_time") < self.end) if schema is MeterReadings else rows
+
+    def replace(self, schema, rows, *, window=None):
+        return self.store.replace(schema, rows, window=window)
+
+
+def test_the_interval_that_midnight_ends_does_not_wait_for_the_next_day(store, handles):
+    store.upsert(MeterReadings, half_hours())
+    today = OnlyDaysDone(store, MIDNIGHT + timedelta(days=1))
+
+    outcome = dg.materialize(
+        [meter_consumption],
+        partition_key=DAY,
+        resources={
+            **handles,
+            "lake": today,
+            "settings": Settings(meter_interval_minutes=30, _env_file=None),
+        },
+    )
+
+    assert outcome.success
+    energy = store.read(MeterConsumption)
+    assert energy["interval_start"].to_list() == [
+        MIDNIGHT + n * timedelta(minutes=30) for n in range(48)
+    ]
+    assert energy["energy_kwh"].sum() == 24.0
 
 
 def test_a_day_of_even_registers_becomes_an_even_feeder_load(store, handles):
