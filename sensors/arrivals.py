@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from sensors.polling import is_at_work, next_attempts, read_cursor, write_cursor
+from sensors.polling import MOST_ATTEMPTS, is_at_work, next_attempts, read_cursor, write_cursor
 from smartgrid_core.ports import Arrival, LandingFolder
 
 JOB = "land_files"
@@ -13,14 +13,21 @@ JOB = "land_files"
 MOST_FILES = 20
 """Files of one run; the others come with the next."""
 
+MOST_NAMED = 5
+"""Files that a sentence names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """Which files a run shall land, under which key, and what the next tick shall know."""
+    """Which files a run shall land, under which key, and what the next tick shall know.
+
+    `given_up` wait still, but were requested as often as makes sense.
+    """
 
     names: list[str]
     run_key: str
     cursor: dict[str, int]
+    given_up: list[str]
 
 
 def decide(arrivals: Sequence[Arrival], *, before: Mapping[str, int]) -> Landing:
@@ -31,6 +38,18 @@ def decide(arrivals: Sequence[Arrival], *, before: Mapping[str, int]) -> Landing
         names=[names[fact] for fact in attempts.facts],
         run_key=attempts.run_key,
         cursor=attempts.cursor,
+        given_up=[name for fact, name in names.items() if before.get(fact, 0) >= MOST_ATTEMPTS],
+    )
+
+
+def nothing_to_do(given_up: Sequence[str]) -> str:
+    """Why no run is requested; files that were given up are named."""
+    if not given_up:
+        return "no new file has come to rest"
+    more = f" and {len(given_up) - MOST_NAMED} more" if len(given_up) > MOST_NAMED else ""
+    return (
+        f"given up after {MOST_ATTEMPTS} attempts: {', '.join(given_up[:MOST_NAMED])}{more}; "
+        f"the runs of {JOB} say why. Touch a file to have it tried again, or remove it"
     )
 
 
@@ -48,7 +67,7 @@ def landing_arrivals(
     decision = decide(landing.arrivals(), before=read_cursor(context.cursor))
     cursor = write_cursor(decision.cursor)
     if not decision.names:
-        return dg.SensorResult(skip_reason="no new file has come to rest", cursor=cursor)
+        return dg.SensorResult(skip_reason=nothing_to_do(decision.given_up), cursor=cursor)
     config = {"ops": {"land_waiting_files": {"config": {"names": decision.names}}}}
     request = dg.RunRequest(run_key=decision.run_key, run_config=config)
     return dg.SensorResult(run_requests=[request], cursor=cursor)

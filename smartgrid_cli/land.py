@@ -11,6 +11,7 @@ from smartgrid_cli.home import Home
 from smartgrid_cli.progress import ShownProgress
 from smartgrid_cli.status import settings_here
 from smartgrid_cli.stores import Stores
+from smartgrid_core.errors import LandingError
 from smartgrid_io.landing.land import LandingReport, land_file
 from smartgrid_io.landing.layout import LandingLayout
 
@@ -18,16 +19,22 @@ from smartgrid_io.landing.layout import LandingLayout
 def land_files(
     files: Iterable[Path], *, stores: Stores, progress: Callable[[str, int, int], None]
 ) -> Iterator[LandingReport]:
-    """Land the files one after the other; `progress` hears bytes done and bytes in all."""
+    """Land the files one after the other; `progress` hears bytes done and bytes in all.
+
+    A file that cannot be read is a report, too, and stops no other.
+    """
     layout = LandingLayout.from_settings(stores.settings)
     for file in files:
-        yield land_file(
-            file,
-            warehouse=stores.warehouse,
-            layout=layout,
-            now=datetime.now(tz=UTC),
-            progress=progress,
-        )
+        try:
+            yield land_file(
+                file,
+                warehouse=stores.warehouse,
+                layout=layout,
+                now=datetime.now(tz=UTC),
+                progress=progress,
+            )
+        except LandingError as error:
+            yield LandingReport(file.name, "", "refused", message=str(error))
 
 
 def land_here(home: Home, files: list[Path], console: Console) -> bool:

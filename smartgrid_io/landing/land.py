@@ -8,6 +8,7 @@ killed starts that file again.
 
 import dataclasses
 import hashlib
+import logging
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -24,7 +25,7 @@ from smartgrid_core.contracts.readings import LandedFiles
 from smartgrid_core.errors import LandingError
 from smartgrid_core.readings.validation import BAD, Validated
 from smartgrid_io.landing.judge import judged
-from smartgrid_io.landing.layout import LandingLayout, Plan, recognise
+from smartgrid_io.landing.layout import LandingLayout, Plan, recognise, refuse_nested
 from smartgrid_io.landing.source import read_blocks
 from smartgrid_io.landing.text import CutShortError
 from smartgrid_io.postgres.copy import Connection, copy_in
@@ -35,6 +36,8 @@ from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
 Progress = Callable[[str, int, int], None]
 """Told a file's name, the bytes that are through and the bytes that there are."""
+
+_log = logging.getLogger(__name__)
 
 TRIES = 3
 """Two files with the same readings in another order may block each other; one of them yields."""
@@ -67,6 +70,18 @@ class _GrowingError(Exception):
     """The file changed while it was read."""
 
 
+NOT_THE_FILE = (
+    _GrowingError,
+    OSError,
+    MemoryError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.ProgrammingError,
+    psycopg.InternalError,
+)
+"""Failures that say nothing against the file's content: it may be landed another time."""
+
+
 def land_file(
     path: Path,
     *,
@@ -80,10 +95,31 @@ def land_file(
 
     Bad rows go to `quarantine`; a file of which nothing can be used goes there as row 0. `again`
     lands content that was landed before once more, after a setting was mended: its refusals are
-    replaced. Raises LandingError if there is no such file.
+    replaced. Raises LandingError if there is no such file or it cannot be read; psycopg's errors if
+    the database fails.
     """
     if not path.is_file():
         raise LandingError(f"{path} is not a file: name a CSV, gzipped CSV or Parquet file")
+    try:
+        return _land_readable(
+            path, warehouse=warehouse, layout=layout, now=now, again=again, progress=progress
+        )
+    except OSError as error:
+        raise LandingError(
+            f"{path} cannot be read ({error.strerror or error}): mend that and land it again"
+        ) from error
+
+
+def _land_readable(
+    path: Path,
+    *,
+    warehouse: PostgresWarehouse,
+    layout: LandingLayout,
+    now: datetime,
+    again: bool,
+    progress: Progress | None,
+) -> LandingReport:
+    """The report of a file that is there, after as many attempts as it takes."""
     state = _state(path)
     sha256 = file_sha256(path)
     for attempt in range(1, TRIES + 1):
@@ -108,6 +144,22 @@ def file_sha256(path: Path) -> str:
     """The identity of a file's content, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _as_stored(text: str) -> str:
+    """The text without what PostgreSQL cannot keep: zero bytes, and bytes that are no UTF-8."""
+    readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return readable.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
+def _unforeseen(error: BaseException) -> LandingError:
+    """What a library said of the file's content, and what can be done."""
+    first_line = next(iter(str(error).splitlines()), "")
+    return LandingError(
+        f"it cannot be read as a table ({type(error).__name__}: {first_line}): send plain columns "
+        "of numbers, text and times, or leave a column out by SMARTGRID_LANDING_COLUMNS "
+        '{"its name": "-"}'
+    )
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -166,8 +218,19 @@ class _Landing:
                 report = self._load()
         except LandingError as error:
             report = self._refuse(error)
+        except NOT_THE_FILE:
+            raise
+        except (Exception, pl.exceptions.PanicException) as error:
+            # What a file can hold is not bounded by what we thought of: it must not stop others.
+            _log.info("%s cannot be landed", self.source, exc_info=error)
+            report = self._refuse(_unforeseen(error))
         self._remember(report)
         return report
+
+    @property
+    def source(self) -> str:
+        """The file's name as text that a database takes."""
+        return _as_stored(self.path.name)
 
     def _known(self) -> LandingReport | None:
         """What the same content came to when it was landed."""
@@ -187,7 +250,7 @@ class _Landing:
         if row is None:
             return None
         facts: dict[str, Any] = dict(zip(names, row, strict=True))
-        return LandingReport(self.path.name, self.sha256, "already_landed", **facts)
+        return LandingReport(self.source, self.sha256, "already_landed", **facts)
 
     def _load(self) -> LandingReport:
         """Every part judged and loaded. Raises LandingError if nothing can be used."""
@@ -211,7 +274,7 @@ class _Landing:
             raise LandingError("the file has no rows")
         days = end_load(self.connection, plan.schema, now=self.now)
         return LandingReport(
-            self.path.name,
+            self.source,
             self.sha256,
             "landed",
             dataset=table_name(plan.schema),
@@ -237,6 +300,7 @@ class _Landing:
             if plan is None:
                 columns = [name for name in block.rows.columns if name != "row_number"]
                 plan = recognise(columns, layout=self.layout)
+                refuse_nested(plan, block.rows.schema)
             cut_off = Validated(pl.DataFrame(), block.bad, refused=block.bad.height)
             yield _Part(plan, cut_off, position)
             for found in judged(
@@ -253,7 +317,7 @@ class _Landing:
             return Loaded()
         if plan.schema in PARTITIONED:
             ensure_months(self.warehouse.url, plan.schema, days_of(plan.schema, good))
-        return load_batch(self.connection, plan.schema, good, source=self.path.name, now=self.now)
+        return load_batch(self.connection, plan.schema, good, source=self.source, now=self.now)
 
     def _quarantine(self, bad: pl.DataFrame, plan: Plan | None) -> None:
         """Keep refused rows."""
@@ -263,7 +327,7 @@ class _Landing:
             pl.lit(self.sha256).alias("source_sha256"),
             "row_number",
             "reason",
-            pl.lit(self.path.name).alias("source"),
+            pl.lit(self.source).alias("source"),
             pl.lit("unknown" if plan is None else table_name(plan.schema)).alias("dataset"),
             "column",
             "message",
@@ -277,11 +341,11 @@ class _Landing:
     def _refuse(self, error: LandingError) -> LandingReport:
         """The whole file into quarantine, as row 0."""
         reason = "cut_short" if isinstance(error, CutShortError) else "unusable_file"
-        message = f"{self.path.name}: {error}"
+        message = _as_stored(f"{self.path.name}: {error}")
         row = {"row_number": 0, "reason": reason, "column": None, "message": message, "raw": None}
         self._quarantine(pl.DataFrame([row], schema=BAD), None)
         return LandingReport(
-            self.path.name,
+            self.source,
             self.sha256,
             "refused",
             size_bytes=self.state[0],

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import dataframely as dy
+import polars as pl
 
 from smartgrid_core.contracts.catalogue import table_name
 from smartgrid_core.contracts.grid import GridTopology, Weather
@@ -161,7 +162,41 @@ def recognise(columns: Sequence[str], *, layout: LandingLayout) -> Plan:
             f'SMARTGRID_LANDING_COLUMNS, such as {{"your column": "{missing[0]}"}}'
         )
     wanted = {*REQUIRED[schema], *OPTIONAL[schema]}
-    return Plan(schema, {theirs: name for theirs, name in names.items() if name in wanted})
+    time = _time_column(ours, layout)
+    used = {
+        theirs: name
+        for theirs, name in names.items()
+        if name in wanted and (ours[theirs] != "timestamp" or theirs == time)
+    }
+    for theirs, name in used.items():
+        rivals = [other for other, meant in used.items() if meant == name and other != theirs]
+        if rivals:
+            raise LandingError(
+                f"columns {theirs!r} and {rivals[0]!r} both mean {name}: leave one out by "
+                f'SMARTGRID_LANDING_COLUMNS, such as {{"{rivals[0]}": "-"}}'
+            )
+    return Plan(schema, used)
+
+
+def refuse_nested(plan: Plan, types: Mapping[str, pl.DataType]) -> None:
+    """Raise LandingError if a column that the plan takes holds lists, records or bytes."""
+    for name in (*plan.names, *(column.theirs for column in plan.wide)):
+        if types[name].is_nested() or types[name] == pl.Binary:
+            raise LandingError(
+                f"column {name!r} holds {types[name]}: write numbers, text or times there, or "
+                f'leave it out by SMARTGRID_LANDING_COLUMNS {{"{name}": "-"}}'
+            )
+
+
+def _time_column(ours: Mapping[str, str], layout: LandingLayout) -> str | None:
+    """The column with the time: the one that the settings name, else the most telling name."""
+    times = [theirs for theirs, name in ours.items() if name == "timestamp"]
+    ranked = {name: rank for rank, name in enumerate(TIME_NAMES)}
+    return min(
+        times,
+        key=lambda theirs: -1 if theirs in layout.columns else ranked.get(plain(theirs), 0),
+        default=None,
+    )
 
 
 def _our_name(theirs: str, layout: LandingLayout) -> str:
@@ -202,8 +237,8 @@ def _wide_table(layout: LandingLayout, ours: Mapping[str, str]) -> type[dy.Schem
 
 def _wide(schema: type[dy.Schema], ours: Mapping[str, str], layout: LandingLayout) -> Plan:
     """A time column and one column per meter or sensor."""
-    times = [theirs for theirs, name in ours.items() if name == "timestamp"]
-    if not times:
+    time = _time_column(ours, layout)
+    if time is None:
         raise LandingError(
             f"no time column: one of {', '.join(TIME_NAMES)} is expected; found "
             f'{", ".join(ours)}. Name yours in SMARTGRID_LANDING_COLUMNS: {{"yours": "timestamp"}}'
@@ -225,4 +260,4 @@ def _wide(schema: type[dy.Schema], ours: Mapping[str, str], layout: LandingLayou
         columns.append(WideColumn(theirs, subject, kind or None))
     if not columns:
         raise LandingError(f"no meter or sensor column beside the time: found {', '.join(ours)}")
-    return Plan(schema, {times[0]: "timestamp"}, tuple(columns), "wide")
+    return Plan(schema, {time: "timestamp"}, tuple(columns), "wide")

@@ -45,6 +45,16 @@ def test_an_empty_folder_asks_for_nothing_and_forgets(instance):
     assert (result.run_requests, result.cursor) == ([], "{}")
 
 
+def test_a_file_that_was_given_up_is_named(instance):
+    folder = Folder(Arrival("bad.csv", "1"))
+    result = tick(folder, cursor='{"1": 3}', instance=instance)
+    assert result.run_requests == []
+    assert result.skip_reason.skip_message == (
+        "given up after 3 attempts: bad.csv; the runs of land_files say why. "
+        "Touch a file to have it tried again, or remove it"
+    )
+
+
 def test_while_files_are_landed_nothing_is_requested(instance):
     instance.add_run(
         dg.DagsterRun(job_name="land_files", run_id="r1", status=dg.DagsterRunStatus.STARTED)

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+import psycopg
 import pytest
 
 from smartgrid_core.contracts.grid import GridTopology, Weather
@@ -458,3 +459,82 @@ def test_the_folder_offers_complete_files_once(warehouse: PostgresWarehouse, tmp
 def test_a_path_without_a_file_is_named(warehouse: PostgresWarehouse, tmp_path: Path):
     with pytest.raises(LandingError, match="is not a file"):
         land_file(tmp_path, warehouse=warehouse, layout=LandingLayout(), now=NOW)
+
+
+def unusual_tables() -> dict[str, pl.DataFrame]:
+    rows = {"meter_id": ["a"], "reading": [1.0], "timestamp": ["2026-03-01T00:00:00Z"]}
+    return {
+        "a list per reading": pl.DataFrame(rows | {"reading": [[1.0, 2.0]]}),
+        "bytes for names": pl.DataFrame(rows | {"meter_id": [b"\xff\xfe"]}),
+        "a record per name": pl.DataFrame(rows | {"meter_id": [{"a": 1}]}),
+    }
+
+
+@pytest.mark.parametrize("what", unusual_tables())
+def test_a_file_of_which_no_table_can_be_made_is_refused_with_the_mend(
+    land: Land, warehouse: PostgresWarehouse, what: str
+):
+    report = land(unusual_tables()[what], "odd.parquet")
+    assert counts(report) == ("refused", 0, 0, 0, 0)
+    assert "SMARTGRID_LANDING_COLUMNS" in (report.message or "")
+    assert refusals(warehouse) == [(0, "unusable_file")]
+    assert counts(land(METERS)) == ("landed", 3, 0, 0, 0)
+
+
+def test_what_nobody_foresaw_in_a_file_refuses_that_file_alone(
+    land: Land, warehouse: PostgresWarehouse, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object, **__: object) -> None:
+        raise pl.exceptions.ComputeError("the sky fell\nin many words")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("smartgrid_io.landing.land.judged", fail)
+        report = land(METERS)
+    assert report.message == (
+        "file.csv: it cannot be read as a table (ComputeError: the sky fell): send plain columns "
+        "of numbers, text and times, or leave a column out by SMARTGRID_LANDING_COLUMNS "
+        '{"its name": "-"}'
+    )
+    assert refusals(warehouse) == [(0, "unusable_file")]
+    assert counts(land(METERS + "c,C3,1,2026-03-01T00:00:00Z,kWh,register\n"))[1] == 4
+
+
+def test_two_columns_that_mean_the_same_are_named(land: Land, warehouse: PostgresWarehouse):
+    report = land("meter_id,reading,timestamp,Meter ID\na,1,2026-03-01T00:00:00Z,b\n")
+    assert report.message == (
+        "file.csv: columns 'meter_id' and 'Meter ID' both mean meter_id: leave one out by "
+        'SMARTGRID_LANDING_COLUMNS, such as {"Meter ID": "-"}'
+    )
+    assert refusals(warehouse) == [(0, "unusable_file")]
+
+
+def test_of_several_times_the_most_telling_one_counts(land: Land, warehouse: PostgresWarehouse):
+    assert counts(land("meter_id,date,reading,timestamp\na,x,1,2026-03-01T00:00:00Z\n")) == (
+        ("landed", 1, 0, 0, 0)
+    )
+    assert warehouse.read(MeterReadings)["event_time"].to_list() == [START]
+
+
+def test_a_file_may_have_a_name_of_any_length_and_bytes(land: Land, warehouse: PostgresWarehouse):
+    twice = METERS + METERS.splitlines()[1] + "\nb,C2,x,2026-03-01T00:00:00Z,Wh,register\n"
+    assert counts(land(twice, "n" * 240 + ".csv")) == ("landed", 3, 0, 1, 1)
+    assert counts(land("no table\n", os.fsdecode(b"caf\xe9.csv"))) == ("refused", 0, 0, 0, 0)
+    assert sorted(warehouse.read(Quarantine)["source"]) == [
+        "caf\N{REPLACEMENT CHARACTER}.csv",
+        "n" * 240 + ".csv",
+    ]
+
+
+def test_a_failing_database_is_not_held_against_the_file(
+    warehouse: PostgresWarehouse, tmp_path: Path
+):
+    path = tmp_path / "file.csv"
+    path.write_text(METERS)
+
+    def fail(_name: str, _done: int, _of: int) -> None:
+        raise psycopg.OperationalError("the connection is lost")
+
+    with pytest.raises(psycopg.OperationalError):
+        land_file(path, warehouse=warehouse, layout=LandingLayout(), now=NOW, progress=fail)
+    assert warehouse.read(LandedFiles).is_empty()
+    assert warehouse.read(Quarantine).is_empty()
