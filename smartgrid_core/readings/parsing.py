@@ -1,5 +1,6 @@
 """Numbers, instants and units out of what files and messages write; no row is judged here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -69,12 +70,14 @@ def identifier(column: str, *, dtype: pl.DataType) -> pl.Expr:
     return pl.when(text != "").then(text)
 
 
-def with_instants(frame: pl.DataFrame, column: str, *, subject: str, zone: str) -> pl.DataFrame:
+def with_instants(
+    frame: pl.DataFrame, column: str, *, subject: Sequence[str], zone: str
+) -> pl.DataFrame:
     """The frame with `event_time` (UTC) and `is_local` beside its time column.
 
     ISO 8601, with or without a zone; without one it is local time in `zone`. Null where it cannot
-    be read or where the clock skipped that hour. When the clock goes back, the first reading of a
-    `subject` at a repeated hour is the earlier, the second the later.
+    be read or where the clock skipped that hour. When the clock goes back, the first reading at a
+    repeated hour is the earlier, the second the later; `subject`: the columns that say of what.
     """
     dtype = frame.schema[column]
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
@@ -119,7 +122,7 @@ def with_instants(frame: pl.DataFrame, column: str, *, subject: str, zone: str) 
     ).drop("_zoned")
 
 
-def _placed(frame: pl.DataFrame, *, subject: str, zone: str) -> pl.DataFrame:
+def _placed(frame: pl.DataFrame, *, subject: Sequence[str], zone: str) -> pl.DataFrame:
     """`_local` as the instant `event_time`."""
     local = pl.col("_local")
 
@@ -134,7 +137,7 @@ def _placed(frame: pl.DataFrame, *, subject: str, zone: str) -> pl.DataFrame:
     both = frame.with_columns(event_time=first, _second=second)
     if not both.select((pl.col("event_time") != pl.col("_second")).any()).item():
         return both.drop("_local", "_second")
-    repeats = pl.int_range(pl.len()).over(subject, "_local")
+    repeats = pl.int_range(pl.len()).over(*subject, "_local")
     return both.with_columns(
         event_time=pl.when(repeats >= 1).then("_second").otherwise("event_time")
     ).drop("_local", "_second")

@@ -1,9 +1,8 @@
 """Which rows of what arrives are readings, and why the others are not: pure, for every way in."""
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import dataframely as dy
 import polars as pl
@@ -20,16 +19,18 @@ from smartgrid_core.readings.parsing import (
     Dialect,
     factors,
     identifier,
-    is_blank,
     number,
     with_instants,
 )
-
-FUTURE_GRACE = timedelta(minutes=15)
-"""Clocks in the field run ahead by minutes; an hour ahead is a wrong zone."""
-OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
-"""Before it no meter was read remotely: 1970 is a clock that was never set."""
-LONGEST_IDENTIFIER = 128
+from smartgrid_core.readings.validation_rules import (
+    LONGEST_IDENTIFIER,
+    Rule,
+    common_rules,
+    listed,
+    metadata_rules,
+    place_rules,
+    text_rules,
+)
 
 METER_RANGE = (0.0, 1e9)
 """kWh. A register never runs below zero, and a thousand GWh is more than any customer draws."""
@@ -65,16 +66,6 @@ class Validated:
     overtaken: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A fault: rows where `breaks` is true are refused for `reason`."""
-
-    reason: str
-    column: str
-    breaks: pl.Expr
-    message: str
-
-
 def validate(
     schema: type[dy.Schema],
     frame: pl.DataFrame,
@@ -99,19 +90,18 @@ def _meter_readings(
 ) -> Validated:
     known = factors(METER_UNITS)
     low, high = METER_RANGE
-    rows = _typed(frame, subject="meter_id", value="reading", dialect=dialect)
+    rows = _typed(frame, subject="meter_id", value="reading", kind="reading_kind", dialect=dialect)
     rows = rows.with_columns(
         _optional(rows, "customer_id"),
         _unit=_said(rows, "unit", dialect.unit or "kWh"),
-        _kind=_said(rows, "reading_kind", dialect.reading_kind).str.to_lowercase(),
     ).with_columns(
         _factor=pl.col("_unit").replace_strict(known, default=None, return_dtype=pl.Float64)
     )
     rows = rows.with_columns(_result=pl.col("_value") * pl.col("_factor"))
     rules = [
-        *_common_rules(rows, subject="meter_id", value="reading", now=now),
-        _listed("unknown_unit", "unit", pl.col("_factor").is_null(), METER_UNITS),
-        _listed(
+        *common_rules(rows, subject="meter_id", value="reading", now=now),
+        listed("unknown_unit", "unit", pl.col("_factor").is_null(), METER_UNITS),
+        listed(
             "unknown_reading_kind",
             "reading_kind",
             ~pl.col("_kind").is_in(READING_KINDS),
@@ -123,7 +113,7 @@ def _meter_readings(
             ~pl.col("_result").is_between(low, high) & pl.col("_value").is_finite(),
             f"a reading lies between {low:g} and {high:g} kWh",
         ),
-        *_text_rules(rows, "customer_id"),
+        *text_rules(rows, "customer_id"),
     ]
 
     def finish(good: pl.DataFrame) -> pl.DataFrame:
@@ -145,7 +135,7 @@ def _meter_readings(
 
 
 def _sensor_data(frame: pl.DataFrame, now: datetime, dialect: Dialect, source_id: str) -> Validated:
-    rows = _typed(frame, subject="sensor_id", value="value", dialect=dialect)
+    rows = _typed(frame, subject="sensor_id", value="value", kind="sensor_type", dialect=dialect)
     scale = pl.lit(None, dtype=pl.Float64)
     outside = pl.lit(value=False)
     kind, unit, result = pl.col("_kind"), pl.col("_unit"), pl.col("_result")
@@ -160,7 +150,6 @@ def _sensor_data(frame: pl.DataFrame, now: datetime, dialect: Dialect, source_id
         low, high = SENSOR_RANGES[name]
         outside = pl.when(kind == name).then(~result.is_between(low, high)).otherwise(outside)
     rows = rows.with_columns(
-        _kind=_said(rows, "sensor_type", dialect.sensor_type).str.to_lowercase(),
         _unit=_said(rows, "unit", dialect.unit),
         _latitude=_optional_number(rows, "latitude", dialect),
         _longitude=_optional_number(rows, "longitude", dialect),
@@ -170,8 +159,8 @@ def _sensor_data(frame: pl.DataFrame, now: datetime, dialect: Dialect, source_id
         _result=pl.col("_value") * pl.col("_factor")
     )
     rules = [
-        *_common_rules(rows, subject="sensor_id", value="value", now=now),
-        _listed(
+        *common_rules(rows, subject="sensor_id", value="value", now=now),
+        listed(
             "unknown_sensor_type",
             "sensor_type",
             ~kind.is_in(SENSOR_TYPES).fill_null(value=False),
@@ -193,8 +182,8 @@ def _sensor_data(frame: pl.DataFrame, now: datetime, dialect: Dialect, source_id
                 f"{name} {low:g} to {high:g}" for name, (low, high) in SENSOR_RANGES.items()
             ),
         ),
-        *_place_rules(rows),
-        *_metadata_rules(rows),
+        *place_rules(rows),
+        *metadata_rules(rows),
     ]
 
     def finish(good: pl.DataFrame) -> pl.DataFrame:
@@ -213,117 +202,17 @@ def _sensor_data(frame: pl.DataFrame, now: datetime, dialect: Dialect, source_id
     return split(frame, rows, rules, finish)
 
 
-def _typed(frame: pl.DataFrame, *, subject: str, value: str, dialect: Dialect) -> pl.DataFrame:
-    """`_subject`, `_value`, `event_time` beside the raw columns."""
+def _typed(
+    frame: pl.DataFrame, *, subject: str, value: str, kind: str, dialect: Dialect
+) -> pl.DataFrame:
+    """`_subject`, `_value`, `_kind`, `event_time` beside the raw columns."""
+    unsaid = dialect.reading_kind if kind == "reading_kind" else dialect.sensor_type
     named = frame.with_columns(
         _subject=identifier(subject, dtype=frame.schema[subject]),
         _value=number(value, dtype=frame.schema[value], decimal_comma=dialect.decimal_comma),
+        _kind=_said(frame, kind, unsaid).str.to_lowercase(),
     )
-    return with_instants(named, "timestamp", subject="_subject", zone=dialect.timezone)
-
-
-def _common_rules(rows: pl.DataFrame, *, subject: str, value: str, now: datetime) -> list[Rule]:
-    """What every reading needs: a name, a finite value, an instant that has passed."""
-    no_value = is_blank(value, dtype=rows.schema[value])
-    no_time = is_blank("timestamp", dtype=rows.schema["timestamp"])
-    at, latest = pl.col("event_time"), now + FUTURE_GRACE
-    return [
-        Rule("missing_id", subject, pl.col("_subject").is_null(), "every reading needs one"),
-        *_text_rules(rows, subject, parsed="_subject"),
-        Rule("missing_value", value, no_value, "every reading needs one"),
-        Rule(
-            "unparsable_number",
-            value,
-            ~no_value & pl.col("_value").is_null(),
-            "a number such as 12.5 is expected; 12,5 needs SMARTGRID_LANDING_DECIMAL_COMMA=true",
-        ),
-        Rule(
-            "not_finite",
-            value,
-            pl.col("_value").is_nan() | pl.col("_value").is_infinite(),
-            "NaN and infinity are no measurements",
-        ),
-        Rule("missing_time", "timestamp", no_time, "every reading needs one"),
-        Rule(
-            "unparsable_time",
-            "timestamp",
-            ~no_time & at.is_null(),
-            "ISO 8601 is expected, such as 2026-03-01T00:15:00Z; local time needs "
-            "SMARTGRID_LANDING_TIMEZONE, and the hour that the clock skips in spring is none",
-        ),
-        Rule(
-            "future_time", "timestamp", at > latest, "it has not happened yet: is the zone right?"
-        ),
-        Rule("ancient_time", "timestamp", at < OLDEST, f"before {OLDEST:%Y}: was the clock set?"),
-    ]
-
-
-def _listed(reason: str, column: str, breaks: pl.Expr, allowed: Iterable[str]) -> Rule:
-    names = ", ".join(allowed)
-    return Rule(reason, column, breaks, f"one of {names} is expected")
-
-
-def _text_rules(rows: pl.DataFrame, column: str, *, parsed: str | None = None) -> list[Rule]:
-    """An identifier fits its column and has no characters that a database refuses."""
-    if column not in rows.columns:
-        return []
-    text = pl.col(parsed or column).cast(pl.String)
-    return [
-        Rule(
-            "too_long_id",
-            column,
-            text.str.len_bytes() > LONGEST_IDENTIFIER,
-            f"an identifier has at most {LONGEST_IDENTIFIER} characters",
-        ),
-        Rule(
-            "control_character",
-            column,
-            text.str.contains("\x00", literal=True),
-            "the file holds zero bytes where text is expected",
-        ),
-    ]
-
-
-def _place_rules(rows: pl.DataFrame) -> list[Rule]:
-    """Degrees are numbers within their circle."""
-    rules = []
-    for name, limit in (("latitude", 90.0), ("longitude", 180.0)):
-        if name in rows.columns:
-            parsed = pl.col(f"_{name}")
-            broken = ~is_blank(name, dtype=rows.schema[name]) & ~parsed.is_between(
-                -limit, limit
-            ).fill_null(value=False)
-            rules.append(
-                Rule(
-                    "bad_place", name, broken, f"degrees from {-limit:g} to {limit:g} are expected"
-                )
-            )
-    return rules
-
-
-def _metadata_rules(rows: pl.DataFrame) -> list[Rule]:
-    """Metadata is JSON that PostgreSQL can keep."""
-    if rows["metadata"].null_count() == rows.height:
-        return []
-    texts = rows["metadata"].drop_nulls().unique().to_list()
-    broken = [text for text in texts if not _is_json(text)]
-    if not broken:
-        return []
-    return [
-        Rule("bad_metadata", "metadata", pl.col("metadata").is_in(broken), "JSON text is expected")
-    ]
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text, parse_constant=_refuse_constant)
-    except ValueError:
-        return False
-    return "\\u0000" not in text and "\x00" not in text
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    return with_instants(named, "timestamp", subject=("_subject", "_kind"), zone=dialect.timezone)
 
 
 def _said(rows: pl.DataFrame, column: str, default: str | None) -> pl.Expr:

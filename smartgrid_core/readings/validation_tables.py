@@ -6,7 +6,8 @@ import dataframely as dy
 import polars as pl
 
 from smartgrid_core.readings.parsing import Dialect, identifier, is_blank, number, with_instants
-from smartgrid_core.readings.validation import Rule, Validated, split
+from smartgrid_core.readings.validation import Validated, split
+from smartgrid_core.readings.validation_rules import Rule
 
 
 def validate_table(schema: type[dy.Schema], frame: pl.DataFrame, *, dialect: Dialect) -> Validated:
@@ -20,7 +21,7 @@ def validate_table(schema: type[dy.Schema], frame: pl.DataFrame, *, dialect: Dia
     rows = frame
     if time is not None:
         key = [name for name in schema.primary_key() if name != time]
-        rows = with_instants(frame, time, subject=key[0], zone=dialect.timezone).rename(
+        rows = with_instants(frame, time, subject=key, zone=dialect.timezone).rename(
             {"event_time": f"_{time}"}
         )
     rows = rows.with_columns(

@@ -12,7 +12,7 @@ from smartgrid_core.readings.parsing import METER_UNITS, factors, identifier, nu
 
 def instants(*texts: object, zone: str = "UTC", who: str = "a") -> list[datetime | None]:
     frame = pl.DataFrame({"timestamp": list(texts), "who": [who] * len(texts)})
-    return with_instants(frame, "timestamp", subject="who", zone=zone)["event_time"].to_list()
+    return with_instants(frame, "timestamp", subject=["who"], zone=zone)["event_time"].to_list()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_typed_times_keep_their_meaning():
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     zoned = pl.Series([noon]).dt.convert_time_zone("Europe/Tirane").dt.cast_time_unit("ns")
     frame = pl.DataFrame({"timestamp": zoned, "who": ["a"]})
-    read = with_instants(frame, "timestamp", subject="who", zone="Asia/Tokyo")
+    read = with_instants(frame, "timestamp", subject=["who"], zone="Asia/Tokyo")
     assert read["event_time"].to_list() == [noon]
     assert read.schema["event_time"] == pl.Datetime("us", "UTC")
     assert instants(date(2026, 3, 1)) == [datetime(2026, 3, 1, tzinfo=UTC)]

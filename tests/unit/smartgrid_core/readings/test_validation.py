@@ -138,6 +138,31 @@ def test_the_start_of_an_interval_becomes_its_end():
     ]
 
 
+def test_when_the_clock_goes_back_each_quantity_of_a_sensor_has_its_own_two_hours():
+    rows = [
+        {"sensor_type": kind, "value": "50", "timestamp": "2025-10-26 02:30"}
+        for kind in ("voltage", "Current", "voltage", "current")
+    ]
+    found = sensors(*rows, dialect=Dialect(timezone="Europe/Berlin"))
+    first, second = (datetime(2025, 10, 26, hour, 30, tzinfo=UTC) for hour in (0, 1))
+    assert found.good.select("sensor_type", "event_time").rows() == [
+        ("voltage", first),
+        ("current", first),
+        ("voltage", second),
+        ("current", second),
+    ]
+
+
+def test_when_the_clock_goes_back_each_kind_of_reading_has_its_own_two_hours():
+    rows = [
+        {"reading_kind": kind, "timestamp": "2025-10-26 02:30"}
+        for kind in ("interval", "register", "", "interval")
+    ]
+    found = meters(*rows, dialect=Dialect(timezone="Europe/Berlin"))
+    first, second = (datetime(2025, 10, 26, hour, 30, tzinfo=UTC) for hour in (0, 1))
+    assert found.good["event_time"].to_list() == [first, first, second, second]
+
+
 def test_weather_is_judged_by_its_contract():
     frame = numbered(
         {"station_id": "s", "hour_start": TIME, "temperature_c": "8", "humidity_pct": "80"},

@@ -1,0 +1,131 @@
+"""The faults that a reading can have: each as an expression, with its reason and its mend."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from smartgrid_core.readings.parsing import is_blank
+
+FUTURE_GRACE = timedelta(minutes=15)
+"""Clocks in the field run ahead by minutes; an hour ahead is a wrong zone."""
+OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
+"""Before it no meter was read remotely: 1970 is a clock that was never set."""
+LONGEST_IDENTIFIER = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A fault: rows where `breaks` is true are refused for `reason`."""
+
+    reason: str
+    column: str
+    breaks: pl.Expr
+    message: str
+
+
+def common_rules(rows: pl.DataFrame, *, subject: str, value: str, now: datetime) -> list[Rule]:
+    """What every reading needs: a name, a finite value, an instant that has passed."""
+    no_value = is_blank(value, dtype=rows.schema[value])
+    no_time = is_blank("timestamp", dtype=rows.schema["timestamp"])
+    at, latest = pl.col("event_time"), now + FUTURE_GRACE
+    return [
+        Rule("missing_id", subject, pl.col("_subject").is_null(), "every reading needs one"),
+        *text_rules(rows, subject, parsed="_subject"),
+        Rule("missing_value", value, no_value, "every reading needs one"),
+        Rule(
+            "unparsable_number",
+            value,
+            ~no_value & pl.col("_value").is_null(),
+            "a number such as 12.5 is expected; 12,5 needs SMARTGRID_LANDING_DECIMAL_COMMA=true",
+        ),
+        Rule(
+            "not_finite",
+            value,
+            pl.col("_value").is_nan() | pl.col("_value").is_infinite(),
+            "NaN and infinity are no measurements",
+        ),
+        Rule("missing_time", "timestamp", no_time, "every reading needs one"),
+        Rule(
+            "unparsable_time",
+            "timestamp",
+            ~no_time & at.is_null(),
+            "ISO 8601 is expected, such as 2026-03-01T00:15:00Z; local time needs "
+            "SMARTGRID_LANDING_TIMEZONE, and the hour that the clock skips in spring is none",
+        ),
+        Rule(
+            "future_time", "timestamp", at > latest, "it has not happened yet: is the zone right?"
+        ),
+        Rule("ancient_time", "timestamp", at < OLDEST, f"before {OLDEST:%Y}: was the clock set?"),
+    ]
+
+
+def listed(reason: str, column: str, breaks: pl.Expr, allowed: Iterable[str]) -> Rule:
+    """A word that is none of the allowed ones."""
+    names = ", ".join(allowed)
+    return Rule(reason, column, breaks, f"one of {names} is expected")
+
+
+def text_rules(rows: pl.DataFrame, column: str, *, parsed: str | None = None) -> list[Rule]:
+    """An identifier fits its column and has no characters that a database refuses."""
+    if column not in rows.columns:
+        return []
+    text = pl.col(parsed or column).cast(pl.String)
+    return [
+        Rule(
+            "too_long_id",
+            column,
+            text.str.len_bytes() > LONGEST_IDENTIFIER,
+            f"an identifier has at most {LONGEST_IDENTIFIER} characters",
+        ),
+        Rule(
+            "control_character",
+            column,
+            text.str.contains("\x00", literal=True),
+            "the file holds zero bytes where text is expected",
+        ),
+    ]
+
+
+def place_rules(rows: pl.DataFrame) -> list[Rule]:
+    """Degrees are numbers within their circle."""
+    rules = []
+    for name, limit in (("latitude", 90.0), ("longitude", 180.0)):
+        if name in rows.columns:
+            parsed = pl.col(f"_{name}")
+            broken = ~is_blank(name, dtype=rows.schema[name]) & ~parsed.is_between(
+                -limit, limit
+            ).fill_null(value=False)
+            rules.append(
+                Rule(
+                    "bad_place", name, broken, f"degrees from {-limit:g} to {limit:g} are expected"
+                )
+            )
+    return rules
+
+
+def metadata_rules(rows: pl.DataFrame) -> list[Rule]:
+    """Metadata is JSON that PostgreSQL can keep."""
+    if rows["metadata"].null_count() == rows.height:
+        return []
+    texts = rows["metadata"].drop_nulls().unique().to_list()
+    broken = [text for text in texts if not _is_json(text)]
+    if not broken:
+        return []
+    return [
+        Rule("bad_metadata", "metadata", pl.col("metadata").is_in(broken), "JSON text is expected")
+    ]
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, parse_constant=_refuse_constant)
+    except ValueError:
+        return False
+    return "\\u0000" not in text and "\x00" not in text
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
