@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+WHOLE_FLOATS = 2.0**53
+"""Up to here a float holds every whole number."""
 ISO_ZONED = "%Y-%m-%dT%H:%M:%S%.f%#z"
 ISO_LOCAL = (
     "%Y-%m-%dT%H:%M:%S%.f",
@@ -63,9 +65,14 @@ def is_blank(column: str, *, dtype: pl.DataType) -> pl.Expr:
 
 
 def identifier(column: str, *, dtype: pl.DataType) -> pl.Expr:
-    """The column as an identifier without white space around it; null where there is none."""
+    """The column as an identifier without white space around it; null where there is none.
+
+    A float is one if it is a whole number that it holds exactly: others would lose digits.
+    """
     if dtype.is_float():
-        return pl.col(column).cast(pl.Int64, strict=False).cast(pl.String)
+        value = pl.col(column).cast(pl.Float64)
+        is_exact = (value == value.floor()) & (value.abs() <= WHOLE_FLOATS)
+        return pl.when(is_exact).then(value.cast(pl.Int64, strict=False).cast(pl.String))
     text = pl.col(column).cast(pl.String).str.strip_chars()
     return pl.when(text != "").then(text)
 

@@ -28,11 +28,18 @@ class Rule:
 
 def common_rules(rows: pl.DataFrame, *, subject: str, value: str, now: datetime) -> list[Rule]:
     """What every reading needs: a name, a finite value, an instant that has passed."""
+    no_id = is_blank(subject, dtype=rows.schema[subject])
     no_value = is_blank(value, dtype=rows.schema[value])
     no_time = is_blank("timestamp", dtype=rows.schema["timestamp"])
     at, latest = pl.col("event_time"), now + FUTURE_GRACE
     return [
-        Rule("missing_id", subject, pl.col("_subject").is_null(), "every reading needs one"),
+        Rule("missing_id", subject, no_id, "every reading needs one"),
+        Rule(
+            "unparsable_id",
+            subject,
+            ~no_id & pl.col("_subject").is_null(),
+            "an identifier is text or a whole number",
+        ),
         *text_rules(rows, subject, parsed="_subject"),
         Rule("missing_value", value, no_value, "every reading needs one"),
         Rule(

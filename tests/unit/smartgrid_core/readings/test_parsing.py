@@ -111,6 +111,12 @@ def test_identifiers_lose_white_space_and_nothing_else():
     assert numbers == ["7", "1000000000000000", None]
 
 
+def test_a_float_that_is_no_whole_number_names_nobody():
+    frame = pl.DataFrame({"who": [2.0, 2.5, -0.5, 1e17, float("nan"), float("inf")]})
+    names = frame.select(identifier("who", dtype=pl.Float64())).to_series().to_list()
+    assert names == ["2", None, None, None, None, None]
+
+
 def test_a_unit_may_be_written_in_any_case_unless_the_case_is_a_factor():
     known = factors(METER_UNITS)
     assert (known["kwh"], known["KWH"], known["wh"], known["MWh"]) == (1.0, 1.0, 1e-3, 1e3)

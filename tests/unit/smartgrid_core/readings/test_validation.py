@@ -163,6 +163,15 @@ def test_when_the_clock_goes_back_each_kind_of_reading_has_its_own_two_hours():
     assert found.good["event_time"].to_list() == [first, first, second, second]
 
 
+def test_a_meter_is_not_named_by_a_fraction():
+    found = meters({"meter_id": 2.0}, {"meter_id": 2.5}, {"meter_id": None})
+    assert found.good["meter_id"].to_list() == ["2"]
+    assert found.bad.select("row_number", "reason", "message").rows() == [
+        (2, "unparsable_id", "meter_id: an identifier is text or a whole number"),
+        (3, "missing_id", "meter_id: every reading needs one"),
+    ]
+
+
 def test_weather_is_judged_by_its_contract():
     frame = numbered(
         {"station_id": "s", "hour_start": TIME, "temperature_c": "8", "humidity_pct": "80"},
