@@ -7,6 +7,9 @@ import polars as pl
 
 WHOLE_FLOATS = 2.0**53
 """Up to here a float holds every whole number."""
+GROUP_MARKS = r"[.\s'\x{2019}]"
+GROUPED = r"^[+-]?\d{1,3}([.\s'\x{2019}]\d{3})+(,\d*)?$"
+"""Thousands marked off in a number with a decimal comma; elsewhere a dot is a decimal point."""
 ISO_ZONED = "%Y-%m-%dT%H:%M:%S%.f%#z"
 ISO_LOCAL = (
     "%Y-%m-%dT%H:%M:%S%.f",
@@ -48,12 +51,22 @@ class Dialect:
 
 
 def number(column: str, *, dtype: pl.DataType, decimal_comma: bool = False) -> pl.Expr:
-    """The column as Float64; null where it is no number."""
+    """The column as Float64; null where it is no number.
+
+    With a decimal comma, `1.234,5` is 1234.5 and `13.5` is none: a dot marks off thousands.
+    """
     if dtype.is_numeric():
         return pl.col(column).cast(pl.Float64)
     text = pl.col(column).cast(pl.String).str.strip_chars()
     if decimal_comma:
-        text = text.str.replace_all(r"[.\s']", "").str.replace(",", ".", literal=True)
+        ungrouped = text.str.replace_all(GROUP_MARKS, "")
+        text = (
+            pl.when(text.str.contains(GROUPED))
+            .then(ungrouped)
+            .when(ungrouped == text)
+            .then(text)
+            .str.replace(",", ".", literal=True)
+        )
     return text.cast(pl.Float64, strict=False)
 
 

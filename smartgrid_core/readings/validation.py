@@ -99,7 +99,9 @@ def _meter_readings(
     )
     rows = rows.with_columns(_result=pl.col("_value") * pl.col("_factor"))
     rules = [
-        *common_rules(rows, subject="meter_id", value="reading", now=now),
+        *common_rules(
+            rows, subject="meter_id", value="reading", now=now, decimal_comma=dialect.decimal_comma
+        ),
         listed("unknown_unit", "unit", pl.col("_factor").is_null(), METER_UNITS),
         listed(
             "unknown_reading_kind",
@@ -159,7 +161,9 @@ def _sensor_data(frame: pl.DataFrame, now: datetime, dialect: Dialect, source_id
         _result=pl.col("_value") * pl.col("_factor")
     )
     rules = [
-        *common_rules(rows, subject="sensor_id", value="value", now=now),
+        *common_rules(
+            rows, subject="sensor_id", value="value", now=now, decimal_comma=dialect.decimal_comma
+        ),
         listed(
             "unknown_sensor_type",
             "sensor_type",

@@ -26,8 +26,13 @@ class Rule:
     message: str
 
 
-def common_rules(rows: pl.DataFrame, *, subject: str, value: str, now: datetime) -> list[Rule]:
+def common_rules(
+    rows: pl.DataFrame, *, subject: str, value: str, now: datetime, decimal_comma: bool
+) -> list[Rule]:
     """What every reading needs: a name, a finite value, an instant that has passed."""
+    point = ("12.5", "12,5 needs SMARTGRID_LANDING_DECIMAL_COMMA=true")
+    comma = ("1.234,5", "12.5 needs SMARTGRID_LANDING_DECIMAL_COMMA=false")
+    example, mend = comma if decimal_comma else point
     no_id = is_blank(subject, dtype=rows.schema[subject])
     no_value = is_blank(value, dtype=rows.schema[value])
     no_time = is_blank("timestamp", dtype=rows.schema["timestamp"])
@@ -46,7 +51,7 @@ def common_rules(rows: pl.DataFrame, *, subject: str, value: str, now: datetime)
             "unparsable_number",
             value,
             ~no_value & pl.col("_value").is_null(),
-            "a number such as 12.5 is expected; 12,5 needs SMARTGRID_LANDING_DECIMAL_COMMA=true",
+            f"a number such as {example} is expected; {mend}",
         ),
         Rule(
             "not_finite",

@@ -90,6 +90,18 @@ def test_every_instant_is_read_as_it_was_written(moment: datetime):
         ("1.234,5", True, 1234.5),
         ("1 234,5", True, 1234.5),
         ("-0,5", True, -0.5),
+        ("1.234", True, 1234.0),
+        ("12.345.678,9", True, 12345678.9),
+        ("1\N{NO-BREAK SPACE}234,5", True, 1234.5),
+        ("1'234", True, 1234.0),
+        ("1234,5", True, 1234.5),
+        ("1,5e3", True, 1500.0),
+        ("13.5", True, None),
+        ("13.50", True, None),
+        ("1234.567", True, None),
+        ("1.2345", True, None),
+        ("1,234,567", True, None),
+        ("1.234.5", True, None),
     ],
 )
 def test_numbers_are_read_as_their_country_writes_them(

@@ -172,6 +172,19 @@ def test_a_meter_is_not_named_by_a_fraction():
     ]
 
 
+def test_a_decimal_point_is_refused_where_numbers_have_a_decimal_comma():
+    found = meters({"reading": "13.5"}, {"reading": "13,5"}, dialect=Dialect(decimal_comma=True))
+    assert found.good["reading"].to_list() == [13.5]
+    assert found.bad.select("row_number", "reason", "message").rows() == [
+        (
+            1,
+            "unparsable_number",
+            "reading: a number such as 1.234,5 is expected; "
+            "12.5 needs SMARTGRID_LANDING_DECIMAL_COMMA=false",
+        )
+    ]
+
+
 def test_weather_is_judged_by_its_contract():
     frame = numbered(
         {"station_id": "s", "hour_start": TIME, "temperature_c": "8", "humidity_pct": "80"},
