@@ -75,8 +75,9 @@ def demo(
     with (
         ShownProgress(console) as progress,
         running(home, say=progress.say, overrides=plan.environment, held=[HELD]) as machine,
+        Graph(machine.addresses["dagster"]) as graph,
     ):
-        walk = Walk(home, plan, state, machine, progress)
+        walk = Walk(home, plan, state, machine, progress, graph)
         wrong = walk.all_steps()
         progress.settled()
         walk.show(console)
@@ -101,6 +102,7 @@ class Walk:
     state: DemoState
     machine: Machine
     progress: ShownProgress
+    graph: Graph
     launched: int = 0
     forecast: pl.DataFrame | None = None
     released: float = 0.0
@@ -108,7 +110,6 @@ class Walk:
 
     def __post_init__(self) -> None:
         self.stores = Stores.open(settings_of(self.machine.environment))
-        self.graph = Graph(self.machine.addresses["dagster"])
 
     @property
     def forecast_window(self) -> Window:

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -15,7 +15,7 @@ from smartgrid_cli.children import TREE, CommandChild
 from smartgrid_cli.databases import Databases
 from smartgrid_cli.home import Home
 from smartgrid_cli.ports import LOCALHOST, Moved, choose_ports
-from smartgrid_cli.reap import has_runs_in_progress
+from smartgrid_cli.reap import runs_in_progress
 from smartgrid_cli.retention import Retention
 from smartgrid_cli.supervisor import Post, Supervisor
 from smartgrid_core.settings import Ports, Settings
@@ -162,12 +162,13 @@ class _Plan:
         never looks at its runs again.
         """
         code_port, ui_port = self.ports["dagster_code"], self.ports["dagster"]
+        lost = self.lost_runs()
         code = self.child(
             "dagster_code",
             *("dagster", "api", "grpc", "--module-name", code_module),
             *("--location-name", "smartgrid", "--host", LOCALHOST, "--port", str(code_port)),
-            ready=listens(code_port),
-            before_start=self.forget_lost_runs,
+            ready=lost.are_failed,
+            before_start=lost.note,
         )
         webserver = self.child(
             "dagster",
@@ -203,19 +204,54 @@ class _Plan:
             before_start=before_start,
         )
 
-    def forget_lost_runs(self) -> None:
-        """Mark as failed what no code location executes any more, so that it is tried again."""
-        if not has_runs_in_progress(self.databases.dagster):
-            return
-        with (self.home.logs / "reap.log").open("ab") as log:
-            subprocess.run(
-                [sys.executable, "-m", "smartgrid_cli.reap"],
-                env={**os.environ, **self.environment, TREE: f"{self.home.tree}/reap"},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                check=True,
-            )
+    def lost_runs(self) -> "LostRuns":
+        """What makes good the runs of a code location that died."""
+        return LostRuns(
+            dagster_url=self.databases.dagster,
+            code_port=self.ports["dagster_code"],
+            environment={**os.environ, **self.environment, TREE: f"{self.home.tree}/reap"},
+            log=self.home.logs / "reap.log",
+        )
+
+
+@dataclass
+class LostRuns:
+    """Runs that nobody executes any more: noted before a code location starts, failed after.
+
+    Dagster tries a failed run again, but only if it then finds the code location.
+    """
+
+    dagster_url: str
+    code_port: int
+    environment: Mapping[str, str]
+    log: Path
+    _noted: list[str] = field(default_factory=list)
+
+    def note(self) -> None:
+        """Remember them. To be called while no code location runs."""
+        self._noted = runs_in_progress(self.dagster_url)
+
+    def are_failed(self) -> bool:
+        """Does the code location answer, and are the noted runs reported?"""
+        if not listens(self.code_port)():
+            return False
+        if self._noted:
+            with self.log.open("ab") as log:
+                done = subprocess.run(  # noqa: S603 - our own program, no shell
+                    [
+                        *(sys.executable, "-m", "smartgrid_cli.reap"),
+                        *(str(self.code_port), *self._noted),
+                    ],
+                    env=self.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    check=False,
+                )
+            if done.returncode != 0:
+                return False
+            self._noted = []
+        return True
 
 
 def write_dagster_home(home: Home, *, code_port: int) -> Path:

@@ -85,11 +85,11 @@ class Machine:
     def is_under_way(self, job: str, step: str | None = None) -> bool:
         """Is a run of the job being executed (and has the step begun)?"""
         try:
-            graph = self.graph()
-            for run in graph.runs(statuses=["STARTED"]):
-                if run.job == job:
-                    begun = [one.name for one in graph.steps(run.run_id)]
-                    return bool(begun) if step is None else step in begun
+            with self.graph() as graph:
+                for run in graph.runs(statuses=["STARTED"]):
+                    if run.job == job:
+                        begun = [one.name for one in graph.steps(run.run_id)]
+                        return bool(begun) if step is None else step in begun
         except (GraphError, KeyError, OSError):
             return False
         return False
