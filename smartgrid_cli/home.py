@@ -62,7 +62,14 @@ class Home:
         PostgreSQL's programs run as somebody else when we are root: the root folder can be
         entered, not listed.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.refuse_file()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the folder {self.root} cannot be made ({error.strerror}): "
+                "name another one in SMARTGRID_HOME"
+            ) from error
         if not (self.root / "home.json").exists() and self._strangers():
             raise ConfigurationError(
                 f"{self.root} holds other things ({', '.join(self._strangers()[:3])}): give"
@@ -70,10 +77,17 @@ class Home:
             )
         for folder in (self.run, self.logs, self.dagster, self.data_docs):
             folder.mkdir(exist_ok=True, mode=0o700)
+        (self.root / "landing").mkdir(exist_ok=True)
         self.root.chmod(0o711)
         if not (self.root / "home.json").exists():
             write_json(self.root / "home.json", {"tree": f"smartgrid-{secrets.token_hex(8)}"})
         return self
+
+    def refuse_file(self) -> None:
+        """Raise ConfigurationError if a file stands where the home or a folder above it should."""
+        there = next(path for path in (self.root, *self.root.parents) if path.exists())
+        if not there.is_dir():
+            raise ConfigurationError(f"{there} is no folder: name a folder in SMARTGRID_HOME")
 
     def _strangers(self) -> list[str]:
         """What lies in the root and is not ours: a folder that is adopted may be removed again."""

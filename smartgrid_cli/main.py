@@ -93,11 +93,16 @@ def demo(
 @app.command()
 def land(
     files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True)],
+    *,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Land once more what was landed before a setting was mended."),
+    ] = False,
 ) -> None:
     """Load files of readings, weather or topology into the database that runs here."""
     from smartgrid_cli.land import land_here
 
-    if not land_here(_home(make=False), files, console):
+    if not land_here(_home(make=False), files, console, again=again):
         raise typer.Exit(1)
 
 
@@ -132,6 +137,7 @@ def _home(*, make: bool = True) -> Home:
     from smartgrid_core.settings import Settings
 
     home = Home(Settings().home.expanduser().resolve())
+    home.refuse_file()
     return home.make() if make else home
 
 

@@ -140,9 +140,9 @@ class TouchedDays(dy.Schema):
 class RepeatedReadings(dy.Schema):
     """What one delivery said more than once: one row per (source, dataset, subject_id).
 
-    `source` is the file or message; `rows` counts the rows too many, over [start_time, end_time).
-    `subject_id` is a sensor_id or meter_id. The keyed tables hold each reading once; this is the
-    trace of the rest.
+    `source` is the file, with the start of its content's hash, or the message; `rows` counts the
+    rows too many, over [start_time, end_time). `subject_id` is a sensor_id or meter_id. The keyed
+    tables hold each reading once; this is the trace of the rest.
     """
 
     source = identifier(primary_key=True)

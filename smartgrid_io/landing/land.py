@@ -9,13 +9,13 @@ killed starts that file again.
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 import psycopg
@@ -26,44 +26,25 @@ from smartgrid_core.errors import LandingError
 from smartgrid_core.readings.validation import BAD, Validated
 from smartgrid_io.landing.judge import judged
 from smartgrid_io.landing.layout import LandingLayout, Plan, recognise, refuse_nested
+from smartgrid_io.landing.report import LandingReport, Refusal
 from smartgrid_io.landing.source import read_blocks
 from smartgrid_io.landing.text import CutShortError
 from smartgrid_io.postgres.copy import Connection, copy_in
 from smartgrid_io.postgres.loading import Loaded, begin_load, days_of, end_load, load_batch
 from smartgrid_io.postgres.schema import ensure_months
-from smartgrid_io.postgres.tables import PARTITIONED
+from smartgrid_io.postgres.tables import PARTITIONED, TEXT_LIMIT
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
 Progress = Callable[[str, int, int], None]
 """Told a file's name, the bytes that are through and the bytes that there are."""
 
+MOST_REASONS = 3
+"""Reasons of refusals that a report names."""
+
 _log = logging.getLogger(__name__)
 
 TRIES = 3
 """Two files with the same readings in another order may block each other; one of them yields."""
-
-
-@dataclass(frozen=True, slots=True)
-class LandingReport:
-    """What became of a file. `refused` counts readings, not faults; `days` are the touched ones.
-
-    `landed`: its good rows are in; `already_landed`: the same content was, nothing happened;
-    `refused`: nothing of it could be used, `message` says why; `growing`: it changed while it was
-    read, nothing happened. rows_read = new + changed + repeated + refused.
-    """
-
-    source: str
-    source_sha256: str
-    status: Literal["landed", "already_landed", "refused", "growing"]
-    dataset: str = "unknown"
-    size_bytes: int = 0
-    rows_read: int = 0
-    rows_new: int = 0
-    rows_changed: int = 0
-    rows_repeated: int = 0
-    rows_refused: int = 0
-    days: Sequence[date] = ()
-    message: str | None = None
 
 
 class _GrowingError(Exception):
@@ -205,7 +186,12 @@ class _Landing:
         self.connection.execute("SELECT pg_advisory_xact_lock(%s)", [key])
         known = self._known()
         if known is not None and not again:
-            return known
+            return self._with_refusals(known)
+        if known is not None:
+            self.connection.execute(
+                "DELETE FROM repeated_readings WHERE right(source, %s) = %s",
+                [len(self.mark), self.mark],
+            )
         for table in ("quarantine", "landed_files"):
             self.connection.execute(
                 psycopg.sql.SQL("DELETE FROM {} WHERE source_sha256 = %s").format(
@@ -225,12 +211,28 @@ class _Landing:
             _log.info("%s cannot be landed", self.source, exc_info=error)
             report = self._refuse(_unforeseen(error))
         self._remember(report)
-        return report
+        return self._with_refusals(report)
 
     @property
     def source(self) -> str:
         """The file's name as text that a database takes."""
         return _as_stored(self.path.name)
+
+    @property
+    def mark(self) -> str:
+        """What tells the traces of this content from those of another under the same name."""
+        return f"#{self.sha256[:12]}"
+
+    def _with_refusals(self, report: LandingReport) -> LandingReport:
+        """The report with what the quarantine says of the content."""
+        rows = self.connection.execute(
+            "SELECT reason, count(*), min(message), min(row_number) FROM quarantine "
+            "WHERE source_sha256 = %s GROUP BY reason ORDER BY 2 DESC, 1 LIMIT %s",
+            [self.sha256, MOST_REASONS],
+        ).fetchall()
+        whole = next((message for _, _, message, first in rows if first == 0), report.message)
+        refusals = tuple(Refusal(reason, n, message) for reason, n, message, _ in rows)
+        return dataclasses.replace(report, message=whole, refusals=refusals)
 
     def _known(self) -> LandingReport | None:
         """What the same content came to when it was landed."""
@@ -317,7 +319,14 @@ class _Landing:
             return Loaded()
         if plan.schema in PARTITIONED:
             ensure_months(self.warehouse.url, plan.schema, days_of(plan.schema, good))
-        return load_batch(self.connection, plan.schema, good, source=self.source, now=self.now)
+        return load_batch(
+            self.connection,
+            plan.schema,
+            good,
+            source=self.source,
+            now=self.now,
+            delivery=self.source[: TEXT_LIMIT - len(self.mark)] + self.mark,
+        )
 
     def _quarantine(self, bad: pl.DataFrame, plan: Plan | None) -> None:
         """Keep refused rows."""

@@ -80,11 +80,13 @@ def load_batch(
     *,
     source: str,
     now: datetime,
+    delivery: str | None = None,
 ) -> Loaded:
     """Upsert rows that keep their contract; a load must be open.
 
     Of rows with one key the last stands; a value that it replaces becomes a revision, be it in the
-    table or earlier in the batch.
+    table or earlier in the batch. `delivery` is what the traces of repeated readings go under, if
+    `source` does not tell it from others.
     """
     if good.is_empty():
         return Loaded()
@@ -93,7 +95,9 @@ def load_batch(
     inner = Loaded()
     if good.select(pl.struct(key).is_duplicated().any()).item():
         final = good.unique(key, keep="last", maintain_order=True)
-        inner = _keep_overtaken(connection, schema, good, source=source, now=now)
+        inner = _keep_overtaken(
+            connection, schema, good, source=source, now=now, delivery=delivery or source
+        )
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE load_batch")
         # In the order of the key: the index grows leaf by leaf, and loads that meet in the same
@@ -153,6 +157,7 @@ def _keep_overtaken(
     *,
     source: str,
     now: datetime,
+    delivery: str,
 ) -> Loaded:
     """Turn the values that a later row of the same batch replaces into revisions."""
     key = table_of(schema).key
@@ -166,7 +171,7 @@ def _keep_overtaken(
     changed = pairs.filter(pl.col("old_value") != value)
     repeated = pairs.filter(pl.col("old_value") == value)
     with connection.cursor() as cursor:
-        _keep_repeats(cursor, schema, repeated, source=source)
+        _keep_repeats(cursor, schema, repeated, source=delivery)
         copy_in(
             cursor,
             "reading_revisions",

@@ -14,7 +14,27 @@ from smartgrid_core.errors import ConfigurationError
 def test_a_home_is_made_once_and_keeps_its_name(tmp_path: Path):
     home = Home(tmp_path / "home").make()
     assert home.tree == home.make().tree
-    assert {p.name for p in home.root.iterdir()} >= {"run", "logs", "dagster", "data_docs"}
+    assert {p.name for p in home.root.iterdir()} >= {
+        *("run", "logs", "dagster", "data_docs", "landing")
+    }
+
+
+@pytest.mark.parametrize("below", [".", "deeper/home"])
+def test_a_home_that_is_a_file_is_said_in_a_sentence(tmp_path: Path, below: str):
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(ConfigurationError) as told:
+        Home(file / below).make()
+    assert str(told.value) == f"{file} is no folder: name a folder in SMARTGRID_HOME"
+    result = subprocess.run(
+        [sys.executable, "-c", "from smartgrid_cli.main import run; run()", "status"],
+        env={**os.environ, "SMARTGRID_HOME": str(file / below)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (1, "")
+    assert f"{file} is no folder" in result.stdout.replace("\n", "")
 
 
 def test_nobody_else_reads_what_is_kept(tmp_path: Path):

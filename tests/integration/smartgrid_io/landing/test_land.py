@@ -19,13 +19,15 @@ from smartgrid_core.contracts.readings import (
     MeterReadings,
     Quarantine,
     ReadingRevisions,
+    RepeatedReadings,
     SensorData,
 )
 from smartgrid_core.errors import LandingError
 from smartgrid_core.readings.parsing import Dialect
 from smartgrid_io.landing.folder import landing_candidates
-from smartgrid_io.landing.land import LandingReport, land_file
+from smartgrid_io.landing.land import land_file
 from smartgrid_io.landing.layout import LandingLayout
+from smartgrid_io.landing.report import LandingReport, Refusal
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -538,3 +540,45 @@ def test_a_failing_database_is_not_held_against_the_file(
         land_file(path, warehouse=warehouse, layout=LandingLayout(), now=NOW, progress=fail)
     assert warehouse.read(LandedFiles).is_empty()
     assert warehouse.read(Quarantine).is_empty()
+
+
+def test_a_landing_that_is_repeated_after_a_mended_setting_leaves_one_trace_of_each_fault(
+    land: Land, warehouse: PostgresWarehouse
+):
+    line = "a,1,2026-03-01T00:00:00Z\n"
+    content = "meter_id,reading,timestamp\n" + line * 3 + 'b,"2,5",2026-03-01T00:00:00Z\n,,\n'
+    first = land(content, "first.csv")
+    other = land(content + "\n", "first.csv")
+    assert (counts(first), counts(other)) == (("landed", 1, 0, 2, 2), ("landed", 0, 0, 3, 2))
+    repeats, refused = warehouse.read(RepeatedReadings), refusals(warehouse)
+    assert repeats["rows"].to_list() == [2, 2]
+    known = land(content, "second.csv")
+    assert (known.status, known.refusals) == ("already_landed", first.refusals)
+    assert [(each.reason, each.rows) for each in first.refusals] == [
+        ("missing_id", 1),
+        ("missing_time", 1),
+        ("missing_value", 1),
+    ]
+    for _ in range(2):
+        assert counts(land(content, "first.csv", again=True)) == ("landed", 0, 0, 3, 2)
+        assert warehouse.read(RepeatedReadings).equals(repeats)
+        assert refusals(warehouse) == refused
+    mended = LandingLayout(dialect=Dialect(decimal_comma=True))
+    assert counts(land(content, layout=mended, again=True)) == ("landed", 1, 0, 3, 1)
+    assert warehouse.read(RepeatedReadings)["rows"].to_list() == [2, 2]
+
+
+def test_a_file_that_was_refused_as_a_whole_says_so_until_it_is_landed_again(
+    land: Land, warehouse: PostgresWarehouse
+):
+    content = "Who,reading,timestamp\na,1,2026-03-01T00:00:00Z\n"
+    first, second = land(content), land(content)
+    assert (first.status, second.status) == ("refused", "already_landed")
+    assert first.is_refused_whole
+    assert second.is_refused_whole
+    assert first.message == second.message
+    assert second.refusals == (Refusal("unusable_file", 1, first.message or ""),)
+    mended = LandingLayout(columns={"Who": "meter_id"})
+    third = land(content, layout=mended, again=True)
+    assert (counts(third), third.refusals, third.message) == (("landed", 1, 0, 0, 0), (), None)
+    assert not land(content).is_refused_whole
