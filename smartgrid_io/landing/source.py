@@ -241,7 +241,7 @@ def _are_rows(lines: Sequence[bytes], width: int, separator: str) -> bool:
     """Do all lines between two quotes look like rows of their own, so that the quotes are stray?"""
     if width <= MOST_COLUMNS_OF_TEXT or not lines:
         return False
-    return all(line.count(separator.encode()) == width - 1 for line in lines)
+    return all(b'"' not in line and line.count(separator.encode()) == width - 1 for line in lines)
 
 
 def _as_text(line: bytes) -> str:

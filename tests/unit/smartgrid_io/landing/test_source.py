@@ -104,6 +104,11 @@ def test_a_quote_that_opens_and_closes_in_different_rows_swallows_none(path: Pat
     assert bad == [(1, "broken_quotes"), (5, "broken_quotes")]
 
 
+def test_several_cells_of_a_row_may_hold_line_breaks(path: Path):
+    path.write_text('id,reading,customer\n"Q\nL",1,"a\nb"\nc,2,C\n')
+    assert rows_of(path) == ([("Q\nL", "1", "a\nb", 1), ("c", "2", "C", 2)], [])
+
+
 def test_a_line_of_separators_alone_is_a_row_too(path: Path):
     path.write_text('a,b\n,\n"x""y",2\n\n6" z,3\n')
     assert rows_of(path) == ([("", "", 1), ('x"y', "2", 2), ('6" z', "3", 3)], [])
