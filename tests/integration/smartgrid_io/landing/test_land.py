@@ -238,7 +238,7 @@ def test_bytes_in_a_foreign_encoding_cost_their_rows_until_the_setting_is_mended
 @pytest.mark.parametrize(
     ("content", "name", "reason"),
     [
-        (gzip.compress(METERS.encode() * 50)[:-20], "cut.csv.gz", "cut_short"),
+        (gzip.compress(METERS.encode() * 50, mtime=0)[:-20], "cut.csv.gz", "cut_short"),
         (b"PAR1 and no footer", "cut.parquet", "cut_short"),
         (b"PK\x03\x04 a spreadsheet", "book.csv", "unusable_file"),
         (b"\x7fELF\x00\x00\x01\x02\x03\x04", "program.csv", "unusable_file"),
@@ -246,6 +246,7 @@ def test_bytes_in_a_foreign_encoding_cost_their_rows_until_the_setting_is_mended
         (b"\n\n", "blank.csv", "unusable_file"),
         (b"a,a\n1,2\n", "twice.csv", "unusable_file"),
     ],
+    ids=["cut gzip", "cut parquet", "zip", "program", "empty", "blank", "column twice"],
 )
 def test_what_is_no_whole_table_is_refused_whole(
     land: Land, warehouse: PostgresWarehouse, content: bytes, name: str, reason: str
