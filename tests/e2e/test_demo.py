@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2700), pytest.mark.xdist_group("e2e")]
 
 
 def test_the_demo_shows_what_happened(undisturbed):

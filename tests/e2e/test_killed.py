@@ -19,7 +19,7 @@ from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.readings import MeterReadings, RegisterBrackets, SensorData
 from smartgrid_io.lake import ParquetLake
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2700), pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.xdist_group("e2e")]
 
 HISTORY = (
     *(SensorData, MeterReadings, RegisterBrackets, SensorAggregates),
