@@ -18,9 +18,9 @@ from smartgrid_cli.graph import Graph, GraphError
 from smartgrid_cli.home import Home, read_json
 
 SMARTGRID = Path(sys.executable).with_name("smartgrid")
-DAYS = 45
+DAYS = 60
 """Enough history for a model that beats the naive rows, few enough for some minutes."""
-END = "2026-11-15"
+END = "2026-11-22"
 SLOW = 1500.0
 
 
