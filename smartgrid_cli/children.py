@@ -66,6 +66,7 @@ class CommandChild:
         home: Home,
         environment: Mapping[str, str],
         ready: Callable[[], bool],
+        port: int | None = None,
         before_start: Callable[[], None] | None = None,
         patience: float = 10.0,
     ) -> None:
@@ -74,6 +75,7 @@ class CommandChild:
         self._home = home
         self._environment = {**os.environ, **environment, TREE: f"{home.tree}/{name}"}
         self._ready = ready
+        self._port = port
         self._before_start = before_start
         self._patience = patience
         self._process: subprocess.Popen[bytes] | None = None
@@ -120,7 +122,9 @@ class CommandChild:
         return self._exit is None
 
     def is_ready(self) -> bool:
-        """Does it answer?"""
+        """Does it answer, and is it not somebody else who answers at its port?"""
+        if self._port is not None and not listens_at(self.pid, self._port):
+            return False
         return self._ready()
 
     def stop(self) -> None:
@@ -146,6 +150,26 @@ class CommandChild:
         else:
             how = f"ended with code {code}"
         return f"{self.name} {how}; see {self.log}"
+
+
+def listens_at(pid: int | None, port: int) -> bool:
+    """Does the process, or one that it started, take connections at the port?"""
+    if pid is None:
+        return False
+    try:
+        root = psutil.Process(pid)
+        family = [root, *root.children(recursive=True)]
+    except psutil.Error:
+        return False
+    return any(_has_listener(process, port) for process in family)
+
+
+def _has_listener(process: psutil.Process, port: int) -> bool:
+    try:
+        connections = process.net_connections("tcp")
+    except psutil.Error:
+        return False  # it has just ended
+    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
 
 
 def record(home: Home, name: str, pid: int) -> None:

@@ -46,6 +46,7 @@ def build_machine(
     settings: Settings,
     ports: Ports,
     *,
+    reserve: Callable[[int], bool],
     home: Home,
     databases: Databases,
     say: Callable[[str], None],
@@ -55,12 +56,13 @@ def build_machine(
 ) -> Machine:
     """Plan every process beside the database, which already runs; nothing else is started yet.
 
+    `reserve` says whether a port is free and keeps it so for us.
     `held` are not started before they are released. `overrides` are further environment variables
     for all of them (the demo's first and last day).
     """
     wanted = {**ports.model_dump(), "dagster_code": CODE_PORT}
     del wanted["postgres"]
-    granted, moved = choose_ports(wanted)
+    granted, moved = choose_ports(wanted, free=reserve)
     addresses = {
         "dagster": f"http://{LOCALHOST}:{granted['dagster']}",
         "mlflow": f"http://{LOCALHOST}:{granted['mlflow']}",
@@ -126,6 +128,7 @@ class _Plan:
             *("http.server", str(self.ports["data_docs"]), "--bind", LOCALHOST),
             *("--directory", str(self.home.data_docs)),
             ready=listens(self.ports["data_docs"]),
+            port=self.ports["data_docs"],
         )
         tracking = CommandChild(
             "mlflow",
@@ -133,6 +136,7 @@ class _Plan:
             home=self.home,
             environment={**self.environment, **mlflow.env},
             ready=answers(mlflow.health_url),
+            port=self.ports["mlflow"],
         )
         model_server = CommandChild(
             "model_server",
@@ -146,6 +150,7 @@ class _Plan:
             home=self.home,
             environment=self.environment,
             ready=lambda: health(self.addresses["model_server"]) == "serving",
+            port=self.ports["model_server_rest"],
         )
         own = [] if self.databases.server is None else [Post(self.databases.child())]
         return [
@@ -168,6 +173,7 @@ class _Plan:
             *("dagster", "api", "grpc", "--module-name", code_module),
             *("--location-name", "smartgrid", "--host", LOCALHOST, "--port", str(code_port)),
             ready=lost.are_failed,
+            port=code_port,
             before_start=lost.note,
         )
         webserver = self.child(
@@ -175,6 +181,7 @@ class _Plan:
             *("dagster_webserver", "-w", str(workspace)),
             *("--host", LOCALHOST, "--port", str(ui_port)),
             ready=answers(f"{self.addresses['dagster']}/server_info"),
+            port=ui_port,
         )
         daemon = self.child(
             "dagster_daemon",
@@ -192,6 +199,7 @@ class _Plan:
         name: str,
         *module: str,
         ready: Callable[[], bool],
+        port: int | None = None,
         before_start: Callable[[], None] | None = None,
     ) -> CommandChild:
         """A Python module of this environment as a child."""
@@ -201,6 +209,7 @@ class _Plan:
             home=self.home,
             environment=self.environment,
             ready=ready,
+            port=port,
             before_start=before_start,
         )
 

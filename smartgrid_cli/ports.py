@@ -1,8 +1,12 @@
 """Which port a process gets: the one it is known for, or the next that is free."""
 
+import fcntl
+import os
 import socket
+import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from smartgrid_core.errors import ConfigurationError
 
@@ -33,6 +37,41 @@ def is_free(port: int) -> bool:
             except OSError:
                 return False
     return True
+
+
+@dataclass
+class Reservations:
+    """Ports that are spoken for but not listened at yet; others see them as taken until `release`.
+
+    Two machines that start at the same moment would otherwise choose the same ports.
+    """
+
+    folder: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
+    _held: dict[int, int] = field(default_factory=dict)
+
+    def take(self, port: int) -> bool:
+        """Is the port free, and now ours?"""
+        place = self.folder / f"smartgrid-port-{port}.lock"
+        try:
+            lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return False  # another user's machine
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return False
+        if not is_free(port):
+            os.close(lock)
+            return False
+        self._held[port] = lock
+        return True
+
+    def release(self) -> None:
+        """Give all of them back. The lock files stay: removing one could free it for two."""
+        for lock in self._held.values():
+            os.close(lock)
+        self._held.clear()
 
 
 def choose_ports(

@@ -4,7 +4,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 import psutil
@@ -13,7 +13,7 @@ from smartgrid_cli.children import remove_leftovers
 from smartgrid_cli.databases import open_databases
 from smartgrid_cli.home import Home
 from smartgrid_cli.machine import CODE_MODULE, Machine, build_machine
-from smartgrid_cli.ports import choose_ports
+from smartgrid_cli.ports import Moved, Reservations, choose_ports
 from smartgrid_core.settings import Ports, Settings
 from smartgrid_io.postgres.embedded import EmbeddedPostgres
 from smartgrid_io.postgres.schema import upgrade
@@ -41,17 +41,26 @@ def running(
     ServerError if the database does not start.
     """
     settings, ports = Settings(home=home.root), Ports()
-    with home.held(), stopped_by_signals():
+    with home.held(), stopped_by_signals(), ExitStack() as stack:
         ended = remove_leftovers(home, keep=("postgres",))
         if ended:
             say(f"ended {ended} processes that an earlier run left behind")
-        wanted, moved = choose_ports({"postgres": ports.postgres})
-        databases = open_databases(settings, home=home, port=wanted["postgres"])
+        reservations = Reservations()
+        stack.callback(reservations.release)
+        kept = EmbeddedPostgres(home.root)
+        moved: list[Moved] = []
+        if kept.is_running:
+            port = kept.port
+        else:
+            granted, moved = choose_ports({"postgres": ports.postgres}, free=reservations.take)
+            port = granted["postgres"]
+        databases = open_databases(settings, home=home, port=port)
         try:
             upgrade(databases.product)
             machine = build_machine(
                 settings,
                 ports,
+                reserve=reservations.take,
                 home=home,
                 databases=databases,
                 say=say,

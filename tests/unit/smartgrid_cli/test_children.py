@@ -1,4 +1,5 @@
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -135,3 +136,37 @@ def test_a_long_log_is_cut_and_one_old_one_kept(tmp_path: Path):
     rotate(log, limit=50)
     assert log.read_text() == ""
     assert (tmp_path / "a.log.1").read_text() == "x" * 100
+
+
+def test_who_answers_at_its_port_but_is_somebody_else_is_not_ready(home: Home):
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        sleeper = CommandChild(
+            "sleeper", SLEEP, home=home, environment={}, ready=lambda: True, port=port
+        )
+        sleeper.start()
+        try:
+            assert not sleeper.is_ready()
+        finally:
+            sleeper.stop()
+
+
+def test_a_child_whose_own_child_listens_is_ready(home: Home):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    serve = (
+        f"import subprocess, sys; subprocess.run([sys.executable, '-m', 'http.server', '{port}'])"
+    )
+    server = CommandChild(
+        "server",
+        [sys.executable, "-c", serve],
+        home=home,
+        environment={},
+        ready=lambda: True,
+        port=port,
+    )
+    server.start()
+    try:
+        wait_for(server.is_ready)
+    finally:
+        server.stop()

@@ -1,7 +1,10 @@
+import socket
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_cli.ports import Moved, choose_ports
+from smartgrid_cli.ports import Moved, Reservations, choose_ports
 
 WISHES = {"postgres": 5432, "dagster": 3000, "mlflow": 5500}
 
@@ -32,3 +35,25 @@ def test_ports_are_free_and_each_is_given_once(wishes: dict[str, int], taken: se
     assert len(set(granted.values())) == len(granted)
     assert not taken & set(granted.values())
     assert {move.name for move in moved} == {n for n in wishes if granted[n] != wishes[n]}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def test_two_machines_that_start_together_choose_different_ports(tmp_path: Path):
+    first, second, wish = Reservations(tmp_path), Reservations(tmp_path), {"dagster": free_port()}
+    assert choose_ports(wish, free=first.take) == (wish, [])
+    granted, moved = choose_ports(wish, free=second.take)
+    assert granted["dagster"] > wish["dagster"]
+    assert len(moved) == 1
+    first.release()
+    assert second.take(wish["dagster"])
+    second.release()
+
+
+def test_a_port_that_somebody_listens_at_is_not_reserved(tmp_path: Path):
+    reservations = Reservations(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert not reservations.take(server.getsockname()[1])
