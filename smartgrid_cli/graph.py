@@ -1,23 +1,19 @@
 """What commands ask of a running Dagster over GraphQL, as plain values; Dagster is not imported."""
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
 
-import httpx
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
-
 from smartgrid_cli import graph_queries as queries
-from smartgrid_core.errors import SmartGridError
+from smartgrid_cli.graphql import PATIENCE_S, GraphAwayError, GraphClient, GraphError
 
 ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
-
-
-class GraphError(SmartGridError):
-    """Dagster refused or is not there; the text holds its own words."""
+LAUNCH = "smartgrid/launch"
+"""The tag by which a launch is found again whose answer was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +114,15 @@ class Sensor:
 
 
 class Graph:
-    """One Dagster with one code location. Raises GraphError for whatever it refuses."""
+    """One Dagster with one code location. Raises GraphError for whatever it refuses.
 
-    def __init__(self, url: str, *, location: str = "smartgrid") -> None:
-        self._client = httpx.Client(base_url=url, timeout=60.0, trust_env=False)
+    While it is away, questions are asked again for `patience_s` seconds.
+    """
+
+    def __init__(
+        self, url: str, *, location: str = "smartgrid", patience_s: float = PATIENCE_S
+    ) -> None:
+        self._client = GraphClient(url, patience_s=patience_s)
         self._selector = {
             "repositoryLocationName": location,
             "repositoryName": "__repository__",
@@ -139,7 +140,7 @@ class Graph:
 
     def load_error(self) -> str | None:
         """Why the code location is not loaded; None if it is."""
-        result = self._ask(queries.LOCATION, name=self._selector["repositoryLocationName"])
+        result = self._client.ask(queries.LOCATION, name=self._selector["repositoryLocationName"])
         entry = result["workspaceLocationEntryOrError"]
         if entry is None or entry["__typename"] != "WorkspaceLocationEntry":
             return "the code location is not known yet"
@@ -152,33 +153,41 @@ class Graph:
         """Every asset that can be materialised, upstream before downstream."""
         nodes = [
             node
-            for node in self._ask(queries.ASSETS, selector=self._selector)["repositoryOrError"][
-                "assetNodes"
-            ]
+            for node in self._client.ask(queries.ASSETS, selector=self._selector)[
+                "repositoryOrError"
+            ]["assetNodes"]
             if node["isMaterializable"]
         ]
         keys = [{"path": node["assetKey"]["path"]} for node in nodes]
         latest = {
             _name(info["assetKey"]): info
-            for info in self._ask(queries.LATEST, keys=keys)["assetsLatestInfo"]
+            for info in self._client.ask(queries.LATEST, keys=keys)["assetsLatestInfo"]
         }
         return [_asset(node, latest.get(_name(node["assetKey"]))) for node in _sorted(nodes)]
 
     def launch(
         self, job: str, *, days: tuple[date, date] | None = None, tags: Mapping[str, str]
     ) -> str:
-        """Queue a run of the job, over the days from first to last; returns its id."""
+        """Queue a run of the job, over the days from first to last; returns its id.
+
+        Queued once, although the answer may be lost on the way and be asked for again.
+        """
         span = {} if days is None else {RANGE_START: str(days[0]), RANGE_END: str(days[1])}
-        result = self._ask(
-            queries.LAUNCH,
-            params={
-                "selector": {**self._selector, "pipelineName": job},
-                "runConfigData": {},
-                "executionMetadata": {
-                    "tags": [{"key": k, "value": v} for k, v in {**tags, **span}.items()]
-                },
+        mark = uuid.uuid4().hex
+        params = {
+            "selector": {**self._selector, "pipelineName": job},
+            "runConfigData": {},
+            "executionMetadata": {
+                "tags": [{"key": k, "value": v} for k, v in {**tags, **span, LAUNCH: mark}.items()]
             },
-        )["launchRun"]
+        }
+        try:
+            result = self._client.tell(queries.LAUNCH, params=params)["launchRun"]
+        except GraphAwayError:
+            launched = self.runs(tags={LAUNCH: mark})
+            if launched:
+                return launched[0].run_id
+            result = self._client.tell(queries.LAUNCH, params=params)["launchRun"]
         if result["__typename"] != "LaunchRunSuccess":
             raise GraphError(f"Dagster does not start {job}: {result.get('message', result)}")
         return str(result["run"]["runId"])
@@ -189,6 +198,7 @@ class Graph:
         ids: Sequence[str] | None = None,
         statuses: Iterable[str] | None = None,
         created_after: float | None = None,
+        tags: Mapping[str, str] | None = None,
         limit: int = 500,
     ) -> list[Run]:
         """Runs, newest first."""
@@ -199,7 +209,9 @@ class Graph:
             wanted["statuses"] = list(statuses)
         if created_after is not None:
             wanted["createdAfter"] = created_after
-        found = self._ask(queries.RUNS, filter=wanted, limit=limit)["runsOrError"]
+        if tags is not None:
+            wanted["tags"] = [{"key": key, "value": value} for key, value in tags.items()]
+        found = self._client.ask(queries.RUNS, filter=wanted, limit=limit)["runsOrError"]
         return [
             Run(
                 run_id=run["runId"],
@@ -215,7 +227,7 @@ class Graph:
 
     def steps(self, run_id: str) -> list[Step]:
         """The steps that have begun, in order of their beginning."""
-        found = self._ask(queries.STEPS, run=run_id)["runOrError"].get("stepStats", [])
+        found = self._client.ask(queries.STEPS, run=run_id)["runOrError"].get("stepStats", [])
         steps = [
             Step(step["stepKey"], step["status"] or "WAITING", step["startTime"], step["endTime"])
             for step in found
@@ -224,7 +236,7 @@ class Graph:
 
     def why_failed(self, run_id: str) -> str:
         """The first error of a run in one line."""
-        events = self._ask(queries.FAILURES, run=run_id)["logsForRun"].get("events", [])
+        events = self._client.ask(queries.FAILURES, run=run_id)["logsForRun"].get("events", [])
         for event in events:
             if event["__typename"] in ("ExecutionStepFailureEvent", "RunFailureEvent"):
                 error = event.get("error") or {}
@@ -237,7 +249,7 @@ class Graph:
 
     def checks(self) -> list[Check]:
         """The latest verdict of every check."""
-        found = self._ask(queries.CHECKS, selector=self._selector)["repositoryOrError"]
+        found = self._client.ask(queries.CHECKS, selector=self._selector)["repositoryOrError"]
         checks = []
         for node in found["assetNodes"]:
             for check in (node["assetChecksOrError"] or {}).get("checks", []):
@@ -257,7 +269,7 @@ class Graph:
 
     def sensors(self) -> list[Sensor]:
         """The sensors that run, each with its last finished look."""
-        found = self._ask(queries.SENSORS, selector=self._selector)["repositoryOrError"]
+        found = self._client.ask(queries.SENSORS, selector=self._selector)["repositoryOrError"]
         running = [s for s in found["sensors"] if s["sensorState"]["status"] == "RUNNING"]
         sensors = []
         for sensor in running:
@@ -272,32 +284,6 @@ class Graph:
                 )
             )
         return sensors
-
-    @retry(
-        retry=retry_if_exception_type(httpx.TransportError),
-        wait=wait_exponential_jitter(multiplier=0.5, max=5),
-        stop=stop_after_delay(90),
-        reraise=True,
-    )
-    def _post(self, body: Mapping[str, Any]) -> httpx.Response:
-        """The web server may be on its way back: 90 s of patience."""
-        return self._client.post("/graphql", json=body)
-
-    def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        try:
-            answer = self._post({"query": query, "variables": variables})
-        except httpx.TransportError as error:
-            raise GraphError(f"Dagster does not answer: {error}") from error
-        if not answer.headers.get("content-type", "").startswith("application/json"):
-            raise GraphError(f"Dagster answered {answer.status_code}: {answer.text[:300]}")
-        content: dict[str, Any] = answer.json()
-        if content.get("errors"):
-            raise GraphError(f"Dagster refused: {content['errors'][0]['message']}")
-        data: dict[str, Any] = content["data"]
-        for name, value in data.items():
-            if isinstance(value, dict) and value.get("__typename") == "PythonError":
-                raise GraphError(f"Dagster failed at {name}: {value['message']}")
-        return data
 
 
 def _name(key: Mapping[str, Any]) -> str:

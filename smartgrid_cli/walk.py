@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Protocol
 
-from smartgrid_cli.graph import Asset, Graph, GraphError, Run, Sensor, Step
+from smartgrid_cli.graph import Asset, Graph, Run, Sensor, Step
+from smartgrid_cli.graphql import GraphError
 
 LONGEST_RANGE = 92
 """Days in one run: a season fits in memory, and two seasons can run side by side."""

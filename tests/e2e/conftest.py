@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from smartgrid_cli.graph import Graph, GraphError
+from smartgrid_cli.graph import Graph
+from smartgrid_cli.graphql import GraphError
 from smartgrid_cli.home import Home, read_json
 
 SMARTGRID = Path(sys.executable).with_name("smartgrid")
@@ -67,9 +68,9 @@ class Machine:
         }
 
     def graph(self) -> Graph:
-        """The running Dagster."""
+        """The running Dagster, asked without patience: a moment that is waited for passes."""
         note = read_json(self.home.run / "up.json")
-        return Graph(note["addresses"]["dagster"])
+        return Graph(note["addresses"]["dagster"], patience_s=0.0)
 
     def kill(self, name: str) -> int:
         """SIGKILL to a child; returns its process number."""

@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from smartgrid_cli.children import leftovers
-from smartgrid_cli.graph import Graph, GraphError, Run
+from smartgrid_cli.graph import Graph, Run
+from smartgrid_cli.graphql import GraphError
 from smartgrid_cli.home import Home, read_json
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("e2e")]

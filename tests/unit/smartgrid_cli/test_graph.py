@@ -1,26 +1,60 @@
 import json
 from datetime import date
+from typing import Any
 
 import httpx
 import pytest
 
 from smartgrid_cli import graph as module
-from smartgrid_cli.graph import Graph, GraphError
+from smartgrid_cli.graph import LAUNCH, Graph
+from smartgrid_cli.graphql import GraphAwayError, GraphError
+
+Answer = dict[str, object] | Exception
+
+LAUNCHED: Answer = {
+    "data": {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": "r1"}}}
+}
+NO_RUNS: Answer = {"data": {"runsOrError": {"__typename": "Runs", "results": []}}}
+DATABASE_GONE: Answer = {
+    "data": None,
+    "errors": [{"message": "server closed the connection", "path": ["runsOrError"]}],
+}
+THE_RUN: Answer = {
+    "data": {
+        "runsOrError": {
+            "__typename": "Runs",
+            "results": [
+                {
+                    "runId": "r1",
+                    "jobName": "nap",
+                    "status": "QUEUED",
+                    "tags": [],
+                    "creationTime": 1.0,
+                    "startTime": None,
+                    "endTime": None,
+                }
+            ],
+        }
+    }
+}
 
 
 @pytest.fixture
-def answering(monkeypatch: pytest.MonkeyPatch):
-    """A Graph whose server gives the same answer to everything, and what it was asked."""
+def answering():
+    """A Graph whose server answers in turn (the last for ever), and what it was asked."""
 
-    def build(answer: object, *, status: int = 200) -> tuple[Graph, list[dict[str, object]]]:
-        asked: list[dict[str, object]] = []
+    def build(*answers: Answer, patience_s: float = 0.0) -> tuple[Graph, list[dict[str, Any]]]:
+        asked: list[dict[str, Any]] = []
 
         def respond(request: httpx.Request) -> httpx.Response:
             asked.append(json.loads(request.content))
-            return httpx.Response(status, json=answer)
+            answer = answers[min(len(asked), len(answers)) - 1]
+            if isinstance(answer, Exception):
+                raise answer
+            return httpx.Response(200, json=answer)
 
-        graph = Graph("http://dagster.test")
-        graph._client = httpx.Client(
+        graph = Graph("http://dagster.test", patience_s=patience_s)
+        graph._client.http = httpx.Client(
             base_url="http://dagster.test", transport=httpx.MockTransport(respond)
         )
         return graph, asked
@@ -29,18 +63,52 @@ def answering(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_run_over_days_carries_the_range(answering):
-    graph, asked = answering(
-        {"data": {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": "r1"}}}}
-    )
+    graph, asked = answering(LAUNCHED)
     days = (date(2026, 3, 1), date(2026, 3, 9))
     assert graph.launch("refresh_days", days=days, tags={"who": "demo"}) == "r1"
     params = asked[0]["variables"]["params"]
     assert params["selector"]["pipelineName"] == "refresh_days"
-    assert params["executionMetadata"]["tags"] == [
-        {"key": "who", "value": "demo"},
-        {"key": "dagster/asset_partition_range_start", "value": "2026-03-01"},
-        {"key": "dagster/asset_partition_range_end", "value": "2026-03-09"},
-    ]
+    tags = {tag["key"]: tag["value"] for tag in params["executionMetadata"]["tags"]}
+    assert tags.pop(LAUNCH)
+    assert tags == {
+        "who": "demo",
+        "dagster/asset_partition_range_start": "2026-03-01",
+        "dagster/asset_partition_range_end": "2026-03-09",
+    }
+
+
+def test_a_question_is_asked_again_until_the_database_is_back(answering):
+    gone = httpx.ConnectError("refused")
+    graph, asked = answering(gone, DATABASE_GONE, NO_RUNS, patience_s=30.0)
+    assert graph.runs() == []
+    assert len(asked) == 3
+
+
+def test_patience_ends_with_dagsters_words(answering):
+    graph, _ = answering(DATABASE_GONE)
+    with pytest.raises(GraphAwayError, match="server closed the connection"):
+        graph.runs()
+
+
+def test_a_question_that_graphql_refuses_is_asked_once(answering):
+    graph, asked = answering({"errors": [{"message": "no field naps"}]}, patience_s=30.0)
+    with pytest.raises(GraphError, match="no field naps"):
+        graph.runs()
+    assert len(asked) == 1
+
+
+def test_a_launch_whose_answer_was_lost_is_not_launched_again(answering):
+    graph, asked = answering(httpx.ReadError("reset"), THE_RUN)
+    assert graph.launch("nap", tags={}) == "r1"
+    mark = asked[0]["variables"]["params"]["executionMetadata"]["tags"][0]
+    assert asked[1]["variables"]["filter"] == {"tags": [mark]}
+    assert len(asked) == 2
+
+
+def test_a_launch_that_did_not_arrive_is_launched_again(answering):
+    graph, asked = answering(httpx.ConnectError("refused"), NO_RUNS, LAUNCHED)
+    assert graph.launch("nap", tags={}) == "r1"
+    assert asked[0] == asked[2]
 
 
 def test_a_refused_run_is_an_error_in_dagsters_words(answering):

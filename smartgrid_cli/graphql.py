@@ -1,0 +1,67 @@
+"""Asks a Dagster web server over GraphQL, with patience for what is on its way back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from smartgrid_core.errors import SmartGridError
+
+PATIENCE_S = 90.0
+"""A killed database takes the web server and the code location with it; all are back by then."""
+
+
+class GraphError(SmartGridError):
+    """Dagster refused or is not there; the text holds its own words."""
+
+
+class GraphAwayError(GraphError):
+    """Dagster, or the database that it stands on, broke while answering; it may come back."""
+
+
+class GraphClient:
+    """One web server. `patience_s` is how long a question is asked again, in s."""
+
+    def __init__(self, url: str, *, patience_s: float = PATIENCE_S) -> None:
+        self.http = httpx.Client(base_url=url, timeout=60.0, trust_env=False)
+        self._patience_s = patience_s
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self.http.close()
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The answer to what changes nothing, asked again while Dagster is away.
+
+        Raises GraphError for a question that Dagster refuses, GraphAwayError if patience ends.
+        """
+        again = Retrying(
+            retry=retry_if_exception_type(GraphAwayError),
+            wait=wait_exponential_jitter(multiplier=0.5, max=5),
+            stop=stop_after_delay(self._patience_s),
+            reraise=True,
+        )
+        return again(self.tell, query, **variables)
+
+    def tell(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The answer to what may change something, asked once.
+
+        Raises GraphError if nothing was changed, GraphAwayError if that cannot be known.
+        """
+        try:
+            answer = self.http.post("/graphql", json={"query": query, "variables": variables})
+        except httpx.TransportError as error:
+            raise GraphAwayError(f"Dagster does not answer: {error}") from error
+        if not answer.headers.get("content-type", "").startswith("application/json"):
+            raise GraphAwayError(f"Dagster answered {answer.status_code}: {answer.text[:300]}")
+        content: dict[str, Any] = answer.json()
+        for error in content.get("errors") or []:
+            # What GraphQL refuses has no path; what broke while it was executed has one.
+            kind = GraphAwayError if error.get("path") else GraphError
+            raise kind(f"Dagster refused: {error['message']}")
+        data: dict[str, Any] = content["data"]
+        for name, value in data.items():
+            if isinstance(value, Mapping) and value.get("__typename") == "PythonError":
+                raise GraphAwayError(f"Dagster failed at {name}: {value['message']}")
+        return data
