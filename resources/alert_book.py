@@ -5,13 +5,14 @@ from collections.abc import Iterator
 import dagster as dg
 
 from smartgrid_core.ports import AlertBook
-from smartgrid_io.alerts import PostgresAlertBook
-from smartgrid_io.notify.webhook import WebhookNotifier
 
 
 @dg.resource(required_resource_keys={"settings", "warehouse"})
 def alert_book(context: dg.InitResourceContext) -> Iterator[AlertBook]:
     """Alerts in the warehouse's database; posted to SMARTGRID_WEBHOOK_URL if it is set."""
+    from smartgrid_io.alerts import PostgresAlertBook
+    from smartgrid_io.notify.webhook import WebhookNotifier
+
     settings = context.resources.settings
     secret = settings.webhook_secret
     with WebhookNotifier(secret=secret.get_secret_value() if secret else None) as notifier:

@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from smartgrid_core.errors import LandingError
 from smartgrid_core.ports import Arrival, Clock, LandingFolder
-from smartgrid_io.landing.folder import landing_candidates
-from smartgrid_io.landing.land import land_file
-from smartgrid_io.landing.layout import LandingLayout
-from smartgrid_io.postgres.warehouse import PostgresWarehouse
+
+if TYPE_CHECKING:
+    from smartgrid_io.landing.layout import LandingLayout
+    from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,15 @@ class WatchedFolder:
     """A folder on this machine whose files go into `warehouse`."""
 
     folder: Path
-    warehouse: PostgresWarehouse
-    layout: LandingLayout
+    warehouse: "PostgresWarehouse"
+    layout: "LandingLayout"
     grace: timedelta
     clock: Clock
 
     def arrivals(self) -> Sequence[Arrival]:
         """Files that wait and no longer grow, the longest waiting first."""
+        from smartgrid_io.landing.folder import landing_candidates
+
         waiting = landing_candidates(
             self.folder, warehouse=self.warehouse, now=self.clock.now(), grace=self.grace
         )
@@ -38,6 +40,8 @@ class WatchedFolder:
 
     def land(self, name: str) -> Mapping[str, Any]:
         """Bring one file of the folder into the warehouse; a `LandingReport` as a mapping."""
+        from smartgrid_io.landing.land import land_file
+
         if Path(name).name != name:
             raise LandingError(f"{name!r} is not a file of {self.folder}: give its bare name")
         report = land_file(
@@ -49,6 +53,8 @@ class WatchedFolder:
 @dg.resource(required_resource_keys={"settings", "warehouse", "clock"})
 def landing(context: dg.InitResourceContext) -> LandingFolder:
     """The folder that SMARTGRID_LANDING_DIR names, `<home>/landing` if unset."""
+    from smartgrid_io.landing.layout import LandingLayout
+
     settings = context.resources.settings
     return WatchedFolder(
         folder=settings.landing_place,

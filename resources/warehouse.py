@@ -4,12 +4,13 @@ import dagster as dg
 
 from smartgrid_core.errors import ConfigurationError
 from smartgrid_core.ports import Warehouse
-from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
 
 @dg.resource(required_resource_keys={"settings"})
 def warehouse(context: dg.InitResourceContext) -> Warehouse:
     """The operational store that SMARTGRID_DATABASE_URL names; its tables are made already."""
+    from smartgrid_io.postgres.warehouse import PostgresWarehouse
+
     url = context.resources.settings.database_url
     if url is None:
         raise ConfigurationError(

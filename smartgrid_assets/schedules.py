@@ -12,12 +12,13 @@ from smartgrid_assets.jobs import (
     train_models,
 )
 from smartgrid_assets.partitions import DAY
+from smartgrid_core.settings import Settings
 from smartgrid_core.time import HOUR
 
 RUNNING = dg.DefaultScheduleStatus.RUNNING
 
 
-CLOSED = dg.SkipReason("the data set is closed: the present day is not one of its days")
+CLOSED = dg.SkipReason("the data set is closed: it has no such thing on the present day")
 
 
 def _partition_at(moment: datetime) -> str | None:
@@ -27,10 +28,14 @@ def _partition_at(moment: datetime) -> str | None:
 
 
 @dg.schedule(job=refresh_days, cron_schedule="10 * * * *", default_status=RUNNING)
-def refresh_open_day(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+def refresh_open_day(
+    context: dg.ScheduleEvaluationContext, settings: dg.ResourceParam[Settings]
+) -> dg.RunRequest | dg.SkipReason:
     """Every hour, at ten past: the day to which the hour that has just ended belongs."""
-    key = _partition_at(context.scheduled_execution_time - HOUR)
-    if key is None:
+    hour = context.scheduled_execution_time - HOUR
+    key = _partition_at(hour)
+    is_behind = settings.readings_end is not None and hour.date() >= settings.readings_end
+    if key is None or is_behind:
         return CLOSED
     return dg.RunRequest(
         run_key=f"refresh:{context.scheduled_execution_time.isoformat()}", partition_key=key

@@ -42,6 +42,7 @@ class DemoPlan:
         return {
             "SMARTGRID_FIRST_DAY": str(self.first_day),
             "SMARTGRID_LAST_DAY": str(self.forecast_day),
+            "SMARTGRID_READINGS_END": str(self.end),
         }
 
 

@@ -49,6 +49,11 @@ class Run:
     ended: float | None
 
     @property
+    def title(self) -> str:
+        """The job's name for people; what Dagster starts by a condition has no job of ours."""
+        return "automation" if self.job == "__ASSET_JOB" else self.job
+
+    @property
     def has_ended(self) -> bool:
         """It will not change any more; a failed one may still get a successor."""
         return self.status in ENDED

@@ -59,7 +59,7 @@ class ShownProgress:
         if self._console.is_terminal:
             self._show(_picture(runs, note))
         elif time.monotonic() - self._last_word > SIGN_OF_LIFE_S or note != self._note:
-            words = [f"{run.job} {run.days} {run.status.lower()}" for run, _ in runs]
+            words = [f"{run.title} {run.days} {run.status.lower()}" for run, _ in runs]
             if words or note:
                 self.say("  ... " + "; ".join([*words, *([note] if note else [])]))
         self._note = note
@@ -96,7 +96,10 @@ def _picture(runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> Table:
             grid.add_row(step.name, run.days, "[yellow]running[/yellow]", since)
         if not busy:
             grid.add_row(
-                run.job, run.days, f"[dim]{run.status.lower()}[/dim]", f"{now - run.created:6.1f} s"
+                run.title,
+                run.days,
+                f"[dim]{run.status.lower()}[/dim]",
+                f"{now - run.created:6.1f} s",
             )
     if note:
         grid.add_row(f"[dim]{note}[/dim]", "", "", "")

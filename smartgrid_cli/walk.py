@@ -119,7 +119,7 @@ class Walker:
     def say_failure(self, run: Run) -> str:
         """A failed run as a sentence."""
         about = f" ({run.days})" if run.days else ""
-        return f"{run.job}{about} failed: {self.graph.why_failed(run.run_id)}"
+        return f"{run.title}{about} failed: {self.graph.why_failed(run.run_id)}"
 
     def wait_for_looks(self, mark: float, *, of: Collection[str] | None = None) -> None:
         """Wait until these sensors (all that run for None) have looked after `mark`.

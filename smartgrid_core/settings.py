@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     """The first UTC day of the partitions."""
     last_day: date | None = None
     """The last UTC day of the partitions, for a closed data set; None grows with the clock."""
+    readings_end: date | None = None
+    """The first UTC day without readings, for a closed data set: none are expected from it on."""
     meter_interval_minutes: int = Field(default=15, ge=1, le=1440)
     sensor_interval_minutes: int = Field(default=15, ge=1, le=60)
     register_capacity_kwh: float = Field(default=1_000_000.0, gt=0)

@@ -1,7 +1,6 @@
 """How likely a forecast load is to cross a rating."""
 
 import polars as pl
-from scipy.special import ndtr
 
 from smartgrid_core.contracts.alerts import LimitExceedances
 
@@ -44,6 +43,8 @@ def exceedance_probability(rated: pl.DataFrame) -> pl.Series:
     through all three quantiles. Its tails are the normal's: beyond P90 the probability falls
     faster than a heavy-tailed load's would. A side without spread is a step at P50.
     """
+    from scipy.special import ndtr
+
     p10, p50, p90 = (rated[name].cast(pl.Float64) for name in ("p10", "p50", "p90"))
     margin = rated["rating_kw"].cast(pl.Float64) - p50
     sides = pl.DataFrame({"margin": margin, "below": p50 - p10, "above": p90 - p50})

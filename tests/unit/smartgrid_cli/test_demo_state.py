@@ -27,6 +27,7 @@ def test_the_readings_end_the_day_before_the_forecast():
     assert plan.environment == {
         "SMARTGRID_FIRST_DAY": "2026-09-23",
         "SMARTGRID_LAST_DAY": "2026-11-22",
+        "SMARTGRID_READINGS_END": "2026-11-22",
     }
 
 
