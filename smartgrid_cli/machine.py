@@ -94,9 +94,7 @@ def build_machine(
         if post.child.name in held:
             post.state = "held"
     supervisor = Supervisor.of(*posts, say=say)
-    supervisor.housekeeping = Retention(
-        logs=home.logs, compute_logs=home.dagster / "compute_logs", dagster_url=databases.dagster
-    ).tick
+    supervisor.housekeeping = Retention(logs=home.logs).tick
     return Machine(supervisor, environment, addresses, moved)
 
 

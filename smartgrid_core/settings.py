@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     """Everything the product writes on this machine lies below."""
     database_url: SecretStr | None = None
     """`postgresql://user:password@host:port/database`; secret because of the password."""
+    dagster_url: SecretStr | None = None
+    """Dagster's own storage, written like `database_url`; old events are purged there if set."""
+    compute_logs: Path | None = None
+    """Where Dagster keeps what runs print; old output is purged there if set."""
     lake_url: str | None = None
     """A local folder or `s3://bucket/prefix`; `<home>/lake` if unset."""
     landing_dir: Path | None = None
