@@ -13,7 +13,7 @@ from smartgrid_core.settings import Settings
 from smartgrid_ml.evaluation.backtest import backtest, best_servable
 from smartgrid_ml.evaluation.leaderboard import leaderboard_markdown, newest, refuse_if_all_failed
 from smartgrid_ml.evaluation.metrics import ALL, METRICS
-from smartgrid_ml.evaluation.report import report_html
+from smartgrid_ml.evaluation.report import error_by_series, report_html
 from smartgrid_ml.forecasting.catalogue import FORECASTERS
 from smartgrid_ml.forecasting.day_ahead import MODEL
 from smartgrid_ml.training import fingerprint, test_span, train_and_register
@@ -98,6 +98,7 @@ def load_model(
         registry=model_registry,
         model=MODEL,
         metrics={key: overall[key] for key in METRICS},
+        figures={"error_by_series": error_by_series(board, model=name)},
         tags={"mlflow.parentRunId": mlflow.active_run().info.run_id},
     )
     model_registry.set_alias(MODEL, CHALLENGER, version.version)

@@ -8,6 +8,7 @@ import polars as pl
 
 from smartgrid_ml.evaluation.backtest import LEADERBOARD, Backtest
 from smartgrid_ml.evaluation.metrics import ALL
+from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS
 
 PLOTTED_SERIES = 6
 """Series that get a plot of their own: the largest ones."""
@@ -46,6 +47,26 @@ def report_html(result: Backtest, *, title: str, facts: Sequence[str] = ()) -> s
         f"<h1>{escape(title)}</h1><ul>{lines}</ul>"
         f"<h2>Leaderboard</h2>{_table(result.leaderboard)}{''.join(plots)}</body></html>"
     )
+
+
+def error_by_series(leaderboard: pl.DataFrame, *, model: str) -> Any:
+    """A Plotly figure: nMAE in % of every series, of the model and of each naive row."""
+    import plotly.graph_objects as go
+
+    figure = _blank()
+    figure.update_yaxes(title="nMAE, %")
+    known = leaderboard.filter(pl.col("nmae").is_not_null())
+    for at, name in enumerate([model, *NAIVE_ROWS]):
+        rows = known.filter(pl.col("model") == name).sort(pl.col("series") == ALL, "series")
+        figure.add_trace(
+            go.Bar(
+                x=rows["series"].to_list(),
+                y=rows["nmae"].to_list(),
+                name=name,
+                marker_color=COLOURS[at % len(COLOURS)],
+            )
+        )
+    return figure
 
 
 def _table(leaderboard: pl.DataFrame) -> str:
