@@ -29,7 +29,7 @@ from smartgrid_cli.stores import (
 from smartgrid_cli.up import running, stay
 from smartgrid_cli.walk import Walker, wrong_things
 from smartgrid_core.contracts.grid import PlantedFaults
-from smartgrid_core.errors import ModelUnavailableError, ServerError, SmartGridError
+from smartgrid_core.errors import ModelUnavailableError, SmartGridError
 from smartgrid_core.time import Window
 
 HELD = "dagster_daemon"
@@ -75,7 +75,7 @@ def demo(
     with (
         ShownProgress(console) as progress,
         running(home, say=progress.say, overrides=plan.environment, held=[HELD]) as machine,
-        Graph(machine.addresses["dagster"]) as graph,
+        Graph(machine.addresses["dagster"], while_away=machine.raise_if_given_up) as graph,
     ):
         walk = Walk(home, plan, state, machine, progress, graph)
         wrong = walk.all_steps()
@@ -90,7 +90,7 @@ def demo(
         if stays:
             console.print("Ctrl-C stops everything; the same command goes on from here.")
             stay(machine)
-            raise ServerError("; ".join(machine.supervisor.given_up))
+            machine.raise_if_given_up()
 
 
 @dataclass
@@ -198,7 +198,7 @@ class Walk:
         self.progress.say("Start the rest")
         supervisor = self.machine.supervisor
         supervisor.wait(name for name in supervisor.posts if name != HELD)
-        walker = Walker(self.graph, self.progress, self._check_alive)
+        walker = Walker(self.graph, self.progress, self.machine.raise_if_given_up)
         walker.wait_until_loaded()
         self.released = time.time()
         if not self.graph.runs(statuses=["QUEUED"]):
@@ -242,7 +242,3 @@ class Walk:
             if any(published.glob("[0-9]*")):
                 wrong.append(str(error))
         return wrong
-
-    def _check_alive(self) -> None:
-        if self.machine.supervisor.given_up:
-            raise ServerError("; ".join(self.machine.supervisor.given_up))

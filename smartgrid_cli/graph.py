@@ -1,7 +1,7 @@
 """What commands ask of a running Dagster over GraphQL, as plain values; Dagster is not imported."""
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
@@ -121,13 +121,19 @@ class Sensor:
 class Graph:
     """One Dagster with one code location. Raises GraphError for whatever it refuses.
 
-    While it is away, questions are asked again for `patience_s` seconds.
+    While it is away, questions are asked again for `patience_s` seconds, unless `while_away`
+    raises.
     """
 
     def __init__(
-        self, url: str, *, location: str = "smartgrid", patience_s: float = PATIENCE_S
+        self,
+        url: str,
+        *,
+        location: str = "smartgrid",
+        patience_s: float = PATIENCE_S,
+        while_away: Callable[[], None] = lambda: None,
     ) -> None:
-        self._client = GraphClient(url, patience_s=patience_s)
+        self._client = GraphClient(url, patience_s=patience_s, while_away=while_away)
         self._selector = {
             "repositoryLocationName": location,
             "repositoryName": "__repository__",

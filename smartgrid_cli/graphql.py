@@ -1,6 +1,6 @@
 """Asks a Dagster web server over GraphQL, with patience for what is on its way back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -8,8 +8,9 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from smartgrid_core.errors import SmartGridError
 
-PATIENCE_S = 90.0
-"""A killed database takes the web server and the code location with it; all are back by then."""
+PATIENCE_S = 600.0
+"""A killed database takes the code location and the web server with it; on a machine that is busy
+with other things each of the three takes minutes to come back."""
 
 
 class GraphError(SmartGridError):
@@ -21,11 +22,21 @@ class GraphAwayError(GraphError):
 
 
 class GraphClient:
-    """One web server. `patience_s` is how long a question is asked again, in s."""
+    """One web server. `patience_s` is how long a question is asked again, in s.
 
-    def __init__(self, url: str, *, patience_s: float = PATIENCE_S) -> None:
+    `while_away` is called before it is asked again; it raises when that has become pointless.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience_s: float = PATIENCE_S,
+        while_away: Callable[[], None] = lambda: None,
+    ) -> None:
         self.http = httpx.Client(base_url=url, timeout=60.0, trust_env=False)
         self._patience_s = patience_s
+        self._while_away = while_away
 
     def close(self) -> None:
         """Give the connection back."""
@@ -40,6 +51,7 @@ class GraphClient:
             retry=retry_if_exception_type(GraphAwayError),
             wait=wait_exponential_jitter(multiplier=0.5, max=5),
             stop=stop_after_delay(self._patience_s),
+            before_sleep=lambda _: self._while_away(),
             reraise=True,
         )
         return again(self.tell, query, **variables)

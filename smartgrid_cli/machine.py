@@ -18,6 +18,7 @@ from smartgrid_cli.ports import LOCALHOST, Moved, choose_ports
 from smartgrid_cli.reap import runs_in_progress
 from smartgrid_cli.retention import Retention
 from smartgrid_cli.supervisor import Post, Supervisor
+from smartgrid_core.errors import ServerError
 from smartgrid_core.settings import Ports, Settings
 from smartgrid_io.mlflow_server import mlflow_server_command
 from smartgrid_services.model_server.launch import command as model_server_command
@@ -40,6 +41,11 @@ class Machine:
     addresses: dict[str, str]
     """Who answers where; holds no secret."""
     moved: list[Moved]
+
+    def raise_if_given_up(self) -> None:
+        """Raises ServerError if a process that was started again and again is given up."""
+        if self.supervisor.given_up:
+            raise ServerError("; ".join(self.supervisor.given_up))
 
 
 def build_machine(

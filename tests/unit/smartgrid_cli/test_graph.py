@@ -8,6 +8,7 @@ import pytest
 from smartgrid_cli import graph as module
 from smartgrid_cli.graph import LAUNCH, Graph
 from smartgrid_cli.graphql import GraphAwayError, GraphError
+from smartgrid_core.errors import ServerError
 
 Answer = dict[str, object] | Exception
 
@@ -43,7 +44,9 @@ THE_RUN: Answer = {
 def answering():
     """A Graph whose server answers in turn (the last for ever), and what it was asked."""
 
-    def build(*answers: Answer, patience_s: float = 0.0) -> tuple[Graph, list[dict[str, Any]]]:
+    def build(
+        *answers: Answer, patience_s: float = 0.0, **options: Any
+    ) -> tuple[Graph, list[dict[str, Any]]]:
         asked: list[dict[str, Any]] = []
 
         def respond(request: httpx.Request) -> httpx.Response:
@@ -53,7 +56,7 @@ def answering():
                 raise answer
             return httpx.Response(200, json=answer)
 
-        graph = Graph("http://dagster.test", patience_s=patience_s)
+        graph = Graph("http://dagster.test", patience_s=patience_s, **options)
         graph._client.http = httpx.Client(
             base_url="http://dagster.test", transport=httpx.MockTransport(respond)
         )
@@ -87,6 +90,15 @@ def test_a_question_is_asked_again_until_the_database_is_back(answering):
 def test_patience_ends_with_dagsters_words(answering):
     graph, _ = answering(DATABASE_GONE)
     with pytest.raises(GraphAwayError, match="server closed the connection"):
+        graph.runs()
+
+
+def test_nobody_waits_for_a_process_that_is_given_up(answering):
+    def given_up() -> None:
+        raise ServerError("postgres died 9 times and is given up")
+
+    graph, _ = answering(DATABASE_GONE, patience_s=30.0, while_away=given_up)
+    with pytest.raises(ServerError, match="given up"):
         graph.runs()
 
 
