@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     """The last UTC day of the partitions, for a closed data set; None grows with the clock."""
     meter_interval_minutes: int = Field(default=15, ge=1, le=1440)
     sensor_interval_minutes: int = Field(default=15, ge=1, le=60)
+    min_meter_share: float = Field(default=0.9, ge=0, le=1)
+    """Forecasts learn from and look back on hours of which at least so many of a feeder's meters
+    reported; the load of others counts as unknown. 0 takes every hour as it is."""
     register_capacity_kwh: float = Field(default=1_000_000.0, gt=0)
     """A register rolls over to zero at this count."""
     landing_columns: dict[str, str] = Field(default_factory=dict)
