@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     """Signs what is posted (HMAC-SHA256 of the body); no signature if unset."""
     open_meteo_url: str | None = None
     """`https://...` of an Open-Meteo archive API; the weather is not asked for if unset."""
+    weather_delay_hours: float = Field(default=48.0, ge=0)
+    """How long after its hour an archive's weather counts as known in features. What is fetched or
+    landed within a week of its hour counts from its arrival."""
     latitude: float = 41.33
     longitude: float = 19.82
     log_format: Literal["text", "json"] = "text"

@@ -1,5 +1,7 @@
 """Assets that models learn from: day-ahead load features."""
 
+from datetime import timedelta
+
 import dagster as dg
 
 from smartgrid_assets.partitions import FOLLOW, daily_asset, window_of
@@ -49,6 +51,7 @@ def load_features(
         timezone=settings.timezone,
         country=settings.country,
         weather=lake.scan(Weather, window=history).collect(),
+        weather_delay=timedelta(hours=settings.weather_delay_hours),
     )
     rows = lake.replace(LoadFeatures, features, window=window)
     return dg.MaterializeResult(

@@ -44,7 +44,9 @@ class Weather(dy.Schema):
     """One row per (station_id, hour_start): means over the hour that begins at `hour_start`.
 
     Temperature in degrees Celsius, humidity in percent, wind in m/s, irradiance (global
-    horizontal) in W/m2, cloud cover in percent.
+    horizontal) in W/m2, cloud cover in percent. `known_at` is when the row could first be used for
+    a forecast; a value that is mended later keeps it. Null for rows of an archive, of which nobody
+    recorded it.
     """
 
     station_id = identifier(primary_key=True)
@@ -54,6 +56,7 @@ class Weather(dy.Schema):
     wind_speed_ms = dy.Float64(nullable=True, min=0, max=120)
     irradiance_wm2 = dy.Float64(nullable=True, min=0, max=1500)
     cloud_cover_pct = dy.Float64(nullable=True, min=0, max=100)
+    known_at = utc(nullable=True)
 
 
 class PlantedFaults(dy.Schema):

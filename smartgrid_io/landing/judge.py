@@ -6,7 +6,9 @@ from datetime import datetime
 
 import polars as pl
 
+from smartgrid_core.contracts.grid import Weather
 from smartgrid_core.contracts.readings import MeterReadings, SensorData
+from smartgrid_core.features.weather import with_known_at
 from smartgrid_core.readings.parsing import is_blank
 from smartgrid_core.readings.validation import Validated, validate
 from smartgrid_core.readings.validation_tables import validate_table
@@ -42,7 +44,10 @@ def _validate(
 ) -> Validated:
     if plan.schema in (MeterReadings, SensorData):
         return validate(plan.schema, rows, now=now, dialect=layout.dialect, source_id=source_id)
-    return validate_table(plan.schema, rows, dialect=layout.dialect)
+    found = validate_table(plan.schema, rows, dialect=layout.dialect)
+    if plan.schema is Weather:
+        return dataclasses.replace(found, good=with_known_at(found.good, now=now))
+    return found
 
 
 def _long(rows: pl.DataFrame, *, plan: Plan) -> pl.DataFrame:

@@ -251,6 +251,19 @@ def test_weather_touches_its_own_day(warehouse: PostgresWarehouse):
     assert warehouse.touched_since(0).select("dataset", "day").rows() == [("weather", START.date())]
 
 
+def test_weather_stays_known_from_its_first_arrival(warehouse: PostgresWarehouse):
+    def arrives(temperature_c: float, known_at: datetime) -> list[object]:
+        row = {"station_id": "s", "hour_start": START, "temperature_c": temperature_c}
+        schema = Weather.create_empty().schema
+        warehouse.upsert(Weather, pl.DataFrame([row | {"known_at": known_at}], schema=schema))
+        stored = warehouse.read(Weather).select("temperature_c", "known_at").row(0)
+        return [*stored, warehouse.touched_since(0).height]
+
+    assert arrives(7.5, START + HOUR) == [7.5, START + HOUR, 1]
+    assert arrives(7.5, START + 25 * HOUR) == [7.5, START + HOUR, 1]
+    assert arrives(8.0, START + 49 * HOUR) == [8.0, START + HOUR, 2]
+
+
 def test_an_interval_that_ends_at_midnight_touches_the_day_before_too(
     warehouse: PostgresWarehouse,
 ):
