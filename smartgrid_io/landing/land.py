@@ -9,7 +9,7 @@ killed starts that file again.
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from smartgrid_core.contracts.catalogue import table_name
 from smartgrid_core.contracts.readings import LandedFiles
 from smartgrid_core.errors import LandingError
 from smartgrid_core.readings.validation import BAD, Validated
+from smartgrid_io.landing.held_back import HeldBack
 from smartgrid_io.landing.judge import judged
 from smartgrid_io.landing.layout import LandingLayout, Plan, recognise, refuse_nested
 from smartgrid_io.landing.report import LandingReport, Refusal
@@ -298,21 +299,33 @@ class _Landing:
             position = reached
 
         plan: Plan | None = None
+        held: HeldBack | None = None
         for block in read_blocks(self.path, encoding=self.layout.encoding, progress=note):
-            if plan is None:
+            if plan is None or held is None:
                 columns = [name for name in block.rows.columns if name != "row_number"]
                 plan = recognise(columns, layout=self.layout)
                 refuse_nested(plan, block.rows.schema)
+                held = HeldBack(plan, self.layout.dialect.timezone)
             cut_off = Validated(pl.DataFrame(), block.bad, refused=block.bad.height)
             yield _Part(plan, cut_off, position)
-            for found in judged(
-                block.rows,
-                plan=plan,
-                layout=self.layout,
-                now=self.now,
-                source_id=self.sha256[:12],
-            ):
+            for found in self._judged(held.pass_on(block.rows), plan):
                 yield _Part(plan, found, position)
+        if plan is not None and held is not None:
+            for rows in held.rest():
+                for found in self._judged(rows, plan, at_once=True):
+                    yield _Part(plan, found, position)
+
+    def _judged(
+        self, rows: pl.DataFrame, plan: Plan, *, at_once: bool = False
+    ) -> Iterator[Validated]:
+        return judged(
+            rows,
+            plan=plan,
+            layout=self.layout,
+            now=self.now,
+            source_id=self.sha256[:12],
+            at_once=at_once,
+        )
 
     def _load_rows(self, good: pl.DataFrame, plan: Plan) -> Loaded:
         if good.is_empty():
