@@ -11,6 +11,8 @@ NODE_KINDS = ("substation", "feeder", "transformer", "meter", "sensor")
 class GridTopology(dy.Schema):
     """One row per node of the distribution tree; the substation alone has no parent.
 
+    It is the tree as it is now: a delivered tree takes the place of the one before, below its
+    substations, and days are computed with the tree of the moment at which they are computed.
     `rating_kw` is the thermal limit of a feeder or transformer as active power, kW.
     `nominal_voltage_v` is phase to phase in V. A meter's `customer_kind` says what it feeds.
     """

@@ -21,6 +21,7 @@ import polars as pl
 import psycopg
 
 from smartgrid_core.contracts.catalogue import table_name
+from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.contracts.readings import LandedFiles
 from smartgrid_core.errors import LandingError
 from smartgrid_core.readings.validation import BAD, Validated
@@ -34,6 +35,7 @@ from smartgrid_io.postgres.copy import Connection, copy_in
 from smartgrid_io.postgres.loading import Loaded, begin_load, days_of, end_load, load_batch
 from smartgrid_io.postgres.schema import ensure_months
 from smartgrid_io.postgres.tables import PARTITIONED, TEXT_LIMIT
+from smartgrid_io.postgres.topology import begin_delivery, end_delivery, note_delivered
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
 Progress = Callable[[str, int, int], None]
@@ -265,6 +267,8 @@ class _Landing:
                 if plan is None:
                     plan = part.plan
                     begin_load(self.connection, plan.schema)
+                    if plan.schema is GridTopology:
+                        begin_delivery(self.connection)
                 self._quarantine(part.found.bad, plan)
                 refused += part.found.refused
                 loaded += self._load_rows(part.found.good, plan)
@@ -275,6 +279,9 @@ class _Landing:
                     self.progress(self.path.name, min(part.position, size), size)
         if plan is None:
             raise LandingError("the file has no rows")
+        removed = 0
+        if plan.schema is GridTopology:
+            removed = end_delivery(self.connection, is_clean=refused == 0)
         days = end_load(self.connection, plan.schema, now=self.now)
         return LandingReport(
             self.source,
@@ -287,6 +294,7 @@ class _Landing:
             rows_changed=loaded.changed,
             rows_repeated=loaded.repeated,
             rows_refused=refused,
+            rows_removed=removed,
             days=days,
         )
 
@@ -332,6 +340,8 @@ class _Landing:
             return Loaded()
         if plan.schema in PARTITIONED:
             ensure_months(self.warehouse.url, plan.schema, days_of(plan.schema, good))
+        if plan.schema is GridTopology:
+            note_delivered(self.connection, good)
         return load_batch(
             self.connection,
             plan.schema,
