@@ -231,9 +231,12 @@ def test_a_description_is_filled_in_but_never_taken_away_nor_a_reason_to_recompu
 ):
     warehouse.upsert(MeterReadings, readings(("a", START, 5)))
     seen = warehouse.touched_since(0)["seq"].max()
-    warehouse.upsert(MeterReadings, readings(("a", START, 5), customer="C1"))
+    named = readings(("a", START, 5), customer="C1")
+    warehouse.upsert(MeterReadings, named.with_columns(ingested_at=START + 99 * HOUR))
     warehouse.upsert(MeterReadings, readings(("a", START, 5)))
-    assert warehouse.read(MeterReadings)["customer_id"].to_list() == ["C1"]
+    stored = warehouse.read(MeterReadings)
+    assert stored["customer_id"].to_list() == ["C1"]
+    assert stored["ingested_at"].to_list() == readings(("a", START, 5))["ingested_at"].to_list()
     assert journal(warehouse, since=seen) == []
 
 
