@@ -1,29 +1,61 @@
-"""Days whose readings a landing changed: exactly those are computed again."""
+"""Days whose readings a landing changed: exactly those are computed again, until it succeeds."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, timedelta
+import json
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 import polars as pl
 
-from sensors.polling import is_at_work, read_cursor, write_cursor
+from sensors.polling import is_at_work
 from smartgrid_core.ports import Clock, Warehouse
 from smartgrid_core.settings import Settings
+from smartgrid_core.time import DAY
 
 JOB = "refresh_days"
+
+RUN_KEY = "dagster/run_key"
+"""The tag that a run and its retries bear, by which the sensor finds what became of a request."""
 
 MOST_ENTRIES = 5_000
 """Journal entries of one tick: a year of days of every dataset, read in milliseconds."""
 
+LONGEST_RANGE = timedelta(days=92)
+"""A run about a quarter of a year stays within a machine's memory, whatever was landed."""
+
+FIRST_PAUSE = timedelta(minutes=5)
+"""Dagster's own retries are over by then; what was away may be back."""
+
+LONGEST_PAUSE = timedelta(hours=12)
+"""A day that fails again and again costs two short runs a day until somebody mends it."""
+
+PARTS = 4
+"""A range that failed is asked for in so many: four tries find the bad day of a quarter of a year,
+and the good ones beside it wait little more than an hour."""
+
+MOST_NAMED = 5
+"""Ranges that a sentence names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reopening:
-    """UTC days `first` to `last`, both included, that one run shall compute."""
+    """UTC days `first` to `last`, both included, that one run shall compute.
+
+    `seq` is the newest journal entry when they were first asked for; `again_at` is when they are
+    asked for next, None while the outcome of this attempt is not known.
+    """
 
     first: date
     last: date
-    run_key: str
+    seq: int
+    attempt: int = 1
+    again_at: datetime | None = None
+
+    @property
+    def run_key(self) -> str:
+        """Days that are touched again, and days that failed, are another request."""
+        return f"late:{self.seq}:{self.first}:{self.last}#{self.attempt}"
 
     def request(self) -> dg.RunRequest:
         """One partition, or a range of them in one run."""
@@ -38,21 +70,80 @@ class Reopening:
         )
 
 
-def decide(touched: pl.DataFrame, *, first_day: date, last_day: date) -> list[Reopening]:
-    """The touched days (rows of `TouchedDays`) within the partitions, as ranges without holes.
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to request now, and what the next tick shall know: those and the ones that wait."""
 
-    The run key names the newest journal entry: days that are touched again are computed again.
+    requests: list[Reopening]
+    pending: list[Reopening]
+
+
+def still_pending(
+    pending: Sequence[Reopening], *, succeeded: Collection[str], now: datetime
+) -> list[Reopening]:
+    """What no run computed: `succeeded` are the run keys with a run that did; none is at work.
+
+    What has just failed waits, each time twice as long as after the attempt before.
     """
-    seq = touched["seq"].max()
-    days = touched["day"].unique().sort().to_list()
     return [
-        Reopening(first, last, run_key=f"late:{seq}:{first}:{last}")
-        for first, last in _ranges([day for day in days if first_day <= day <= last_day])
+        each if each.again_at is not None else replace(each, again_at=now + _pause(each.attempt))
+        for each in pending
+        if each.run_key not in succeeded
     ]
 
 
-LONGEST_RANGE = timedelta(days=92)
-"""A run about a quarter of a year stays within a machine's memory, whatever was landed."""
+def decide(
+    touched: pl.DataFrame,
+    *,
+    pending: Sequence[Reopening] = (),
+    first_day: date,
+    last_day: date,
+    now: datetime,
+) -> Decision:
+    """The touched days (rows of `TouchedDays`) within the partitions, and what failed and is due.
+
+    Touched days are ranges without holes. A touched day that waits after a failure is not asked
+    for beside that: new readings may have mended it, so it waits no longer than the first pause.
+    """
+    days = {day for day in touched["day"] if first_day <= day <= last_day}
+    again: list[Reopening] = []
+    waiting: list[Reopening] = []
+    for each in pending:
+        if each.last < first_day or each.first > last_day:
+            continue
+        own = {day for day in days if each.first <= day <= each.last}
+        days -= own
+        due = each.again_at or now
+        if own:
+            due = min(due, now + FIRST_PAUSE)
+        if due > now:
+            waiting.append(replace(each, again_at=due))
+        else:
+            again += _next_attempt(max(each.first, first_day), min(each.last, last_day), each)
+    fresh = []
+    if days:
+        seq = int(touched["seq"].to_list()[-1])
+        fresh = [Reopening(first, last, seq) for first, last in _ranges(sorted(days))]
+    return Decision(requests=[*fresh, *again], pending=[*fresh, *again, *waiting])
+
+
+def _pause(attempt: int) -> timedelta:
+    return min(FIRST_PAUSE * 2 ** min(attempt - 1, 10), LONGEST_PAUSE)
+
+
+def _next_attempt(first: date, last: date, failed: Reopening) -> list[Reopening]:
+    """The failed days again, cut up so that one bad day keeps no other from being computed."""
+    days = (last - first) // DAY + 1
+    length = -(-days // PARTS)
+    return [
+        Reopening(
+            first + start * DAY,
+            first + (min(start + length, days) - 1) * DAY,
+            failed.seq,
+            failed.attempt + 1,
+        )
+        for start in range(0, days, length)
+    ]
 
 
 def _ranges(days: list[date]) -> Iterator[tuple[date, date]]:
@@ -61,12 +152,65 @@ def _ranges(days: list[date]) -> Iterator[tuple[date, date]]:
     for day in days:
         if first is None or last is None:
             first = day
-        elif day - last > timedelta(days=1) or day - first >= LONGEST_RANGE:
+        elif day - last > DAY or day - first >= LONGEST_RANGE:
             yield first, last
             first = day
         last = day
     if first is not None and last is not None:
         yield first, last
+
+
+def read_state(cursor: str | None) -> tuple[int, list[Reopening]]:
+    """The last journal entry that was acted on, and what was asked for without known success."""
+    state = json.loads(cursor or "{}")
+    pending = [
+        Reopening(
+            date.fromisoformat(first),
+            date.fromisoformat(last),
+            seq,
+            attempt,
+            None if again_at is None else datetime.fromisoformat(again_at),
+        )
+        for first, last, seq, attempt, again_at in state.get("pending", [])
+    ]
+    return int(state.get("seq", 0)), pending
+
+
+def write_state(seq: int, pending: Sequence[Reopening]) -> str:
+    """Small JSON: a few fields per range, and none once all that was asked for succeeded."""
+    rows = [
+        [
+            each.first.isoformat(),
+            each.last.isoformat(),
+            each.seq,
+            each.attempt,
+            None if each.again_at is None else each.again_at.isoformat(),
+        ]
+        for each in pending
+    ]
+    return json.dumps({"seq": seq} | ({"pending": rows} if rows else {}))
+
+
+def nothing_to_do(pending: Sequence[Reopening]) -> str:
+    """Why no run is requested; days that failed and wait are named."""
+    if not pending:
+        return "no day was touched"
+    named = "; ".join(
+        f"{each.first} to {each.last}: attempt {each.attempt} failed, next at {each.again_at}"
+        for each in pending[:MOST_NAMED]
+    )
+    more = f" and {len(pending) - MOST_NAMED} more" if len(pending) > MOST_NAMED else ""
+    return f"no other day was touched; {named}{more}. The runs of {JOB} say why"
+
+
+def succeeded_keys(instance: dg.DagsterInstance, keys: Collection[str]) -> set[str]:
+    """Those of the run keys of which some run, the first or a retry of it, succeeded."""
+    done = [dg.DagsterRunStatus.SUCCESS]
+    return {
+        key
+        for key in keys
+        if instance.get_runs_count(dg.RunsFilter(job_name=JOB, statuses=done, tags={RUN_KEY: key}))
+    }
 
 
 @dg.sensor(
@@ -80,15 +224,24 @@ def late_readings(
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
 ) -> dg.SensorResult | dg.SkipReason:
-    """Re-open the days that landings touched; what a run at work may have missed waits for it."""
+    """Re-open the days that landings touched, again if that failed.
+
+    What a run at work may have missed waits for it.
+    """
     if is_at_work(context.instance, JOB):
         return dg.SkipReason("days are being computed; what was touched since waits")
-    before = read_cursor(context.cursor)
-    touched = warehouse.touched_since(before.get("seq", 0), limit=MOST_ENTRIES)
-    if touched.is_empty():
-        return dg.SkipReason("no day was touched")
-    first_day, last_day = settings.first_day, settings.last_day or clock.now().date()
-    reopenings = decide(touched, first_day=first_day, last_day=last_day)
+    now = clock.now()
+    seq, pending = read_state(context.cursor)
+    succeeded = succeeded_keys(context.instance, {each.run_key for each in pending})
+    touched = warehouse.touched_since(seq, limit=MOST_ENTRIES)
+    first_day, last_day = settings.first_day, settings.last_day or now.date()
+    decision = decide(
+        touched,
+        pending=still_pending(pending, succeeded=succeeded, now=now),
+        first_day=first_day,
+        last_day=last_day,
+        now=now,
+    )
     outside = touched.filter(~pl.col("day").is_between(first_day, last_day))
     if not outside.is_empty():
         context.log.warning(
@@ -97,8 +250,10 @@ def late_readings(
             *(outside["day"].n_unique(), outside["day"].min(), outside["day"].max()),
             *(first_day, last_day),
         )
-    newest = int(touched["seq"].to_list()[-1])
+    newest = seq if touched.is_empty() else int(touched["seq"].to_list()[-1])
+    cursor = write_state(newest, decision.pending)
+    if not decision.requests:
+        return dg.SensorResult(skip_reason=nothing_to_do(decision.pending), cursor=cursor)
     return dg.SensorResult(
-        run_requests=[reopening.request() for reopening in reopenings],
-        cursor=write_cursor({"seq": newest}),
+        run_requests=[reopening.request() for reopening in decision.requests], cursor=cursor
     )

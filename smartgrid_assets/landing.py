@@ -41,7 +41,8 @@ def land(
             refused.append(f"{name}: {error}")
             continue
         context.log.info(
-            f"{name} {report['status']}: " + ", ".join(f"{key} {report[key]}" for key in COUNTS)
+            f"{name} {report['status']}: "
+            + ", ".join(f"{key} {report[key]}" for key in (*COUNTS, "rows_removed"))
         )
         files[report["status"]] += 1
         if report["status"] == "refused":

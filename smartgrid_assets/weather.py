@@ -4,6 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from smartgrid_core.contracts.grid import Weather
+from smartgrid_core.features.weather import with_known_at
 from smartgrid_core.ports import Clock, Warehouse, WeatherSource
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import DAY, Window, midnight
@@ -25,10 +26,11 @@ def fetch(
     clock: dg.ResourceParam[Clock],
 ) -> None:
     """Bring the weather of the last days into the warehouse, today's included."""
-    tomorrow = midnight(clock.now().date()) + DAY
+    now = clock.now()
+    tomorrow = midnight(now.date()) + DAY
     rows = weather_source.fetch(Window(tomorrow - config.days * DAY, tomorrow))
     if not rows.is_empty():
-        warehouse.upsert(Weather, rows)
+        warehouse.upsert(Weather, with_known_at(rows, now=now))
     context.add_output_metadata({"rows": rows.height})
 
 

@@ -81,7 +81,8 @@ def said(report: LandingReport) -> str:
                 f"{report.rows_changed:,} changed, {report.rows_repeated:,} repeated, "
                 f"{report.rows_refused:,} refused"
             )
-            line = f"{name}: {counts}; {len(report.days)} days touched{_reasons(report)}"
+            removed = f", {report.rows_removed:,} left out and removed" * (report.rows_removed > 0)
+            line = f"{name}: {counts}{removed}; {len(report.days)} days touched{_reasons(report)}"
             return f"[red]{line}[/red]" if report.is_refused_whole else line
 
 

@@ -313,8 +313,8 @@ class LandingFolder(Protocol):
         """Bring one file into the warehouse and say what became of it.
 
         `status` is landed, already_landed, refused (`message` says why) or growing; rows_read =
-        rows_new + rows_changed + rows_repeated + rows_refused. Raises LandingError if there is no
-        such file.
+        rows_new + rows_changed + rows_repeated + rows_refused; rows_removed are nodes of the grid
+        that a whole tree left out. Raises LandingError if there is no such file.
         """
         ...
 

@@ -227,9 +227,9 @@ def feeder_figures(load: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     """Rows of `FeederLoad` with their figures.
 
     `day_coverage`: the share of the UTC day's hours that the feeder has, null until it is over.
-    `meter_share`: meters that
-    reported over the most that ever did within these rows. `grid_residual_kw`: in rows of "grid",
-    its load minus the sum of all feeders, kW. `silence_hours` counts from the hour's end.
+    `meter_share`: meters that reported over those that the topology expects. `grid_residual_kw`: in
+    rows of "grid", its load minus the sum of all feeders, kW. `silence_hours` counts from the
+    hour's end.
     """
     is_grid = pl.col("feeder_id") == "grid"
     feeders = pl.col("load_kw").filter(~is_grid).sum().over("hour_start")
@@ -243,7 +243,7 @@ def feeder_figures(load: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
                 hours=pl.col("hour_start").is_not_null().cast(pl.Float64),
                 at=at,
             ),
-            meter_share=pl.col("meters") / pl.col("meters").max().over("feeder_id"),
+            meter_share=pl.col("meters") / pl.col("expected_meters"),
             grid_residual_kw=pl.when(is_grid).then(pl.col("load_kw") - feeders),
         )
         .drop("_first", "_last")

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     """The first UTC day without readings, for a closed data set: none are expected from it on."""
     meter_interval_minutes: int = Field(default=15, ge=1, le=1440)
     sensor_interval_minutes: int = Field(default=15, ge=1, le=60)
+    min_meter_share: float = Field(default=0.9, ge=0, le=1)
+    """Forecasts learn from and look back on hours of which at least so many of a feeder's meters
+    reported; the load of others counts as unknown. 0 takes every hour as it is."""
     register_capacity_kwh: float = Field(default=1_000_000.0, gt=0)
     """A register rolls over to zero at this count."""
     landing_columns: dict[str, str] = Field(default_factory=dict)
@@ -86,6 +89,9 @@ class Settings(BaseSettings):
     """Signs what is posted (HMAC-SHA256 of the body); no signature if unset."""
     open_meteo_url: str | None = None
     """`https://...` of an Open-Meteo archive API; the weather is not asked for if unset."""
+    weather_delay_hours: float = Field(default=48.0, ge=0)
+    """How long after its hour an archive's weather counts as known in features. What is fetched or
+    landed within a week of its hour counts from its arrival."""
     latitude: float = 41.33
     longitude: float = 19.82
     log_format: Literal["text", "json"] = "text"

@@ -116,6 +116,7 @@ def weather_rows(answer: Mapping[str, Any], *, url: str, window: Window) -> pl.D
             for theirs, ours in QUANTITIES.items()
         ),
         pl.col(RADIATION).shift(-1).clip(lower_bound=0).alias("irradiance_wm2"),
+        known_at=pl.lit(None, dtype=pl.Datetime("us", "UTC")),
         known=pl.col("temperature_2m").is_not_null(),
     ).filter(
         pl.col("known") & pl.col("hour_start").is_between(window.start, window.end, closed="left")

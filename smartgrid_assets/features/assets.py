@@ -1,8 +1,11 @@
 """Assets that models learn from: day-ahead load features."""
 
+from datetime import timedelta
+
 import dagster as dg
 
 from smartgrid_assets.partitions import FOLLOW, daily_asset, window_of
+from smartgrid_core.aggregates.feeder import without_silent_hours
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.grid import Weather
@@ -34,16 +37,21 @@ def load_features(
 ) -> dg.MaterializeResult:
     """What was known at midnight UTC about every hour of the day; the partition is the issue day.
 
-    `load_kw` is the truth to learn from, null until the hour has passed.
+    `load_kw` is the truth to learn from, null until the hour has passed. An hour in which too many
+    meters were silent counts as unknown, as truth and as history.
     """
     window = window_of(context)
     history = window.widened(before=HISTORY_NEEDED)
+    load = without_silent_hours(
+        lake.scan(FeederLoad, window=history), least_share=settings.min_meter_share
+    )
     features = features_by_lead_time(
-        lake.scan(FeederLoad, window=history).collect(),
+        load.collect(),
         issue_times=[midnight(day) for day in window.days()],
         timezone=settings.timezone,
         country=settings.country,
         weather=lake.scan(Weather, window=history).collect(),
+        weather_delay=timedelta(hours=settings.weather_delay_hours),
     )
     rows = lake.replace(LoadFeatures, features, window=window)
     return dg.MaterializeResult(

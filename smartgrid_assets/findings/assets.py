@@ -10,6 +10,7 @@ from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.contracts.readings import (
     MeterReadings,
     ReadingFindings,
+    ReadingRevisions,
     RepeatedReadings,
     SensorData,
 )
@@ -47,6 +48,7 @@ def reading_findings(
         sensor_data=lake.scan(SensorData, window=window),
         readings=lake.scan(MeterReadings, window=window),
         repeats=warehouse.read(RepeatedReadings),
+        revisions=warehouse.read(ReadingRevisions, window=window),
         nominal_voltages=sensor_voltages(lake.scan(GridTopology)),
         sensor_interval_minutes=settings.sensor_interval_minutes,
     )

@@ -11,16 +11,26 @@ GRID = "grid"
 FEED_IN_KINDS = ("pv",)
 """Kinds of meter that count what the customer feeds in: negative load."""
 
+COUNT_SLACK = 1e-9
+"""0.9 of ten meters is nine, whatever a float makes of it."""
+
 
 def sum_meters_per_feeder(consumption: IntoFrameT, *, places: IntoFrameT) -> IntoFrameT:
     """Rows of `FeederLoad`, in no particular order; a lazy frame stays lazy.
 
     ``consumption``: rows of `MeterConsumption`; ``places``: `MeterPlaces`, in the same kind of
-    frame. A meter's load is its mean power over the minutes of the hour that it covers. Meters
-    without a place are left out: they hang on no feeder.
+    frame. A meter's load is its mean power over the minutes of the hour that it covers; a meter
+    without any is silent and adds nothing, but is expected. Meters without a place are left out:
+    they hang on no feeder.
     """
     energy, covered = nw.col("energy_kwh"), nw.col("interval_minutes")
     on_feeders = narwhals_frame(places).select("meter_id", "feeder_id", "customer_kind")
+    expected = nw.concat(
+        [
+            of.group_by("feeder_id").agg(nw.col("meter_id").count().alias("expected_meters"))
+            for of in (on_feeders, on_feeders.with_columns(feeder_id=nw.lit(GRID)))
+        ]
+    )
     per_meter = (
         narwhals_frame(consumption)
         .with_columns(
@@ -49,16 +59,35 @@ def sum_meters_per_feeder(consumption: IntoFrameT, *, places: IntoFrameT) -> Int
     share = nw.col("estimated_kw") / nw.col("mean_kw")
     load: IntoFrameT = (
         nw.concat([feeders, grid])
+        .join(expected, on="feeder_id", how="left")
         .with_columns(
-            meters=nw.col("meters").cast(nw.Int32),
+            nw.col("meters", "expected_meters").cast(nw.Int32),
             estimated_share=nw.when(nw.col("mean_kw") > 0)
             .then(nw.min_horizontal(share, nw.lit(1.0)))
             .otherwise(nw.lit(0.0)),
         )
-        .select("feeder_id", "hour_start", "load_kw", "meters", "estimated_share")
+        .select(
+            "feeder_id", "hour_start", "load_kw", "meters", "expected_meters", "estimated_share"
+        )
         .to_native()
     )
     return load
+
+
+def without_silent_hours(load: IntoFrameT, *, least_share: float) -> IntoFrameT:
+    """Rows of `FeederLoad` whose `load_kw` is null where too few of the meters reported.
+
+    Such an hour is low because meters are silent, not because little was drawn. Hours of which the
+    expected meters are not on record stay as they are.
+    """
+    least = nw.col("expected_meters") * least_share - COUNT_SLACK
+    is_known = nw.col("expected_meters").is_null() | (nw.col("meters") >= least)
+    known: IntoFrameT = (
+        narwhals_frame(load)
+        .with_columns(load_kw=nw.when(is_known).then(nw.col("load_kw")))
+        .to_native()
+    )
+    return known
 
 
 def _sums() -> list[nw.Expr]:

@@ -70,13 +70,16 @@ class DailyConsumption(dy.Schema):
 class FeederLoad(dy.Schema):
     """One row per (feeder_id, hour_start): `load_kw`, net mean power over the hour, kW.
 
-    Consumption positive, feed-in negative. `feeder_id` "grid" is the sum of all feeders. `meters`
-    counts the meters that reported; `estimated_share` is the part of their energy that VEE
-    had to estimate.
+    Consumption positive, feed-in negative. `feeder_id` "grid" is the sum of all feeders. The load
+    is that of the `meters` that reported; `expected_meters` hang on the feeder by the topology, so
+    that a load that is low because meters are silent is told from one that is low. It is null in
+    days computed before it was counted. `estimated_share` is the part of the reported energy that
+    VEE had to estimate.
     """
 
     feeder_id = identifier(primary_key=True)
     hour_start = utc(primary_key=True)
     load_kw = dy.Float64()
     meters = dy.Int32(min=1)
+    expected_meters = dy.Int32(nullable=True, min=1)
     estimated_share = dy.Float64(min=0, max=1)

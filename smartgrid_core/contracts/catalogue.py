@@ -38,7 +38,7 @@ CATALOGUE: dict[type[dy.Schema], Table] = {
         Table(readings.SensorData, "event_time"),
         Table(readings.MeterReadings, "event_time"),
         Table(readings.RegisterBrackets, "day"),
-        Table(readings.ReadingRevisions),
+        Table(readings.ReadingRevisions, "event_time"),
         Table(readings.Quarantine),
         Table(readings.LandedFiles),
         Table(readings.TouchedDays),

@@ -19,6 +19,8 @@ class LoadFeatures(dy.Schema):
     `..._shifted` is a past hour moved by how much the last 24 hours differ from those of its time;
     `level_kw` is the mean size of the load over 28 days, always positive, the measure of scale;
     `level_24h_kw` and `level_1h_kw` are those of the last day and hour, at least a tenth of it.
+    Weather is what had arrived at the issue time: `temperature_1d`, `irradiance_1d` of the same
+    time of day on the last day known, `temperature_mean_...` up to the last hour known.
     """
 
     feeder_id = identifier(primary_key=True)

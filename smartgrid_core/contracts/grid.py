@@ -11,6 +11,8 @@ NODE_KINDS = ("substation", "feeder", "transformer", "meter", "sensor")
 class GridTopology(dy.Schema):
     """One row per node of the distribution tree; the substation alone has no parent.
 
+    It is the tree as it is now: a delivered tree takes the place of the one before, below its
+    substations, and days are computed with the tree of the moment at which they are computed.
     `rating_kw` is the thermal limit of a feeder or transformer as active power, kW.
     `nominal_voltage_v` is phase to phase in V. A meter's `customer_kind` says what it feeds.
     """
@@ -44,7 +46,9 @@ class Weather(dy.Schema):
     """One row per (station_id, hour_start): means over the hour that begins at `hour_start`.
 
     Temperature in degrees Celsius, humidity in percent, wind in m/s, irradiance (global
-    horizontal) in W/m2, cloud cover in percent.
+    horizontal) in W/m2, cloud cover in percent. `known_at` is when the row could first be used for
+    a forecast; a value that is mended later keeps it. Null for rows of an archive, of which nobody
+    recorded it.
     """
 
     station_id = identifier(primary_key=True)
@@ -54,6 +58,7 @@ class Weather(dy.Schema):
     wind_speed_ms = dy.Float64(nullable=True, min=0, max=120)
     irradiance_wm2 = dy.Float64(nullable=True, min=0, max=1500)
     cloud_cover_pct = dy.Float64(nullable=True, min=0, max=100)
+    known_at = utc(nullable=True)
 
 
 class PlantedFaults(dy.Schema):

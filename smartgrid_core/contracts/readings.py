@@ -19,6 +19,7 @@ FINDING_KINDS = (
     "stuck_value",
     "duplicate_readings",
     "late_readings",
+    "corrected_readings",
     "unit_slip",
     "voltage_sag",
     "spike",

@@ -5,7 +5,7 @@ hour yesterday" is the same hour on the clock across a change to summer time. Of
 autumn repeats the first counts; the hour that spring leaves out is unknown.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,8 @@ import numpy as np
 from narwhals.typing import IntoDataFrame, IntoDataFrameT
 
 from smartgrid_core.features.calendar import CALENDAR_FEATURES, calendar_days
+from smartgrid_core.features.slots import Slots, frame_like
+from smartgrid_core.features.weather import USUAL_DELAY, WEATHER_FEATURES, with_weather
 from smartgrid_core.time import DAY, HOUR
 
 HISTORY_NEEDED = timedelta(days=35)
@@ -54,14 +56,6 @@ LOAD_FEATURES = (
 )
 """Features in the unit of the load; all may be divided by SCALE."""
 
-WEATHER_FEATURES = (
-    "temperature_1d_c",
-    "temperature_mean_24h_c",
-    "temperature_mean_7d_c",
-    "irradiance_1d_wm2",
-)
-"""Weather that had been measured at the issue time; null without a weather table."""
-
 TIME_FEATURES = ("lead_hours", "hour_of_day", "hour_sin", "hour_cos", *CALENDAR_FEATURES)
 
 FEATURES = (*TIME_FEATURES, SCALE, *LOAD_FEATURES, *WEATHER_FEATURES)
@@ -76,6 +70,7 @@ def load_features(
     timezone: str,
     country: str | None,
     weather: IntoDataFrame | None = None,
+    weather_delay: timedelta = USUAL_DELAY,
     step: timedelta = HOUR,
 ) -> IntoDataFrameT:
     """One row of `LoadFeatures` per (feeder_id, issue_time, hour_start), ordered by that key.
@@ -84,12 +79,13 @@ def load_features(
     load_kw; more columns are ignored. HISTORY_NEEDED before the first issue time is enough of it.
     Known at an issue time is every row with hour_start before it: issue times lie on the grid.
     `load_kw` of the answer is the target, null where `history` does not reach. NaN and infinite
-    loads count as unknown. `weather` has rows of `Weather`; stations are averaged.
+    loads count as unknown. `weather` has rows of `Weather`, each of which counts from its
+    `known_at`, or `weather_delay` after its hour if it has none; stations are averaged.
     `step` divides a day; the features' names keep saying hour and kW whatever the step and unit.
 
     Raises ValueError for an issue time off the grid or without time zone.
     """
-    slots = _Slots(timezone=timezone, step=step)
+    slots = Slots(timezone=timezone, step=step)
     loads = _known(nw.from_native(history, eager_only=True), slots=slots)
     issues = sorted({_on_grid(issue, step=step) for issue in issue_times})
     targets = _targets(loads, issues=issues, horizon_hours=horizon_hours, slots=slots)
@@ -105,35 +101,14 @@ def load_features(
             how="left",
         )
     )
-    features = _with_shifted(_with_weather(features, weather=weather, slots=slots))
+    features = _with_shifted(
+        with_weather(features, weather=weather, slots=slots, usual_delay=weather_delay)
+    )
     answer = features.select(
         *KEY, "load_kw", *(nw.col(name).cast(nw.Float64) for name in FEATURES)
     ).sort(*KEY)
     native: IntoDataFrameT = answer.to_native()
     return native
-
-
-class _Slots:
-    """The local wall clock cut into steps: slot = local time / step, an integer."""
-
-    def __init__(self, *, timezone: str, step: timedelta) -> None:
-        if step <= timedelta(0) or DAY % step:
-            raise ValueError(
-                f"step {step} does not divide a day; resample to 1h, 30min or the like"
-            )
-        self.timezone = timezone
-        self.step = step
-        self.per_day = DAY // step
-        self.per_hour = max(1, HOUR // step)
-
-    def of(self, column: str) -> nw.Expr:
-        """Slots of a UTC column."""
-        local = nw.col(column).dt.convert_time_zone(self.timezone).dt.replace_time_zone(None)
-        return local.dt.timestamp("us") // (self.step // timedelta(microseconds=1))
-
-    def hours(self, hours: int) -> int | None:
-        """How many slots that many hours are; None if no whole number."""
-        return None if (hours * HOUR) % self.step else (hours * HOUR) // self.step
 
 
 def _on_grid(issue: datetime, *, step: timedelta) -> datetime:
@@ -145,11 +120,9 @@ def _on_grid(issue: datetime, *, step: timedelta) -> datetime:
     return issue
 
 
-def _known(
-    history: nw.DataFrame[Any], *, slots: _Slots, value: str = "load_kw"
-) -> nw.DataFrame[Any]:
-    """Feeder, time, slot, and the value as `load_kw`: null where it is no finite number."""
-    column = nw.col(value).cast(nw.Float64)
+def _known(history: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
+    """Feeder, time, slot, and `load_kw`: null where it is no finite number."""
+    column = nw.col("load_kw").cast(nw.Float64)
     return history.select(
         "feeder_id",
         nw.col("hour_start").cast(nw.Datetime("us", "UTC")),
@@ -157,12 +130,8 @@ def _known(
     ).with_columns(slot=slots.of("hour_start"))
 
 
-def _frame(columns: Mapping[str, Any], like: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
-    return nw.from_dict(columns, backend=like.implementation)
-
-
 def _targets(
-    loads: nw.DataFrame[Any], *, issues: Sequence[datetime], horizon_hours: int, slots: _Slots
+    loads: nw.DataFrame[Any], *, issues: Sequence[datetime], horizon_hours: int, slots: Slots
 ) -> nw.DataFrame[Any]:
     """Every feeder x issue time x lead, with the slots at which features are looked up.
 
@@ -175,7 +144,7 @@ def _targets(
     start = np.repeat(np.array([(t - epoch) // micro for t in issues], dtype=np.int64), steps)
     lead = np.tile(np.arange(steps, dtype=np.int64) * (slots.step // micro), len(issues))
     as_time = "datetime64[us]"
-    leads = _frame(
+    leads = frame_like(
         {
             "issue_time": start.astype(as_time),
             "hour_start": (start + lead).astype(as_time),
@@ -204,7 +173,7 @@ def _targets(
 
 
 def _dense(
-    loads: nw.DataFrame[Any], *, targets: nw.DataFrame[Any], slots: _Slots
+    loads: nw.DataFrame[Any], *, targets: nw.DataFrame[Any], slots: Slots
 ) -> nw.DataFrame[Any]:
     """Every slot of every feeder from HISTORY_NEEDED before the targets on; nulls in the gaps."""
     if not len(targets):
@@ -212,7 +181,7 @@ def _dense(
     else:
         first = targets["known_slot"].min() - (HISTORY_NEEDED // DAY) * slots.per_day
         last = max(targets["day_slot"].max(), targets["week_slot"].max())
-    every = _frame({"slot": np.arange(first, last + 1, dtype=np.int64)}, loads)
+    every = frame_like({"slot": np.arange(first, last + 1, dtype=np.int64)}, loads)
     first_of_each = loads.sort("feeder_id", "hour_start").unique(
         ["feeder_id", "slot"], keep="first", maintain_order=True
     )
@@ -239,7 +208,7 @@ def _rolling(column: str, window: int) -> nw.Expr:
     return mean.over("feeder_id", order_by="slot")
 
 
-def _same_hour(grid: nw.DataFrame[Any], *, slots: _Slots) -> nw.DataFrame[Any]:
+def _same_hour(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
     """The slot's own time of day on the days before it."""
     names = [f"same_hour_{days}d_kw" for days in SAME_HOUR_DAYS]
     day = slots.per_day
@@ -271,7 +240,7 @@ def _same_hour(grid: nw.DataFrame[Any], *, slots: _Slots) -> nw.DataFrame[Any]:
     )
 
 
-def _same_weekday(grid: nw.DataFrame[Any], *, slots: _Slots) -> nw.DataFrame[Any]:
+def _same_weekday(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
     """The slot's own time of day on the same weekday of the weeks before it."""
     names = [f"week_{days}d" for days in SAME_WEEKDAY_DAYS]
     weeks = grid.select(
@@ -286,7 +255,7 @@ def _same_weekday(grid: nw.DataFrame[Any], *, slots: _Slots) -> nw.DataFrame[Any
     return weeks.rename({"slot": "week_slot", "week_7d": "same_weekday_7d_kw", **kept})
 
 
-def _latest(grid: nw.DataFrame[Any], *, slots: _Slots) -> nw.DataFrame[Any]:
+def _latest(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
     """What the last known hours and days looked like, one row per slot taken as the last known."""
     day = slots.per_day
 
@@ -337,7 +306,7 @@ def _at_least_a_tenth(size: str) -> nw.Expr:
 
 def _calendar(targets: nw.DataFrame[Any], *, country: str | None) -> nw.DataFrame[Any]:
     days = calendar_days(targets["local_day"].unique().to_list(), country=country)
-    return _frame(days, targets).with_columns(nw.col("local_day").cast(nw.Int64))
+    return frame_like(days, targets).with_columns(nw.col("local_day").cast(nw.Int64))
 
 
 def _with_shifted(features: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
@@ -347,37 +316,4 @@ def _with_shifted(features: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
     return features.with_columns(
         same_hour_1d_shifted_kw=nw.col("same_hour_1d_kw") + moved_day,
         same_hour_7d_shifted_kw=nw.col("same_weekday_7d_kw") + moved_week,
-    )
-
-
-def _with_weather(
-    features: nw.DataFrame[Any], *, weather: IntoDataFrame | None, slots: _Slots
-) -> nw.DataFrame[Any]:
-    """The weather of the same hour on the last known day, and its means; null if there is none."""
-    if weather is None:
-        nothing = nw.lit(None, dtype=nw.Float64)
-        return features.with_columns(*(nothing.alias(name) for name in WEATHER_FEATURES))
-    stations = (
-        nw.from_native(weather, eager_only=True)
-        .group_by("hour_start")
-        .agg(nw.col("temperature_c", "irradiance_wm2").cast(nw.Float64).mean())
-        .with_columns(feeder_id=nw.lit("weather"))
-    )
-    day = slots.per_day
-
-    def grid_of(value: str) -> nw.DataFrame[Any]:
-        return _dense(_known(stations, slots=slots, value=value), targets=features, slots=slots)
-
-    temperature = grid_of("temperature_c").with_columns(
-        temperature_1d_c=_before(day),
-        temperature_mean_24h_c=_rolling("load_kw", day),
-        temperature_mean_7d_c=_rolling("load_kw", 7 * day),
-    )
-    irradiance = grid_of("irradiance_wm2").with_columns(irradiance_1d_wm2=_before(day))
-    same_hour = temperature.select("temperature_1d_c", day_slot="slot")
-    means = temperature.select("temperature_mean_24h_c", "temperature_mean_7d_c", known_slot="slot")
-    return (
-        features.join(same_hour, on="day_slot", how="left")
-        .join(irradiance.select("irradiance_1d_wm2", day_slot="slot"), on="day_slot", how="left")
-        .join(means, on="known_slot", how="left")
     )

@@ -7,6 +7,7 @@ import polars as pl
 
 from smartgrid_core.contracts.readings import FINDING_KINDS
 from smartgrid_core.readings.judgements import (
+    corrected_readings,
     late_arrivals,
     silent_sensors,
     spells,
@@ -15,8 +16,11 @@ from smartgrid_core.readings.judgements import (
     voltage_sags,
 )
 
-READING_FAULTS = tuple(kind for kind in FINDING_KINDS if kind != "spike")
-"""Fault kinds that the readings themselves give away; theft and overload need more."""
+READING_FAULTS = tuple(
+    kind for kind in FINDING_KINDS if kind not in ("spike", "corrected_readings")
+)
+"""Fault kinds that are planted and that the readings themselves give away; theft and overload need
+more, and a correction is no fault of the readings."""
 
 KIND_OF_QUALITY = {
     "gap": "gap",
@@ -48,6 +52,7 @@ def reading_findings(
     sensor_data: pl.DataFrame | pl.LazyFrame | None = None,
     readings: pl.DataFrame | pl.LazyFrame | None = None,
     repeats: pl.DataFrame | pl.LazyFrame | None = None,
+    revisions: pl.DataFrame | pl.LazyFrame | None = None,
     nominal_voltages: pl.DataFrame | pl.LazyFrame | None = None,
     sensor_interval_minutes: int = 15,
 ) -> pl.DataFrame:
@@ -56,8 +61,9 @@ def reading_findings(
     Each input adds what it can show. ``consumption``: `MeterConsumption`, the faults that VEE
     mended and registers that stand still. ``sensor_data``: `SensorData`, flat lines and
     silence; with ``nominal_voltages`` (sensor_id, nominal_v) sags. ``readings``: `MeterReadings`,
-    late arrival. ``repeats``: subject_id, start_time, end_time, rows, as `repeated_readings` makes
-    them. `kind` is one of `READING_FAULTS` or "spike"; `evidence` is text for people.
+    late arrival; what ``revisions`` (`ReadingRevisions`) know to have been there before was not
+    late but corrected. ``repeats``: subject_id, start_time, end_time, rows, as `repeated_readings`
+    makes them. `kind` is one of `FINDING_KINDS`; `evidence` is text for people.
     """
     found: list[pl.DataFrame] = [pl.DataFrame(schema=COLUMNS)]
     if consumption is not None:
@@ -68,7 +74,16 @@ def reading_findings(
         )
     if readings is not None:
         text = pl.format("{} readings came in after later ones", "readings")
-        found.append(_rows(late_arrivals(readings), "meter_id", "late_readings", text))
+        late = late_arrivals(readings, revisions=revisions)
+        found.append(_rows(late, "meter_id", "late_readings", text))
+    if revisions is not None:
+        text = pl.format(
+            "{} readings of {} were corrected by {} at {}, by {} at most",
+            *("rows", "quantity", "source", pl.col("replaced_at").dt.to_string("%Y-%m-%d %H:%MZ")),
+            pl.col("most").round(3),
+        )
+        rows = corrected_readings(revisions)
+        found.append(_rows(rows, "subject_id", "corrected_readings", text))
     if repeats is not None:
         text = pl.format("{} rows were sent again", "rows")
         found.append(_rows(repeats.lazy().collect(), "subject_id", "duplicate_readings", text))

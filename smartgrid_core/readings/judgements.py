@@ -165,22 +165,32 @@ def voltage_sags(
 
 
 def late_arrivals(
-    readings: pl.DataFrame | pl.LazyFrame, *, slack: timedelta = ARRIVAL_SLACK
+    readings: pl.DataFrame | pl.LazyFrame,
+    *,
+    revisions: pl.DataFrame | pl.LazyFrame | None = None,
+    slack: timedelta = ARRIVAL_SLACK,
 ) -> pl.DataFrame:
     """Readings overtaken by later ones: meter_id, start_time, end_time, readings.
 
     ``readings``: rows of `MeterReadings`. Compared with the meter's own stream, not with the clock,
     a history that is landed years afterwards is not late, but the hole that is filled later is.
+    A reading that ``revisions`` (`ReadingRevisions`) know arrived when the value it replaced did,
+    before anybody noted: it is not judged.
     """
     series = ("meter_id", "reading_kind")
     arrived = pl.col("ingested_at")
     overtaken = arrived.cum_min(reverse=True).over(series)
-    rows = (
-        readings.lazy()
-        .select(*series, "event_time", "ingested_at")
-        .sort(*series, "event_time")
-        .with_columns(late=arrived - overtaken > slack)
-    )
+    known = readings.lazy().select(*series, "event_time", "ingested_at")
+    if revisions is not None:
+        corrected = revisions.lazy().filter(pl.col("dataset") == "meter_readings")
+        known = known.join(
+            corrected.select(
+                meter_id="subject_id", reading_kind="quantity", event_time="event_time"
+            ),
+            on=[*series, "event_time"],
+            how="anti",
+        )
+    rows = known.sort(*series, "event_time").with_columns(late=arrived - overtaken > slack)
     return (
         rows.with_columns(
             spell=(pl.col("late") != pl.col("late").shift().over(series))
@@ -195,6 +205,28 @@ def late_arrivals(
             readings=pl.len().cast(pl.Int64),
         )
         .drop("spell", "reading_kind")
+        .collect()
+    )
+
+
+def corrected_readings(revisions: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """What each delivery corrected: subject_id, quantity, source, replaced_at, start_time, ...
+
+    ``revisions``: rows of `ReadingRevisions`. One row per subject, quantity and delivery, from the
+    first to the last corrected reading (`end_time` is just after it); `rows` counts them and `most`
+    is the largest change, in the reading's unit.
+    """
+    change = (pl.col("new_value") - pl.col("old_value")).abs()
+    return (
+        revisions.lazy()
+        .group_by("subject_id", "quantity", "source", "replaced_at")
+        .agg(
+            start_time=pl.col("event_time").min(),
+            end_time=pl.col("event_time").max() + pl.duration(microseconds=1),
+            rows=pl.len().cast(pl.Int64),
+            most=change.max(),
+        )
+        .sort("subject_id", "quantity", "replaced_at", "source")
         .collect()
     )
 

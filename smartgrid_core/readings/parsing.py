@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from smartgrid_core.readings.clock_change import which_of_two
+
 WHOLE_FLOATS = 2.0**53
 """Up to here a float holds every whole number."""
 GROUP_MARKS = r"[.\s'\x{2019}]"
@@ -93,22 +95,63 @@ def identifier(column: str, *, dtype: pl.DataType) -> pl.Expr:
 def with_instants(
     frame: pl.DataFrame, column: str, *, subject: Sequence[str], zone: str
 ) -> pl.DataFrame:
-    """The frame with `event_time` (UTC) and `is_local` beside its time column.
+    """The frame with `event_time` (UTC), `is_local` and `is_ambiguous` beside its time column.
 
     ISO 8601, with or without a zone; without one it is local time in `zone`. Null where it cannot
-    be read or where the clock skipped that hour. When the clock goes back, the first reading at a
-    repeated hour is the earlier, the second the later; `subject`: the columns that say of what.
+    be read, where the clock skipped that hour, and where it showed that hour twice and the other
+    rows of the same `subject` do not tell which is meant (`is_ambiguous`): see `which_of_two`. Rows
+    with one `row_number` are cells beside each other.
     """
+    return (
+        _with_instants(frame, column, subject=subject, zone=zone)
+        .with_columns(is_ambiguous=pl.col("_is_ambiguous").fill_null(value=False))
+        .drop("_is_ambiguous")
+    )
+
+
+def local_times(frame: pl.DataFrame, column: str) -> pl.Series:
+    """The column's times that are written without a zone, as they are; null for all others."""
     dtype = frame.schema[column]
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+        return pl.Series("local", [None] * frame.height, dtype=pl.Datetime("us"))
+    if isinstance(dtype, pl.Datetime | pl.Date):
+        return frame[column].cast(pl.Datetime("us")).alias("local")
+    if not isinstance(dtype, pl.String):
+        return pl.Series("local", [None] * frame.height, dtype=pl.Datetime("us"))
+    text = _with_t(column)
+    return frame.select(pl.when(_is_local(text)).then(_read_local(text)).alias("local"))["local"]
+
+
+def _with_t(column: str) -> pl.Expr:
+    return pl.col(column).str.strip_chars().str.replace(" ", "T", literal=True)
+
+
+def _is_local(text: pl.Expr) -> pl.Expr:
+    return ~text.str.contains(ZONE).fill_null(value=False)
+
+
+def _read_local(text: pl.Expr) -> pl.Expr:
+    return pl.coalesce(
+        text.str.to_datetime(form, time_unit="us", strict=False) for form in ISO_LOCAL
+    )
+
+
+def _with_instants(
+    frame: pl.DataFrame, column: str, *, subject: Sequence[str], zone: str
+) -> pl.DataFrame:
+    dtype = frame.schema[column]
+    certain = pl.lit(value=False).alias("_is_ambiguous")
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
         instant = pl.col(column).dt.convert_time_zone("UTC").dt.cast_time_unit("us")
-        return frame.with_columns(event_time=instant, is_local=pl.lit(value=False))
+        return frame.with_columns(certain, event_time=instant, is_local=pl.lit(value=False))
     if isinstance(dtype, pl.Datetime | pl.Date):
         local = frame.with_columns(_local=pl.col(column).cast(pl.Datetime("us")))
         return _placed(local, subject=subject, zone=zone).with_columns(is_local=pl.lit(value=True))
     if not isinstance(dtype, pl.String):
         return frame.with_columns(
-            event_time=pl.lit(None, dtype=pl.Datetime("us", "UTC")), is_local=pl.lit(value=False)
+            certain,
+            event_time=pl.lit(None, dtype=pl.Datetime("us", "UTC")),
+            is_local=pl.lit(value=False),
         )
     text = pl.col(column).str.strip_chars()
     for suffix in ("Z", "+00:00"):
@@ -121,21 +164,17 @@ def with_instants(
             text.str.ends_with(suffix).all().alias("all"),
         )
         if frame.height and plain["all"][0] and plain["event_time"].null_count() == 0:
-            return frame.with_columns(plain["event_time"], is_local=pl.lit(value=False))
-    text = text.str.replace(" ", "T", literal=True)
-    is_local = ~text.str.contains(ZONE).fill_null(value=False)
+            return frame.with_columns(certain, plain["event_time"], is_local=pl.lit(value=False))
+    text = _with_t(column)
+    is_local = _is_local(text)
     zoned = text.str.replace(r"(T\d{1,2}:\d{2})(Z|z|[+-])", "$1:00$2").str.replace(r"z$", "Z")
     parsed = frame.with_columns(
         is_local=is_local,
         _zoned=zoned.str.to_datetime(ISO_ZONED, time_unit="us", time_zone="UTC", strict=False),
-        _local=pl.when(is_local).then(
-            pl.coalesce(
-                text.str.to_datetime(form, time_unit="us", strict=False) for form in ISO_LOCAL
-            )
-        ),
+        _local=pl.when(is_local).then(_read_local(text)),
     )
     if not parsed["is_local"].any():
-        return parsed.rename({"_zoned": "event_time"}).drop("_local")
+        return parsed.rename({"_zoned": "event_time"}).drop("_local").with_columns(certain)
     placed = _placed(parsed, subject=subject, zone=zone)
     return placed.with_columns(
         event_time=pl.when("is_local").then("event_time").otherwise("_zoned")
@@ -153,14 +192,19 @@ def _placed(frame: pl.DataFrame, *, subject: Sequence[str], zone: str) -> pl.Dat
             non_existent="null",
         ).dt.convert_time_zone("UTC")
 
-    first, second = put("earliest"), put("latest")
-    both = frame.with_columns(event_time=first, _second=second)
-    if not both.select((pl.col("event_time") != pl.col("_second")).any()).item():
-        return both.drop("_local", "_second")
-    repeats = pl.int_range(pl.len()).over(*subject, "_local")
-    return both.with_columns(
-        event_time=pl.when(repeats >= 1).then("_second").otherwise("event_time")
-    ).drop("_local", "_second")
+    both = frame.with_columns(event_time=put("earliest"), _second=put("latest"))
+    is_twice = pl.col("event_time") != pl.col("_second")
+    if not both.select(is_twice.any()).item():
+        return both.drop("_local", "_second").with_columns(_is_ambiguous=pl.lit(value=False))
+    numbered = both if "row_number" in both.columns else both.with_row_index("row_number")
+    turn = which_of_two(numbered, local="_local", order="row_number", subject=subject, zone=zone)
+    placed = both.with_columns(_pass=turn, _is_ambiguous=is_twice & turn.is_null()).with_columns(
+        event_time=pl.when(is_twice & (pl.col("_pass") == 1))
+        .then("_second")
+        .when(~pl.col("_is_ambiguous"))
+        .then("event_time")
+    )
+    return placed.drop("_local", "_second", "_pass")
 
 
 def factors(units: dict[str, float]) -> dict[str, float]:

@@ -216,7 +216,9 @@ def _typed(
         _value=number(value, dtype=frame.schema[value], decimal_comma=dialect.decimal_comma),
         _kind=_said(frame, kind, unsaid).str.to_lowercase(),
     )
-    return with_instants(named, "timestamp", subject=("_subject", "_kind"), zone=dialect.timezone)
+    # The cells of a wide table's row have one clock, and one order.
+    whose = () if "column_number" in frame.columns else ("_subject", "_kind")
+    return with_instants(named, "timestamp", subject=whose, zone=dialect.timezone)
 
 
 def _said(rows: pl.DataFrame, column: str, default: str | None) -> pl.Expr:

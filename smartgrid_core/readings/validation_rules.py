@@ -16,6 +16,12 @@ OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
 LONGEST_IDENTIFIER = 128
 
 
+AMBIGUOUS_TIME = (
+    "the clock shows this hour twice on that day, and the rows around it do not tell which is "
+    "meant: send times with an offset (2026-10-25T02:30:00+01:00) or in UTC"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A fault: rows where `breaks` is true are refused for `reason`."""
@@ -63,10 +69,11 @@ def common_rules(
         Rule(
             "unparsable_time",
             "timestamp",
-            ~no_time & at.is_null(),
+            ~no_time & at.is_null() & ~pl.col("is_ambiguous"),
             "ISO 8601 is expected, such as 2026-03-01T00:15:00Z; local time needs "
             "SMARTGRID_LANDING_TIMEZONE, and the hour that the clock skips in spring is none",
         ),
+        Rule("ambiguous_time", "timestamp", pl.col("is_ambiguous"), AMBIGUOUS_TIME),
         Rule(
             "future_time", "timestamp", at > latest, "it has not happened yet: is the zone right?"
         ),

@@ -7,7 +7,7 @@ import polars as pl
 
 from smartgrid_core.readings.parsing import Dialect, identifier, is_blank, number, with_instants
 from smartgrid_core.readings.validation import Validated, split
-from smartgrid_core.readings.validation_rules import Rule
+from smartgrid_core.readings.validation_rules import AMBIGUOUS_TIME, Rule
 
 
 def validate_table(schema: type[dy.Schema], frame: pl.DataFrame, *, dialect: Dialect) -> Validated:
@@ -30,6 +30,8 @@ def validate_table(schema: type[dy.Schema], frame: pl.DataFrame, *, dialect: Dia
         if name != time
     )
     rules = [rule for name, column in columns.items() for rule in _rules(frame, name, column)]
+    if time is not None:
+        rules.append(Rule("ambiguous_time", time, pl.col("is_ambiguous"), AMBIGUOUS_TIME))
 
     def finish(good: pl.DataFrame) -> pl.DataFrame:
         return good.select(pl.col(f"_{name}").alias(name) for name in columns)
@@ -59,7 +61,10 @@ def _rules(frame: pl.DataFrame, name: str, column: dy.Column) -> list[Rule]:
     if not column.nullable:
         rules.append(Rule("missing_value", name, ~written, "every row needs one"))
     kind = "a time" if isinstance(column, dy.Datetime) else "a number"
-    rules.append(Rule("unparsable_value", name, written & parsed.is_null(), f"{kind} is expected"))
+    unread = written & parsed.is_null()
+    if isinstance(column, dy.Datetime) and name in frame.columns:
+        unread &= ~pl.col("is_ambiguous")
+    rules.append(Rule("unparsable_value", name, unread, f"{kind} is expected"))
     for rule, holds in column.validation_rules(parsed).items():
         if rule != "nullability":
             rules.append(

@@ -6,7 +6,9 @@ from datetime import datetime
 
 import polars as pl
 
+from smartgrid_core.contracts.grid import Weather
 from smartgrid_core.contracts.readings import MeterReadings, SensorData
+from smartgrid_core.features.weather import with_known_at
 from smartgrid_core.readings.parsing import is_blank
 from smartgrid_core.readings.validation import Validated, validate
 from smartgrid_core.readings.validation_tables import validate_table
@@ -17,15 +19,22 @@ CELLS_PER_BATCH = 300_000
 
 
 def judged(
-    rows: pl.DataFrame, *, plan: Plan, layout: LandingLayout, now: datetime, source_id: str
+    rows: pl.DataFrame,
+    *,
+    plan: Plan,
+    layout: LandingLayout,
+    now: datetime,
+    source_id: str,
+    at_once: bool = False,
 ) -> Iterator[Validated]:
     """The block's rows, split into good and bad, in the order of the file.
 
     ``rows``: the source's columns and `row_number`. In a wide table an empty cell is no reading,
     and each bad cell's refusal names its column; a row's cells with one fault share one refusal.
+    `at_once`: the rows tell of each other and are judged together, however many there are.
     """
     if plan.shape == "wide":
-        step = max(CELLS_PER_BATCH // len(plan.wide), 1)
+        step = rows.height if at_once else max(CELLS_PER_BATCH // len(plan.wide), 1)
         for start in range(0, rows.height, step):
             long = _long(rows[start : start + step], plan=plan)
             found = _validate(long, plan, layout, now, source_id)
@@ -42,7 +51,10 @@ def _validate(
 ) -> Validated:
     if plan.schema in (MeterReadings, SensorData):
         return validate(plan.schema, rows, now=now, dialect=layout.dialect, source_id=source_id)
-    return validate_table(plan.schema, rows, dialect=layout.dialect)
+    found = validate_table(plan.schema, rows, dialect=layout.dialect)
+    if plan.schema is Weather:
+        return dataclasses.replace(found, good=with_known_at(found.good, now=now))
+    return found
 
 
 def _long(rows: pl.DataFrame, *, plan: Plan) -> pl.DataFrame:

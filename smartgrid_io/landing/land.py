@@ -9,7 +9,7 @@ killed starts that file again.
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,9 +21,11 @@ import polars as pl
 import psycopg
 
 from smartgrid_core.contracts.catalogue import table_name
+from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.contracts.readings import LandedFiles
 from smartgrid_core.errors import LandingError
 from smartgrid_core.readings.validation import BAD, Validated
+from smartgrid_io.landing.held_back import HeldBack
 from smartgrid_io.landing.judge import judged
 from smartgrid_io.landing.layout import LandingLayout, Plan, recognise, refuse_nested
 from smartgrid_io.landing.report import LandingReport, Refusal
@@ -33,6 +35,7 @@ from smartgrid_io.postgres.copy import Connection, copy_in
 from smartgrid_io.postgres.loading import Loaded, begin_load, days_of, end_load, load_batch
 from smartgrid_io.postgres.schema import ensure_months
 from smartgrid_io.postgres.tables import PARTITIONED, TEXT_LIMIT
+from smartgrid_io.postgres.topology import begin_delivery, end_delivery, note_delivered
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
 Progress = Callable[[str, int, int], None]
@@ -264,6 +267,8 @@ class _Landing:
                 if plan is None:
                     plan = part.plan
                     begin_load(self.connection, plan.schema)
+                    if plan.schema is GridTopology:
+                        begin_delivery(self.connection)
                 self._quarantine(part.found.bad, plan)
                 refused += part.found.refused
                 loaded += self._load_rows(part.found.good, plan)
@@ -274,6 +279,9 @@ class _Landing:
                     self.progress(self.path.name, min(part.position, size), size)
         if plan is None:
             raise LandingError("the file has no rows")
+        removed = 0
+        if plan.schema is GridTopology:
+            removed = end_delivery(self.connection, is_clean=refused == 0)
         days = end_load(self.connection, plan.schema, now=self.now)
         return LandingReport(
             self.source,
@@ -286,6 +294,7 @@ class _Landing:
             rows_changed=loaded.changed,
             rows_repeated=loaded.repeated,
             rows_refused=refused,
+            rows_removed=removed,
             days=days,
         )
 
@@ -298,27 +307,41 @@ class _Landing:
             position = reached
 
         plan: Plan | None = None
+        held: HeldBack | None = None
         for block in read_blocks(self.path, encoding=self.layout.encoding, progress=note):
-            if plan is None:
+            if plan is None or held is None:
                 columns = [name for name in block.rows.columns if name != "row_number"]
                 plan = recognise(columns, layout=self.layout)
                 refuse_nested(plan, block.rows.schema)
+                held = HeldBack(plan, self.layout.dialect.timezone)
             cut_off = Validated(pl.DataFrame(), block.bad, refused=block.bad.height)
             yield _Part(plan, cut_off, position)
-            for found in judged(
-                block.rows,
-                plan=plan,
-                layout=self.layout,
-                now=self.now,
-                source_id=self.sha256[:12],
-            ):
+            for found in self._judged(held.pass_on(block.rows), plan):
                 yield _Part(plan, found, position)
+        if plan is not None and held is not None:
+            for rows in held.rest():
+                for found in self._judged(rows, plan, at_once=True):
+                    yield _Part(plan, found, position)
+
+    def _judged(
+        self, rows: pl.DataFrame, plan: Plan, *, at_once: bool = False
+    ) -> Iterator[Validated]:
+        return judged(
+            rows,
+            plan=plan,
+            layout=self.layout,
+            now=self.now,
+            source_id=self.sha256[:12],
+            at_once=at_once,
+        )
 
     def _load_rows(self, good: pl.DataFrame, plan: Plan) -> Loaded:
         if good.is_empty():
             return Loaded()
         if plan.schema in PARTITIONED:
             ensure_months(self.warehouse.url, plan.schema, days_of(plan.schema, good))
+        if plan.schema is GridTopology:
+            note_delivered(self.connection, good)
         return load_batch(
             self.connection,
             plan.schema,

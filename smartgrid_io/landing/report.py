@@ -23,7 +23,8 @@ class LandingReport:
     `refused`: nothing of it could be used, `message` says why; `growing`: it changed while it was
     read, nothing happened. `refusals`: the most frequent reasons, also of a landing before;
     `message` also says why the file as a whole was refused then.
-    rows_read = new + changed + repeated + refused.
+    rows_read = new + changed + repeated + refused. `rows_removed`: nodes of the grid that a whole
+    tree left out.
     """
 
     source: str
@@ -36,6 +37,7 @@ class LandingReport:
     rows_changed: int = 0
     rows_repeated: int = 0
     rows_refused: int = 0
+    rows_removed: int = 0
     days: Sequence[date] = ()
     message: str | None = None
     refusals: Sequence[Refusal] = ()

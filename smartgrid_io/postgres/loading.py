@@ -44,6 +44,10 @@ REVISED: dict[type[dy.Schema], Revised] = {
 """Tables whose changed values leave a revision."""
 
 
+KEPT: dict[type[dy.Schema], tuple[str, ...]] = {Weather: ("known_at",)}
+"""What a row says when it first comes, and what no later one changes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """Rows of a load by what they did: `new` keys, `changed` ones, `repeated` without effect."""
@@ -217,18 +221,29 @@ def _upsert(schema: type[dy.Schema]) -> sql.Composed:
     columns = [column.name for column in TABLES[schema].columns]
     revised = REVISED.get(schema)
     if revised is None:
-        facts = [name for name in columns if name not in table.key]
+        kept = KEPT.get(schema, ())
+        facts = [name for name in columns if name not in table.key and name not in kept]
         assignments = [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(n)) for n in facts]
     else:
         facts = [revised.value, *revised.attributes]
-        assignments = [
-            sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
-            for name in (revised.value, "event_id", "ingested_at")
-        ] + [
-            # A later message that leaves a description out does not take it away.
-            sql.SQL("{0} = coalesce(excluded.{0}, t.{0})").format(sql.Identifier(name))
-            for name in revised.attributes
-        ]
+        assignments = (
+            [
+                sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
+                for name in (revised.value, "event_id")
+            ]
+            + [
+                # A reading whose description alone changed did not arrive again.
+                sql.SQL(
+                    "ingested_at = CASE WHEN t.{0} IS DISTINCT FROM excluded.{0}"
+                    " THEN excluded.ingested_at ELSE t.ingested_at END"
+                ).format(sql.Identifier(revised.value))
+            ]
+            + [
+                # A later message that leaves a description out does not take it away.
+                sql.SQL("{0} = coalesce(excluded.{0}, t.{0})").format(sql.Identifier(name))
+                for name in revised.attributes
+            ]
+        )
     differs = sql.SQL(" OR ").join(
         sql.SQL(
             "t.{0} IS DISTINCT FROM coalesce(excluded.{0}, t.{0})"

@@ -298,10 +298,12 @@ def feeder_load_is_the_sum_of_homes(
                 "hour_start": load.index.tz_localize(None).to_numpy().astype("datetime64[us]"),
                 "load_kw": load[name].to_numpy(),
                 "meters": meters[name].to_numpy(),
+                "expected_meters": [len(series[name])] * len(load),
                 "estimated_share": np.zeros(len(load)),
             }
         ).with_columns(
-            pl.col("hour_start").dt.replace_time_zone("UTC"), pl.col("meters").cast(pl.Int32)
+            pl.col("hour_start").dt.replace_time_zone("UTC"),
+            pl.col("meters", "expected_meters").cast(pl.Int32),
         )
         for name in series
     ).sort(table_of(FeederLoad).key)

@@ -46,7 +46,7 @@ def options() -> Iterator[dict[str, str]]:
 
 def loads(*rows: tuple[str, datetime, float]) -> pl.DataFrame:
     return pl.DataFrame(
-        [(feeder, hour, load, 3, 0.0) for feeder, hour, load in rows],
+        [(feeder, hour, load, 3, 4, 0.0) for feeder, hour, load in rows],
         schema=FeederLoad.create_empty().schema,
         orient="row",
     )

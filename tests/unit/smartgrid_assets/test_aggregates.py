@@ -110,6 +110,7 @@ def test_a_day_of_even_registers_becomes_an_even_feeder_load(store, handles):
             "hour_start": MIDNIGHT,
             "load_kw": 0.2,
             "meters": 1,
+            "expected_meters": 1,
             "estimated_share": 0.0,
         }
     ]

@@ -32,6 +32,7 @@ class Folder:
             "rows_changed": 1,
             "rows_repeated": 2,
             "rows_refused": 1,
+            "rows_removed": 0,
         }
 
 

@@ -32,6 +32,7 @@ class Archive:
                     "wind_speed_ms": [2.0],
                     "irradiance_wm2": [0.0],
                     "cloud_cover_pct": [100.0],
+                    "known_at": [None],
                 }
             )
         )
@@ -49,7 +50,8 @@ def test_the_last_days_are_fetched_and_stored(store, handles):
     )
     window = Window(datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 4, tzinfo=UTC))
     assert archive.asked == [window]
-    assert store.read(Weather)["hour_start"].to_list() == [window.start]
+    (known,) = store.read(Weather).to_dicts()
+    assert (known["hour_start"], known["known_at"]) == (window.start, handles["clock"].now())
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def test_half_a_day_of_intervals_covers_half_of_a_past_day_and_an_open_one_is_no
     assert past["mean_kw"].unique().to_list() == [2.0]
 
 
-def test_the_grid_is_compared_with_the_sum_of_its_feeders():
+def test_a_load_is_held_against_its_feeders_and_the_meters_that_are_expected():
     load = FeederLoad.cast(
         pl.DataFrame(
             {
@@ -230,13 +230,14 @@ def test_the_grid_is_compared_with_the_sum_of_its_feeders():
                 "hour_start": [NOON] * 3,
                 "load_kw": [1.0, -0.5, 0.75],
                 "meters": [3, 2, 5],
+                "expected_meters": [3, 4, None],
                 "estimated_share": [0.0] * 3,
             }
         )
     )
     figures = feeder_figures(load, at=NOON)
     assert figures["grid_residual_kw"].to_list() == [None, None, 0.25]
-    assert figures["meter_share"].to_list() == [1.0, 1.0, 1.0]
+    assert figures["meter_share"].to_list() == [1.0, 0.5, None]
 
 
 def test_rows_that_keep_the_contract_have_no_findings():

@@ -22,7 +22,7 @@ THREE_DAYS = Window(START, START + 3 * DAY)
 
 def loads(*rows: tuple[str, datetime, float]) -> pl.DataFrame:
     return pl.DataFrame(
-        [(feeder, hour, load, 3, 0.0) for feeder, hour, load in rows],
+        [(feeder, hour, load, 3, 4, 0.0) for feeder, hour, load in rows],
         schema=FeederLoad.create_empty().schema,
         orient="row",
     )
@@ -58,9 +58,9 @@ def test_a_window_is_kept_as_one_file_per_day_in_order_of_the_key(
     assert written.count == 3
     assert written.max("load_kw") == 3.0
     assert lake.scan(FeederLoad).collect().rows() == [
-        ("F1", START, 1.0, 3, 0.0),
-        ("F2", START, 2.0, 3, 0.0),
-        ("F1", START + 2 * DAY, 3.0, 3, 0.0),
+        ("F1", START, 1.0, 3, 4, 0.0),
+        ("F2", START, 2.0, 3, 4, 0.0),
+        ("F1", START + 2 * DAY, 3.0, 3, 4, 0.0),
     ]
 
 

@@ -91,6 +91,7 @@ def test_an_hour_is_the_mean_of_its_ends_and_the_radiation_that_fell_in_it(archi
         "wind_speed_ms": 7.5,
         "irradiance_wm2": 8.0,
         "cloud_cover_pct": 7.5,
+        "known_at": None,
     }
 
 

@@ -339,7 +339,12 @@ def test_weather_and_topology_land_by_their_columns(land: Land, warehouse: Postg
     )
     assert counts(weather) == ("landed", 1, 0, 1, 2)
     assert weather.days == [START.date()]
-    assert warehouse.read(Weather).select("temperature_c", "humidity_pct").rows() == [(8.5, 80.0)]
+    assert warehouse.read(Weather).select("temperature_c", "humidity_pct", "known_at").rows() == [
+        (8.5, 80.0, None)
+    ], "nine days late: when it could first be had is unknown"
+    news = land("station_id,time,temperature_c\ns,2026-03-10T10:00:00Z,9\n", "news.csv")
+    assert counts(news) == ("landed", 1, 0, 0, 0)
+    assert warehouse.read(Weather)["known_at"].to_list() == [None, NOW]
     topology = land(
         "node_id,node_kind,parent_id,name,latitude,longitude,nominal_voltage_v\n"
         "S,substation,,North,41.3,19.8,20000\n"

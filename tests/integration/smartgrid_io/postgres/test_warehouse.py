@@ -231,9 +231,12 @@ def test_a_description_is_filled_in_but_never_taken_away_nor_a_reason_to_recompu
 ):
     warehouse.upsert(MeterReadings, readings(("a", START, 5)))
     seen = warehouse.touched_since(0)["seq"].max()
-    warehouse.upsert(MeterReadings, readings(("a", START, 5), customer="C1"))
+    named = readings(("a", START, 5), customer="C1")
+    warehouse.upsert(MeterReadings, named.with_columns(ingested_at=START + 99 * HOUR))
     warehouse.upsert(MeterReadings, readings(("a", START, 5)))
-    assert warehouse.read(MeterReadings)["customer_id"].to_list() == ["C1"]
+    stored = warehouse.read(MeterReadings)
+    assert stored["customer_id"].to_list() == ["C1"]
+    assert stored["ingested_at"].to_list() == readings(("a", START, 5))["ingested_at"].to_list()
     assert journal(warehouse, since=seen) == []
 
 
@@ -249,6 +252,19 @@ def test_weather_touches_its_own_day(warehouse: PostgresWarehouse):
     )
     warehouse.upsert(Weather, rows)
     assert warehouse.touched_since(0).select("dataset", "day").rows() == [("weather", START.date())]
+
+
+def test_weather_stays_known_from_its_first_arrival(warehouse: PostgresWarehouse):
+    def arrives(temperature_c: float, known_at: datetime) -> list[object]:
+        row = {"station_id": "s", "hour_start": START, "temperature_c": temperature_c}
+        schema = Weather.create_empty().schema
+        warehouse.upsert(Weather, pl.DataFrame([row | {"known_at": known_at}], schema=schema))
+        stored = warehouse.read(Weather).select("temperature_c", "known_at").row(0)
+        return [*stored, warehouse.touched_since(0).height]
+
+    assert arrives(7.5, START + HOUR) == [7.5, START + HOUR, 1]
+    assert arrives(7.5, START + 25 * HOUR) == [7.5, START + HOUR, 1]
+    assert arrives(8.0, START + 49 * HOUR) == [8.0, START + HOUR, 2]
 
 
 def test_an_interval_that_ends_at_midnight_touches_the_day_before_too(

@@ -210,6 +210,7 @@ def test_healthy_truth_passes_every_suite(docs: Path):
                 hour_start="hour",
                 load_kw=4.0,
                 meters=1,
+                expected_meters=1,
                 estimated_share=0.0,
             )
             for feeder in ("F1", "grid")

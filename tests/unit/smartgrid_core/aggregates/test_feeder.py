@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from smartgrid_core.aggregates.feeder import sum_meters_per_feeder
+from smartgrid_core.aggregates.feeder import sum_meters_per_feeder, without_silent_hours
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.grid import MeterPlaces
 
@@ -23,6 +23,9 @@ PLACES = MeterPlaces.cast(
 )
 
 
+EXPECTED = {"F1": 3, "F2": 1, "grid": 4}
+
+
 def load_of(consumption: pl.DataFrame) -> list[dict[str, object]]:
     load = sum_meters_per_feeder(consumption, places=PLACES).sort(FeederLoad.primary_key())
     assert FeederLoad.is_valid(load)
@@ -35,6 +38,7 @@ def row(feeder_id, load_kw, meters, estimated_share=0.0, hour_start=NOON):
         "hour_start": hour_start,
         "load_kw": pytest.approx(load_kw),
         "meters": meters,
+        "expected_meters": EXPECTED[feeder_id],
         "estimated_share": pytest.approx(estimated_share),
     }
 
@@ -83,6 +87,34 @@ def test_hours_stay_apart(consumption):
         row("grid", 1.0, 1),
         row("grid", 2.0, 1, hour_start=NOON + timedelta(hours=1)),
     ]
+
+
+def test_a_silent_meter_adds_nothing_and_is_still_expected(consumption):
+    (feeder, *_) = load_of(consumption(("a", 0, 1.0)))
+    assert (feeder["load_kw"], feeder["meters"], feeder["expected_meters"]) == (1.0, 1, 3)
+
+
+def test_the_load_of_an_hour_is_unknown_when_too_many_meters_are_silent(consumption):
+    load = sum_meters_per_feeder(
+        consumption(("a", 0, 1.0), ("b", 0, 2.0), ("c", 0, 4.0), ("a", 1, 1.0), ("c", 1, 4.0)),
+        places=PLACES,
+    )
+    known = without_silent_hours(load, least_share=2 / 3).sort(FeederLoad.primary_key())
+    later = NOON + timedelta(hours=1)
+    assert known.select("feeder_id", "hour_start", "load_kw").rows() == [
+        ("F1", NOON, 3.0),
+        ("F1", later, None),
+        ("F2", NOON, 4.0),
+        ("F2", later, 4.0),
+        ("grid", NOON, 7.0),
+        ("grid", later, None),
+    ]
+
+
+def test_an_hour_without_a_count_of_expected_meters_is_taken_as_it_is(consumption):
+    load = sum_meters_per_feeder(consumption(("a", 0, 1.0)), places=PLACES)
+    before = load.with_columns(expected_meters=pl.lit(None, dtype=pl.Int32))
+    assert without_silent_hours(before, least_share=0.9)["load_kw"].to_list() == [1.0, 1.0]
 
 
 def test_a_meter_without_a_place_hangs_on_no_feeder(consumption):

@@ -200,24 +200,6 @@ def test_half_hours_have_rows_of_their_own():
     assert table["latest_2h_kw"].unique().to_list() == [30 * 48 - 3.5]
 
 
-def test_weather_counts_as_measured_before_the_issue_time():
-    issue = START + timedelta(days=30)
-    hours = [START + n * HOUR for n in range(40 * 24)]
-    weather = pl.DataFrame(
-        {
-            "station_id": "S",
-            "hour_start": hours,
-            "temperature_c": [n / 24 if t < issue else 1e9 for n, t in enumerate(hours)],
-            "irradiance_wm2": 100.0,
-        }
-    )
-    row = features(history(feeders=("F1",)), issue, weather=weather).row(6, named=True)
-    assert row["temperature_1d_c"] == 29.25
-    assert row["temperature_mean_24h_c"] == pytest.approx((30 * 24 - 12.5) / 24)
-    assert row["temperature_mean_7d_c"] == pytest.approx((30 * 24 - 84.5) / 24)
-    assert row["irradiance_1d_wm2"] == 100
-
-
 def test_an_issue_time_off_the_grid_is_refused():
     with pytest.raises(ValueError, match="not on the grid"):
         features(history(), START + timedelta(minutes=10))

@@ -81,6 +81,40 @@ def test_late_and_repeated_readings_are_findings(register):
     ]
 
 
+def test_a_corrected_reading_is_not_a_late_one(register):
+    readings = register([1.0, 2.5, 3.0]).with_columns(ingested_at=pl.lit(hour(9)))
+    corrected = readings.with_columns(
+        ingested_at=pl.when(pl.col("event_time") == hour(1))
+        .then(pl.lit(hour(30)))
+        .otherwise("ingested_at")
+    )
+    revisions = pl.DataFrame(
+        {
+            "revision_id": ["r"],
+            "dataset": ["meter_readings"],
+            "subject_id": ["a"],
+            "quantity": ["register"],
+            "event_time": [hour(1)],
+            "old_value": [2.0],
+            "new_value": [2.5],
+            "replaced_at": [hour(30)],
+            "source": ["second.csv"],
+        },
+        schema_overrides={name: pl.Datetime("us", "UTC") for name in ("event_time", "replaced_at")},
+    )
+    evidence = "1 readings of register were corrected by second.csv at 2025-03-02 06:00Z, by 0.5"
+    assert reading_findings(readings=corrected, revisions=revisions).rows() == [
+        (
+            "a",
+            "corrected_readings",
+            hour(1),
+            hour(1) + timedelta(microseconds=1),
+            f"{evidence} at most",
+        )
+    ]
+    assert reading_findings(readings=corrected)["kind"].to_list() == ["late_readings"]
+
+
 def test_a_fault_is_found_by_its_kind_its_subject_and_its_time(register, energy):
     counts = [500.0, 501.0, None, None, 504.0, *(505.0 + n for n in range(8))]
     findings = reading_findings(consumption=energy(register(counts)))

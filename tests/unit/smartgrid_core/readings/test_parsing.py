@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_core.readings.parsing import METER_UNITS, factors, identifier, number, with_instants
+from smartgrid_core.readings.parsing import (
+    METER_UNITS,
+    factors,
+    identifier,
+    local_times,
+    number,
+    with_instants,
+)
 
 
 def instants(*texts: object, zone: str = "UTC", who: str = "a") -> list[datetime | None]:
@@ -58,6 +65,17 @@ def test_the_repeated_hour_in_autumn_is_read_twice_and_the_skipped_one_in_spring
         datetime(2026, 10, 25, 1, 30, tzinfo=UTC),
     ]
     assert instants("2026-03-29 02:30", zone="Europe/Tirane") == [None]
+
+
+def test_times_written_without_a_zone_are_told_from_others():
+    written = ["2026-10-25 02:30", "2026-10-25T02:30+01:00", "2026-10-25", "nonsense", None]
+    assert local_times(pl.DataFrame({"timestamp": written}), "timestamp").to_list() == [
+        datetime(2026, 10, 25, 2, 30),  # noqa: DTZ001 - what stands there
+        None,
+        datetime(2026, 10, 25),  # noqa: DTZ001
+        None,
+        None,
+    ]
 
 
 def test_typed_times_keep_their_meaning():

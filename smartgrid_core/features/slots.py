@@ -1,0 +1,37 @@
+"""The local wall clock cut into steps, on which every feature looks back."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import narwhals as nw
+
+from smartgrid_core.time import DAY, HOUR
+
+
+class Slots:
+    """Slot = local time / step, an integer: the same hour yesterday is `per_day` slots before."""
+
+    def __init__(self, *, timezone: str, step: timedelta) -> None:
+        if step <= timedelta(0) or DAY % step:
+            raise ValueError(
+                f"step {step} does not divide a day; resample to 1h, 30min or the like"
+            )
+        self.timezone = timezone
+        self.step = step
+        self.per_day = DAY // step
+        self.per_hour = max(1, HOUR // step)
+
+    def of(self, column: str) -> nw.Expr:
+        """Slots of a UTC column."""
+        local = nw.col(column).dt.convert_time_zone(self.timezone).dt.replace_time_zone(None)
+        return local.dt.timestamp("us") // (self.step // timedelta(microseconds=1))
+
+    def hours(self, hours: int) -> int | None:
+        """How many slots that many hours are; None if no whole number."""
+        return None if (hours * HOUR) % self.step else (hours * HOUR) // self.step
+
+
+def frame_like(columns: Mapping[str, Any], like: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+    """A frame of these columns in the other frame's engine."""
+    return nw.from_dict(columns, backend=like.implementation)

@@ -1,0 +1,148 @@
+"""The hour that the local clock shows twice in autumn: which of the two a reading means.
+
+A time without an offset does not say. The readings around it may: their order, if the hour is there
+twice, or that they lead up to it or follow from it. Where they do not, nobody guesses.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from smartgrid_core.time import DAY
+
+NEAR = timedelta(hours=1)
+"""Readings so close before or after the hour tell that it was read on from them, or up to them."""
+
+FIRST_YEAR, LAST_YEAR = 1990, 2060
+"""Before it no meter was read remotely; after it somebody will have to move this on."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedHour:
+    """What the local clock shows twice: [start, end), without a zone; usually an hour."""
+
+    start: datetime
+    end: datetime
+
+
+@lru_cache(maxsize=64)
+def repeated_hours(zone: str) -> tuple[RepeatedHour, ...]:
+    """All of a zone from FIRST_YEAR to LAST_YEAR, in order."""
+    clock = ZoneInfo(zone)
+    found = []
+    day = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
+    while day.year <= LAST_YEAR:
+        following = day + DAY
+        if _offset(day, clock) > _offset(following, clock):
+            change = _change_between(day, following, clock)
+            plain = change.replace(tzinfo=None)
+            before = _offset(day, clock)
+            found.append(RepeatedHour(plain + _offset(change, clock), plain + before))
+        day = following
+    return tuple(found)
+
+
+def _offset(instant: datetime, clock: ZoneInfo) -> timedelta:
+    return instant.astimezone(clock).utcoffset() or timedelta(0)
+
+
+def _change_between(start: datetime, end: datetime, clock: ZoneInfo) -> datetime:
+    """The first minute with another offset than `start` has."""
+    before = _offset(start, clock)
+    while end - start > timedelta(minutes=1):
+        middle = start + (end - start) // timedelta(minutes=2) * timedelta(minutes=1)
+        if _offset(middle, clock) == before:
+            start = middle
+        else:
+            end = middle
+    return end
+
+
+def change_near(local: pl.Series, *, zone: str) -> pl.Series:
+    """For each local time the start of the repeated hour that it lies in or near to, else null."""
+    answer = pl.lit(None, dtype=pl.Datetime("us"))
+    times = local.to_frame("local")
+    for hour in _within(local, zone=zone):
+        is_near = pl.col("local").is_between(hour.start - NEAR, hour.end + NEAR, closed="left")
+        answer = (
+            pl.when(is_near).then(pl.lit(hour.start, dtype=pl.Datetime("us"))).otherwise(answer)
+        )
+    return times.with_columns(change=answer)["change"]
+
+
+def which_of_two(
+    frame: pl.DataFrame, *, local: str, order: str, subject: Sequence[str], zone: str
+) -> pl.Series:
+    """0 for the first pass of a repeated hour, 1 for the second, null where it cannot be told.
+
+    ``frame``: local times without zone in the column `local`, in the order in which they stand in
+    their source; rows with one `order` stand beside each other there. `subject` says of what they
+    are: one after the other the times of one subject go up, and back once where the hour begins
+    again. Of an hour that is there once, readings right before it make it the first, right after
+    it the second. Rows outside the hour count as first.
+    """
+    keys = [*subject] or ["_all"]
+    rows = frame.select(
+        pl.lit(0).alias("_all"), *subject, pl.col(local).alias("_local"), pl.col(order).alias("_at")
+    ).with_row_index("_row")
+    parts = [_of_one_hour(rows, hour, keys=keys) for hour in _within(frame[local], zone=zone)]
+    told = (
+        pl.concat(parts) if parts else pl.DataFrame(schema={"_row": pl.UInt32, "_pass": pl.Int32})
+    )
+    joined = rows.select("_row").join(
+        told.with_columns(_is_told=pl.lit(value=True)), on="_row", how="left", maintain_order="left"
+    )
+    return joined.select(
+        pl.when(pl.col("_is_told").is_null()).then(0).otherwise("_pass").alias("pass")
+    )["pass"]
+
+
+def _within(local: pl.Series, *, zone: str) -> Iterator[RepeatedHour]:
+    """The repeated hours that some of the local times lie in or near to."""
+    first, last = local.min(), local.max()
+    if not isinstance(first, datetime) or not isinstance(last, datetime):
+        return
+    for hour in repeated_hours(zone):
+        if hour.start - NEAR <= last and first < hour.end + NEAR:
+            yield hour
+
+
+def _of_one_hour(rows: pl.DataFrame, hour: RepeatedHour, *, keys: list[str]) -> pl.DataFrame:
+    """`_row` and `_pass` of the rows within the hour."""
+    local, at = pl.col("_local"), pl.col("_at")
+    is_inside = local.is_between(hour.start, hour.end, closed="left")
+    near = rows.filter(local.is_between(hour.start - NEAR, hour.end + NEAR, closed="left"))
+    places = near.unique([*keys, "_at"], keep="first", maintain_order=True)
+    inside = places.filter(is_inside).with_columns(
+        _run=(local <= local.shift(1)).fill_null(value=False).cast(pl.Int32).cum_sum().over(keys)
+    )
+    around = places.group_by(keys).agg(
+        before=at.filter(local < hour.start).max(),
+        after=at.filter(local >= hour.end).min(),
+        first=at.filter(is_inside).min(),
+        last=at.filter(is_inside).max(),
+    )
+    runs = inside.group_by(keys).agg(runs=pl.col("_run").max() + 1)
+    is_in_order = (pl.col("before") < pl.col("first")).fill_null(value=True) & (
+        pl.col("after") > pl.col("last")
+    ).fill_null(value=True)
+    leads_up, follows = pl.col("before").is_not_null(), pl.col("after").is_not_null()
+    told = (
+        inside.join(around, on=keys, how="left", nulls_equal=True)
+        .join(runs, on=keys, how="left", nulls_equal=True)
+        .with_columns(
+            _pass=pl.when(is_in_order & (pl.col("runs") == 2))
+            .then("_run")
+            .when(is_in_order & (pl.col("runs") == 1) & (leads_up ^ follows))
+            .then(follows.cast(pl.Int32))
+        )
+    )
+    return (
+        near.filter(is_inside)
+        .join(told.select(*keys, "_at", "_pass"), on=[*keys, "_at"], how="left", nulls_equal=True)
+        .select("_row", "_pass")
+    )

@@ -1,0 +1,81 @@
+"""What a delivery of the grid's tree takes away: nodes that a whole tree leaves out are gone."""
+
+import polars as pl
+
+from smartgrid_core.errors import LandingError
+from smartgrid_io.postgres.copy import Connection, copy_in
+
+MOST_NAMED = 5
+"""Nodes that a refusal names."""
+
+
+def begin_delivery(connection: Connection) -> None:
+    """Remember nothing yet; in the present transaction."""
+    connection.execute(
+        "CREATE TEMP TABLE delivered_nodes (node_id text, node_kind text, parent_id text)"
+        " ON COMMIT DROP"
+    )
+
+
+def note_delivered(connection: Connection, nodes: pl.DataFrame) -> None:
+    """Rows of `GridTopology` that are part of the delivery."""
+    with connection.cursor() as cursor:
+        copy_in(cursor, "delivered_nodes", nodes.select("node_id", "node_kind", "parent_id"))
+
+
+def end_delivery(connection: Connection, *, is_clean: bool) -> int:
+    """Remove the nodes that the delivery leaves out and say how many; its own rows are loaded.
+
+    A delivery is a whole tree if it reaches from substations to meters and every parent in it is in
+    it, too; other deliveries only add and change. It speaks for the trees of its substations and
+    for no other. `is_clean`: no row of it was refused; what a refused row was about is not gone.
+    Raises LandingError if more meters would go than come: half a file is not a smaller grid.
+    """
+    (is_whole,) = connection.execute(_IS_WHOLE).fetchone() or (False,)
+    if is_whole and is_clean:
+        connection.execute(_LEFT_OUT)
+        gone, meters, delivered, examples = connection.execute(_WHAT_GOES).fetchone() or (0,) * 4
+        if meters > delivered:
+            raise LandingError(
+                f"it leaves out {meters} meters of its substations and holds {delivered}: such as "
+                f"{', '.join(examples[:MOST_NAMED])}. Send the whole tree, or without its "
+                "substation what is to be added; meters that are really gone go in smaller steps"
+            )
+        connection.execute(
+            "DELETE FROM grid_topology g USING left_out WHERE g.node_id = left_out.node_id"
+        )
+        connection.execute("DROP TABLE left_out")
+    else:
+        gone = 0
+    connection.execute("DROP TABLE delivered_nodes")
+    return int(gone)
+
+
+_IS_WHOLE = """
+SELECT EXISTS (SELECT 1 FROM delivered_nodes WHERE node_kind = 'substation')
+   AND EXISTS (SELECT 1 FROM delivered_nodes WHERE node_kind = 'meter')
+   AND NOT EXISTS (
+       SELECT 1 FROM delivered_nodes n
+       WHERE n.parent_id IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM delivered_nodes p WHERE p.node_id = n.parent_id))
+"""
+
+_LEFT_OUT = """
+CREATE TEMP TABLE left_out ON COMMIT DROP AS
+WITH RECURSIVE below AS (
+    SELECT node_id, node_kind FROM grid_topology
+    WHERE node_id IN (SELECT node_id FROM delivered_nodes WHERE node_kind = 'substation')
+    UNION
+    SELECT g.node_id, g.node_kind FROM grid_topology g JOIN below b ON g.parent_id = b.node_id
+)
+SELECT node_id, node_kind FROM below b
+WHERE NOT EXISTS (SELECT 1 FROM delivered_nodes d WHERE d.node_id = b.node_id)
+"""
+"""What hangs below the delivery's substations, now that it is loaded, and is not in it."""
+
+_WHAT_GOES = """
+SELECT (SELECT count(*) FROM left_out),
+       (SELECT count(*) FROM left_out WHERE node_kind = 'meter'),
+       (SELECT count(DISTINCT node_id) FROM delivered_nodes WHERE node_kind = 'meter'),
+       (SELECT array_agg(node_id ORDER BY node_id) FROM left_out WHERE node_kind = 'meter')
+"""
