@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
+    model_management_pb2,
     model_pb2,
     model_service_pb2_grpc,
     predict_pb2,
@@ -18,24 +19,29 @@ from tensorflow_serving.apis import (
 )
 
 from smartgrid_services.model_server.catalog import Catalog
+from smartgrid_services.model_server.model_config import models_of
 from smartgrid_services.model_server.signatures import compute, signature_of
 from smartgrid_services.model_server.status import Code, ServingError
+from smartgrid_services.model_server.watch import Watch
 
 log = logging.getLogger(__name__)
 
 _LARGEST_TENSOR = 2**30
 """Elements; a tensor of one repeated value would otherwise take any memory it names."""
 
+_RELOAD_SECONDS = 600.0
+"""What new models of a sent config get to load, where the caller sets no earlier deadline."""
+
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _SIGNATURE_DEF = "signature_def"
 
 
-def register(server: grpc.Server, catalog: Catalog) -> None:
+def register(server: grpc.Server, catalog: Catalog, watch: Watch) -> None:
     """Add both services to a server that is not started yet."""
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionService(catalog), server
     )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog, watch), server)
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -83,14 +89,25 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """GetModelStatus; the other methods answer UNIMPLEMENTED."""
+    """GetModelStatus and HandleReloadConfigRequest."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, watch: Watch) -> None:
         self._catalog = catalog
+        self._watch = watch
 
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """States of all versions of a model, or of the one asked for."""
         return _answer(context, lambda: self._status(request))
+
+    def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """Serve the models of this config and no others, once the new ones of them answer."""
+        left = context.time_remaining()
+        timeout = _RELOAD_SECONDS if left is None else min(left, _RELOAD_SECONDS)
+        return _answer(context, lambda: self._reload(request, timeout=timeout))
+
+    def _reload(self, request: Any, *, timeout: float) -> Any:
+        self._watch.reload(models_of(request.config), timeout=timeout)
+        return model_management_pb2.ReloadConfigResponse()
 
     def _status(self, request: Any) -> Any:
         response = get_model_status_pb2.GetModelStatusResponse()
@@ -114,14 +131,12 @@ def _answer(context: grpc.ServicerContext, work: Callable[[], Any]) -> Any:
         context.abort(grpc.StatusCode.INTERNAL, "internal error, see the server's log")
 
 
-def _asked(spec: Any) -> tuple[str, int | None]:
+def _asked(spec: Any) -> tuple[str, int | None, str | None]:
     if not spec.name:
         raise ServingError(Code.INVALID_ARGUMENT, "Missing ModelSpec: it must name a model")
     if spec.WhichOneof("version_choice") == "version_label":
-        raise ServingError(
-            Code.UNIMPLEMENTED, f"label {spec.version_label}: ask by version, or for the newest"
-        )
-    return spec.name, spec.version.value if spec.HasField("version") else None
+        return spec.name, None, spec.version_label
+    return spec.name, spec.version.value if spec.HasField("version") else None, None
 
 
 def _spec(model: str, version: int, signature: str) -> Any:

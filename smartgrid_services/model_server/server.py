@@ -13,11 +13,11 @@ import grpc
 from aiohttp import web
 
 from smartgrid_core.errors import ServerError
-from smartgrid_services.model_server.catalog import Catalog
+from smartgrid_services.model_server.catalog import Catalog, Retry
 from smartgrid_services.model_server.options import ServerOptions
 from smartgrid_services.model_server.rest import RestApi
 from smartgrid_services.model_server.signatures import Servable
-from smartgrid_services.model_server.versions import find_versions
+from smartgrid_services.model_server.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +43,15 @@ async def serve(options: ServerOptions) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    catalog = Catalog(_load, keep=options.versions_kept)
-    beginning = _Beginning(catalog, options)
+    catalog = Catalog(
+        _load,
+        keep=options.versions_kept,
+        retry=Retry(options.max_num_load_retries, options.load_retry_interval_micros / 1e6),
+    )
+    watch = Watch(catalog, options.sources())
+    beginning = _Beginning(catalog, watch, options)
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="rest") as executor:
-        api = RestApi(catalog, executor=executor, serving=beginning.done.is_set)
+        api = RestApi(catalog, watch, executor=executor, serving=beginning.done.is_set)
         app = api.application(max_body_bytes=options.max_body_mb * 1024**2)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_SECONDS)
         await runner.setup()
@@ -88,11 +93,12 @@ async def _until_ended(
 class _Beginning(threading.Thread):
     """Brings in TensorFlow, opens gRPC, then looks at the folders once per poll interval."""
 
-    def __init__(self, catalog: Catalog, options: ServerOptions) -> None:
+    def __init__(self, catalog: Catalog, watch: Watch, options: ServerOptions) -> None:
         super().__init__(name="folders", daemon=True)
         self.done = threading.Event()
         self.failure: Exception | None = None
         self._catalog = catalog
+        self._watch = watch
         self._options = options
         self._ending = threading.Event()
         self._grpc = grpc.server(
@@ -125,13 +131,14 @@ class _Beginning(threading.Thread):
             self.failure = error
             return
         seen = ""
-        while not self._ending.is_set():
+        while not self._ending.is_set() and self.failure is None:
             seen = self._look(seen)
-            self._ending.wait(self._options.poll_seconds)
+            self._watch.wait(self._options.poll_seconds)
 
     def stop(self) -> None:
         """Let calls in flight finish, then close the models, unless it never began."""
         self._ending.set()
+        self._watch.wake()
         if not self.done.is_set():
             return
         self._grpc.stop(_GRACE_SECONDS).wait()
@@ -147,7 +154,7 @@ class _Beginning(threading.Thread):
         from smartgrid_services.model_server.grpc_api import register
 
         tf.get_logger().setLevel("ERROR")
-        register(self._grpc, self._catalog)
+        register(self._grpc, self._catalog, self._watch)
         self._grpc.start()
         self.done.set()
         log.info("gRPC answers at %s:%s", self._options.host, self._options.grpc_port)
@@ -155,7 +162,9 @@ class _Beginning(threading.Thread):
     def _look(self, seen: str) -> str:
         """One look at the folders; what stops it is logged when it is new, and nothing changes."""
         try:
-            self._catalog.refresh(find_versions(self._options.base_path))
+            self._watch.look()
+        except ServerError as error:
+            self.failure = error
         except OSError as error:
             if str(error) != seen:
                 log.warning("the base path cannot be read, nothing changes: %s", error)

@@ -56,7 +56,8 @@ def start_server(free_ports: Callable[[], tuple[int, int]]) -> Callable[..., Run
     def start(base: Path, **options: object) -> RunningModelServer:
         rest_port, grpc_port = free_ports()
         usual = {"rest_port": rest_port, "grpc_port": grpc_port, "poll_seconds": 0.2}
-        settings = ServerOptions(base_path=base, exit_with_parent=True, **{**usual, **options})
+        usual["base_path"] = base
+        settings = ServerOptions(exit_with_parent=True, **{**usual, **options})
         return launch.start(settings, log=base.parent / f"{base.name}.log")
 
     return start

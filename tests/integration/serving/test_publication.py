@@ -163,7 +163,7 @@ def test_an_incomplete_version_is_no_version(serving, model, missing):
 
 
 def test_hidden_and_unnumbered_folders_are_no_versions(serving, model):
-    for name in (".publishing-9-abc", "latest", "9.tmp", "-1", "0"):
+    for name in (".publishing-9-abc", "latest", "9.tmp", "-1"):
         shutil.copytree(serving.saved_models / "times_1", serving.base / model / name)
     serving.publish("times_1", model=model, version=1)
     assert states(serving, model) == {"1": "AVAILABLE"}
