@@ -31,7 +31,7 @@ class Serving:
     def publish(self, saved_model: str, *, model: str, version: int = 1) -> Path:
         """Publish one of the made SavedModels and wait until it answers."""
         source = self.saved_models / saved_model
-        folder = publish(source, base=str(self.base), model=model, version=version)
+        folder = Path(publish(source, base=str(self.base), model=model, version=version))
         wait_until_available(self.client, model, version, timeout=60)
         return folder
 

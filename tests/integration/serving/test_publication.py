@@ -188,11 +188,11 @@ def test_a_publisher_killed_between_copy_and_rename_leaves_the_old_version(servi
     script = f"""
         import time
         from pathlib import Path
-        from smartgrid_io.serving import publisher
+        from smartgrid_io.serving import folder, publisher
         def rename(*_):
             print("copied", flush=True)
             time.sleep(600)
-        publisher.os.rename = rename
+        folder.os.rename = rename
         base = {str(serving.base)!r}
         publisher.publish(Path({str(source)!r}), base=base, model={model!r}, version=2)
     """
