@@ -2,13 +2,12 @@
 
 import dagster as dg
 
-from smartgrid_assets.models.going_live import champion_of
 from smartgrid_assets.partitions import daily_asset, window_of
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest, LoadForecasts
 from smartgrid_core.features.load import HISTORY_NEEDED
-from smartgrid_core.ports import Clock, Lake, ModelRegistry, ModelServer, Warehouse
-from smartgrid_ml.forecasting.day_ahead import MODEL, best_naive, day_ahead
+from smartgrid_core.ports import Clock, Lake, ModelServer, Warehouse
+from smartgrid_ml.forecasting.day_ahead import best_naive, day_ahead
 
 
 @daily_asset(
@@ -20,7 +19,6 @@ def load_forecast(
     context: dg.AssetExecutionContext,
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
-    model_registry: dg.ResourceParam[ModelRegistry],
     model_server: dg.ResourceParam[ModelServer],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult:
@@ -32,7 +30,6 @@ def load_forecast(
     forecast = day_ahead(
         lake.scan(LoadFeatures, window=window).collect(),
         server=model_server,
-        version=champion_of(model_registry, model=MODEL),
         history=lake.scan(LoadFeatures, window=window.widened(before=HISTORY_NEEDED)),
         stand_in=best_naive(warehouse.read(LoadBacktest)),
         now=clock.now(),

@@ -8,6 +8,7 @@ from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.errors import ModelUnavailableError
 from smartgrid_core.features.load import FEATURES
 from smartgrid_core.ports import ModelServer
+from smartgrid_core.serving import STABLE
 from smartgrid_ml.evaluation.leaderboard import newest
 from smartgrid_ml.evaluation.metrics import ALL
 from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS, forecaster
@@ -33,25 +34,21 @@ def day_ahead(
     features: pl.DataFrame,
     *,
     server: ModelServer,
-    version: str | None,
     history: pl.LazyFrame,
     stand_in: str,
     now: datetime,
 ) -> pl.DataFrame:
     """Rows of `LoadForecasts` for rows of `LoadFeatures`; P10, P50, P90 in kW.
 
-    `version` is the champion, the only one that has proved itself; None asks nobody.
-    `history` are earlier rows of `LoadFeatures`, read only if the naive row `stand_in` has to
-    answer: its band is that of its own past errors.
+    Asked is the version with the label stable. `history` are earlier rows of `LoadFeatures`, read
+    only if the naive row `stand_in` has to answer: its band is that of its own past errors.
     """
     keys = features.select("feeder_id", "issue_time", "hour_start", "lead_hours")
     try:
-        if version is None:
-            raise ModelUnavailableError(f"no version of {MODEL} is champion")
         answer = server.predict(
             MODEL,
             {name: features[name].cast(pl.Float32).to_numpy() for name in FEATURES},
-            version=version,
+            label=STABLE,
         )
     except ModelUnavailableError:
         known = history.filter(pl.col("load_kw").is_not_null()).collect()
@@ -63,7 +60,7 @@ def day_ahead(
         *quantiles.select("p10", "p50", "p90").cast(pl.Float64),
         model=pl.lit(model),
         model_version=pl.lit(answered_by, dtype=pl.String),
-        variant=pl.lit("stable" if answered_by else None, dtype=pl.String),
+        variant=pl.lit(STABLE if answered_by else None, dtype=pl.String),
         created_at=pl.lit(now).cast(pl.Datetime("us", "UTC")),
     )
     return LoadForecasts.validate(rows.drop_nulls("p50"), cast=True)

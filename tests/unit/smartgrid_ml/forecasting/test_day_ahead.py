@@ -22,7 +22,8 @@ class ServerThatAnswers:
 
     asked: dict[str, np.ndarray]
 
-    def predict(self, model, features, version=None):
+    def predict(self, model, features, *, label):
+        assert label == "stable"
         self.asked = dict(features)
         rows = len(next(iter(features.values())))
         frame = pl.DataFrame({"p10": [1.0] * rows, "p50": [2.0] * rows, "p90": [3.0] * rows})
@@ -30,7 +31,7 @@ class ServerThatAnswers:
 
 
 class ServerThatIsAway:
-    def predict(self, model, features, version=None):
+    def predict(self, model, features, *, label):
         raise ModelUnavailableError(f"no version of {model} is live")
 
 
@@ -56,7 +57,6 @@ def test_a_live_model_answers_for_every_hour_under_its_own_version(features):
     forecast = day_ahead(
         today,
         server=server,
-        version="7",
         history=features.lazy(),
         stand_in="naive_168h",
         now=NOW,
@@ -77,7 +77,6 @@ def test_without_a_live_model_the_naive_row_stands_in_and_says_so(features):
     forecast = day_ahead(
         today,
         server=ServerThatIsAway(),
-        version="7",
         history=features.filter(pl.col("issue_time") < TODAY).lazy(),
         stand_in="naive_168h",
         now=NOW,
