@@ -186,6 +186,18 @@ class Quantiles:
     model_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """What the variants of a model answered for a batch, and the log of it.
+
+    `frame`: p10, p50, p90 in kW, model_version and variant, (batch,), null for a row that nobody
+    answered. `log`: rows of `PredictionLog`.
+    """
+
+    frame: pl.DataFrame
+    log: pl.DataFrame
+
+
 class ModelServer(Protocol):
     """Answers predictions of the live model version."""
 

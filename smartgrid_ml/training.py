@@ -65,9 +65,9 @@ def train_and_register(
 ) -> ModelVersion:
     """Fit forecaster `name` on every known row of `LoadFeatures` and register it as `model`.
 
-    The SavedModel carries its golden batch and warm-up requests along. The same features give the version that they
-    gave before. A training that was killed is closed as FAILED and done again. Raises
-    PublicationError if the exported graph does not say what the forecaster says.
+    The SavedModel carries its golden batch and warm-up requests along. The same features give the
+    version that they gave before. A training that was killed is closed as FAILED and done again.
+    Raises PublicationError if the exported graph does not say what the forecaster says.
     """
     known = features.filter(pl.col("load_kw").is_not_null())
     print_of = fingerprint(known, name=name)
