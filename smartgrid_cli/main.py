@@ -169,7 +169,7 @@ def migrate() -> None:
 
 def run() -> None:
     """The command line's entry: our own errors are a sentence and exit code 1."""
-    from smartgrid_cli.up import Stopped
+    from smartgrid_cli.signals import Stopped
 
     try:
         app()

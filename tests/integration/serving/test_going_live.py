@@ -1,10 +1,5 @@
 """A publisher that dies at any step, and the way back, with a real model server."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,66 +9,12 @@ import pytest
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.serving import Served
 from smartgrid_io.serving import publisher
-from smartgrid_io.serving.client import ModelServerClient
-from smartgrid_io.serving.moves import LabelMover
-from smartgrid_io.serving.shelf import Shelf, ensure_config
-from tests.integration.serving.publisher_process import STEPS, Books, publish
+from tests.integration.serving.publisher_process import STEPS
 
 pytestmark = pytest.mark.xdist_group("model_server")
 
 ASKED = {"load_kw": [10.0], "temperature_c": [0.0]}
 NOW = datetime(2026, 3, 3, tzinfo=UTC)
-
-
-class Place:
-    """A model folder of its own with a server on it; version n multiplies by n."""
-
-    def __init__(self, base: Path, server, saved_models: Path, publishers=None) -> None:
-        self.publishers = publishers
-        self.client = ModelServerClient(server.grpc_target, server.rest_url, timeout=20)
-        self.shelf = Shelf(str(base), self.client, patience_s=20)
-        self.books = Books(base.parent / f"{base.name}.json", saved_models)
-        self.arguments = {
-            "base": str(base),
-            "grpc": server.grpc_target,
-            "rest": server.rest_url,
-            "saved_models": str(saved_models),
-            "state": str(self.books.state),
-        }
-
-    def publish(self, model: str, version: int) -> str:
-        return publish(**self.arguments, model=model, version=version)
-
-    def kill_publisher(self, model: str, version: int, *, before: str) -> None:
-        wish = {**self.arguments, "model": model, "version": version, "stop_at": before}
-        self.publishers.stdin.write(json.dumps(wish) + "\n")
-        self.publishers.stdin.flush()
-        said = {self.publishers.stdout.readline(), self.publishers.stdout.readline()}
-        (number,) = said - {f"stands before {before}\n"}
-        os.kill(int(number), signal.SIGKILL)
-
-    def says(self, model: str, label: str) -> tuple[str, float]:
-        answer = self.client.predict(model, ASKED, label=label)
-        return answer.model_version, answer.frame["p50"][0]
-
-    def mover(self) -> LabelMover:
-        return LabelMover(self.shelf, self.books, self.books, by="test")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory, start_server, saved_models):
-    base = tmp_path_factory.mktemp("going_live") / "models"
-    ensure_config(str(base))
-    script = str(Path(__file__).with_name("publisher_process.py"))
-    with subprocess.Popen(
-        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as publishers:
-        server = start_server(base)
-        place = Place(base, server, saved_models, publishers)
-        yield place
-        place.client.close()
-        server.stop()
-        publishers.stdin.close()
 
 
 @pytest.mark.slow
