@@ -69,6 +69,8 @@ def is_rejected(moves: pl.DataFrame, version: str, *, model: str) -> bool:
 def labelled_since(moves: pl.DataFrame, served: Served, label: str) -> datetime | None:
     """When the label began to mean the version that it means now; None if nobody noted it."""
     version = _text(served.labels.get(label))
+    if version is None:
+        return None
     given = moves.filter(
         pl.col("model") == served.model,
         pl.col("label") == label,
