@@ -171,13 +171,9 @@ class Catalog:
             if ended:
                 self._close(live)
 
-    def status(
-        self, model: str, version: int | None = None, label: str | None = None
-    ) -> list[VersionState]:
+    def status(self, model: str, version: int | None = None) -> list[VersionState]:
         """States of all versions, newest first, or of one; raises ServingError for none."""
         with self._lock:
-            if label is not None:
-                version = self._labelled(model, label)
             known = self._models.get(model)
             states = [] if known is None else list(known.status.values())
         if version is not None:

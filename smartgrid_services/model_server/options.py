@@ -10,6 +10,11 @@ from typing import Any
 from smartgrid_services.model_server.model_config import ModelConfig
 from smartgrid_services.model_server.watch import CONFIG_NAME, Sources
 
+_THREADS = 16
+"""TensorFlow's own threads do the arithmetic."""
+_BATCHED = 128
+"""A request that waits in a batch holds its thread, and a batch needs many of them."""
+
 
 def _option(parse: Callable[[str], Any], said: str, *also: str) -> dict[str, Any]:
     """Metadata of a field whose option bears its name; `also` are TensorFlow Serving's names."""
@@ -108,6 +113,28 @@ class ServerOptions:
     load_retry_interval_micros: int = field(
         default=60_000_000, metadata=_option(_at_least(0), "microseconds between the attempts")
     )
+    enable_model_warmup: bool = field(
+        default=True,
+        metadata=_option(_truth, "answer the requests in assets.extra before a version is used"),
+    )
+    num_request_iterations_for_warmup: int = field(
+        default=1, metadata=_option(_at_least(1), "how often each of these requests is answered")
+    )
+    enable_batching: bool = field(
+        default=False, metadata=_option(_truth, "compute requests of several callers together")
+    )
+    batching_parameters_file: Path | None = field(
+        default=None, metadata=_option(Path, "text form of BatchingParameters")
+    )
+    rest_api_num_threads: int | None = field(
+        default=None,
+        metadata=_option(
+            _at_least(1), f"REST requests at once, by default {_THREADS}, or {_BATCHED} if batched"
+        ),
+    )
+    grpc_max_threads: int | None = field(
+        default=None, metadata=_option(_at_least(1), "the same for gRPC")
+    )
     max_body_mb: int = field(
         default=256,
         metadata=_option(
@@ -118,6 +145,17 @@ class ServerOptions:
         default=False,
         metadata=_option(_truth, "end when the process that started this one is gone"),
     )
+
+    def rest_threads(self) -> int:
+        """Requests that REST computes at once."""
+        return self.rest_api_num_threads or self._threads()
+
+    def grpc_threads(self) -> int:
+        """Requests that gRPC computes at once."""
+        return self.grpc_max_threads or self._threads()
+
+    def _threads(self) -> int:
+        return _BATCHED if self.enable_batching else _THREADS
 
     def arguments(self) -> list[str]:
         """The command line that `parse` reads back as these options."""
@@ -179,6 +217,8 @@ def parse(arguments: Sequence[str] | None = None) -> ServerOptions:
     options = ServerOptions(**vars(parser.parse_args([_dashed(word) for word in words])))
     if not (options.base_path or options.model_config_file or options.model_base_path):
         parser.error("one of --base-path, --model-config-file and --model-base-path is needed")
+    if options.batching_parameters_file is not None and not options.enable_batching:
+        parser.error("--batching-parameters-file needs --enable-batching")
     return options
 
 
