@@ -19,6 +19,7 @@ from resources.warehouse import warehouse
 from resources.weather_source import weather_source
 from sensors.alerts import new_exceedances, waiting_messages
 from sensors.arrivals import landing_arrivals
+from sensors.canary import canary_watch
 from sensors.failures import failed_runs
 from sensors.late_readings import late_readings
 from smartgrid_assets.alerts.delivery import deliver_alerts
@@ -26,13 +27,14 @@ from smartgrid_assets.housekeeping import keep_house, keep_house_daily
 from smartgrid_assets.jobs import JOBS
 from smartgrid_assets.landing import land_files
 from smartgrid_assets.schedules import SCHEDULES
+from smartgrid_assets.serving.settle import settle_canary
 from smartgrid_assets.weather import fetch_weather, fetch_weather_daily
 
 GROUPS = ("readings", "aggregates", "findings", "features", "models", "serving", "alerts")
 """The rooms of the graph, in the way of the data."""
 
-CHECKED = ("readings", "aggregates", "findings", "features")
-"""The rooms whose tables are checked."""
+CHECKED = ("readings", "aggregates", "findings", "features", "serving")
+"""The rooms with checks."""
 
 AUTOMATION = dg.AutomationConditionSensorDefinition(
     "automation_conditions",
@@ -51,13 +53,14 @@ def build_definitions(**overrides: Any) -> dg.Definitions:
         # For runs that no job of ours describes (automation, the UI): a process per step would
         # import everything anew for each.
         executor=dg.in_process_executor,
-        jobs=[land_files, fetch_weather, *JOBS, deliver_alerts, keep_house],
+        jobs=[land_files, fetch_weather, *JOBS, settle_canary, deliver_alerts, keep_house],
         schedules=[fetch_weather_daily, keep_house_daily, *SCHEDULES],
         sensors=[
             landing_arrivals,
             late_readings,
             new_exceedances,
             waiting_messages,
+            canary_watch,
             failed_runs,
             AUTOMATION,
         ],

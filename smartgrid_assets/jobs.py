@@ -77,6 +77,13 @@ forecast_day = _asset_job(
     description="Forecast a day through the served model and weigh it against the ratings.",
 )
 
+compare_variants = _asset_job(
+    "compare_variants",
+    "variant_comparison",
+    writes="comparisons",
+    description="Compare stable and canary on the days whose load has become known.",
+)
+
 raise_alerts = _asset_job(
     "raise_alerts",
     "alerts",
@@ -91,5 +98,6 @@ JOBS = [
     build_features,
     train_models,
     forecast_day,
+    compare_variants,
     raise_alerts,
 ]

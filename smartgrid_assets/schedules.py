@@ -5,6 +5,7 @@ from datetime import datetime
 import dagster as dg
 
 from smartgrid_assets.jobs import (
+    compare_variants,
     forecast_day,
     judge_readings,
     read_topology,
@@ -75,4 +76,19 @@ judge_daily = dg.ScheduleDefinition(
     description="Every day at 05:20, with the night's late readings in: what is wrong with them.",
 )
 
-SCHEDULES = [judge_daily, read_topology_daily, refresh_open_day, forecast_today, train_weekly]
+compare_daily = dg.ScheduleDefinition(
+    name="compare_daily",
+    job=compare_variants,
+    cron_schedule="40 5 * * *",
+    default_status=RUNNING,
+    description="Every day at 05:40, with the night's late readings in: stable against canary.",
+)
+
+SCHEDULES = [
+    judge_daily,
+    read_topology_daily,
+    refresh_open_day,
+    forecast_today,
+    train_weekly,
+    compare_daily,
+]

@@ -21,6 +21,7 @@ from smartgrid_cli.supervisor import Post, Supervisor
 from smartgrid_core.errors import ServerError
 from smartgrid_core.settings import Ports, Settings
 from smartgrid_io.mlflow_server import mlflow_server_command
+from smartgrid_io.serving.shelf import ensure_config
 from smartgrid_services.model_server.launch import command as model_server_command
 from smartgrid_services.model_server.launch import health
 from smartgrid_services.model_server.options import ServerOptions
@@ -94,7 +95,7 @@ def build_machine(
         **(overrides or {}),
     }
     plan = _Plan(home, databases, granted, environment, addresses, Path(settings.model_place))
-    plan.models.mkdir(parents=True, exist_ok=True)
+    ensure_config(str(plan.models))
     posts = [*plan.stores(), *plan.dagster(workspace=workspace, code_module=code_module)]
     for post in posts:
         if post.child.name in held:

@@ -12,6 +12,8 @@ from smartgrid_cli.backtest import backtest
 from smartgrid_cli.home import Home
 from smartgrid_core.errors import SmartGridError
 
+MODEL = "load_forecaster"
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -107,6 +109,52 @@ def land(
 
 
 @app.command()
+def rollback(
+    *,
+    to: Annotated[
+        int | None, typer.Option(min=1, help="This version; the one that was stable before.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="The registered model.")] = MODEL,
+    reason: Annotated[str, typer.Option(help="For the record.")] = "by hand",
+) -> None:
+    """Take back what was done last with a model: its canary, or else its stable version."""
+    from smartgrid_cli.variants import roll_back_here
+
+    if not roll_back_here(_home(make=False), console, model=model, to=to, reason=reason):
+        raise typer.Exit(1)
+
+
+@app.command()
+def promote(
+    *,
+    model: Annotated[str, typer.Option(help="The registered model.")] = MODEL,
+    reason: Annotated[str, typer.Option(help="For the record.")] = "by hand",
+) -> None:
+    """Make a model's canary its stable version."""
+    from smartgrid_cli.variants import promote_here
+
+    if not promote_here(_home(make=False), console, model=model, reason=reason):
+        raise typer.Exit(1)
+
+
+@app.command()
+def ab(
+    *,
+    canary_share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of the feeders, 0 to 1.")
+    ] = None,
+    salt: Annotated[
+        str | None, typer.Option(help="Another one deals the feeders to the variants anew.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="The registered model.")] = MODEL,
+) -> None:
+    """Show or change which share of the feeders a model's canary answers, from the next batch."""
+    from smartgrid_cli.variants import split_here
+
+    split_here(_home(make=False), console, model=model, canary_share=canary_share, salt=salt)
+
+
+@app.command()
 def migrate() -> None:
     """Bring the tables of SMARTGRID_DATABASE_URL up to date."""
     from smartgrid_core.settings import Settings
@@ -121,7 +169,7 @@ def migrate() -> None:
 
 def run() -> None:
     """The command line's entry: our own errors are a sentence and exit code 1."""
-    from smartgrid_cli.up import Stopped
+    from smartgrid_cli.signals import Stopped
 
     try:
         app()

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from smartgrid_cli.graph import Check
 from smartgrid_cli.stores import TableSize
+from smartgrid_core.serving import Served
 
 MOST_ALERTS = 10
 
@@ -94,6 +95,18 @@ def show_alerts(alerts: pl.DataFrame, console: Console) -> None:
         opened = f"{row['opened_at']:%Y-%m-%d %H:%M}"
         grid.add_row(row["severity"], opened, escape(row["message"]))
     console.print(grid if alerts.height else f"[bold]{grid.title}[/bold]")
+
+
+def show_models(served: Sequence[Served], reasons: Sequence[str], console: Console) -> None:
+    """Which versions of each model answer, and what is not ready."""
+    grid = table("Models", "model", "stable", "canary", "loaded", right=("stable", "canary"))
+    for each in served:
+        stable, canary = ("" if v is None else str(v) for v in (each.stable, each.canary))
+        grid.add_row(each.model, stable, canary, ", ".join(map(str, each.versions)))
+    if served:
+        console.print(grid)
+    for reason in reasons:
+        console.print(f"[yellow]not ready[/yellow]: {escape(reason)}")
 
 
 def _count(rows: int | None) -> str:

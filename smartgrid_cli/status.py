@@ -7,8 +7,13 @@ from smartgrid_cli.children import recorded
 from smartgrid_cli.demo_state import DemoState
 from smartgrid_cli.home import Home
 from smartgrid_cli.stores import Stores, table_sizes
+from smartgrid_core.errors import PublicationError
+from smartgrid_core.serving import Served
 from smartgrid_core.settings import Settings
 from smartgrid_io.postgres.embedded import EmbeddedPostgres
+from smartgrid_io.serving.client import ModelServerClient
+from smartgrid_io.serving.readiness import ask_readiness
+from smartgrid_io.serving.shelf import Shelf
 
 CHILDREN = (
     "postgres",
@@ -42,10 +47,21 @@ def show_status(home: Home, console: Console) -> bool:
     if holder["addresses"]:
         show.show_addresses(holder["addresses"], console)
     settings = settings_here(home)
+    with ModelServerClient(settings.model_server_grpc, settings.model_server_rest) as client:
+        shelf = Shelf(settings.model_place, client)
+        show.show_models(_served(shelf), ask_readiness(shelf).reasons, console)
     if settings.database_url is not None:
         stores = Stores.open(settings)
         show.show_sizes(table_sizes(stores.warehouse.url, stores.lake), console)
     return True
+
+
+def _served(shelf: Shelf) -> list[Served]:
+    """What the models' config says; nothing if it cannot be read, which readiness tells."""
+    try:
+        return shelf.all_served()
+    except PublicationError:
+        return []
 
 
 def settings_here(home: Home) -> Settings:

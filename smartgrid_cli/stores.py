@@ -15,6 +15,7 @@ from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest
 from smartgrid_core.errors import ConfigurationError
 from smartgrid_core.ports import Lake, Warehouse
+from smartgrid_core.serving import STABLE
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 from smartgrid_io.lake import ParquetLake
@@ -113,9 +114,11 @@ def forecast_over_rest(stores: Stores, *, window: Window) -> pl.DataFrame:
     )
     settings = stores.settings
     with ModelServerClient(settings.model_server_grpc, settings.model_server_rest) as server:
-        names = server.input_names(MODEL)
+        names = server.input_names(MODEL, label=STABLE)
         answer = server.predict_over_rest(
-            MODEL, {name: features[name].cast(pl.Float32).to_numpy() for name in names}
+            MODEL,
+            {name: features[name].cast(pl.Float32).to_numpy() for name in names},
+            label=STABLE,
         )
     return features.select("hour_start").with_columns(
         *answer.frame.select("p10", "p50", "p90"), model_version=pl.lit(answer.model_version)

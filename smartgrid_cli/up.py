@@ -1,11 +1,9 @@
 """`smartgrid up` and `smartgrid down`: everything runs while the command does, and only then."""
 
 import shutil
-import signal
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from types import FrameType
 
 import psutil
 
@@ -14,15 +12,12 @@ from smartgrid_cli.databases import open_databases
 from smartgrid_cli.home import Home
 from smartgrid_cli.machine import CODE_MODULE, Machine, build_machine
 from smartgrid_cli.ports import Moved, Reservations, choose_ports
+from smartgrid_cli.signals import deaf_to_signals, stopped_by_signals
 from smartgrid_core.settings import Ports, Settings
 from smartgrid_io.postgres.embedded import EmbeddedPostgres
 from smartgrid_io.postgres.schema import upgrade
 
 Say = Callable[[str], None]
-
-
-class Stopped(BaseException):
-    """SIGINT or SIGTERM came. Not an Exception, so that nothing on the way swallows it."""
 
 
 @contextmanager
@@ -81,33 +76,6 @@ def running(
         finally:
             if databases.server is not None:
                 databases.server.stop()
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """SIGINT and SIGTERM raise Stopped in the main thread."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise Stopped
-
-    kept = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def deaf_to_signals() -> Iterator[None]:
-    """Stopping is not stopped: a second Ctrl-C would leave processes behind."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    kept = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
 
 
 def stay(machine: Machine) -> None:

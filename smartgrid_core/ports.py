@@ -1,6 +1,6 @@
 """Protocols: what assets, sensors and commands need, said without naming a product."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ import dataframely as dy
 import polars as pl
 
 from smartgrid_core.quality import Verdict
+from smartgrid_core.serving import Served
 from smartgrid_core.time import Window
 
 
@@ -185,15 +186,33 @@ class Quantiles:
     model_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """What the variants of a model answered for a batch, and the log of it.
+
+    `frame`: p10, p50, p90 in kW, model_version and variant, (batch,), null for a row that nobody
+    answered. `log`: rows of `PredictionLog`.
+    """
+
+    frame: pl.DataFrame
+    log: pl.DataFrame
+
+
 class ModelServer(Protocol):
     """Answers predictions of the live model version."""
 
     def predict(
-        self, model: str, features: Mapping[str, Any], version: int | str | None = None
+        self,
+        model: str,
+        features: Mapping[str, Any],
+        version: int | str | None = None,
+        *,
+        label: str | None = None,
     ) -> Quantiles:
-        """Quantiles for a batch: one float32 array (batch,) per feature; None: the newest version.
+        """Quantiles for a batch: one float32 array (batch,) per feature.
 
-        Raises ModelUnavailableError if that version is not live or the server does not answer.
+        Asked is the version, or the one with the label, else the newest. Raises
+        ModelUnavailableError if that one is not live or the server does not answer.
         """
         ...
 
@@ -203,9 +222,21 @@ class ModelServer(Protocol):
 
 
 class ModelShelf(Protocol):
-    """The folder from which the model server takes its versions."""
+    """The folder from which the model server takes its versions, and what it is told of them."""
 
-    def publish(self, saved_model: Path, *, model: str, version: int) -> Path:
+    def served(self, model: str) -> Served:
+        """Which versions the server shall load, and their labels; none for an unknown model."""
+        ...
+
+    def change(self, model: str, move: Callable[[Served], Served]) -> Served:
+        """Apply one move to what is served and tell the server; return what is served now."""
+        ...
+
+    def published(self, model: str) -> Sequence[int]:
+        """Versions that lie there, oldest first."""
+        ...
+
+    def publish(self, saved_model: Path, *, model: str, version: int) -> str:
         """Put a version there, whole or not at all; the same again changes nothing.
 
         Raises PublicationError if that version is there with other content.
@@ -216,12 +247,16 @@ class ModelShelf(Protocol):
         """Return once the server answers with it. Raises PublicationError if it does not come."""
         ...
 
+    def wait_until_labelled(self, model: str, label: str, version: int) -> None:
+        """Return once the label means this version. Raises PublicationError if it does not."""
+        ...
+
     def withdraw(self, model: str, version: int) -> None:
         """Take a version away; none is no error."""
         ...
 
     def prune(self, model: str) -> Sequence[int]:
-        """Remove versions too old to fall back to; returns which."""
+        """Remove versions too old to fall back to that are not served; returns which."""
         ...
 
 

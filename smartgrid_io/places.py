@@ -156,6 +156,19 @@ class S3Place:
         paths = [path.split("/") for path in found]
         return [path[-2] for path in paths if path[-1] == name and path[-3] == below]
 
+    def files(self, below: str) -> list[str]:
+        """Every object below a prefix, by its path from there, in order."""
+        root = f"{self.root}/{below}".rstrip("/") + "/"
+        return sorted(path.removeprefix(root) for path in self._files.find(root))
+
+    def read(self, file: str) -> bytes:
+        """The object's content."""
+        return bytes(self._files.cat_file(f"{self.root}/{file}"))
+
+    def write(self, content: bytes, file: str) -> None:
+        """Make `content` the object's content, at once."""
+        self._files.pipe_file(f"{self.root}/{file}", content)
+
     def row_count(self, file: str) -> int:
         """Rows of a Parquet file, from its footer."""
         scan = pl.scan_parquet(self.address(file), storage_options=self.storage_options)

@@ -15,6 +15,7 @@ from smartgrid_core.time import HOUR, Window
 from smartgrid_ml.export.golden import write_golden
 from smartgrid_ml.export.parity import as_served, export_parity, golden_batch
 from smartgrid_ml.export.saved_model import export
+from smartgrid_ml.export.warmup import write_warmup
 from smartgrid_ml.forecasting.catalogue import forecaster
 from smartgrid_ml.forecasting.protocol import ServableForecaster
 
@@ -64,9 +65,9 @@ def train_and_register(
 ) -> ModelVersion:
     """Fit forecaster `name` on every known row of `LoadFeatures` and register it as `model`.
 
-    The SavedModel carries its golden batch along. The same features give the version that they
-    gave before. A training that was killed is closed as FAILED and done again. Raises
-    PublicationError if the exported graph does not say what the forecaster says.
+    The SavedModel carries its golden batch and warm-up requests along. The same features give the
+    version that they gave before. A training that was killed is closed as FAILED and done again.
+    Raises PublicationError if the exported graph does not say what the forecaster says.
     """
     known = features.filter(pl.col("load_kw").is_not_null())
     print_of = fingerprint(known, name=name)
@@ -97,6 +98,7 @@ def train_and_register(
             export_parity(fitted, saved_model, rows=as_served(known, inputs=inputs)[-PARITY_ROWS:])
             golden = golden_batch(known, inputs=inputs)
             write_golden(saved_model, rows=golden, quantiles=fitted.predict(golden))
+            write_warmup(saved_model, rows=golden, model=model)
             registry.log_saved_model(run_id, saved_model, example=golden.head(5))
         version = registry.register(model, run_id)
     except BaseException:

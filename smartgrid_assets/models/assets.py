@@ -5,9 +5,11 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from smartgrid_assets.models.going_live import CHAMPION, go_live
+from smartgrid_assets.models.going_live import go_live
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest
+from smartgrid_core.contracts.serving import LabelMoves
+from smartgrid_core.label_moves import why_not_now
 from smartgrid_core.ports import Clock, Lake, ModelRegistry, ModelServer, ModelShelf, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_ml.evaluation.backtest import backtest, best_servable
@@ -119,21 +121,40 @@ def load_model(
     kinds={"tensorflow"},
 )
 def served_model(
+    warehouse: dg.ResourceParam[Warehouse],
     model_registry: dg.ResourceParam[ModelRegistry],
     model_shelf: dg.ResourceParam[ModelShelf],
     model_server: dg.ResourceParam[ModelServer],
+    clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult:
-    """The version that the model server answers with: the challenger, once it has proved equal.
+    """The challenger on the model server, once its answers have proved equal to the offline ones.
 
-    Its answers to the golden batch differ from the offline ones by at most 1e-4.
+    The first version answers as `stable`; a later one is tried as `canary` until the comparison
+    promotes it or rolls it back.
     """
     version = model_registry.by_alias(MODEL, CHALLENGER)
     if version is None:
         return dg.MaterializeResult(metadata={"outcome": "no model is registered yet"})
-    live = go_live(version, registry=model_registry, shelf=model_shelf, server=model_server)
+    reason = why_not_now(
+        warehouse.read(LabelMoves),
+        model_shelf.served(MODEL),
+        int(version.version),
+        now=clock.now(),
+    )
+    if reason is not None:
+        return dg.MaterializeResult(metadata={"outcome": reason})
+    live = go_live(
+        version,
+        registry=model_registry,
+        shelf=model_shelf,
+        server=model_server,
+        journal=warehouse,
+        by="served_model",
+        now=clock.now(),
+    )
     return dg.MaterializeResult(
         metadata={
-            "outcome": f"version {live.version.version} of {MODEL} answers as {CHAMPION}",
+            "outcome": f"version {live.version.version} of {MODEL} answers as {live.label}",
             "golden_difference": live.parity,
             "removed_versions": list(live.removed),
         }

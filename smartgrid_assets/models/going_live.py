@@ -1,35 +1,27 @@
-"""How a registered version goes live: published, loaded, asked, then called champion."""
+"""How a registered version goes live: published, loaded, asked, labelled, and then on record."""
 
 import tempfile
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from dagster import get_dagster_logger
-
-from smartgrid_core.errors import ConfigurationError, SmartGridError
+from smartgrid_core.errors import PublicationError, SmartGridError
 from smartgrid_core.ports import ModelRegistry, ModelServer, ModelShelf, ModelVersion
+from smartgrid_io.serving.moves import Journal, LabelMover, Moved
 from smartgrid_io.serving.publisher import golden_parity
 from smartgrid_ml.export.golden import read_golden
-
-CHAMPION = "champion"
-"""The alias of the version that answers."""
-
-
-def champion_of(registry: ModelRegistry, *, model: str) -> str | None:
-    """The version that has proved itself; None if there is none or the registry is away."""
-    try:
-        champion = registry.by_alias(model, CHAMPION)
-    except ConfigurationError as error:
-        get_dagster_logger().warning("no champion is known: %s", error)
-        return None
-    return champion.version if champion else None
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A version that answers. `parity` is its largest relative difference to the offline answer."""
+    """A version that answers under `label`.
+
+    `parity` is its largest relative difference to the offline answer, `removed` the versions that
+    were too old to keep.
+    """
 
     version: ModelVersion
+    label: str
     parity: float
     removed: tuple[int, ...]
 
@@ -40,28 +32,45 @@ def go_live(
     registry: ModelRegistry,
     shelf: ModelShelf,
     server: ModelServer,
+    journal: Journal,
+    by: str,
+    now: datetime,
 ) -> Live:
-    """Publish a version, wait for the server, compare its golden answers, then move the alias.
+    """Publish a version, wait for the server, compare its golden answers, then give it its label.
 
-    A new version that does not come to life, or answers otherwise than it did offline, is
-    withdrawn, and the one before goes on answering. Killed at any step, the next call finishes the
-    work. Raises SmartGridError naming the step that refused.
+    The first version of a model becomes stable, a later one canary: see `Served.labelled`. A new
+    version that does not come to life, or answers otherwise than it did offline, is withdrawn.
+    What was labelled before goes on answering throughout. Killed at any step, the next call for
+    this version finishes the work, and one for another version undoes it. Raises SmartGridError
+    naming the step that refused.
     """
-    champion = registry.by_alias(version.name, CHAMPION)
-    number = int(version.version)
+    model, number = version.name, int(version.version)
+    before = shelf.served(model)
     with tempfile.TemporaryDirectory() as folder:
         saved_model = registry.download(version, Path(folder))
         rows, offline = read_golden(saved_model)
-        shelf.publish(saved_model, model=version.name, version=number)
+        shelf.publish(saved_model, model=model, version=number)
+    shelf.change(model, lambda served: served.offered(number))
     try:
-        shelf.wait_until_live(version.name, number)
-        served = server.predict(
-            version.name, {name: rows[name].to_numpy() for name in rows.columns}, version=number
-        )
-        parity = golden_parity(served.frame, offline)
+        shelf.wait_until_live(model, number)
+        features = {name: rows[name].to_numpy() for name in rows.columns}
+        parity = golden_parity(server.predict(model, features, number).frame, offline)
     except SmartGridError:
-        if champion is None or champion.version != version.version:
-            shelf.withdraw(version.name, number)
+        left = shelf.change(model, lambda served: served.without(number))
+        if number not in left.versions:
+            shelf.withdraw(model, number)
         raise
-    registry.set_alias(version.name, CHAMPION, version.version)
-    return Live(version, parity, tuple(shelf.prune(version.name)))
+    after = shelf.change(model, lambda served: served.labelled(number))
+    (label,) = [name for name, labelled in after.labels.items() if labelled == number]
+    shelf.wait_until_labelled(model, label, number)
+    moved = LabelMover(shelf, registry, journal, by).follow(
+        Moved(before, after),
+        action="published",
+        reason=f"golden answers differ by {parity:.1e} at most",
+        now=now,
+    )
+    if moved.troubles:
+        raise PublicationError(
+            f"{model} version {number} answers as {label}, but {'; '.join(moved.troubles)}"
+        )
+    return Live(version, label, parity, tuple(shelf.prune(model)))

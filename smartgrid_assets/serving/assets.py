@@ -1,14 +1,32 @@
-"""Assets made by asking the served model: the day-ahead load forecast."""
+"""Assets made by asking the served model: the day-ahead forecast, and who forecasts better."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+import polars as pl
 
-from smartgrid_assets.models.going_live import champion_of
 from smartgrid_assets.partitions import daily_asset, window_of
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest, LoadForecasts
+from smartgrid_core.contracts.serving import (
+    LabelMoves,
+    PredictionLog,
+    TrafficSplits,
+    VariantComparisons,
+)
+from smartgrid_core.errors import SmartGridError
 from smartgrid_core.features.load import HISTORY_NEEDED
-from smartgrid_core.ports import Clock, Lake, ModelRegistry, ModelServer, Warehouse
+from smartgrid_core.label_moves import labelled_since
+from smartgrid_core.ports import Clock, Lake, ModelServer, ModelShelf, Warehouse
+from smartgrid_core.serving import CANARY, Served
+from smartgrid_core.time import DAY, Window, midnight
+from smartgrid_io.serving.router import Router, split_of
+from smartgrid_ml.evaluation.variants import compare, paired_losses, verdict
 from smartgrid_ml.forecasting.day_ahead import MODEL, best_naive, day_ahead
+
+PREDICTIONS_KEPT = timedelta(days=90)
+"""A quarter of a year: longer than any trial; 10,000 feeders log 10,000 rows a day."""
 
 
 @daily_asset(
@@ -20,28 +38,110 @@ def load_forecast(
     context: dg.AssetExecutionContext,
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
-    model_registry: dg.ResourceParam[ModelRegistry],
     model_server: dg.ResourceParam[ModelServer],
+    model_shelf: dg.ResourceParam[ModelShelf],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult:
     """P10, P50 and P90 of every feeder for each hour of the day, kW, issued at its midnight UTC.
 
-    Where no model answers, the best naive row of the backtest stands in under its own name.
+    Feeders are split between stable and canary. Where neither answers, the best naive row of the
+    backtest stands in under its own name.
     """
     window = window_of(context)
-    forecast = day_ahead(
+    router = Router(
+        model_server,
+        served=served_now(model_shelf),
+        split=split_of(warehouse.read(TrafficSplits), MODEL),
+        now=clock.now(),
+    )
+    forecast, log = day_ahead(
         lake.scan(LoadFeatures, window=window).collect(),
-        server=model_server,
-        version=champion_of(model_registry, model=MODEL),
+        ask=router.ask,
         history=lake.scan(LoadFeatures, window=window.widened(before=HISTORY_NEEDED)),
         stand_in=best_naive(warehouse.read(LoadBacktest)),
         now=clock.now(),
     )
     rows = warehouse.replace(LoadForecasts, forecast, window=window)
+    warehouse.upsert(PredictionLog, log)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": rows.count,
             "peak_kw": rows.max("p50"),
             **{f"rows/{model}": n for model, n in rows.tally("model").items()},
+            **{f"rows/{each}": n for each, n in rows.tally("variant").items() if each},
         }
     )
+
+
+@dg.asset(
+    deps=["load_features", "feeder_load", "served_model"],
+    group_name="serving",
+    kinds={"tensorflow", "postgres"},
+)
+def variant_comparison(
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    model_server: dg.ResourceParam[ModelServer],
+    model_shelf: dg.ResourceParam[ModelShelf],
+    clock: dg.ResourceParam[Clock],
+) -> dg.MaterializeResult:
+    """Stable and canary on the same feeder-hours of whole days since the canary's trial began.
+
+    Both are asked for the same rows, so that neither profits from easier feeders.
+    """
+    _forget_old_predictions(warehouse, now=clock.now())
+    served = model_shelf.served(MODEL)
+    since = labelled_since(warehouse.read(LabelMoves), served, CANARY)
+    if served.stable is None or served.canary is None or since is None:
+        return dg.MaterializeResult(metadata={"outcome": "no canary is on trial"})
+    losses = paired_losses(
+        lake.scan(LoadFeatures, window=days_behind(since, now=clock.now())).collect(),
+        ask=lambda features, version: model_server.predict(MODEL, features, version).frame,
+        stable=served.stable,
+        canary=served.canary,
+    )
+    comparison = compare(losses)
+    decision, reason = verdict(comparison)
+    row = {
+        "model": MODEL,
+        "canary_version": str(served.canary),
+        "stable_version": str(served.stable),
+        "compared_at": clock.now(),
+        **asdict(comparison),
+        "decision": decision,
+        "reason": reason,
+    }
+    schema = VariantComparisons.create_empty().schema
+    warehouse.upsert(
+        VariantComparisons,
+        VariantComparisons.validate(pl.DataFrame([row], schema=schema), cast=True),
+    )
+    return dg.MaterializeResult(
+        metadata={
+            "outcome": f"{decision}: {reason}",
+            "stable": served.stable,
+            "canary": served.canary,
+            "issues": comparison.issues,
+            "pairs": comparison.pairs,
+        }
+    )
+
+
+def days_behind(since: datetime, *, now: datetime) -> Window:
+    """Whole UTC days that began after `since` and have ended; none yet is an empty window."""
+    first, end = midnight(since.date()) + DAY, midnight(now.date())
+    return Window(first, max(first, end))
+
+
+def _forget_old_predictions(warehouse: Warehouse, *, now: datetime) -> None:
+    old = Window(datetime(2000, 1, 1, tzinfo=UTC), now - PREDICTIONS_KEPT)
+    warehouse.replace(PredictionLog, PredictionLog.create_empty(), window=old)
+
+
+def served_now(shelf: ModelShelf) -> Served:
+    """What is served; where the config cannot be read, stable is asked for everything."""
+    try:
+        return shelf.served(MODEL)
+    except (SmartGridError, OSError) as error:
+        dg.get_dagster_logger().warning("no canary is asked: %s", error)
+        return Served(MODEL)

@@ -87,6 +87,23 @@ def alert_from_failure(
     )
 
 
+def alert_from_rollback(*, model: str, version: int, reason: str, now: datetime) -> pl.DataFrame:
+    """The row of `Alerts` for a canary that was taken back by itself; once per version."""
+    return _alerts(
+        [
+            {
+                "dedupe_key": f"rollback:{model}:{version}",
+                "alert_type": "system_failure",
+                "severity": "warning",
+                "subject_id": model,
+                "message": f"Version {version} of {model} was rolled back: {reason[:ERROR_TEXT]}",
+                "metadata": _json({"model": model, "version": version, "reason": reason}),
+                "opened_at": now,
+            }
+        ]
+    )
+
+
 def _spells(hours: Sequence[Row], *, threshold: float) -> Iterator[list[Row]]:
     """Runs of consecutive hours that reach the threshold at least once."""
     breaks = [

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 
 import dataframely as dy
 
-from smartgrid_core.contracts import aggregates, alerts, features, forecasts, grid, readings
+from smartgrid_core.contracts import (
+    aggregates,
+    alerts,
+    features,
+    forecasts,
+    grid,
+    readings,
+    serving,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,10 @@ CATALOGUE: dict[type[dy.Schema], Table] = {
         Table(features.LoadFeatures, "issue_time"),
         Table(forecasts.LoadBacktest),
         Table(forecasts.LoadForecasts, "issue_time"),
+        Table(serving.LabelMoves),
+        Table(serving.TrafficSplits),
+        Table(serving.PredictionLog, "asked_at"),
+        Table(serving.VariantComparisons),
         Table(alerts.LimitExceedances, "issue_time"),
         Table(alerts.Alerts),
         Table(alerts.Outbox),

@@ -4,17 +4,18 @@ import re
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dataframely as dy
 import psycopg
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from psycopg import sql
 
 from smartgrid_core.contracts.catalogue import table_name
 from smartgrid_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -54,6 +55,8 @@ def upgrade(url: str) -> None:
 
     Raises ConfigurationError if the server is older than PostgreSQL 18.
     """
+    from alembic import command
+
     engine = sa.create_engine(sqlalchemy_url(url), poolclass=sa.NullPool)
     with engine.begin() as connection:
         version = connection.execute(sa.text("SHOW server_version_num")).scalar_one()
@@ -66,8 +69,10 @@ def upgrade(url: str) -> None:
         command.upgrade(alembic_config(connection), "head")
 
 
-def alembic_config(connection: sa.Connection) -> Config:
+def alembic_config(connection: sa.Connection) -> "Config":
     """Alembic's settings for work on an open connection."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection

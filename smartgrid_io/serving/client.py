@@ -30,6 +30,16 @@ _CHANNEL_OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 
+_NOBODY = {
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.FAILED_PRECONDITION,
+}
+"""Codes by which servers say that a label, or its model or version, is not there."""
+
+_UNKNOWN_LABEL = "Unrecognized servable version label"
+"""TensorFlow Serving calls a label that it does not know an invalid argument."""
+
 
 @dataclass(frozen=True, slots=True)
 class VersionStatus:
@@ -68,6 +78,8 @@ class ModelServerClient:
         self._channel = grpc.insecure_channel(grpc_target, options=_CHANNEL_OPTIONS)
         self._predict = self._method(wire.PREDICT, wire.predict_response)
         self._status = self._method(wire.MODEL_STATUS, wire.status_response)
+        self._metadata = self._method(wire.METADATA, wire.metadata_response)
+        self._reload = self._method(wire.RELOAD, wire.reload_response)
         self._http = httpx.Client(base_url=self.rest_url, timeout=timeout, trust_env=False)
 
     def __enter__(self) -> Self:
@@ -87,17 +99,23 @@ class ModelServerClient:
         self._http.close()
 
     def predict(
-        self, model: str, features: Mapping[str, Any], version: int | str | None = None
+        self,
+        model: str,
+        features: Mapping[str, Any],
+        version: int | str | None = None,
+        *,
+        label: str | None = None,
     ) -> Quantiles:
-        """Quantiles for a batch over gRPC, by the newest live version or by the one named.
+        """Quantiles for a batch over gRPC, by the version or label named, else the newest version.
 
         features: one array-like per input of the model, (batch,), sent as float32; null is NaN.
         Raises ModelUnavailableError naming model and server if that version is not live or does
-        not answer; ContractError if the features, or what came back, are not what was agreed.
+        not answer, or the label means none; ContractError if the features, or what came back, are
+        not what was agreed.
         """
         batch, inputs = _columns(model, features)
         number = None if version is None else int(version)
-        request = wire.predict_request(model, inputs, version=number)
+        request = wire.predict_request(model, inputs, version=number, label=label)
         response = self._call(self._predict, request, model=model)
         return Quantiles(
             frame=_quantile_frame(
@@ -110,17 +128,26 @@ class ModelServerClient:
         )
 
     def predict_over_rest(
-        self, model: str, features: Mapping[str, Any], version: int | str | None = None
+        self,
+        model: str,
+        features: Mapping[str, Any],
+        version: int | str | None = None,
+        *,
+        label: str | None = None,
     ) -> Quantiles:
         """The same over REST, columns in and columns out.
 
-        A REST answer does not say which version gave it, so one is named: the newest live one.
+        A REST answer does not say which version gave it, so one is named: that of the label, or
+        the newest live one.
         """
         batch, inputs = _columns(model, features)
-        if version is None:
+        if label is not None:
+            version = self.version_of_label(model, label)
+        elif version is None:
             version = next(iter(self.live_versions(model)), None)
         if version is None:
-            raise self._unavailable(model, "no version is live", server=self.rest_url)
+            asked = "no version is live" if label is None else f"label {label} means no version"
+            raise self._unavailable(model, asked, server=self.rest_url)
         # The standard library's JSON writes NaN and Infinity, which the server reads; httpx's
         # `json=` refuses them.
         columns_in = {name: values.tolist() for name, values in inputs.items()}
@@ -171,13 +198,49 @@ class ModelServerClient:
             for item in found
         ]
 
-    def input_names(self, model: str, version: int | str | None = None) -> Sequence[str]:
+    def version_of_label(self, model: str, label: str) -> str | None:
+        """The version that answers under the label; None if the label means none that is live.
+
+        Raises ModelUnavailableError if the server does not answer.
+        """
+        request = wire.metadata_request(model, label=label)
+        try:
+            response = self._metadata(request, timeout=self.timeout)
+        except grpc.RpcError as error:
+            if error.code() in _NOBODY:
+                return None
+            raise self._unavailable(model, _rpc_error(error)) from error
+        return str(response.model_spec.version.value)
+
+    def reload_config(self, config: bytes) -> None:
+        """Have the server follow this config (a serialized ModelServerConfig) and no other.
+
+        Raises ModelUnavailableError with the server's words if it refuses or does not answer.
+        """
+        try:
+            response = self._reload(wire.reload_request(config), timeout=self.timeout)
+        except grpc.RpcError as error:
+            raise ModelUnavailableError(
+                f"the model server {self.grpc_target} did not take the models' config: "
+                f"{_rpc_error(error)}"
+            ) from error
+        if response.status.error_code:
+            raise ModelUnavailableError(
+                f"the model server {self.grpc_target} did not take the models' config: "
+                f"{response.status.error_message}"
+            )
+
+    def input_names(
+        self, model: str, version: int | str | None = None, *, label: str | None = None
+    ) -> Sequence[str]:
         """Names of the features that a live version's serving signature takes, sorted.
 
         Raises ModelUnavailableError naming model and server.
         """
         path = f"/v1/models/{quote(model)}"
-        if version is not None:
+        if label is not None:
+            path += f"/labels/{quote(label)}"
+        elif version is not None:
             path += f"/versions/{version}"
         answer = self._rest("GET", f"{path}/metadata")
         if answer.status_code != httpx.codes.OK:
@@ -195,7 +258,8 @@ class ModelServerClient:
         try:
             return method(request, timeout=self.timeout)
         except grpc.RpcError as error:
-            if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+            is_label = _UNKNOWN_LABEL in (error.details() or "")
+            if error.code() is grpc.StatusCode.INVALID_ARGUMENT and not is_label:
                 raise ContractError(
                     f"{model}: the model server {self.grpc_target} refused the features: "
                     f"{error.details()}"

@@ -15,7 +15,9 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
+METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
 MODEL_STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
+RELOAD = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
 
 STATES = {0: "UNKNOWN", 10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
 """ModelVersionStatus.State, as TensorFlow Serving names its numbers."""
@@ -90,6 +92,11 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "status": (3, "Status"),
     },
     "GetModelStatusResponse": {"model_version_status": (1, "*ModelVersionStatus")},
+    "GetModelMetadataRequest": {"model_spec": (1, "ModelSpec"), "metadata_field": (2, "*string")},
+    "GetModelMetadataResponse": {"model_spec": (1, "ModelSpec")},
+    # A message travels like its bytes: the config is written by its own stubs, which are light.
+    "ReloadConfigRequest": {"config": (1, "bytes")},
+    "ReloadConfigResponse": {"status": (1, "Status")},
 }
 
 
@@ -143,16 +150,26 @@ _PredictRequest = _message("PredictRequest")
 _PredictResponse = _message("PredictResponse")
 _GetModelStatusRequest = _message("GetModelStatusRequest")
 _GetModelStatusResponse = _message("GetModelStatusResponse")
+_GetModelMetadataRequest = _message("GetModelMetadataRequest")
+_GetModelMetadataResponse = _message("GetModelMetadataResponse")
+_ReloadConfigRequest = _message("ReloadConfigRequest")
+_ReloadConfigResponse = _message("ReloadConfigResponse")
 
 
 def predict_request(
-    model: str, inputs: Mapping[str, NDArray[np.float32]], *, version: int | None = None
+    model: str,
+    inputs: Mapping[str, NDArray[np.float32]],
+    *,
+    version: int | None = None,
+    label: str | None = None,
 ) -> Message:
     """A Predict request; inputs: float32 of any shape, by the signature's input name."""
     request = _PredictRequest()
     request.model_spec.name = model
     if version is not None:
         request.model_spec.version.value = version
+    if label is not None:
+        request.model_spec.version_label = label
     for name, array in inputs.items():
         write_tensor(request.inputs[name], array)
     return request  # type: ignore[no-any-return]  # classes made at run time have no type
@@ -175,6 +192,29 @@ def status_request(model: str, *, version: int | None = None) -> Message:
 def status_response(data: bytes) -> Any:
     """Parse a GetModelStatus response: `.model_version_status`."""
     return _GetModelStatusResponse.FromString(data)
+
+
+def metadata_request(model: str, *, label: str) -> Message:
+    """A GetModelMetadata request, to learn which version a label means."""
+    request = _GetModelMetadataRequest(metadata_field=["signature_def"])
+    request.model_spec.name = model
+    request.model_spec.version_label = label
+    return request  # type: ignore[no-any-return]  # classes made at run time have no type
+
+
+def metadata_response(data: bytes) -> Any:
+    """Parse who answered a GetModelMetadata request: `.model_spec.version.value`."""
+    return _GetModelMetadataResponse.FromString(data)
+
+
+def reload_request(config: bytes) -> Message:
+    """A ReloadConfig request; `config` is a serialized ModelServerConfig."""
+    return _ReloadConfigRequest(config=config)  # type: ignore[no-any-return]  # see above
+
+
+def reload_response(data: bytes) -> Any:
+    """Parse a ReloadConfig response: `.status.error_code`, `.status.error_message`."""
+    return _ReloadConfigResponse.FromString(data)
 
 
 def write_tensor(tensor: Any, array: NDArray[np.float32]) -> None:

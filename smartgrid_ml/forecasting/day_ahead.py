@@ -1,19 +1,23 @@
 """The day-ahead forecast: through the served model, or by the best naive row where none answers."""
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
 from smartgrid_core.contracts.forecasts import LoadForecasts
-from smartgrid_core.errors import ModelUnavailableError
 from smartgrid_core.features.load import FEATURES
-from smartgrid_core.ports import ModelServer
+from smartgrid_core.ports import Routed
 from smartgrid_ml.evaluation.leaderboard import newest
 from smartgrid_ml.evaluation.metrics import ALL
 from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS, forecaster
 
 MODEL = "load_forecaster"
 """The name under which the registry keeps the forecaster and the model server answers."""
+
+Ask = Callable[[Mapping[str, Any], Sequence[str]], Routed]
+"""Answers for a batch: one float32 array (batch,) per feature, and each row's feeder."""
 
 
 def best_naive(leaderboard: pl.DataFrame) -> str:
@@ -32,38 +36,34 @@ def best_naive(leaderboard: pl.DataFrame) -> str:
 def day_ahead(
     features: pl.DataFrame,
     *,
-    server: ModelServer,
-    version: str | None,
+    ask: Ask,
     history: pl.LazyFrame,
     stand_in: str,
     now: datetime,
-) -> pl.DataFrame:
-    """Rows of `LoadForecasts` for rows of `LoadFeatures`; P10, P50, P90 in kW.
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows of `LoadForecasts` for rows of `LoadFeatures`, P10, P50, P90 in kW; and `PredictionLog`.
 
-    `version` is the champion, the only one that has proved itself; None asks nobody.
-    `history` are earlier rows of `LoadFeatures`, read only if the naive row `stand_in` has to
-    answer: its band is that of its own past errors.
+    `ask` answers for features and feeders. `history` are earlier rows of `LoadFeatures`, read only
+    if the naive row `stand_in` has to answer where `ask` did not: its band is that of its own past
+    errors.
     """
+    asked = {name: features[name].cast(pl.Float32).to_numpy() for name in FEATURES}
+    routed = ask(asked, features["feeder_id"].to_list())
     keys = features.select("feeder_id", "issue_time", "hour_start", "lead_hours")
-    try:
-        if version is None:
-            raise ModelUnavailableError(f"no version of {MODEL} is champion")
-        answer = server.predict(
-            MODEL,
-            {name: features[name].cast(pl.Float32).to_numpy() for name in FEATURES},
-            version=version,
-        )
-    except ModelUnavailableError:
-        known = history.filter(pl.col("load_kw").is_not_null()).collect()
-        quantiles = forecaster(stand_in).fit(known).predict(features)
-        model, answered_by = stand_in, None
-    else:
-        quantiles, model, answered_by = answer.frame, answer.model, answer.model_version
-    rows = keys.with_columns(
-        *quantiles.select("p10", "p50", "p90").cast(pl.Float64),
-        model=pl.lit(model),
-        model_version=pl.lit(answered_by, dtype=pl.String),
-        variant=pl.lit("stable" if answered_by else None, dtype=pl.String),
-        created_at=pl.lit(now).cast(pl.Datetime("us", "UTC")),
+    rows = pl.concat([keys, routed.frame], how="horizontal").with_columns(
+        model=pl.when(pl.col("variant").is_not_null()).then(pl.lit(MODEL))
     )
-    return LoadForecasts.validate(rows.drop_nulls("p50"), cast=True)
+    answered = rows.filter(pl.col("model").is_not_null())
+    if answered.height < rows.height:
+        is_open = rows["model"].is_null()
+        known = history.filter(pl.col("load_kw").is_not_null()).collect()
+        naive = forecaster(stand_in).fit(known).predict(features.filter(is_open))
+        stood_in = rows.filter(is_open).with_columns(
+            *naive.select("p10", "p50", "p90").cast(pl.Float64), model=pl.lit(stand_in)
+        )
+        answered = pl.concat([answered, stood_in]).sort("feeder_id", "issue_time", "hour_start")
+    forecast = answered.drop_nulls("p50").with_columns(
+        created_at=pl.lit(now).cast(pl.Datetime("us", "UTC"))
+    )
+    columns = LoadForecasts.column_names()
+    return LoadForecasts.validate(forecast.select(columns), cast=True), routed.log

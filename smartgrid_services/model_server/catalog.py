@@ -1,13 +1,16 @@
-"""Which versions of which models answer: loads new ones, keeps the newest, lets go of the rest."""
+"""Which versions of which models answer: loads those wanted, lets go of the rest, knows labels."""
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
+from smartgrid_services.model_server.model_config import Policy
 from smartgrid_services.model_server.signatures import Servable
 from smartgrid_services.model_server.status import Code, ServingError
 from smartgrid_services.model_server.versions import Imprint, Versions, graph_imprint, imprint
@@ -15,6 +18,8 @@ from smartgrid_services.model_server.versions import Imprint, Versions, graph_im
 log = logging.getLogger(__name__)
 
 Load = Callable[[Path], Servable]
+Labels = Mapping[str, Mapping[str, int]]
+"""Versions by label, by model."""
 
 _UNLOADED_REMEMBERED = 8
 """Versions that were let go of stay in the status; not for ever, a server runs for years."""
@@ -52,30 +57,64 @@ class Live:
     retired: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a version whose load failed is tried again, and after how many seconds.
+
+    A folder that changes is tried at once, however often it failed before.
+    """
+
+    times: int = 5
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """A load that failed: the folder as it was then, how often, and when it is tried again."""
+
+    folder: Imprint
+    failures: int
+    again_at: float
+
+
 @dataclass(slots=True)
 class _Model:
     """Everything known about one model."""
 
     live: dict[int, Live] = field(default_factory=dict)
     status: dict[int, VersionState] = field(default_factory=dict)
-    refused: dict[int, Imprint] = field(default_factory=dict)
-    """Folders that could not be loaded, as they were then."""
+    refused: dict[int, _Refusal] = field(default_factory=dict)
 
 
 class Catalog:
     """The versions that answer. One thread refreshes it, any number of requests hold versions.
 
-    Of every model the `keep` newest versions that load are live. A version is let go of only when
-    those that take its place are live, and closed when the last request on it has ended.
+    Of every model those versions are live that its policy asks for, the `keep` newest ones if it
+    has none; an older one takes the place of one that does not load. A version is let go of only
+    when those that take its place are live, and closed when the last request on it has ended.
     """
 
-    def __init__(self, load: Load, *, keep: int) -> None:
+    def __init__(
+        self,
+        load: Load,
+        *,
+        keep: int,
+        retry: Retry = Retry(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._load = load
-        self._keep = keep
+        self._default = Policy(newest=keep)
+        self._retry = retry
+        self._clock = clock
         self._models: dict[str, _Model] = {}
+        self._labels: Labels = {}
         self._lock = threading.Lock()
 
-    def refresh(self, found: Mapping[str, Versions | None]) -> None:
+    def refresh(
+        self,
+        found: Mapping[str, Versions | None],
+        policies: Mapping[str, Policy] | None = None,
+    ) -> None:
         """Bring what is live in line with the folders that were found.
 
         A model that is None is left as it is; one that is missing has no versions any more.
@@ -83,16 +122,44 @@ class Catalog:
         for name in sorted({*found, *self._models}):
             versions = found.get(name, {})
             if versions is not None:
-                self._refresh_model(name, versions)
+                policy = (policies or {}).get(name, self._default)
+                self._refresh_model(name, versions, policy)
+
+    def assign(self, labels: Labels, *, new_anywhere: bool) -> None:
+        """Replace all labels. A label may point to a version that is AVAILABLE.
+
+        With `new_anywhere` one that does not exist yet, or stays where it is, may point to any.
+        Raises ServingError for one that may not, and then changes none.
+        """
+        with self._lock:
+            for name, versions in labels.items():
+                live = self._models[name].live if name in self._models else {}
+                before = self._labels.get(name, {})
+                for label, version in versions.items():
+                    moved = before.get(label, version) != version
+                    if version not in live and (moved or not new_anywhere):
+                        raise ServingError(
+                            Code.FAILED_PRECONDITION,
+                            f"Request to assign label to version {version} of model {name}, "
+                            "which is not currently available for inference",
+                        )
+            self._labels = {name: dict(versions) for name, versions in labels.items()}
 
     def close(self) -> None:
         """Let go of everything; what requests still hold is closed when they end."""
         self.refresh({})
 
     @contextmanager
-    def hold(self, model: str, version: int | None = None) -> Iterator[Live]:
-        """The version asked for, the newest live one for None, kept loaded inside the block."""
+    def hold(
+        self, model: str, version: int | None = None, label: str | None = None
+    ) -> Iterator[Live]:
+        """The version asked for, the newest live one for None, kept loaded inside the block.
+
+        Raises ServingError if it is not live, or the label is not known.
+        """
         with self._lock:
+            if label is not None:
+                version = self._labelled(model, label)
             live = self._pick(model, version)
             live.users += 1
         try:
@@ -128,6 +195,19 @@ class Catalog:
                 if model.live
             }
 
+    def labels(self) -> dict[str, dict[str, int]]:
+        """Versions by label of every model that has labels."""
+        with self._lock:
+            return {name: dict(versions) for name, versions in sorted(self._labels.items())}
+
+    def _labelled(self, name: str, label: str) -> int:
+        version = self._labels.get(name, {}).get(label)
+        if version is None:
+            raise ServingError(
+                Code.INVALID_ARGUMENT, f"Unrecognized servable version label: {label}"
+            )
+        return version
+
     def _pick(self, name: str, version: int | None) -> Live:
         live = self._models[name].live if name in self._models else {}
         if version is None and live:
@@ -137,19 +217,21 @@ class Catalog:
         asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
         raise ServingError(Code.NOT_FOUND, f"Servable not found for request: {asked}")
 
-    def _refresh_model(self, name: str, found: Versions) -> None:
+    def _refresh_model(self, name: str, found: Versions, policy: Policy) -> None:
         with self._lock:
             model = self._models.setdefault(name, _Model())
+        candidates = policy.candidates(found)
         wanted: list[int] = []
-        for version in sorted(found, reverse=True):
-            if len(wanted) == self._keep:
+        for version in candidates:
+            if len(wanted) == policy.newest:
                 break
             if self._is_live(model, name, version, found[version]):
                 wanted.append(version)
-        surplus = [live for version, live in model.live.items() if version not in wanted]
-        for live in surplus:
-            self._retire(model, live)
-        self._forget(name, model, found)
+        if wanted or not candidates:
+            surplus = [live for version, live in model.live.items() if version not in wanted]
+            for live in surplus:
+                self._retire(model, live)
+        self._forget(name, model, candidates)
 
     def _is_live(self, model: _Model, name: str, version: int, folder: Path) -> bool:
         """Whether the version in the folder answers, after an attempt to load it if it is new."""
@@ -159,7 +241,8 @@ class Catalog:
             return True
         # Taken before the attempt, so that what changes during it is tried again.
         whole = imprint(folder)
-        if model.refused.get(version) == whole:
+        refusal = model.refused.get(version)
+        if refusal is not None and refusal.folder == whole and self._clock() < refusal.again_at:
             return before is not None
         if before is None:
             self._note(model, VersionState(version, State.LOADING))
@@ -170,8 +253,8 @@ class Catalog:
             return before is not None
         except Exception as error:
             log.exception("model %s version %s: the loader failed", name, version)
-            refusal = ServingError(Code.INTERNAL, f"{type(error).__name__}: {error}")
-            self._refuse(model, name, version, whole, refusal)
+            told = ServingError(Code.INTERNAL, f"{type(error).__name__}: {error}")
+            self._refuse(model, name, version, whole, told)
             return before is not None
         model.refused.pop(version, None)
         with self._lock:
@@ -193,7 +276,10 @@ class Catalog:
             error.code.name,
             error.message,
         )
-        model.refused[version] = whole
+        before = model.refused.get(version)
+        failures = 1 if before is None or before.folder != whole else before.failures + 1
+        again = self._clock() + self._retry.seconds if failures <= self._retry.times else math.inf
+        model.refused[version] = _Refusal(whole, failures, again)
         if version not in model.live:
             self._note(model, VersionState(version, State.END, error.code, error.message))
 
@@ -221,10 +307,10 @@ class Catalog:
         with self._lock:
             model.status[state.version] = state
 
-    def _forget(self, name: str, model: _Model, found: Versions) -> None:
-        """Drop failures whose folder is gone, old unloaded versions, and models without any."""
+    def _forget(self, name: str, model: _Model, candidates: list[int]) -> None:
+        """Drop failures that nobody wants any more, old unloaded versions, and empty models."""
         with self._lock:
-            for version in [version for version in model.refused if version not in found]:
+            for version in [version for version in model.refused if version not in candidates]:
                 del model.refused[version]
                 if version not in model.live:
                     model.status.pop(version, None)
@@ -235,5 +321,5 @@ class Catalog:
             )
             for version in ended[:-_UNLOADED_REMEMBERED]:
                 del model.status[version]
-            if not found and not model.status:
+            if not candidates and not model.status:
                 del self._models[name]

@@ -1,80 +1,24 @@
 """Settings of one model server process, and the command line that carries them."""
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
+from typing import Any
+
+from smartgrid_services.model_server.model_config import ModelConfig
+from smartgrid_services.model_server.watch import CONFIG_NAME, Sources
+
+_THREADS = 16
+"""TensorFlow's own threads do the arithmetic."""
+_BATCHED = 128
+"""A request that waits in a batch holds its thread, and a batch needs many of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """What a model server is started with."""
-
-    base_path: Path
-    """Every folder below is a model, every numeric folder below that a version."""
-    rest_port: int = 8501
-    grpc_port: int = 8500
-    host: str = "127.0.0.1"
-    versions_kept: int = 2
-    """The newest versions that answer; two, so that there is one to fall back to."""
-    poll_seconds: float = 1.0
-    max_body_mb: int = 256
-    """A larger REST request is refused before it fills the memory."""
-    exit_with_parent: bool = False
-    """End when the process that started this one is gone."""
-
-    def arguments(self) -> list[str]:
-        """The command line that `parse` reads back as these options."""
-        words = [
-            f"--base-path={self.base_path}",
-            f"--rest-port={self.rest_port}",
-            f"--grpc-port={self.grpc_port}",
-            f"--host={self.host}",
-            f"--versions-kept={self.versions_kept}",
-            f"--poll-seconds={self.poll_seconds}",
-            f"--max-body-mb={self.max_body_mb}",
-        ]
-        return [*words, "--exit-with-parent"] if self.exit_with_parent else words
-
-
-def parse(arguments: Sequence[str] | None = None) -> ServerOptions:
-    """Options from a command line, the process's own for None; ends the process on a bad one."""
-    default = ServerOptions(base_path=Path())
-    parser = argparse.ArgumentParser(
-        prog="python -m smartgrid_services.model_server",
-        description="Serves SavedModels over TensorFlow Serving's REST and gRPC.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument(
-        "--base-path", type=Path, required=True, help="holds <model>/<version>/saved_model.pb"
-    )
-    parser.add_argument("--rest-port", type=_port, default=default.rest_port, help="HTTP")
-    parser.add_argument("--grpc-port", type=_port, default=default.grpc_port, help="gRPC")
-    parser.add_argument("--host", default=default.host, help="the address to listen at")
-    parser.add_argument(
-        "--versions-kept",
-        type=_at_least_one,
-        default=default.versions_kept,
-        help="how many of the newest versions answer",
-    )
-    parser.add_argument(
-        "--poll-seconds",
-        type=_seconds,
-        default=default.poll_seconds,
-        help="how often the folders are looked at",
-    )
-    parser.add_argument(
-        "--max-body-mb",
-        type=_at_least_one,
-        default=default.max_body_mb,
-        help="the largest REST request, in megabytes",
-    )
-    parser.add_argument(
-        "--exit-with-parent",
-        action="store_true",
-        help="end when the process that started this one is gone",
-    )
-    return ServerOptions(**vars(parser.parse_args(arguments)))
+def _option(parse: Callable[[str], Any], said: str, *also: str) -> dict[str, Any]:
+    """Metadata of a field whose option bears its name; `also` are TensorFlow Serving's names."""
+    return {"parse": parse, "said": said, "also": also}
 
 
 def _port(word: str) -> int:
@@ -84,11 +28,14 @@ def _port(word: str) -> int:
     return number
 
 
-def _at_least_one(word: str) -> int:
-    number = int(word)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{word}: at least 1")
-    return number
+def _at_least(least: int) -> Callable[[str], int]:
+    def parse(word: str) -> int:
+        number = int(word)
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{word}: at least {least}")
+        return number
+
+    return parse
 
 
 def _seconds(word: str) -> float:
@@ -96,3 +43,189 @@ def _seconds(word: str) -> float:
     if not 0 < number <= 3600:
         raise argparse.ArgumentTypeError(f"{word}: more than 0 seconds, at most an hour")
     return number
+
+
+def _seconds_or_never(word: str) -> float:
+    return 0.0 if float(word) == 0 else _seconds(word)
+
+
+def _truth(word: str) -> bool:
+    if word.lower() in {"true", "1", "yes"}:
+        return True
+    if word.lower() in {"false", "0", "no"}:
+        return False
+    raise argparse.ArgumentTypeError(f"{word}: true or false")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """What a model server is started with; one of the first three says what it serves."""
+
+    base_path: Path | None = field(
+        default=None,
+        metadata=_option(
+            Path, "holds <model>/<version>/saved_model.pb, and models.config if there is one"
+        ),
+    )
+    model_config_file: Path | None = field(
+        default=None,
+        metadata=_option(
+            Path, "text form of a ModelServerConfig; only the models it lists are served"
+        ),
+    )
+    model_base_path: str | None = field(
+        default=None, metadata=_option(str, "the folder of the single model that is served")
+    )
+    model_name: str = field(
+        default="default", metadata=_option(str, "the name of the single model")
+    )
+    rest_port: int = field(default=8501, metadata=_option(_port, "HTTP", "rest-api-port"))
+    grpc_port: int = field(default=8500, metadata=_option(_port, "gRPC", "port"))
+    host: str = field(default="127.0.0.1", metadata=_option(str, "the address to listen at"))
+    versions_kept: int = field(
+        default=2,
+        metadata=_option(
+            _at_least(1),
+            "how many of the newest versions answer, of a model that no config names; "
+            "two, so that there is one to fall back to",
+        ),
+    )
+    poll_seconds: float = field(
+        default=1.0,
+        metadata=_option(
+            _seconds, "how often the folders are looked at", "file-system-poll-wait-seconds"
+        ),
+    )
+    model_config_file_poll_wait_seconds: float = field(
+        default=1.0,
+        metadata=_option(
+            _seconds_or_never, "how often the model config is read again; 0 reads it once"
+        ),
+    )
+    allow_version_labels_for_unavailable_models: bool = field(
+        default=True,
+        metadata=_option(_truth, "let a new label point to a version that is not AVAILABLE yet"),
+    )
+    max_num_load_retries: int = field(
+        default=5,
+        metadata=_option(_at_least(0), "how often a version whose load failed is tried again"),
+    )
+    load_retry_interval_micros: int = field(
+        default=60_000_000, metadata=_option(_at_least(0), "microseconds between the attempts")
+    )
+    enable_model_warmup: bool = field(
+        default=True,
+        metadata=_option(_truth, "answer the requests in assets.extra before a version is used"),
+    )
+    num_request_iterations_for_warmup: int = field(
+        default=1, metadata=_option(_at_least(1), "how often each of these requests is answered")
+    )
+    enable_batching: bool = field(
+        default=False, metadata=_option(_truth, "compute requests of several callers together")
+    )
+    batching_parameters_file: Path | None = field(
+        default=None, metadata=_option(Path, "text form of BatchingParameters")
+    )
+    rest_api_num_threads: int | None = field(
+        default=None,
+        metadata=_option(
+            _at_least(1), f"REST requests at once, by default {_THREADS}, or {_BATCHED} if batched"
+        ),
+    )
+    grpc_max_threads: int | None = field(
+        default=None, metadata=_option(_at_least(1), "the same for gRPC")
+    )
+    max_body_mb: int = field(
+        default=256,
+        metadata=_option(
+            _at_least(1), "the largest REST request, in megabytes; a larger one is refused"
+        ),
+    )
+    exit_with_parent: bool = field(
+        default=False,
+        metadata=_option(_truth, "end when the process that started this one is gone"),
+    )
+
+    def rest_threads(self) -> int:
+        """Requests that REST computes at once."""
+        return self.rest_api_num_threads or self._threads()
+
+    def grpc_threads(self) -> int:
+        """Requests that gRPC computes at once."""
+        return self.grpc_max_threads or self._threads()
+
+    def _threads(self) -> int:
+        return _BATCHED if self.enable_batching else _THREADS
+
+    def arguments(self) -> list[str]:
+        """The command line that `parse` reads back as these options."""
+        words = []
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, bool):
+                value = str(value).lower()
+            if value is not None:
+                words.append(f"--{_name(one)}={value}")
+        return words
+
+    def sources(self) -> Sources:
+        """Where models come from.
+
+        A config file named by `model_config_file` is all that is served; the one below the base
+        path, there or not, speaks for the models it lists and leaves the others to the folders.
+        """
+        explicit = self.model_config_file
+        beside = None if self.base_path is None else self.base_path / CONFIG_NAME
+        single = self.model_base_path if explicit is None and self.base_path is None else None
+        return Sources(
+            base_path=self.base_path if explicit is None else None,
+            config_file=explicit or beside,
+            config_required=explicit is not None,
+            config_poll_seconds=self.model_config_file_poll_wait_seconds,
+            models=None
+            if single is None
+            else {self.model_name: ModelConfig(self.model_name, str(Path(single).absolute()))},
+            new_labels_anywhere=self.allow_version_labels_for_unavailable_models,
+        )
+
+
+def parse(arguments: Sequence[str] | None = None) -> ServerOptions:
+    """Options from a command line, the process's own for None; ends the process on a bad one.
+
+    TensorFlow Serving's spelling (`--model_config_file=...`, `--port`, `--rest_api_port`) is read
+    as well.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m smartgrid_services.model_server",
+        description="Serves SavedModels over TensorFlow Serving's REST and gRPC.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    for one in fields(ServerOptions):
+        names = (_name(one), *one.metadata["also"])
+        dashed = [f"--{name}" for name in names]
+        is_flag = isinstance(one.default, bool)
+        parser.add_argument(
+            *dashed,
+            dest=one.name,
+            type=one.metadata["parse"],
+            default=one.default,
+            help=one.metadata["said"],
+            **({"nargs": "?", "const": True} if is_flag else {}),
+        )
+    words = sys.argv[1:] if arguments is None else arguments
+    options = ServerOptions(**vars(parser.parse_args([_dashed(word) for word in words])))
+    if not (options.base_path or options.model_config_file or options.model_base_path):
+        parser.error("one of --base-path, --model-config-file and --model-base-path is needed")
+    if options.batching_parameters_file is not None and not options.enable_batching:
+        parser.error("--batching-parameters-file needs --enable-batching")
+    return options
+
+
+def _dashed(word: str) -> str:
+    name, equals, value = word.partition("=")
+    return f"{name.replace('_', '-')}{equals}{value}" if name.startswith("--") else word
+
+
+def _name(one: "Field[Any]") -> str:
+    return one.name.replace("_", "-")

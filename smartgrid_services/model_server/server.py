@@ -6,23 +6,22 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import grpc
 from aiohttp import web
 
 from smartgrid_core.errors import ServerError
-from smartgrid_services.model_server.catalog import Catalog
+from smartgrid_services.model_server.catalog import Catalog, Retry
+from smartgrid_services.model_server.loading import Loading
+from smartgrid_services.model_server.metrics import Metrics
 from smartgrid_services.model_server.options import ServerOptions
-from smartgrid_services.model_server.rest import RestApi
-from smartgrid_services.model_server.signatures import Servable
-from smartgrid_services.model_server.versions import find_versions
+from smartgrid_services.model_server.rest.app import RestApi, Served
+from smartgrid_services.model_server.watch import Watch
 
 log = logging.getLogger(__name__)
 
-_WORKERS = 16
-"""Requests that compute at once, on each side; TensorFlow's own threads do the arithmetic."""
 _GRACE_SECONDS = 10.0
 """What a request in flight gets to finish when the server is asked to end."""
 _PARENT_SECONDS = 0.5
@@ -43,10 +42,18 @@ async def serve(options: ServerOptions) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    catalog = Catalog(_load, keep=options.versions_kept)
-    beginning = _Beginning(catalog, options)
-    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="rest") as executor:
-        api = RestApi(catalog, executor=executor, serving=beginning.done.is_set)
+    metrics = Metrics()
+    loading = Loading(options, metrics)
+    catalog = Catalog(
+        loading.load,
+        keep=options.versions_kept,
+        retry=Retry(options.max_num_load_retries, options.load_retry_interval_micros / 1e6),
+    )
+    watch = Watch(catalog, options.sources())
+    beginning = _Beginning(catalog, watch, metrics, options)
+    served = Served(catalog, watch, metrics, serving=beginning.done.is_set)
+    with ThreadPoolExecutor(options.rest_threads(), thread_name_prefix="rest") as executor:
+        api = RestApi(served, executor=executor)
         app = api.application(max_body_bytes=options.max_body_mb * 1024**2)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_SECONDS)
         await runner.setup()
@@ -58,6 +65,7 @@ async def serve(options: ServerOptions) -> None:
         finally:
             await runner.cleanup()
             beginning.stop()
+            loading.close()
     if beginning.failure is not None:
         raise ServerError(f"the model server cannot serve: {beginning.failure}")
 
@@ -88,15 +96,20 @@ async def _until_ended(
 class _Beginning(threading.Thread):
     """Brings in TensorFlow, opens gRPC, then looks at the folders once per poll interval."""
 
-    def __init__(self, catalog: Catalog, options: ServerOptions) -> None:
+    def __init__(
+        self, catalog: Catalog, watch: Watch, metrics: Metrics, options: ServerOptions
+    ) -> None:
         super().__init__(name="folders", daemon=True)
         self.done = threading.Event()
         self.failure: Exception | None = None
         self._catalog = catalog
+        self._watch = watch
+        self._metrics = metrics
         self._options = options
         self._ending = threading.Event()
+        self._set_serving: Callable[[bool], None] = lambda _: None
         self._grpc = grpc.server(
-            ThreadPoolExecutor(_WORKERS, thread_name_prefix="grpc"),
+            ThreadPoolExecutor(options.grpc_threads(), thread_name_prefix="grpc"),
             options=[
                 ("grpc.max_receive_message_length", -1),
                 ("grpc.max_send_message_length", -1),
@@ -125,13 +138,14 @@ class _Beginning(threading.Thread):
             self.failure = error
             return
         seen = ""
-        while not self._ending.is_set():
+        while not self._ending.is_set() and self.failure is None:
             seen = self._look(seen)
-            self._ending.wait(self._options.poll_seconds)
+            self._watch.wait(self._options.poll_seconds)
 
     def stop(self) -> None:
         """Let calls in flight finish, then close the models, unless it never began."""
         self._ending.set()
+        self._watch.wake()
         if not self.done.is_set():
             return
         self._grpc.stop(_GRACE_SECONDS).wait()
@@ -144,10 +158,12 @@ class _Beginning(threading.Thread):
             os.environ.setdefault(name, value)
         import tensorflow as tf
 
-        from smartgrid_services.model_server.grpc_api import register
+        from smartgrid_services.model_server.rpc.server import register
 
         tf.get_logger().setLevel("ERROR")
-        register(self._grpc, self._catalog)
+        self._set_serving = register(
+            self._grpc, catalog=self._catalog, watch=self._watch, metrics=self._metrics
+        )
         self._grpc.start()
         self.done.set()
         log.info("gRPC answers at %s:%s", self._options.host, self._options.grpc_port)
@@ -155,7 +171,10 @@ class _Beginning(threading.Thread):
     def _look(self, seen: str) -> str:
         """One look at the folders; what stops it is logged when it is new, and nothing changes."""
         try:
-            self._catalog.refresh(find_versions(self._options.base_path))
+            self._watch.look()
+            self._set_serving(not self._watch.reasons())
+        except ServerError as error:
+            self.failure = error
         except OSError as error:
             if str(error) != seen:
                 log.warning("the base path cannot be read, nothing changes: %s", error)
@@ -165,9 +184,3 @@ class _Beginning(threading.Thread):
                 log.exception("the folders could not be followed, tried again")
             return str(error)
         return ""
-
-
-def _load(folder: Path) -> Servable:
-    from smartgrid_services.model_server.servable import load
-
-    return load(folder)

@@ -23,10 +23,14 @@ class TensorSpec:
     dtype: str
     array_dtype: np.dtype[Any] | None
     shape: tuple[int, ...] | None
+    tensor: str = ""
+    """The graph's name of it; two signatures may share one."""
+    strict: bool = True
+    """Whether the shape is a promise; that of a tensor inside the graph only describes it."""
 
     def admits(self, shape: tuple[int, ...]) -> bool:
         """Whether a tensor of this shape may be given."""
-        if self.shape is None:
+        if self.shape is None or not self.strict:
             return True
         return len(shape) == len(self.shape) and all(
             expected in {-1, given} for given, expected in zip(shape, self.shape, strict=True)
@@ -40,6 +44,7 @@ class Signature:
     name: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
+    method: str = "tensorflow/serving/predict"
 
 
 class Servable(Protocol):
@@ -66,8 +71,7 @@ def signature_of(servable: Servable, name: str) -> Signature:
     if signature is None:
         raise ServingError(
             Code.INVALID_ARGUMENT,
-            f'Serving signature name: "{name or DEFAULT_SIGNATURE}" not found in signature def; '
-            f"there are: {', '.join(sorted(servable.signatures)) or 'none'}",
+            f'Serving signature name: "{name or DEFAULT_SIGNATURE}" not found in signature def',
         )
     return signature
 
@@ -83,25 +87,39 @@ def compute(
     _check_names(signature, inputs)
     for name, spec in signature.inputs.items():
         _check_tensor(name, spec, inputs[name])
-    unknown = sorted(set(output_filter) - set(signature.outputs))
-    if unknown:
-        raise ServingError(
-            Code.INVALID_ARGUMENT,
-            f"output tensor alias not found in signature: {unknown[0]}; "
-            f"there are: {', '.join(sorted(signature.outputs))}",
-        )
+    seen = set()
+    for name in output_filter:
+        if name not in signature.outputs:
+            raise ServingError(
+                Code.INVALID_ARGUMENT,
+                f"output tensor alias not found in signature: {name} "
+                f"Outputs expected to be in the set {{{','.join(sorted(signature.outputs))}}}.",
+            )
+        if name in seen:
+            raise ServingError(Code.INVALID_ARGUMENT, f"duplicate output tensor alias: {name}")
+        seen.add(name)
     return servable.run(signature, inputs, list(output_filter) or sorted(signature.outputs))
 
 
 def _check_names(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> None:
-    extra = sorted(set(inputs) - set(signature.inputs))
-    missing = sorted(set(signature.inputs) - set(inputs))
-    if extra or missing:
+    if inputs.keys() == signature.inputs.keys():
+        return
+    sent, expected = sorted(inputs), sorted(signature.inputs)
+    if len(sent) == len(expected):
+        stranger = next(name for name in sent if name not in signature.inputs)
         raise ServingError(
             Code.INVALID_ARGUMENT,
-            f"inputs do not match signature {signature.name}. "
-            f"Sent extra: {{{', '.join(extra)}}}. Missing but required: {{{', '.join(missing)}}}.",
+            f"input tensor alias not found in signature: {stranger}. "
+            f"Inputs expected to be in the set {{{','.join(expected)}}}.",
         )
+    extra = [name for name in sent if name not in signature.inputs]
+    missing = [name for name in expected if name not in inputs]
+    raise ServingError(
+        Code.INVALID_ARGUMENT,
+        f"input size does not match signature: {len(sent)}!={len(expected)} "
+        f"len({{{','.join(sent)}}}) != len({{{','.join(expected)}}}). "
+        f"Sent extra: {{{','.join(extra)}}}. Missing but required: {{{','.join(missing)}}}.",
+    )
 
 
 def _check_tensor(name: str, spec: TensorSpec, tensor: NDArray[Any]) -> None:

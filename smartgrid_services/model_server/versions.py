@@ -1,4 +1,4 @@
-"""What lies below a base path: models, their version folders, and whether one has changed."""
+"""What lies below a path: models, their version folders, and whether one has changed."""
 
 import logging
 from collections.abc import Mapping
@@ -9,6 +9,9 @@ log = logging.getLogger(__name__)
 
 Versions = Mapping[int, Path]
 """The version folders of one model by number."""
+
+LARGEST_VERSION = 2**63 - 1
+"""Versions are int64 in every message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ def find_versions(base: Path) -> Mapping[str, Versions | None]:
             continue
         try:
             if folder.is_dir():
-                found[folder.name] = _versions_of(folder)
+                found[folder.name] = versions_of(folder)
         except FileNotFoundError:
             log.debug("model folder %s vanished while it was read", folder)
         except OSError as error:
@@ -39,11 +42,12 @@ def find_versions(base: Path) -> Mapping[str, Versions | None]:
     return found
 
 
-def _versions_of(folder: Path) -> Versions:
+def versions_of(folder: Path) -> Versions:
+    """The numeric folders in a model's folder, zero-padded ones too; raises OSError."""
     found: dict[int, Path] = {}
     for entry in sorted(folder.iterdir()):
         name = entry.name
-        if name.isascii() and name.isdecimal() and int(name) > 0 and entry.is_dir():
+        if name.isascii() and name.isdecimal() and int(name) <= LARGEST_VERSION and entry.is_dir():
             # "007" and "7" are one version; the plain name sorts last and wins.
             found[int(name)] = entry
     return found

@@ -63,6 +63,16 @@ def test_what_the_services_mount_is_there(services):
                 assert Path(volume["source"]).is_file()
 
 
+def test_tensorflow_serving_follows_the_config_that_is_published(services):
+    server = services["model-server"]
+    assert "--model_config_file=/models/models.config" in server["command"]
+    assert "--allow_version_labels_for_unavailable_models=true" in server["command"]
+    assert services["code"]["environment"]["SMARTGRID_MODEL_DIR"] == "/models"
+    assert 'ensure_config("/models")' in services["prepare"]["command"][-1]
+    places = {(volume["source"], volume["target"]) for volume in server["volumes"]}
+    assert ("models", "/models") in places
+
+
 def test_the_images_instance_is_the_one_that_runs_here():
     dockerfile = (ROOT / "deploy/docker/Dockerfile").read_text()
     assert "smartgrid_cli/dagster.yaml" in dockerfile

@@ -1,6 +1,8 @@
 """A model server with an own base path, and SavedModels to put there; both once per worker."""
 
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,10 +15,15 @@ from pathlib import Path
 import pytest
 
 from smartgrid_io.serving.client import ModelServerClient
+from smartgrid_io.serving.moves import LabelMover
 from smartgrid_io.serving.publisher import publish, wait_until_available
+from smartgrid_io.serving.shelf import Shelf, ensure_config
 from smartgrid_services.model_server import launch
 from smartgrid_services.model_server.launch import RunningModelServer
 from smartgrid_services.model_server.options import ServerOptions
+from tests.integration.serving import publisher_process
+
+ASKED = {"load_kw": [10.0], "temperature_c": [0.0]}
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Serving:
     def publish(self, saved_model: str, *, model: str, version: int = 1) -> Path:
         """Publish one of the made SavedModels and wait until it answers."""
         source = self.saved_models / saved_model
-        folder = publish(source, base=str(self.base), model=model, version=version)
+        folder = Path(publish(source, base=str(self.base), model=model, version=version))
         wait_until_available(self.client, model, version, timeout=60)
         return folder
 
@@ -56,7 +63,8 @@ def start_server(free_ports: Callable[[], tuple[int, int]]) -> Callable[..., Run
     def start(base: Path, **options: object) -> RunningModelServer:
         rest_port, grpc_port = free_ports()
         usual = {"rest_port": rest_port, "grpc_port": grpc_port, "poll_seconds": 0.2}
-        settings = ServerOptions(base_path=base, exit_with_parent=True, **{**usual, **options})
+        usual["base_path"] = base
+        settings = ServerOptions(exit_with_parent=True, **{**usual, **options})
         return launch.start(settings, log=base.parent / f"{base.name}.log")
 
     return start
@@ -98,3 +106,65 @@ def serving(
 def model() -> str:
     """A model name that no other test uses."""
     return f"model_{uuid.uuid4().hex[:8]}"
+
+
+class Place:
+    """A model folder with a config and a server on it; version n multiplies by n."""
+
+    def __init__(
+        self,
+        base: Path,
+        server: RunningModelServer,
+        saved_models: Path,
+        publishers: subprocess.Popen[str],
+    ) -> None:
+        self.publishers = publishers
+        self.client = ModelServerClient(server.grpc_target, server.rest_url, timeout=20)
+        self.shelf = Shelf(str(base), self.client, patience_s=20)
+        self.books = publisher_process.Books(base.parent / f"{base.name}.json", saved_models)
+        self.arguments = {
+            "base": str(base),
+            "grpc": server.grpc_target,
+            "rest": server.rest_url,
+            "saved_models": str(saved_models),
+            "state": str(self.books.state),
+        }
+
+    def publish(self, model: str, version: int) -> str:
+        return publisher_process.publish(**self.arguments, model=model, version=version)
+
+    def kill_publisher(self, model: str, version: int, *, before: str) -> None:
+        wish = {**self.arguments, "model": model, "version": version, "stop_at": before}
+        self.publishers.stdin.write(json.dumps(wish) + "\n")
+        self.publishers.stdin.flush()
+        said = {self.publishers.stdout.readline(), self.publishers.stdout.readline()}
+        (number,) = said - {f"stands before {before}\n"}
+        os.kill(int(number), signal.SIGKILL)
+
+    def says(self, model: str, label: str) -> tuple[str, float]:
+        answer = self.client.predict(model, ASKED, label=label)
+        return answer.model_version, answer.frame["p50"][0]
+
+    def mover(self) -> LabelMover:
+        return LabelMover(self.shelf, self.books, self.books, by="test")
+
+
+@pytest.fixture(scope="session")
+def place(
+    tmp_path_factory: pytest.TempPathFactory,
+    start_server: Callable[..., RunningModelServer],
+    saved_models: Path,
+) -> Iterator[Place]:
+    """A model folder with a config, and a server on it, for tests of labels."""
+    base = tmp_path_factory.mktemp("going_live") / "models"
+    ensure_config(str(base))
+    script = str(Path(__file__).with_name("publisher_process.py"))
+    with subprocess.Popen(
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as publishers:
+        server = start_server(base)
+        place = Place(base, server, saved_models, publishers)
+        yield place
+        place.client.close()
+        server.stop()
+        publishers.stdin.close()

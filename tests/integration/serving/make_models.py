@@ -83,7 +83,66 @@ class Slow(tf.Module):
         }
 
 
+def half_plus(offset: float, folder: Path) -> None:
+    """y = x / 2 + offset, with the signatures of TensorFlow Serving's half_plus_two and _three."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        half, plus = tf.Variable(0.5, name="a"), tf.Variable(offset, name="b")
+        serialized = v1.placeholder(tf.string, [None], name="tf_example")
+        features = {"x": tf.io.FixedLenFeature([1], tf.float32)}
+        x = tf.identity(tf.io.parse_example(serialized, features)["x"], name="x")
+        y = tf.add(half * x, plus, name="y")
+        labels = tf.broadcast_to(tf.constant([["half"]]), tf.shape(x))
+        session.run(v1.global_variables_initializer())
+        info = v1.saved_model.build_tensor_info
+        regress = v1.saved_model.build_signature_def(
+            {"inputs": info(serialized)}, {"outputs": info(y)}, "tensorflow/serving/regress"
+        )
+        classify = v1.saved_model.build_signature_def(
+            {"inputs": info(serialized)},
+            {"scores": info(y), "classes": info(labels)},
+            "tensorflow/serving/classify",
+        )
+        scores = v1.saved_model.build_signature_def(
+            {"inputs": info(serialized)}, {"scores": info(y)}, "tensorflow/serving/classify"
+        )
+        predict = v1.saved_model.build_signature_def(
+            {"x": info(x)}, {"y": info(y)}, "tensorflow/serving/predict"
+        )
+        builder = v1.saved_model.Builder(str(folder))
+        builder.add_meta_graph_and_variables(
+            session,
+            ["serve"],
+            signature_def_map={
+                "serving_default": predict,
+                "tensorflow/serving/regress": regress,
+                "classify_x_to_y": classify,
+                "scores_of_x": scores,
+            },
+        )
+        builder.save()
+
+
+class Rows(tf.Module):
+    """The documented example of several named inputs: tags, signals and sensors by row."""
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.string, name="tag"),
+            tf.TensorSpec([None, 5], tf.int32, name="signal"),
+            tf.TensorSpec([None, 2, 2], tf.float32, name="sensor"),
+        ]
+    )
+    def predict(self, tag: tf.Tensor, signal: tf.Tensor, sensor: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"tag": tag, "signal": signal, "sensor": sensor}
+
+
 def main(folder: Path) -> None:
+    tf.get_logger().setLevel("ERROR")
+    half_plus(2.0, folder / "half_plus_two")
+    half_plus(3.0, folder / "half_plus_three")
+    rows = Rows()
+    tf.saved_model.save(rows, str(folder / "rows"), signatures={"serving_default": rows.predict})
     for factor in FACTORS:
         model = Quantiles(factor)
         tf.saved_model.save(

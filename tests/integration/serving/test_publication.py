@@ -163,7 +163,7 @@ def test_an_incomplete_version_is_no_version(serving, model, missing):
 
 
 def test_hidden_and_unnumbered_folders_are_no_versions(serving, model):
-    for name in (".publishing-9-abc", "latest", "9.tmp", "-1", "0"):
+    for name in (".publishing-9-abc", "latest", "9.tmp", "-1"):
         shutil.copytree(serving.saved_models / "times_1", serving.base / model / name)
     serving.publish("times_1", model=model, version=1)
     assert states(serving, model) == {"1": "AVAILABLE"}
@@ -188,11 +188,11 @@ def test_a_publisher_killed_between_copy_and_rename_leaves_the_old_version(servi
     script = f"""
         import time
         from pathlib import Path
-        from smartgrid_io.serving import publisher
+        from smartgrid_io.serving import folder, publisher
         def rename(*_):
             print("copied", flush=True)
             time.sleep(600)
-        publisher.os.rename = rename
+        folder.os.rename = rename
         base = {str(serving.base)!r}
         publisher.publish(Path({str(source)!r}), base=base, model={model!r}, version=2)
     """

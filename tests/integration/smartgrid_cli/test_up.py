@@ -37,7 +37,8 @@ UP = """
 import sys
 from pathlib import Path
 from smartgrid_cli.home import Home
-from smartgrid_cli.up import Stopped, running, stay
+from smartgrid_cli.signals import Stopped
+from smartgrid_cli.up import running, stay
 try:
     with running(Home(Path(sys.argv[1])).make(), say=print, code_module="napping") as machine:
         machine.supervisor.wait()

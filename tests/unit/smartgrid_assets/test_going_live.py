@@ -1,16 +1,21 @@
-"""A version goes live only after it has proved equal."""
+"""A version gets its label only after it has proved equal, and what answered goes on answering."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from smartgrid_assets.models.going_live import go_live
-from smartgrid_core.errors import ModelUnavailableError, PublicationError
+from smartgrid_core.contracts.serving import LabelMoves
+from smartgrid_core.errors import ConfigurationError, ModelUnavailableError, PublicationError
 from smartgrid_core.ports import ModelVersion, Quantiles
+from smartgrid_core.serving import Served
 from smartgrid_ml.export.golden import write_golden
 
-VERSION = ModelVersion("load_forecaster", "3", "run")
+MODEL = "load_forecaster"
+NOW = datetime(2026, 3, 3, 12, tzinfo=UTC)
 ROWS = pl.DataFrame({"lead_hours": [0.0, 1.0]}, schema={"lead_hours": pl.Float32})
 OFFLINE = pl.DataFrame({"p10": [1.0, 1.5], "p50": [2.0, 2.5], "p90": [3.0, 3.5]})
 
@@ -20,81 +25,155 @@ class Registry:
 
     def __init__(self) -> None:
         self.aliases: dict[str, str] = {}
+        self.is_away = False
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
         write_golden(folder, rows=ROWS, quantiles=OFFLINE)
         return folder
 
-    def by_alias(self, name: str, alias: str) -> ModelVersion | None:
-        version = self.aliases.get(alias)
-        return ModelVersion(name, version, "run") if version else None
-
     def set_alias(self, name: str, alias: str, version: str) -> None:
+        if self.is_away:
+            raise ConfigurationError("MLflow does not answer")
         self.aliases[alias] = version
 
 
 class Shelf:
-    """Remembers what is on it."""
+    """Remembers what lies on it and what is served."""
 
     def __init__(self) -> None:
-        self.versions = [1, 2]
+        self.versions: set[int] = set()
+        self.now = Served(MODEL)
 
-    def publish(self, saved_model: Path, *, model: str, version: int) -> Path:
-        self.versions.append(version)
-        return saved_model
+    def served(self, model: str) -> Served:
+        return self.now
+
+    def change(self, model: str, move: Callable[[Served], Served]) -> Served:
+        self.now = move(self.now)
+        return self.now
+
+    def publish(self, saved_model: Path, *, model: str, version: int) -> str:
+        self.versions.add(version)
+        return str(saved_model)
 
     def wait_until_live(self, model: str, version: int) -> None:
-        assert version in self.versions
+        assert version in self.versions & set(self.now.versions)
+
+    def wait_until_labelled(self, model: str, label: str, version: int) -> None:
+        assert self.now.labels[label] == version
 
     def withdraw(self, model: str, version: int) -> None:
-        self.versions.remove(version)
+        assert version not in self.now.versions
+        self.versions.discard(version)
 
     def prune(self, model: str) -> list[int]:
         return []
 
 
 class Server:
-    """Answers as it did offline, times a factor."""
+    """Answers as it did offline, times a factor; or not at all."""
 
-    def __init__(self, *, factor: float) -> None:
-        self.factor = factor
+    def __init__(self) -> None:
+        self.factor = 1.0
+        self.is_away = False
 
-    def predict(self, model, features, version=None):
-        assert version == 3
-        return Quantiles(OFFLINE * self.factor, model, "3")
-
-
-def test_a_version_that_answers_as_it_did_offline_becomes_the_champion():
-    registry, shelf = Registry(), Shelf()
-    live = go_live(VERSION, registry=registry, shelf=shelf, server=Server(factor=1.0))
-    assert live.parity == 0.0
-    assert shelf.versions == [1, 2, 3]
-    assert registry.aliases == {"champion": "3"}
+    def predict(self, model, features, version):
+        if self.is_away:
+            raise ModelUnavailableError("nobody answers")
+        return Quantiles(OFFLINE * self.factor, model, str(version))
 
 
-def test_a_version_that_answers_otherwise_is_withdrawn_and_the_champion_stays():
-    registry, shelf = Registry(), Shelf()
+@pytest.fixture
+def registry() -> Registry:
+    return Registry()
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def publish(registry, shelf, server, store):
+    """Has one version go live."""
+
+    def go(version: int):
+        return go_live(
+            ModelVersion(MODEL, str(version), "run"),
+            registry=registry,
+            shelf=shelf,
+            server=server,
+            journal=store,
+            by="served_model",
+            now=NOW,
+        )
+
+    return go
+
+
+def test_the_first_version_is_stable_champion_and_on_record(publish, shelf, registry, store):
+    live = publish(1)
+    assert (live.label, live.parity) == ("stable", 0.0)
+    assert shelf.now == Served(MODEL, (1,), stable=1)
+    assert registry.aliases == {"champion": "1"}
+    assert store.read(LabelMoves).rows() == [
+        (MODEL, "stable", NOW, None, "1", "published", "golden answers differ by 0.0e+00 at most",
+         "served_model"),
+    ]  # fmt: skip
+
+
+def test_a_later_version_is_a_canary_and_the_champion_stays(publish, shelf, registry):
+    publish(1)
+    assert publish(2).label == "canary"
+    assert shelf.now == Served(MODEL, (1, 2), stable=1, canary=2)
+    assert registry.aliases == {"champion": "1"}
+
+
+def test_to_go_live_again_changes_nothing(publish, shelf, store):
+    publish(1)
+    publish(2)
+    before, noted = shelf.now, store.read(LabelMoves)
+    assert [publish(1).label, publish(2).label] == ["stable", "canary"]
+    assert shelf.now == before
+    assert store.read(LabelMoves).equals(noted)
+
+
+def test_a_version_that_answers_otherwise_is_withdrawn(publish, shelf, server, registry):
+    publish(1)
+    server.factor = 1.001
     with pytest.raises(PublicationError, match="parity: p90 of golden row 1"):
-        go_live(VERSION, registry=registry, shelf=shelf, server=Server(factor=1.001))
-    assert shelf.versions == [1, 2]
-    assert registry.aliases == {}
+        publish(2)
+    assert (shelf.versions, shelf.now) == ({1}, Served(MODEL, (1,), stable=1))
+    assert registry.aliases == {"champion": "1"}
 
 
-class ServerThatIsAway:
-    def predict(self, model, features, version=None):
-        raise ModelUnavailableError("nobody answers")
-
-
-def test_a_new_version_that_does_not_answer_is_withdrawn():
-    registry, shelf = Registry(), Shelf()
+def test_a_new_version_that_does_not_answer_is_withdrawn(publish, shelf, server):
+    server.is_away = True
     with pytest.raises(ModelUnavailableError):
-        go_live(VERSION, registry=registry, shelf=shelf, server=ServerThatIsAway())
-    assert shelf.versions == [1, 2]
+        publish(1)
+    assert (shelf.versions, shelf.now) == (set(), Served(MODEL))
 
 
-def test_the_champion_is_never_withdrawn_for_a_server_that_is_away():
-    registry, shelf = Registry(), Shelf()
-    registry.set_alias(VERSION.name, "champion", VERSION.version)
-    with pytest.raises(ModelUnavailableError):
-        go_live(VERSION, registry=registry, shelf=shelf, server=ServerThatIsAway())
-    assert 3 in shelf.versions
+def test_what_is_labelled_is_never_withdrawn_for_a_server_that_is_away(publish, shelf, server):
+    publish(1)
+    publish(2)
+    server.is_away = True
+    for version in (1, 2):
+        with pytest.raises(ModelUnavailableError):
+            publish(version)
+    assert shelf.now == Served(MODEL, (1, 2), stable=1, canary=2)
+
+
+def test_what_could_not_follow_the_label_follows_with_the_next_run(publish, registry, store):
+    registry.is_away = True
+    with pytest.raises(PublicationError, match=r"answers as stable, but .* MLflow does not answer"):
+        publish(1)
+    registry.is_away = False
+    store.tables.clear()
+    publish(1)
+    assert registry.aliases == {"champion": "1"}
+    assert store.read(LabelMoves)["version_after"].to_list() == ["1"]

@@ -9,6 +9,8 @@ from smartgrid_core.features.load import load_features
 from smartgrid_io.mlflow import MlflowRegistry
 from smartgrid_ml.export.golden import read_golden
 from smartgrid_ml.export.parity import ask_saved_model
+from smartgrid_ml.export.warmup import WARMUP
+from smartgrid_ml.tensorflow_runtime import tensorflow
 from smartgrid_ml.training import EXPERIMENT, train_and_register
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
@@ -50,3 +52,17 @@ def test_the_same_features_are_trained_once_and_their_model_answers_as_it_did_of
     np.testing.assert_allclose(
         ask_saved_model(saved_model, rows).to_numpy(), offline.to_numpy(), rtol=1e-6
     )
+    assert warmup_rows(saved_model) == [("load_forecaster", 1), ("load_forecaster", 24)]
+
+
+def warmup_rows(saved_model: Path) -> list[tuple[str, int]]:
+    """Whom each recorded warm-up request asks, with how many rows of every input."""
+    tf = tensorflow()
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+    asked = []
+    for record in tf.data.TFRecordDataset(str(saved_model / WARMUP)):
+        request = PredictionLog.FromString(record.numpy()).predict_log.request
+        (rows,) = {len(tf.make_ndarray(tensor)) for tensor in request.inputs.values()}
+        asked.append((request.model_spec.name, rows))
+    return asked

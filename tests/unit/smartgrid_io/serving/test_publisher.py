@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartgrid_core.errors import ModelUnavailableError, PublicationError
-from smartgrid_io.serving import publisher
+from smartgrid_io.serving import folder
 from smartgrid_io.serving.client import VersionStatus
 from smartgrid_io.serving.publisher import (
     golden_parity,
@@ -56,20 +57,21 @@ def test_a_published_version_is_the_saved_model_and_the_same_again_changes_nothi
     base, saved_model
 ):
     source = saved_model()
-    folder = publish(source, base=base, model="m", version=3)
+    place = publish(source, base=base, model="m", version=3)
+    assert place == f"{base}/m/3"
+    folder = Path(place)
     assert tree(folder) == {"saved_model.pb": "one", "variables/variables.index": "oneoneone"}
-    assert folder.as_posix() == f"{base}/m/3"
     written = (folder / "saved_model.pb").stat().st_mtime_ns
-    assert publish(source, base=base, model="m", version=3) == folder
+    assert publish(source, base=base, model="m", version=3) == place
     assert (folder / "saved_model.pb").stat().st_mtime_ns == written
     assert published_versions(base=base, model="m") == [3]
 
 
 def test_a_version_is_never_overwritten(base, saved_model):
-    folder = publish(saved_model("one"), base=base, model="m", version=1)
+    place = publish(saved_model("one"), base=base, model="m", version=1)
     with pytest.raises(PublicationError, match="exists with other content"):
         publish(saved_model("two"), base=base, model="m", version=1)
-    assert tree(folder)["saved_model.pb"] == "one"
+    assert tree(Path(place))["saved_model.pb"] == "one"
 
 
 def test_what_no_server_would_take_is_refused(base, saved_model, tmp_path):
@@ -78,7 +80,7 @@ def test_what_no_server_would_take_is_refused(base, saved_model, tmp_path):
         ({"version": 0}, "versions count from 1"),
         ({"model": "../m"}, "cannot name a model"),
         ({"model": ".m"}, "cannot name a model"),
-        ({"base": "s3://models"}, "no local folder"),
+        ({"base": "gs://models"}, "neither a local folder nor s3"),
     ]:
         with pytest.raises(PublicationError, match=words):
             publish(source, **{"base": base, "model": "m", "version": 1, **arguments})
@@ -91,11 +93,10 @@ def test_a_disk_that_refuses_leaves_nothing_behind(base, saved_model, monkeypatc
         raise OSError(28, "No space left on device")
 
     publish(saved_model("one"), base=base, model="m", version=1)
-    monkeypatch.setattr(publisher, "_copy_durably", lambda source, target: full(target.mkdir()))
+    monkeypatch.setattr(folder, "_copy_durably", lambda source, target: full(target.mkdir()))
     with pytest.raises(PublicationError, match="No space left"):
         publish(saved_model("two"), base=base, model="m", version=2)
-    folder = publisher.Path(base) / "m"
-    assert sorted(path.name for path in folder.iterdir()) == [".lock", "1"]
+    assert sorted(path.name for path in (Path(base) / "m").iterdir()) == [".lock", "1"]
 
 
 def test_a_withdrawn_version_is_gone_and_withdrawing_it_again_is_no_error(base, saved_model):
@@ -117,6 +118,13 @@ def test_the_oldest_beyond_three_are_pruned(base, saved_model):
         prune(base=base, model="m", keep=2)
 
 
+def test_a_version_that_a_server_is_told_to_load_is_never_pruned(base, saved_model):
+    for version in (1, 2, 3, 4, 5):
+        publish(saved_model(), base=base, model="m", version=version)
+    assert prune(base=base, model="m", spare=[1, 5]) == [2]
+    assert published_versions(base=base, model="m") == [1, 3, 4, 5]
+
+
 def test_publishers_of_one_model_wait_for_each_other(base, saved_model):
     sources = [saved_model(f"content {number}") for number in range(8)]
     outcomes = []
@@ -135,7 +143,7 @@ def test_publishers_of_one_model_wait_for_each_other(base, saved_model):
     published = [outcome for outcome in outcomes if not isinstance(outcome, PublicationError)]
     assert len(published) == 1
     assert len(outcomes) == 8
-    assert len(set(tree(published[0])["variables/variables.index"].split("content"))) == 2
+    assert len(set(tree(Path(published[0]))["variables/variables.index"].split("content"))) == 2
 
 
 @pytest.mark.slow
@@ -165,7 +173,7 @@ def test_a_publisher_killed_at_any_moment_leaves_a_whole_version_or_none(base, s
                 process.wait(seed.uniform(0.05, 0.4))
             process.send_signal(signal.SIGKILL)
         for version in published_versions(base=base, model="m"):
-            assert tree(publisher.Path(base) / "m" / str(version)) == whole
+            assert tree(Path(base) / "m" / str(version)) == whole
     publish(source, base=base, model="m", version=999_999)
     names = {entry.name for entry in os.scandir(f"{base}/m")}
     assert {name for name in names if not name.isdecimal()} == {".lock"}

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from smartgrid_core.contracts.forecasts import LoadForecasts
-from smartgrid_core.errors import ModelUnavailableError
+from smartgrid_core.contracts.serving import PredictionLog
 from smartgrid_core.features.load import FEATURES, load_features
-from smartgrid_core.ports import Quantiles
+from smartgrid_core.ports import Routed
 from smartgrid_ml.forecasting.day_ahead import MODEL, day_ahead
 
 FIRST = datetime(2026, 1, 5, tzinfo=UTC)
@@ -17,21 +17,27 @@ TODAY = FIRST + timedelta(days=42)
 NOW = TODAY + timedelta(minutes=30)
 
 
-class ServerThatAnswers:
-    """Says 1, 2, 3 kW for every row and remembers what it was asked."""
+class Answers:
+    """Says 1, 2, 3 kW for every row that is not of a feeder it leaves open; keeps what it heard."""
 
-    asked: dict[str, np.ndarray]
+    def __init__(self, *, leaves_open: str | None = None) -> None:
+        self.leaves_open = leaves_open
 
-    def predict(self, model, features, version=None):
-        self.asked = dict(features)
-        rows = len(next(iter(features.values())))
-        frame = pl.DataFrame({"p10": [1.0] * rows, "p50": [2.0] * rows, "p90": [3.0] * rows})
-        return Quantiles(frame, model, "7")
-
-
-class ServerThatIsAway:
-    def predict(self, model, features, version=None):
-        raise ModelUnavailableError(f"no version of {model} is live")
+    def __call__(self, features, feeders):
+        self.features, self.feeders = features, feeders
+        frame = pl.DataFrame(
+            {
+                "p10": 1.0,
+                "p50": 2.0,
+                "p90": 3.0,
+                "model_version": "7",
+                "variant": "canary",
+                "is_open": pl.Series([feeder == self.leaves_open for feeder in feeders]),
+            }
+        )
+        answered = pl.all().exclude("is_open")
+        said = pl.when(~pl.col("is_open")).then(answered)
+        return Routed(frame.select(said), PredictionLog.create_empty())
 
 
 @pytest.fixture(scope="module")
@@ -49,42 +55,37 @@ def features() -> pl.DataFrame:
     return load_features(load, issue_times=issues, timezone="Europe/Tirane", country="AL")
 
 
-def test_a_live_model_answers_for_every_hour_under_its_own_version(features):
+def test_a_model_answers_for_every_hour_under_its_version_and_variant(features):
     today = features.filter(pl.col("issue_time") == TODAY)
-    server = ServerThatAnswers()
+    ask = Answers()
 
-    forecast = day_ahead(
-        today,
-        server=server,
-        version="7",
-        history=features.lazy(),
-        stand_in="naive_168h",
-        now=NOW,
+    forecast, log = day_ahead(
+        today, ask=ask, history=features.lazy(), stand_in="naive_168h", now=NOW
     )
 
     LoadForecasts.validate(forecast)
     assert forecast["lead_hours"].to_list() == list(range(24))
     assert forecast.select(
         "p10", "p50", "p90", "model", "model_version", "variant"
-    ).unique().rows() == [(1.0, 2.0, 3.0, MODEL, "7", "stable")]
-    assert set(server.asked) == set(FEATURES)
-    assert {column.dtype for column in server.asked.values()} == {np.dtype("float32")}
+    ).unique().rows() == [(1.0, 2.0, 3.0, MODEL, "7", "canary")]
+    assert set(ask.features) == set(FEATURES)
+    assert {column.dtype for column in ask.features.values()} == {np.dtype("float32")}
+    assert ask.feeders == ["F1"] * 24
+    assert log.is_empty()
 
 
-def test_without_a_live_model_the_naive_row_stands_in_and_says_so(features):
+def test_where_nobody_answers_the_naive_row_stands_in_and_says_so(features):
     today = features.filter(pl.col("issue_time") == TODAY)
+    two = pl.concat([today, today.with_columns(feeder_id=pl.lit("F2"))])
+    history = features.filter(pl.col("issue_time") < TODAY).lazy()
 
-    forecast = day_ahead(
-        today,
-        server=ServerThatIsAway(),
-        version="7",
-        history=features.filter(pl.col("issue_time") < TODAY).lazy(),
-        stand_in="naive_168h",
-        now=NOW,
+    forecast, _ = day_ahead(
+        two, ask=Answers(leaves_open="F1"), history=history, stand_in="naive_168h", now=NOW
     )
 
-    assert forecast.height == 24
-    assert forecast.select("model", "model_version", "variant").unique().rows() == [
-        ("naive_168h", None, None)
-    ]
-    assert forecast["p50"].to_list() == pytest.approx(today["same_hour_7d_kw"].to_list())
+    assert forecast.group_by("feeder_id", "model", "model_version", "variant").len().sort(
+        "feeder_id"
+    ).rows() == [("F1", "naive_168h", None, None, 24), ("F2", MODEL, "7", "canary", 24)]
+    assert forecast.filter(pl.col("feeder_id") == "F1")["p50"].to_list() == pytest.approx(
+        today["same_hour_7d_kw"].to_list()
+    )

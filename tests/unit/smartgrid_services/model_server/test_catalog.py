@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartgrid_services.model_server.catalog import Catalog, State, VersionState
+from smartgrid_services.model_server.catalog import Catalog, Retry, State, VersionState
+from smartgrid_services.model_server.model_config import Policy
 from smartgrid_services.model_server.status import Code, ServingError
 
 
@@ -148,6 +149,85 @@ def test_a_loader_that_breaks_harms_no_other_version(shelf):
     ]
 
 
+def test_a_failed_load_is_tried_again_so_often_and_so_late_as_it_is_set(shelf):
+    now = [0.0]
+    attempts = []
+    shelf.watch = lambda: attempts.append(now[0])
+    shelf.put(1, "bad")
+    catalog = Catalog(shelf.load, keep=1, retry=Retry(times=2, seconds=60), clock=lambda: now[0])
+    for second in range(0, 600, 20):
+        now[0] = float(second)
+        catalog.refresh(shelf.found())
+    assert attempts == [0.0, 60.0, 120.0]
+    assert catalog.status("m") == [VersionState(1, State.END, Code.DATA_LOSS, "bad content")]
+    shelf.put(1, "bad again")
+    catalog.refresh(shelf.found())
+    assert len(attempts) == 4
+
+
+def test_specific_versions_answer_and_no_others(shelf):
+    for version in (1, 2, 3):
+        shelf.put(version)
+    catalog = Catalog(shelf.load, keep=1)
+    catalog.refresh(shelf.found(), {"m": Policy(newest=None, specific=frozenset({1, 2}))})
+    assert catalog.live() == {"m": [2, 1]}
+    catalog.refresh(shelf.found(), {"m": Policy(newest=None)})
+    assert catalog.live() == {"m": [3, 2, 1]}
+    catalog.refresh(shelf.found(), {"m": Policy(newest=None, specific=frozenset({9}))})
+    assert catalog.live() == {}
+    assert shelf.open() == []
+
+
+def test_a_version_answers_until_one_of_those_that_replace_it_does(shelf):
+    shelf.put(1)
+    shelf.put(2, "bad")
+    catalog = Catalog(shelf.load, keep=1)
+    catalog.refresh(shelf.found(), {"m": Policy(newest=None, specific=frozenset({1}))})
+    catalog.refresh(shelf.found(), {"m": Policy(newest=None, specific=frozenset({2}))})
+    assert catalog.live() == {"m": [1]}
+    shelf.put(2, "good as of now")
+    catalog.refresh(shelf.found(), {"m": Policy(newest=None, specific=frozenset({2}))})
+    assert catalog.live() == {"m": [2]}
+
+
+def test_a_label_is_held_by_its_version(shelf):
+    for version in (1, 2):
+        shelf.put(version)
+    catalog = Catalog(shelf.load, keep=2)
+    catalog.refresh(shelf.found())
+    catalog.assign({"m": {"stable": 1, "canary": 2}}, new_anywhere=False)
+    with catalog.hold("m", label="stable") as stable, catalog.hold("m", label="canary") as canary:
+        assert (stable.version, canary.version) == (1, 2)
+    for model, label in (("m", "other"), ("n", "stable")):
+        with (
+            pytest.raises(
+                ServingError, match=f"Unrecognized servable version label: {label}"
+            ) as no,
+            catalog.hold(model, label=label),
+        ):
+            pass
+        assert no.value.code is Code.INVALID_ARGUMENT
+
+
+def test_a_label_moves_only_to_a_version_that_answers(shelf):
+    shelf.put(1)
+    catalog = Catalog(shelf.load, keep=2)
+    with pytest.raises(ServingError, match="version 1 of model m, which is not currently avail"):
+        catalog.assign({"m": {"stable": 1}}, new_anywhere=False)
+    catalog.assign({"m": {"stable": 1}}, new_anywhere=True)
+    with pytest.raises(ServingError, match=r"Specific\(m, 1\)"), catalog.hold("m", label="stable"):
+        pass
+    catalog.refresh(shelf.found())
+    with pytest.raises(ServingError) as refusal:
+        catalog.assign({"m": {"stable": 2, "canary": 1}}, new_anywhere=True)
+    assert refusal.value.code is Code.FAILED_PRECONDITION
+    assert catalog.labels() == {"m": {"stable": 1}}
+    shelf.put(2)
+    catalog.refresh(shelf.found())
+    catalog.assign({"m": {"stable": 2, "canary": 1}}, new_anywhere=True)
+    assert catalog.labels() == {"m": {"stable": 2, "canary": 1}}
+
+
 def test_a_withdrawn_version_gives_way_to_the_one_before(shelf):
     for version in (1, 2):
         shelf.put(version)
@@ -235,6 +315,9 @@ def test_whatever_happens_the_newest_that_load_answer_and_nothing_leaks(
         before = set(catalog.live().get("m", []))
         catalog.refresh(shelf.found())
         loadable = {v for v in contents if contents[v] == "good" or v in before}
+        if contents and not loadable:
+            # Nothing could take the place of what answered.
+            loadable = before
         assert catalog.live().get("m", []) == sorted(loadable, reverse=True)[:keep]
         assert all(not live.servable.closed for _, live in held)
     for hold, _ in held:

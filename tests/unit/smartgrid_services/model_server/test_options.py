@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartgrid_services.model_server.launch import command
+from smartgrid_services.model_server.model_config import ModelConfig
 from smartgrid_services.model_server.options import ServerOptions, parse
 
 PORTS = st.integers(1, 65535)
@@ -25,6 +26,10 @@ PORTS = st.integers(1, 65535)
         poll_seconds=st.floats(0.01, 3600),
         max_body_mb=st.integers(1, 4096),
         exit_with_parent=st.booleans(),
+        model_config_file=st.sampled_from([None, Path("/models/models.config")]),
+        model_config_file_poll_wait_seconds=st.floats(0, 3600),
+        allow_version_labels_for_unavailable_models=st.booleans(),
+        max_num_load_retries=st.integers(0, 9),
     )
 )
 def test_options_survive_their_command_line(options):
@@ -39,6 +44,50 @@ def test_the_command_runs_this_interpreter():
         "smartgrid_services.model_server",
         "--base-path=models",
     ]
+
+
+def test_the_real_server_s_command_line_is_understood():
+    options = parse(
+        [
+            "--port=8600",
+            "--rest_api_port=8601",
+            "--model_config_file=/models/models.config",
+            "--model_config_file_poll_wait_seconds=5",
+            "--file_system_poll_wait_seconds=2",
+            "--allow_version_labels_for_unavailable_models=false",
+        ]
+    )
+    assert options == ServerOptions(
+        grpc_port=8600,
+        rest_port=8601,
+        model_config_file=Path("/models/models.config"),
+        model_config_file_poll_wait_seconds=5,
+        poll_seconds=2,
+        allow_version_labels_for_unavailable_models=False,
+    )
+
+
+def test_a_config_file_that_is_named_is_all_that_is_served():
+    sources = ServerOptions(base_path=Path("/b"), model_config_file=Path("/c")).sources()
+    assert (sources.base_path, sources.config_file, sources.config_required) == (
+        None,
+        Path("/c"),
+        True,
+    )
+
+
+def test_a_base_path_is_scanned_and_may_hold_a_config_file():
+    sources = ServerOptions(base_path=Path("/b")).sources()
+    assert (sources.base_path, sources.config_file, sources.config_required) == (
+        Path("/b"),
+        Path("/b/models.config"),
+        False,
+    )
+
+
+def test_a_single_model_is_served_under_its_name():
+    options = parse(["--model_name=half_plus_two", "--model_base_path=/models/h"])
+    assert options.sources().models == {"half_plus_two": ModelConfig("half_plus_two", "/models/h")}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from smartgrid_services.model_server.versions import find_versions, graph_imprin
 
 
 def test_numeric_folders_are_versions_and_all_else_is_not(tmp_path):
-    for name in ("1", "02", "10", ".publishing-3", "latest", "4.tmp", "-5", "0", "٣"):
+    for name in ("1", "02", "10", ".publishing-3", "latest", "4.tmp", "-5", "0", "٣", "9" * 19):
         (tmp_path / "load_forecaster" / name).mkdir(parents=True)
     (tmp_path / "load_forecaster" / "7").write_text("a file")
     (tmp_path / "empty").mkdir()
@@ -15,7 +15,12 @@ def test_numeric_folders_are_versions_and_all_else_is_not(tmp_path):
     folder = tmp_path / "load_forecaster"
     assert find_versions(tmp_path) == {
         "empty": {},
-        "load_forecaster": {1: folder / "1", 2: folder / "02", 10: folder / "10"},
+        "load_forecaster": {
+            0: folder / "0",
+            1: folder / "1",
+            2: folder / "02",
+            10: folder / "10",
+        },
     }
 
 

@@ -1,0 +1,41 @@
+"""Checks of who answers: the verdict on the canary."""
+
+import dagster as dg
+import polars as pl
+
+from smartgrid_core.contracts.serving import VariantComparisons
+from smartgrid_core.ports import ModelShelf, Warehouse
+from smartgrid_ml.forecasting.day_ahead import MODEL
+
+
+@dg.asset_check(
+    asset="variant_comparison",
+    description="Promote, keep or roll back: the canary is not worse than stable.",
+)
+def canary_verdict(
+    warehouse: dg.ResourceParam[Warehouse], model_shelf: dg.ResourceParam[ModelShelf]
+) -> dg.AssetCheckResult:
+    """Reads the newest comparison of the present canary; fails if it shall be rolled back."""
+    served = model_shelf.served(MODEL)
+    about = (
+        warehouse.read(VariantComparisons)
+        .filter(pl.col("model") == MODEL, pl.col("canary_version") == str(served.canary))
+        .sort("compared_at")
+    )
+    if served.canary is None or about.is_empty():
+        return dg.AssetCheckResult(passed=True, description="no canary is on trial")
+    newest = about.row(-1, named=True)
+    return dg.AssetCheckResult(
+        passed=newest["decision"] != "roll_back",
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{newest['decision'].replace('_', ' ')}: {newest['reason']}",
+        metadata={
+            "decision": newest["decision"],
+            "canary_version": newest["canary_version"],
+            "stable_version": newest["stable_version"],
+            "issues": newest["issues"],
+        },
+    )
+
+
+CHECKS = [canary_verdict]

@@ -1,0 +1,55 @@
+"""The job that promotes a canary or takes it back; the sensor `canary_watch` asks for it."""
+
+import dagster as dg
+
+from smartgrid_core.alerts.decide import alert_from_rollback
+from smartgrid_core.errors import PublicationError
+from smartgrid_core.ports import AlertBook, Clock, ModelRegistry, ModelShelf, Warehouse
+from smartgrid_io.serving.moves import LabelMover
+from smartgrid_ml.forecasting.day_ahead import MODEL
+
+NAME = "settle_canary"
+
+
+class Settlement(dg.Config):
+    """What shall become of a version, if it is still the canary: promote or roll_back; and why."""
+
+    action: str
+    version: int
+    reason: str
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def settle(
+    context: dg.OpExecutionContext,
+    config: Settlement,
+    warehouse: dg.ResourceParam[Warehouse],
+    model_registry: dg.ResourceParam[ModelRegistry],
+    model_shelf: dg.ResourceParam[ModelShelf],
+    alert_book: dg.ResourceParam[AlertBook],
+    clock: dg.ResourceParam[Clock],
+) -> None:
+    """Move the labels; a rollback is on record as an alert. Done again it changes nothing."""
+    mover = LabelMover(model_shelf, model_registry, warehouse, by=NAME)
+    move = mover.promote if config.action == "promote" else mover.end_trial
+    moved = move(MODEL, canary=config.version, reason=config.reason, now=clock.now())
+    if config.action == "roll_back" and moved.is_new:
+        alert_book.record(
+            alert_from_rollback(
+                model=MODEL, version=config.version, reason=config.reason, now=clock.now()
+            )
+        )
+    context.add_output_metadata({"served": str(moved.after.labels), "changed": moved.is_new})
+    if moved.troubles:
+        raise PublicationError("; ".join(moved.troubles))
+
+
+@dg.job(
+    name=NAME,
+    executor_def=dg.in_process_executor,
+    tags={"dagster/max_runtime": "600", "smartgrid/writes": "labels"},
+    description="Promote the canary, or take it back.",
+)
+def settle_canary() -> None:
+    """One settlement."""
+    settle()

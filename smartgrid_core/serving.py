@@ -1,0 +1,124 @@
+"""Which versions of a model answer, under which label, and how labels may move. Pure."""
+
+from dataclasses import dataclass, replace
+
+from smartgrid_core.errors import PublicationError
+
+STABLE = "stable"
+"""The label of the version that answers unless something else is asked for."""
+CANARY = "canary"
+"""The label of the version that is tried on a share of the subjects."""
+
+CHAMPION = "champion"
+"""The registry's alias of the version that is labelled stable."""
+
+KEPT_LOADED = 3
+"""The stable version and two to go back to: they are loaded, so going back takes no loading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a model server is told about one model.
+
+    `versions` are loaded, in this order: those that have been stable in the order in which they
+    became so, the last of them being `stable`; then the `canary`; then one that is being tried
+    out and has no label yet.
+    """
+
+    model: str
+    versions: tuple[int, ...] = ()
+    stable: int | None = None
+    canary: int | None = None
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """The version of each label that is given to one."""
+        named = {STABLE: self.stable, CANARY: self.canary}
+        return {label: version for label, version in named.items() if version is not None}
+
+    @property
+    def proven(self) -> tuple[int, ...]:
+        """Versions that have been stable, the present one last."""
+        if self.stable is None or self.stable not in self.versions:
+            return () if self.stable is None else (self.stable,)
+        return self.versions[: self.versions.index(self.stable) + 1]
+
+    @property
+    def previous(self) -> int | None:
+        """The version that was stable before the present one; None if there is none."""
+        before = self.proven[:-1]
+        return before[-1] if before else None
+
+    def offered(self, version: int) -> "Served":
+        """Load this version, too, without a label; another one that was tried out is let go of."""
+        if version in self.proven or version == self.canary:
+            return self._of(self.proven, canary=self.canary)
+        return self._of(self.proven, canary=self.canary, trial=version)
+
+    def without(self, version: int) -> "Served":
+        """Let go of a version that was tried out; one that is or was labelled stays."""
+        if version in self.proven or version == self.canary:
+            return self
+        return self._of(self.proven, canary=self.canary)
+
+    def labelled(self, version: int) -> "Served":
+        """Give a version that proved itself its label.
+
+        The first one is stable, later ones are canary; one that is stable or canary stays so.
+        """
+        if self.stable is None:
+            return self._of((version,))
+        if version == self.stable:
+            return self
+        return self._of([each for each in self.proven if each != version], canary=version)
+
+    def promoted(self) -> "Served":
+        """Make the canary the stable version. Raises PublicationError if there is no canary."""
+        if self.canary is None:
+            raise PublicationError(f"promote: {self.model} has no canary")
+        before = [version for version in self.proven if version != self.canary]
+        return self._of([*before, self.canary])
+
+    def without_canary(self) -> "Served":
+        """Stable answers everything again. Raises PublicationError if there is no canary."""
+        if self.canary is None:
+            raise PublicationError(f"roll back: {self.model} has no canary")
+        return self._of(self.proven)
+
+    def rolled_back(self, to: int | None = None) -> "Served":
+        """Take back what was done last: the canary if there is one, else the stable version.
+
+        With `to` that version becomes stable, and the canary goes, too. Versions that became
+        stable after it, or are newer than one that is no longer loaded, are let go of. Raises
+        PublicationError if there is nothing to go back to, or nothing would change.
+        """
+        if self.canary is not None and to in (None, self.stable):
+            return self.without_canary()
+        if self.stable is None:
+            raise PublicationError(f"roll back: no version of {self.model} is stable yet")
+        target = self.previous if to is None else to
+        if target is None:
+            raise PublicationError(
+                f"roll back: version {self.stable} of {self.model} is the first that was stable, "
+                "there is none before it; name another with --to, or publish a new one"
+            )
+        if target == self.stable:
+            raise PublicationError(f"roll back: version {target} of {self.model} is already stable")
+        if target in self.proven:
+            kept = self.proven[: self.proven.index(target) + 1]
+        else:
+            kept = (*(version for version in self.proven if version < target), target)
+        return self._of(kept)
+
+    def _of(
+        self,
+        proven: "tuple[int, ...] | list[int]",
+        *,
+        canary: int | None = None,
+        trial: int | None = None,
+    ) -> "Served":
+        last = tuple(proven)[-KEPT_LOADED:]
+        further = [version for version in (canary, trial) if version is not None]
+        return replace(
+            self, versions=(*last, *further), stable=last[-1] if last else None, canary=canary
+        )

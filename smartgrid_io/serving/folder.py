@@ -1,0 +1,294 @@
+"""Where a model server's versions lie: a local folder or an S3 prefix; a version is whole or none.
+
+The layout is TensorFlow Serving's: `<base>/<model>/<version>/saved_model.pb`, and beside the
+models their config, `<base>/models.config`.
+
+In a local folder a version appears by one rename of a hidden folder that is already on the disk.
+A bucket knows no rename: there `saved_model.pb` is uploaded last and removed first, and a prefix
+without it is no version. A server that follows the config loads a version only once it is named
+there, which happens after its upload.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from smartgrid_core.errors import PublicationError
+from smartgrid_io.places import LocalPlace, S3Place
+
+CONFIG = "models.config"
+GRAPH = "saved_model.pb"
+
+_UNFINISHED = ".publishing-"
+_WITHDRAWN = ".withdrawn-"
+_LOCK = ".lock"
+_VERSION = re.compile(r"[1-9][0-9]*")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+
+
+class ModelFolder(Protocol):
+    """The base path of a model server."""
+
+    def base_path(self, model: str) -> str:
+        """The model's folder or URL, as a server is told."""
+        ...
+
+    def models(self) -> list[str]:
+        """Names of the models that have a version, in order."""
+        ...
+
+    def versions(self, model: str) -> list[int]:
+        """Versions that are there whole, oldest first."""
+        ...
+
+    def digest(self, model: str, version: int) -> str | None:
+        """One hash over names and contents of a version's files; None if it is not there."""
+        ...
+
+    def put(self, source: Path, *, model: str, version: int) -> None:
+        """Make the SavedModel folder a version that is not there yet. Raises OSError."""
+        ...
+
+    def remove(self, model: str, version: int) -> None:
+        """Take a version away, at once for whoever looks; none is no error."""
+        ...
+
+    def sweep(self, model: str) -> None:
+        """Remove what killed publications left."""
+        ...
+
+    def read_config(self) -> str | None:
+        """The text of the models' config; None if there is none."""
+        ...
+
+    def write_config(self, text: str) -> None:
+        """Replace the config at once."""
+        ...
+
+    def alone(self, model: str | None = None) -> AbstractContextManager[None]:
+        """Hold a model, or the config for None, against other publishers."""
+        ...
+
+
+def folder_at(base: str) -> ModelFolder:
+    """The folder that a path or an `s3://bucket/prefix` names.
+
+    Raises PublicationError for a URL of another kind.
+    """
+    if base.startswith("s3://"):
+        return S3ModelFolder(base)
+    if "://" in base and not base.startswith("file://"):
+        raise PublicationError(f"copy: {base} is neither a local folder nor s3://bucket/prefix")
+    return LocalModelFolder(Path(base.removeprefix("file://")))
+
+
+def refuse_name(model: str) -> None:
+    """Raise PublicationError for a name that a server would not take, or that leaves the folder."""
+    if not _MODEL_NAME.fullmatch(model) or model == CONFIG:
+        raise PublicationError(
+            f"copy: {model!r} cannot name a model: letters, digits, _ - and . only"
+        )
+
+
+def digest_of(folder: Path) -> str:
+    """One hash over names and contents of all files below a local folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return _digest((path.relative_to(folder).as_posix(), _hash(path)) for path in files)
+
+
+class LocalModelFolder:
+    """A folder of this machine; publishers wait for each other, a killed one lets go by itself."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+
+    def base_path(self, model: str) -> str:
+        """The model's folder, absolute as a server wants it."""
+        return str(self.base.absolute() / model)
+
+    def models(self) -> list[str]:
+        """Names of the models that have a version, in order."""
+        if not self.base.is_dir():
+            return []
+        names = [entry.name for entry in self.base.iterdir() if _MODEL_NAME.fullmatch(entry.name)]
+        return sorted(name for name in names if self.versions(name))
+
+    def versions(self, model: str) -> list[int]:
+        """Versions that are there, oldest first."""
+        folder = self.base / model
+        if not folder.is_dir():
+            return []
+        return sorted(
+            int(entry.name)
+            for entry in folder.iterdir()
+            if _VERSION.fullmatch(entry.name) and entry.is_dir()
+        )
+
+    def digest(self, model: str, version: int) -> str | None:
+        """One hash over a version's files; None if it is not there."""
+        folder = self.base / model / str(version)
+        return digest_of(folder) if folder.exists() else None
+
+    def put(self, source: Path, *, model: str, version: int) -> None:
+        """Copy into a hidden folder, wait for the disk, rename. Raises OSError."""
+        folder = self.base / model
+        hidden = folder / f"{_UNFINISHED}{version}-{uuid.uuid4().hex[:8]}"
+        try:
+            _copy_durably(source, hidden)
+        except OSError:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
+        os.rename(hidden, folder / str(version))  # noqa: PTH104  # refuses a folder not empty
+        _sync(folder)
+
+    def remove(self, model: str, version: int) -> None:
+        """Hide the version by one rename, then delete it, so that no half of it is ever seen."""
+        target = self.base / model / str(version)
+        if not target.exists():
+            return
+        hidden = target.with_name(f"{_WITHDRAWN}{version}-{uuid.uuid4().hex[:8]}")
+        target.rename(hidden)
+        _sync(target.parent)
+        shutil.rmtree(hidden)
+
+    def sweep(self, model: str) -> None:
+        """Remove what killed publications and withdrawals left; only while holding the model."""
+        for entry in (self.base / model).iterdir():
+            if entry.name.startswith((_UNFINISHED, _WITHDRAWN)):
+                shutil.rmtree(entry)
+
+    def read_config(self) -> str | None:
+        """The text of the models' config; None if there is none."""
+        try:
+            return (self.base / CONFIG).read_text()
+        except FileNotFoundError:
+            return None
+
+    def write_config(self, text: str) -> None:
+        """Write beside it, wait for the disk, rename."""
+        scratch = self.base / f".{CONFIG}-{uuid.uuid4().hex}"
+        try:
+            scratch.write_text(text)
+            LocalPlace(self.base).put(scratch, CONFIG)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    @contextmanager
+    def alone(self, model: str | None = None) -> Iterator[None]:
+        """Hold a model's folder, or the config for None; waits for who holds it."""
+        folder = self.base if model is None else self.base / model
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            _sync(folder.parent)
+        with (folder / _LOCK).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+class S3ModelFolder:
+    """A prefix in a bucket. One publisher at a time is the caller's part: there is no lock."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._place = S3Place(self.url, {})
+
+    def base_path(self, model: str) -> str:
+        """The model's URL."""
+        return self._place.address(model)
+
+    def models(self) -> list[str]:
+        """Names of the models that have a version, in order."""
+        names = {file.split("/")[0] for file in self._place.files("") if "/" in file}
+        return sorted(name for name in names if self.versions(name))
+
+    def versions(self, model: str) -> list[int]:
+        """Versions whose graph is there, oldest first."""
+        found = self._place.folders_with(GRAPH, below=model)
+        return sorted(int(name) for name in found if _VERSION.fullmatch(name))
+
+    def digest(self, model: str, version: int) -> str | None:
+        """One hash over a version's files, which are read for it; None if it is not there."""
+        below = f"{model}/{version}"
+        if not self._place.exists(f"{below}/{GRAPH}"):
+            return None
+        return _digest(
+            (file, hashlib.sha256(self._place.read(f"{below}/{file}")).hexdigest())
+            for file in sorted(self._place.files(below))
+        )
+
+    def put(self, source: Path, *, model: str, version: int) -> None:
+        """Upload every file, the graph last: what is left of an earlier attempt is removed."""
+        below = f"{model}/{version}"
+        for leftover in self._place.files(below):
+            self._place.remove(f"{below}/{leftover}")
+        files = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
+        for file in sorted(files, key=lambda file: (file.as_posix() == GRAPH, file)):
+            self._place.put(source / file, f"{below}/{file.as_posix()}")
+
+    def remove(self, model: str, version: int) -> None:
+        """Remove the graph, then the rest."""
+        below = f"{model}/{version}"
+        self._place.remove(f"{below}/{GRAPH}")
+        for file in self._place.files(below):
+            self._place.remove(f"{below}/{file}")
+
+    def sweep(self, model: str) -> None:
+        """Remove uploads and removals that were cut short."""
+        whole = {str(version) for version in self.versions(model)}
+        for file in self._place.files(model):
+            if file.split("/")[0] not in whole:
+                self._place.remove(f"{model}/{file}")
+
+    def read_config(self) -> str | None:
+        """The text of the models' config; None if there is none."""
+        return self._place.read(CONFIG).decode() if self._place.exists(CONFIG) else None
+
+    def write_config(self, text: str) -> None:
+        """Put one object, which appears whole."""
+        self._place.write(text.encode(), CONFIG)
+
+    @contextmanager
+    def alone(self, model: str | None = None) -> Iterator[None]:
+        """Nothing to hold: Dagster runs one publication at a time."""
+        del model
+        yield
+
+
+def _digest(files: Iterator[tuple[str, str]]) -> str:
+    digest = hashlib.sha256()
+    for name, content in files:
+        digest.update(f"{name}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _copy_durably(source: Path, target: Path) -> None:
+    """Copy the tree and wait until the disk has every file and every folder of it."""
+    target.mkdir()
+    for entry in sorted(source.iterdir()):
+        copy = target / entry.name
+        if entry.is_dir():
+            _copy_durably(entry, copy)
+        else:
+            shutil.copyfile(entry, copy)
+            _sync(copy)
+    _sync(target)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

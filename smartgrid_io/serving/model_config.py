@@ -1,0 +1,69 @@
+"""TensorFlow Serving's model config file: what is served, as its text form, and back.
+
+The file is a ModelServerConfig; an entry of ours lists its versions (`specific`) and labels. What
+others wrote of other models, and of fields that are not ours, stays.
+"""
+
+from typing import Any
+
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+from smartgrid_core.errors import PublicationError
+from smartgrid_core.serving import CANARY, STABLE, Served
+
+PLATFORM = "tensorflow"
+
+EMPTY = "model_config_list {\n}\n"
+"""A server with this config runs and serves nothing yet."""
+
+
+def served_in(text: str, model: str) -> Served:
+    """What the config says of a model; none if it does not list it, or not by versions.
+
+    Raises PublicationError with line and column for a text that is no such config.
+    """
+    entry = next((each for each in _entries(parse(text)) if each.name == model), None)
+    if entry is None:
+        return Served(model)
+    versions = tuple(dict.fromkeys(entry.model_version_policy.specific.versions))
+    labels = {label: version for label, version in entry.version_labels.items() if version > 0}
+    return Served(model, versions, stable=labels.get(STABLE), canary=labels.get(CANARY))
+
+
+def all_served(text: str) -> list[Served]:
+    """What the config says of every model, in its order. Raises PublicationError."""
+    return [served_in(text, entry.name) for entry in _entries(parse(text))]
+
+
+def with_served(text: str, served: Served, *, base_path: str) -> str:
+    """The config with this said of the model. Raises PublicationError."""
+    config = parse(text)
+    entry = next((each for each in _entries(config) if each.name == served.model), None)
+    if entry is None:
+        entry = config.model_config_list.config.add(name=served.model)
+    entry.base_path = base_path
+    entry.ClearField("model_type")
+    entry.model_platform = PLATFORM
+    entry.model_version_policy.Clear()
+    entry.model_version_policy.specific.versions.extend(served.versions)
+    for label in (STABLE, CANARY):
+        entry.version_labels.pop(label, None)
+    entry.version_labels.update(served.labels)
+    return str(text_format.MessageToString(config))
+
+
+def parse(text: str) -> Any:
+    """The config as a message. Raises PublicationError with line and column."""
+    config = model_server_config_pb2.ModelServerConfig()
+    try:
+        text_format.Parse(text, config)
+    except text_format.ParseError as error:
+        raise PublicationError(f"config: models.config cannot be read: {error}") from error
+    if config.WhichOneof("config") == "custom_model_config":
+        raise PublicationError("config: models.config holds a custom_model_config, not a list")
+    return config
+
+
+def _entries(config: Any) -> Any:
+    return config.model_config_list.config

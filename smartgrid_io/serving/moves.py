@@ -1,0 +1,174 @@
+"""Moves of labels: each one rename between loaded versions; alias and journal follow.
+
+Neither TensorFlow nor MLflow's client is imported: going back takes a second, not a training.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import dataframely as dy
+import polars as pl
+import psycopg
+
+from smartgrid_core.contracts.serving import LabelMoves
+from smartgrid_core.errors import PublicationError, SmartGridError
+from smartgrid_core.label_moves import Action, moves_to_note
+from smartgrid_core.ports import ModelShelf, Written
+from smartgrid_core.serving import CHAMPION, Served
+
+
+class Aliases(Protocol):
+    """The part of a ModelRegistry that follows the labels."""
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Let `alias` mean this version from now on."""
+        ...
+
+
+class Journal(Protocol):
+    """The part of a Warehouse that keeps label moves."""
+
+    def read(self, schema: type[dy.Schema]) -> pl.DataFrame:
+        """All rows."""
+        ...
+
+    def upsert(self, schema: type[dy.Schema], rows: pl.DataFrame) -> Written:
+        """Add rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What is served before and after a move. `troubles`: who could not follow it, in words."""
+
+    before: Served
+    after: Served
+    troubles: tuple[str, ...] = ()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether anything changed."""
+        return self.before != self.after
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMover:
+    """Moves labels on a shelf and has the registry's alias and the journal follow.
+
+    The label is what counts: a server, registry or database that is away is told as a trouble.
+    The server takes the config when it is back; alias and journal are made good by the next move.
+    """
+
+    shelf: ModelShelf
+    aliases: Aliases
+    journal: Journal
+    by: str
+    """The asset, job or command that moves."""
+
+    def roll_back(self, model: str, *, to: int | None, reason: str, now: datetime) -> Moved:
+        """Take back what was done last, or make `to` stable: see `Served.rolled_back`.
+
+        A version that lies on the shelf and is not loaded is loaded first. Raises PublicationError
+        if there is nothing to go back to, no such version, or it does not load.
+        """
+        served = self.shelf.served(model)
+        if to is not None and to not in served.versions:
+            served.rolled_back(to)
+            self._load(model, to)
+        return self._move(
+            model, lambda each: each.rolled_back(to), action="rolled_back", reason=reason, now=now
+        )
+
+    def promote(
+        self, model: str, *, reason: str, now: datetime, canary: int | None = None
+    ) -> Moved:
+        """Make the canary stable; nothing happens if it is no longer the version `canary`.
+
+        Raises PublicationError if there is no canary and none was named.
+        """
+        return self._move(
+            model,
+            lambda each: each if _is_other(each, canary) else each.promoted(),
+            action="promoted",
+            reason=reason,
+            now=now,
+        )
+
+    def end_trial(
+        self, model: str, *, reason: str, now: datetime, canary: int | None = None
+    ) -> Moved:
+        """Let stable answer alone; nothing happens if the canary is no longer `canary`.
+
+        Raises PublicationError if there is no canary and none was named.
+        """
+        return self._move(
+            model,
+            lambda each: each if _is_other(each, canary) else each.without_canary(),
+            action="rolled_back",
+            reason=reason,
+            now=now,
+        )
+
+    def follow(self, moved: Moved, *, action: Action, reason: str, now: datetime) -> Moved:
+        """Have alias and journal follow what is served now; says what could not."""
+        after, troubles = moved.after, list(moved.troubles)
+        if after.stable is not None:
+            try:
+                self.aliases.set_alias(after.model, CHAMPION, str(after.stable))
+            except SmartGridError as error:
+                troubles.append(f"the registry's alias {CHAMPION} was not moved: {error}")
+        try:
+            rows = moves_to_note(
+                self.journal.read(LabelMoves),
+                before=moved.before,
+                after=after,
+                action=action,
+                reason=reason,
+                by=self.by,
+                now=now,
+            )
+            self.journal.upsert(LabelMoves, rows)
+        except (SmartGridError, psycopg.Error) as error:
+            troubles.append(f"label_moves was not written: {error}".strip())
+        return Moved(moved.before, after, tuple(troubles))
+
+    def _move(
+        self,
+        model: str,
+        move: Callable[[Served], Served],
+        *,
+        action: Action,
+        reason: str,
+        now: datetime,
+    ) -> Moved:
+        before = self.shelf.served(model)
+        after = self.shelf.change(model, move)
+        troubles = []
+        for label, version in after.labels.items():
+            try:
+                self.shelf.wait_until_labelled(model, label, version)
+            except PublicationError as error:
+                troubles.append(f"the model server does not follow yet: {error}")
+        moved = Moved(before, after, tuple(troubles))
+        return self.follow(moved, action=action, reason=reason, now=now)
+
+    def _load(self, model: str, version: int) -> None:
+        published = self.shelf.published(model)
+        if version not in published:
+            there = ", ".join(map(str, published)) or "none"
+            raise PublicationError(
+                f"roll back: version {version} of {model} is not in the model folder; "
+                f"there are {there}"
+            )
+        self.shelf.change(model, lambda served: served.offered(version))
+        try:
+            self.shelf.wait_until_live(model, version)
+        except PublicationError:
+            self.shelf.change(model, lambda served: served.without(version))
+            raise
+
+
+def _is_other(served: Served, canary: int | None) -> bool:
+    return canary is not None and served.canary != canary

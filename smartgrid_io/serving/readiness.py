@@ -1,0 +1,66 @@
+"""Readiness of whoever depends on a served model: every configured label answers, or it says why.
+
+A process that answers with the model calls `ask_readiness` in its `/ready` and says 503 with the
+reasons while it is not ready.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from smartgrid_core.errors import ModelUnavailableError, PublicationError
+from smartgrid_core.serving import Served
+from smartgrid_io.serving.shelf import Shelf
+
+Answering = Mapping[tuple[str, str], str | None]
+"""The version that answers for each (model, label); None if none does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Why not everything that is configured answers; ready means that there is no reason."""
+
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every configured label answers."""
+        return not self.reasons
+
+
+def readiness(configured: Sequence[Served], answering: Answering) -> Readiness:
+    """Whether every label of the config answers, and with the version that the config says.
+
+    Nothing configured is not ready: there is no model to depend on.
+    """
+    reasons = [
+        f"{served.model}: label {label} means version {version}, "
+        f"{_instead(answering.get((served.model, label)))} answers"
+        for served in configured
+        for label, version in served.labels.items()
+        if answering.get((served.model, label)) != str(version)
+    ]
+    reasons += [
+        f"{served.model}: no version is labelled" for served in configured if not served.labels
+    ]
+    return Readiness(tuple(reasons) if configured else ("no model was published yet",))
+
+
+def ask_readiness(shelf: Shelf) -> Readiness:
+    """Read the config, ask the model server about each label, and judge.
+
+    A config that cannot be read, or a server that is away, is a reason, not an error.
+    """
+    try:
+        configured = shelf.all_served()
+        answering = {
+            (served.model, label): shelf.client.version_of_label(served.model, label)
+            for served in configured
+            for label in served.labels
+        }
+    except (ModelUnavailableError, PublicationError) as error:
+        return Readiness((str(error),))
+    return readiness(configured, answering)
+
+
+def _instead(version: str | None) -> str:
+    return "none" if version is None else f"version {version}"

@@ -1,0 +1,136 @@
+"""The shelf: the model server's folder with its config, and the server that is told of changes."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smartgrid_core.errors import ModelUnavailableError, PublicationError
+from smartgrid_core.serving import Served
+from smartgrid_io.serving import publisher
+from smartgrid_io.serving.client import ModelServerClient
+from smartgrid_io.serving.folder import ModelFolder, folder_at, refuse_name
+from smartgrid_io.serving.model_config import EMPTY, all_served, parse, served_in, with_served
+
+log = logging.getLogger(__name__)
+
+FIRST_ANSWER_S = 60.0
+"""A model server that has just been started imports TensorFlow for a quarter of a minute."""
+
+_POLL_SECONDS = 0.05
+
+
+@dataclass
+class Shelf:
+    """A ModelShelf: versions below `base` (a folder or `s3://bucket/prefix`) and their config.
+
+    The config file is what counts. The server is asked to reload it and would find it by itself:
+    one that is away now takes it when it starts.
+    """
+
+    base: str
+    client: ModelServerClient
+    patience_s: float = FIRST_ANSWER_S
+    _refusal: str | None = field(default=None, init=False)
+    """Why the server did not take the last change."""
+
+    def served(self, model: str) -> Served:
+        """What the server is told of a model."""
+        return served_in(self._folder.read_config() or EMPTY, model)
+
+    def all_served(self) -> list[Served]:
+        """What the server is told of every model."""
+        return all_served(self._folder.read_config() or EMPTY)
+
+    def change(self, model: str, move: Callable[[Served], Served]) -> Served:
+        """Apply one move; the config is replaced at once, then the server is asked to reload it.
+
+        A move that changes nothing tells the server once more: what said it first may have died.
+        """
+        refuse_name(model)
+        folder = self._folder
+        with folder.alone():
+            text = folder.read_config() or EMPTY
+            before = served_in(text, model)
+            after = move(before)
+            if after != before:
+                text = with_served(text, after, base_path=folder.base_path(model))
+                folder.write_config(text)
+        self._tell(text)
+        return after
+
+    def published(self, model: str) -> Sequence[int]:
+        """Versions that lie there, oldest first."""
+        return publisher.published_versions(base=self.base, model=model)
+
+    def publish(self, saved_model: Path, *, model: str, version: int) -> str:
+        """Put a version there, whole or not at all; the same again changes nothing."""
+        ensure_config(self.base)
+        return publisher.publish(saved_model, base=self.base, model=model, version=version)
+
+    def wait_until_live(self, model: str, version: int) -> None:
+        """Return once the server answers with it. Raises PublicationError."""
+        publisher.wait_until_available(self.client, model, version, timeout=self.patience_s)
+
+    def wait_until_labelled(self, model: str, label: str, version: int) -> None:
+        """Return once the server answers under the label with this version.
+
+        Raises PublicationError with what the server said to the last change, if it refused it.
+        """
+        deadline = time.monotonic() + self.patience_s
+        while True:
+            try:
+                said = f"the label means {self.client.version_of_label(model, label) or 'nothing'}"
+                if said == f"the label means {version}":
+                    return
+            except ModelUnavailableError as error:
+                said = str(error)
+            if time.monotonic() >= deadline:
+                refusal = f"; {self._refusal}" if self._refusal else ""
+                raise PublicationError(
+                    f"label: {label} of {model} is not version {version} after "
+                    f"{self.patience_s:g} s: {said}{refusal}"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def withdraw(self, model: str, version: int) -> None:
+        """Take a version's files away; none is no error."""
+        publisher.withdraw(base=self.base, model=model, version=version)
+
+    def prune(self, model: str) -> Sequence[int]:
+        """Remove versions too old to fall back to that are not served; returns which."""
+        return publisher.prune(base=self.base, model=model, spare=self.served(model).versions)
+
+    @property
+    def _folder(self) -> ModelFolder:
+        return folder_at(self.base)
+
+    def _tell(self, text: str) -> None:
+        self._refusal = None
+        try:
+            self.client.reload_config(parse(text).SerializeToString())
+        except ModelUnavailableError as error:
+            self._refusal = str(error)
+            log.warning("%s; it will find the file", error)
+
+
+def ensure_config(base: str) -> None:
+    """Make the config of a folder that has none, so that a server may be started on it.
+
+    Models that were published before there was a config keep answering: the newest version of each
+    is stable, the ones before are kept loaded.
+    """
+    folder = folder_at(base)
+    with folder.alone():
+        if folder.read_config() is not None:
+            return
+        text = EMPTY
+        for model in folder.models():
+            served = Served(model)
+            for version in folder.versions(model):
+                served = served.promoted() if served.canary else served
+                served = served.offered(version).labelled(version)
+            served = served.promoted() if served.canary else served
+            text = with_served(text, served, base_path=folder.base_path(model))
+        folder.write_config(text)

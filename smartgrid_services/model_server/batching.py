@@ -1,0 +1,247 @@
+"""Many small requests share one run of the graph: TensorFlow Serving's dynamic batching."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartgrid_services.model_server.batching_parameters import BatchingParameters
+from smartgrid_services.model_server.metrics import Metrics
+from smartgrid_services.model_server.signatures import Servable, Signature, TensorSpec
+from smartgrid_services.model_server.status import Code, ServingError
+
+log = logging.getLogger(__name__)
+
+Arrays = dict[str, NDArray[Any]]
+_Key = tuple[int, str, tuple[str, ...], tuple[Any, ...]]
+
+
+@dataclass(slots=True, eq=False)
+class _Task:
+    """One request that waits in a batch."""
+
+    inputs: Mapping[str, NDArray[Any]]
+    rows: int
+    queued_at: float
+    done: threading.Event = field(default_factory=threading.Event)
+    outputs: Arrays | None = None
+    error: Exception | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Requests for the same outputs of one signature, with rows of one shape."""
+
+    key: _Key
+    servable: Servable
+    signature: Signature
+    outputs: Sequence[str]
+    deadline: float
+    tasks: list[_Task] = field(default_factory=list)
+    rows: int = 0
+    full: bool = False
+
+
+class Batcher:
+    """The threads and the queue that all models of a server share."""
+
+    def __init__(self, parameters: BatchingParameters, metrics: Metrics) -> None:
+        self._parameters = parameters
+        self._metrics = metrics
+        self._queue: deque[_Batch] = deque()
+        self._open: dict[_Key, _Batch] = {}
+        self._changed = threading.Condition()
+        self._ended = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"batch-{number}", daemon=True)
+            for number in range(parameters.num_batch_threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def run(
+        self,
+        servable: Servable,
+        signature: Signature,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Sequence[str],
+    ) -> Arrays:
+        """The outputs of these rows, computed with those of others; blocks until they are there.
+
+        Raises ServingError for what the model cannot compute, UNAVAILABLE if too much waits.
+        """
+        rows = len(next(iter(inputs.values())))
+        if rows > self._parameters.max_batch_size:
+            raise ServingError(
+                Code.INVALID_ARGUMENT,
+                f"Task size {rows} is larger than maximum input batch size "
+                f"{self._parameters.max_batch_size}",
+            )
+        shapes = tuple((name, inputs[name].shape[1:]) for name in sorted(inputs))
+        key = (id(servable), signature.name, tuple(outputs), shapes)
+        task = _Task(inputs, rows, time.monotonic())
+        with self._changed:
+            batch = self._open.get(key)
+            if batch is None or batch.rows + rows > self._parameters.max_batch_size:
+                batch = self._opened(key, servable, signature, outputs, before=batch)
+            batch.tasks.append(task)
+            batch.rows += rows
+            batch.full = batch.rows >= self._parameters.max_batch_size
+            if batch.full:
+                self._open.pop(key, None)
+            self._changed.notify()
+        task.done.wait()
+        if task.error is not None:
+            raise task.error
+        return task.outputs or {}
+
+    def close(self) -> None:
+        """End the threads once what waits is computed."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _opened(
+        self,
+        key: _Key,
+        servable: Servable,
+        signature: Signature,
+        outputs: Sequence[str],
+        *,
+        before: _Batch | None,
+    ) -> _Batch:
+        waiting = sum(batch.servable is servable for batch in self._queue)
+        if waiting >= self._parameters.max_enqueued_batches:
+            raise ServingError(
+                Code.UNAVAILABLE,
+                "The batch scheduling queue to which this task was submitted is full",
+            )
+        if before is not None:
+            before.full = True
+        deadline = time.monotonic() + self._parameters.batch_timeout_micros / 1e6
+        batch = _Batch(key, servable, signature, outputs, deadline)
+        self._queue.append(batch)
+        self._open[key] = batch
+        return batch
+
+    def _work(self) -> None:
+        while (batch := self._next()) is not None:
+            try:
+                self._compute(batch)
+            except Exception as error:
+                log.exception("a batch failed")
+                for task in batch.tasks:
+                    task.error = task.error or error
+            finally:
+                for task in batch.tasks:
+                    task.done.set()
+
+    def _next(self) -> _Batch | None:
+        """The first batch that is full or has waited long enough; None at the end."""
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                soonest = None
+                for batch in self._queue:
+                    if batch.full or self._ended or batch.deadline <= now:
+                        self._queue.remove(batch)
+                        if self._open.get(batch.key) is batch:
+                            del self._open[batch.key]
+                        return batch
+                    soonest = min(soonest or batch.deadline, batch.deadline)
+                if self._ended:
+                    return None
+                self._changed.wait(None if soonest is None else soonest - now)
+
+    def _compute(self, batch: _Batch) -> None:
+        now = time.monotonic()
+        for task in batch.tasks:
+            self._metrics.queuing_latency.observe(
+                self._parameters.thread_pool_name, value=(now - task.queued_at) * 1e6
+            )
+        if len(batch.tasks) == 1 and batch.rows == self._parameters.padded(batch.rows):
+            self._alone(batch, batch.tasks[0])
+            return
+        try:
+            outputs = self._together(batch)
+        except ServingError:
+            # One of them may be to blame: each gets its own answer.
+            for task in batch.tasks:
+                self._alone(batch, task)
+            return
+        begin = 0
+        for task in batch.tasks:
+            task.outputs = {
+                name: array[begin : begin + task.rows] for name, array in outputs.items()
+            }
+            begin += task.rows
+
+    def _together(self, batch: _Batch) -> Arrays:
+        padded = self._parameters.padded(batch.rows)
+        inputs = {}
+        for name in batch.tasks[0].inputs:
+            parts = [task.inputs[name] for task in batch.tasks]
+            if padded > batch.rows:
+                parts.append(np.repeat(parts[0][:1], padded - batch.rows, axis=0))
+            inputs[name] = np.concatenate(parts)
+        self._metrics.batches.add()
+        outputs = batch.servable.run(batch.signature, inputs, batch.outputs)
+        for array in outputs.values():
+            if array.ndim == 0 or len(array) != padded:
+                raise ServingError(
+                    Code.FAILED_PRECONDITION,
+                    "Batched output tensor's 0th dimension does not equal the sum of the 0th "
+                    "dimension sizes of the input tensors",
+                )
+        return outputs
+
+    def _alone(self, batch: _Batch, task: _Task) -> None:
+        self._metrics.batches.add()
+        try:
+            task.outputs = batch.servable.run(batch.signature, task.inputs, batch.outputs)
+        except ServingError as error:
+            task.error = error
+
+
+class BatchingServable:
+    """A servable whose requests are computed together where every tensor has a batch dimension."""
+
+    def __init__(self, servable: Servable, batcher: Batcher) -> None:
+        self._servable = servable
+        self._batcher = batcher
+        self.signatures = servable.signatures
+        self.signature_map = servable.signature_map
+        self._batched = {
+            name
+            for name, signature in servable.signatures.items()
+            if signature.inputs
+            and all(
+                _has_batch(spec)
+                for spec in (*signature.inputs.values(), *signature.outputs.values())
+            )
+        }
+
+    def run(
+        self, signature: Signature, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+    ) -> Arrays:
+        """As the servable it wraps, together with the requests of others."""
+        sizes = {array.shape[0] if array.ndim else 0 for array in inputs.values()}
+        if signature.name in self._batched and len(sizes) == 1 and 0 not in sizes:
+            return self._batcher.run(self._servable, signature, inputs, outputs)
+        return self._servable.run(signature, inputs, outputs)
+
+    def close(self) -> None:
+        """Free the servable; nothing of it waits any more, since nobody holds it."""
+        self._servable.close()
+
+
+def _has_batch(spec: TensorSpec) -> bool:
+    return spec.shape is None or (len(spec.shape) > 0 and spec.shape[0] == -1)

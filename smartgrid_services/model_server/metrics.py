@@ -1,0 +1,240 @@
+"""Prometheus metrics under the names of TensorFlow Serving, which begin with a colon.
+
+Written here because the usual client library appends `_total` to every counter's name.
+"""
+
+import math
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from smartgrid_services.model_server.status import Code, ServingError
+
+CONTENT_TYPE = "text/plain"
+PATH = "/monitoring/prometheus/metrics"
+
+_LARGEST = 1000
+"""Label sets of one metric: names of models that do not exist must not fill the memory."""
+
+Labels = tuple[str, ...]
+
+
+def exponential(first: float, factor: float, count: int) -> tuple[float, ...]:
+    """Upper limits of the buckets, as TensorFlow's Buckets::Exponential has them."""
+    return tuple(first * factor**power for power in range(count))
+
+
+LATENCY_MICROS = exponential(10, 1.8, 33)
+"""10 microseconds to about 20 minutes."""
+
+
+class Counter:
+    """A number per label set that only grows."""
+
+    def __init__(self, name: str, *labels: str) -> None:
+        self.name = name
+        self._labels = labels
+        self._values: dict[Labels, float] = {}
+        self._lock = threading.Lock()
+
+    def add(self, *labels: str, amount: float = 1) -> None:
+        """Count; label values in the order of their names."""
+        with self._lock:
+            if labels in self._values or len(self._values) < _LARGEST:
+                self._values[labels] = self._values.get(labels, 0) + amount
+
+    def lines(self) -> Iterator[str]:
+        """The exposition's lines."""
+        yield f"# TYPE {self.name} counter"
+        with self._lock:
+            values = sorted(self._values.items())
+        for labels, value in values:
+            yield f"{self.name}{{{_pairs(self._labels, labels)}}} {_number(value)}"
+
+
+@dataclass(slots=True)
+class _Distribution:
+    counts: list[int]
+    total: float = 0.0
+
+
+class Histogram:
+    """A distribution per label set, in buckets with upper limits."""
+
+    def __init__(self, name: str, limits: tuple[float, ...], *labels: str) -> None:
+        self.name = name
+        self._limits = limits
+        self._labels = labels
+        self._values: dict[Labels, _Distribution] = {}
+        self._lock = threading.Lock()
+
+    def observe(self, *labels: str, value: float) -> None:
+        """Count the value into its bucket."""
+        bucket = bisect_left(self._limits, value)
+        with self._lock:
+            found = self._values.get(labels)
+            if found is None:
+                if len(self._values) >= _LARGEST:
+                    return
+                found = self._values[labels] = _Distribution([0] * (len(self._limits) + 1))
+            found.counts[bucket] += 1
+            found.total += value
+
+    def lines(self) -> Iterator[str]:
+        """The exposition's lines; buckets add up."""
+        yield f"# TYPE {self.name} histogram"
+        with self._lock:
+            values = [
+                (labels, list(one.counts), one.total)
+                for labels, one in sorted(self._values.items())
+            ]
+        for labels, counts, total in values:
+            pairs = _pairs(self._labels, labels)
+            comma = "," if pairs else ""
+            reached = 0
+            for limit, count in zip((*self._limits, math.inf), counts, strict=True):
+                reached += count
+                said = "+Inf" if limit == math.inf else f"{limit:g}"
+                yield f'{self.name}_bucket{{{pairs}{comma}le="{said}"}} {reached}'
+            yield f"{self.name}_sum{{{pairs}}} {_number(total)}"
+            yield f"{self.name}_count{{{pairs}}} {reached}"
+
+
+@dataclass(slots=True)
+class Metrics:
+    """What one server counts; times are in microseconds, as in TensorFlow Serving."""
+
+    request_count: Counter = field(
+        default_factory=lambda: Counter(":tensorflow:serving:request_count", "model_name", "status")
+    )
+    request_latency: Histogram = field(
+        default_factory=lambda: Histogram(
+            ":tensorflow:serving:request_latency",
+            LATENCY_MICROS,
+            *("model_name", "API", "entrypoint"),
+        )
+    )
+    runtime_latency: Histogram = field(
+        default_factory=lambda: Histogram(
+            ":tensorflow:serving:runtime_latency",
+            LATENCY_MICROS,
+            *("model_name", "API", "runtime"),
+        )
+    )
+    example_counts: Histogram = field(
+        default_factory=lambda: Histogram(
+            ":tensorflow:serving:request_example_counts", exponential(1, 2, 15), "model"
+        )
+    )
+    example_count_total: Counter = field(
+        default_factory=lambda: Counter(":tensorflow:serving:request_example_count_total", "model")
+    )
+    graph_runs: Counter = field(default_factory=lambda: Counter(":tensorflow:core:graph_runs"))
+    graph_run_micros: Counter = field(
+        default_factory=lambda: Counter(":tensorflow:core:graph_run_time_usecs")
+    )
+    graph_run_histogram: Histogram = field(
+        default_factory=lambda: Histogram(
+            ":tensorflow:core:graph_run_time_usecs_histogram", exponential(1000, 2, 20)
+        )
+    )
+    load_attempts: Counter = field(
+        default_factory=lambda: Counter(
+            ":tensorflow:cc:saved_model:load_attempt_count", "model_path", "status"
+        )
+    )
+    load_latency: Counter = field(
+        default_factory=lambda: Counter(":tensorflow:cc:saved_model:load_latency", "model_path")
+    )
+    warmup_latency: Histogram = field(
+        default_factory=lambda: Histogram(
+            ":tensorflow:serving:model_warmup_latency",
+            LATENCY_MICROS,
+            *("model_path", "status"),
+        )
+    )
+    queuing_latency: Histogram = field(
+        default_factory=lambda: Histogram(
+            ":tensorflow:serving:batching_session:queuing_latency",
+            exponential(100, 1.2, 52),
+            "thread_pool_name",
+        )
+    )
+    batches: Counter = field(
+        default_factory=lambda: Counter(":tensorflow:serving:batching_session:wrapped_run_count")
+    )
+
+    def request(
+        self, *, model: str, api: str, entrypoint: str, status: str, seconds: float
+    ) -> None:
+        """Count one request by its status, and its time if it was answered."""
+        self.request_count.add(model, status)
+        if status == "OK":
+            self.request_latency.observe(model, api, entrypoint, value=seconds * 1e6)
+
+    def graph_run(self, seconds: float) -> None:
+        """Count one run of a graph."""
+        micros = seconds * 1e6
+        self.graph_runs.add()
+        self.graph_run_micros.add(amount=micros)
+        self.graph_run_histogram.observe(value=micros)
+
+    def examples(self, model: str, count: int) -> None:
+        """Count the examples of a classify, regress or multi-inference request."""
+        self.example_counts.observe(model, value=count)
+        self.example_count_total.add(model, amount=count)
+
+    def page(self) -> bytes:
+        """The text exposition of everything."""
+        every = (getattr(self, name) for name in self.__slots__)
+        metrics = sorted(every, key=lambda one: one.name)
+        return "".join(f"{line}\n" for one in metrics for line in one.lines()).encode()
+
+
+def _pairs(names: tuple[str, ...], values: Labels) -> str:
+    return ",".join(
+        f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True)
+    )
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{value:.6g}"
+
+
+@contextmanager
+def measured(metrics: Metrics, *, model: str, api: str, entrypoint: str) -> Iterator[None]:
+    """Count what happens inside the block as one request."""
+    began = time.perf_counter()
+    status = Code.OK
+    try:
+        yield
+    except ServingError as error:
+        status = error.code
+        raise
+    except BaseException:
+        status = Code.INTERNAL
+        raise
+    finally:
+        metrics.request(
+            model=model,
+            api=api,
+            entrypoint=entrypoint,
+            status=status.name,
+            seconds=time.perf_counter() - began,
+        )
+
+
+@contextmanager
+def runtime(metrics: Metrics, *, model: str, api: str) -> Iterator[None]:
+    """Count the time inside the block as the runtime's share of a request."""
+    began = time.perf_counter()
+    yield
+    micros = (time.perf_counter() - began) * 1e6
+    metrics.runtime_latency.observe(model, api, "TF1", value=micros)

@@ -1,0 +1,1 @@
+"""The REST side: paths, JSON in, JSON out."""

@@ -1,0 +1,159 @@
+"""The HTTP application: TensorFlow Serving's paths and codes, and what an orchestrator asks."""
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from smartgrid_services.model_server import metrics as counted
+from smartgrid_services.model_server.catalog import Catalog, VersionState
+from smartgrid_services.model_server.metrics import Metrics
+from smartgrid_services.model_server.rest.answers import Answers, Asked
+from smartgrid_services.model_server.status import HTTP_STATUS, Code, ServingError
+from smartgrid_services.model_server.versions import LARGEST_VERSION
+from smartgrid_services.model_server.watch import Watch
+
+log = logging.getLogger(__name__)
+
+_MODEL = r"/v1/models/(?P<model>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+_PREDICTION = re.compile(rf"{_MODEL}:(?P<method>classify|regress|predict)", re.IGNORECASE)
+_METADATA = re.compile(rf"{_MODEL}/metadata", re.IGNORECASE)
+_STATUS = re.compile(_MODEL, re.IGNORECASE)
+
+_SMALLEST_COMPRESSED = 16 * 1024
+"""Bytes; below, a compressed answer costs more than it saves."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Served(NamedTuple):
+    """What the application serves."""
+
+    catalog: Catalog
+    watch: Watch
+    metrics: Metrics
+    serving: Callable[[], bool]
+    """Whether predictions are taken yet."""
+
+
+class RestApi:
+    """The routes over one catalog; requests compute in the executor, not in the event loop."""
+
+    def __init__(self, served: Served, *, executor: Executor) -> None:
+        self._served = served
+        self._answers = Answers(served.catalog, served.metrics)
+        self._executor = executor
+
+    def application(self, *, max_body_bytes: int) -> web.Application:
+        """The HTTP application; a larger body is refused with 413."""
+        app = web.Application(client_max_size=max_body_bytes, middlewares=[_errors_as_json])
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/ready", self._ready)
+        app.router.add_get(counted.PATH, self._metrics)
+        app.router.add_route("*", "/v1/{tail:.*}", self._serve)
+        return app
+
+    async def _health(self, _: web.Request) -> web.Response:
+        """200 as long as the process answers; says whether it takes predictions yet."""
+        return _json({"status": "serving" if self._served.serving() else "starting"})
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        """200 once every configured model and label answers, 503 with the reasons before."""
+        watch, catalog = self._served.watch, self._served.catalog
+        reasons = watch.reasons() if self._served.serving() else ["starting"]
+        if reasons:
+            said = {"status": "not ready", "reason": "; ".join(reasons), "reasons": reasons}
+            return _json(said, status=503)
+        answer: dict[str, Any] = {
+            "status": "ready",
+            "models": catalog.live(),
+            "labels": catalog.labels(),
+        }
+        if (trouble := watch.config_trouble()) is not None:
+            answer["config"] = trouble
+        return _json(answer)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        """Prometheus' text exposition."""
+        return web.Response(body=self._served.metrics.page(), content_type=counted.CONTENT_TYPE)
+
+    async def _serve(self, request: web.Request) -> web.Response:
+        path = request.path
+        if request.method == "POST" and (match := _PREDICTION.fullmatch(path)):
+            body = await request.read()
+            answer = await asyncio.get_running_loop().run_in_executor(
+                self._executor,
+                self._answers.infer,
+                match["method"].lower(),
+                _asked(match),
+                body,
+            )
+        elif request.method == "GET" and (match := _METADATA.fullmatch(path)):
+            answer = self._answers.metadata(_asked(match))
+        elif request.method == "GET" and (match := _STATUS.fullmatch(path)):
+            answer = self._status(_asked(match))
+        elif request.method == "GET" and path.rstrip("/").lower() == "/v1/models":
+            raise ServingError(Code.INVALID_ARGUMENT, "Missing model name in request.")
+        else:
+            raise ServingError(Code.INVALID_ARGUMENT, f"Malformed request: {request.method} {path}")
+        response = web.Response(body=answer, content_type="application/json")
+        if len(answer) >= _SMALLEST_COMPRESSED and "gzip" in request.headers.get(
+            "Accept-Encoding", ""
+        ):
+            response.enable_compression(web.ContentCoding.gzip)
+        return response
+
+    def _status(self, asked: Asked) -> bytes:
+        # Like TensorFlow Serving, which looks at the version but not at the label.
+        states = self._served.catalog.status(asked.model, asked.version)
+        return _pretty({"model_version_status": [_state_as_json(state) for state in states]})
+
+
+def _asked(match: re.Match[str]) -> Asked:
+    version, label = match["version"], match["label"]
+    if version is not None and int(version) > LARGEST_VERSION:
+        raise ServingError(
+            Code.INVALID_ARGUMENT, f"Failed to convert version: {version} to numeric."
+        )
+    return Asked(match["model"], None if version is None else int(version), label)
+
+
+def _state_as_json(state: VersionState) -> dict[str, Any]:
+    return {
+        "version": str(state.version),
+        "state": state.state.name,
+        "status": {"error_code": state.code.name, "error_message": state.message},
+    }
+
+
+def _pretty(value: Any) -> bytes:
+    return (json.dumps(value, indent=1) + "\n").encode()
+
+
+def _json(value: Any, *, status: int = 200) -> web.Response:
+    return web.Response(
+        body=json.dumps(value).encode(), status=status, content_type="application/json"
+    )
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every refusal is `{"error": ...}`; what we did not foresee is logged and not told."""
+    try:
+        return await handler(request)
+    except ServingError as error:
+        return _json({"error": error.message}, status=HTTP_STATUS[error.code])
+    except web.HTTPException as error:
+        return _json({"error": error.text or error.reason}, status=error.status)
+    except web.RequestPayloadError as error:
+        return _json({"error": f"the body cannot be read: {error}"}, status=400)
+    except MemoryError:
+        return _json({"error": "the request needs too much memory"}, status=429)
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return _json({"error": "internal error, see the server's log"}, status=500)

@@ -1,0 +1,250 @@
+"""Predict requests' JSON to arrays, by TensorFlow Serving's rules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartgrid_services.model_server.rest.values import bad, base64_of, is_base64, show, type_name
+from smartgrid_services.model_server.signatures import Signature, TensorSpec
+from smartgrid_services.model_server.status import Code, ServingError
+
+Layout = Literal["row", "column"]
+
+_DEEPEST = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A predict request's values: a list of rows, or columns by input name."""
+
+    layout: Layout
+    values: Any
+
+
+def given_in(document: dict[str, Any]) -> Given:
+    """The `instances` or `inputs` of the request; raises ServingError for both and for none."""
+    if "instances" in document and "inputs" in document:
+        bad(
+            f"JSON Value: {show(document)} Not formatted correctly expecting only one of 'inputs' "
+            "or 'instances' keys to exist "
+        )
+    if "inputs" in document:
+        return Given("column", document["inputs"])
+    if "instances" not in document:
+        bad("Missing 'inputs' or 'instances' key")
+    rows = document["instances"]
+    if not isinstance(rows, list):
+        bad(f"JSON Value: {show(document)} Expecting 'instances' to be an list/array")
+    if not rows:
+        bad(f"JSON Value: {show(document)} No values in 'instances' array")
+    return Given("row", rows)
+
+
+def read_inputs(given: Given, signature: Signature) -> dict[str, NDArray[Any]]:
+    """Arrays by input name, of the signature's dtypes; ServingError names what does not fit."""
+    if not signature.inputs:
+        bad(f"Failed to get input map for signature: {signature.name}")
+    if given.layout == "column":
+        columns = _columns(given.values, signature)
+        return {name: _to_array(values, signature.inputs[name]) for name, values in columns.items()}
+    columns = _columns_of_rows(given.values, signature)
+    try:
+        return {name: _to_array(values, signature.inputs[name]) for name, values in columns.items()}
+    except ServingError:
+        # Columns are quick but do not know which row it was.
+        _check_rows(given.values, signature)
+        raise
+
+
+def _columns_of_rows(rows: list[Any], signature: Signature) -> dict[str, Any]:
+    names = signature.inputs.keys()
+    if not isinstance(rows[0], dict) and len(names) > 1:
+        bad(
+            "instances is a plain list, but expecting list of objects as multiple input tensors "
+            "required as per tensorinfo_map"
+        )
+    if not _is_object(rows[0]):
+        for number, row in enumerate(rows):
+            if _is_object(row):
+                bad(f"Expecting value/list but got object at item {number} of input list")
+        return {next(iter(names)): rows}
+    for number, row in enumerate(rows):
+        if not _is_object(row):
+            bad(f"Expecting object but got list at item {number} of input list")
+        if row.keys() == names:
+            continue
+        for name in row:
+            if name not in names:
+                bad(
+                    f"Failed to process element: {number} key: {name} of 'instances' list. Error: "
+                    f"INVALID_ARGUMENT: JSON object: does not have named input: {name}"
+                )
+        bad(
+            f"Failed to process element: {number} of 'instances' list. JSON object: {show(row)} "
+            f"must only have keys: {','.join(sorted(names))}"
+        )
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def _check_rows(rows: list[Any], signature: Signature) -> None:
+    """Raise for the first row that cannot be read or differs in shape from the first one."""
+    first: dict[str, tuple[int, ...]] = {}
+    for number, row in enumerate(rows):
+        items = row.items() if _is_object(row) else [(next(iter(signature.inputs)), row)]
+        for name, value in items:
+            key = f" key: {name}" if _is_object(row) else ""
+            where = f"Failed to process element: {number}{key} of 'instances' list. Error: "
+            try:
+                array = _to_array(value, signature.inputs[name])
+            except ServingError as error:
+                raise ServingError(
+                    error.code, f"{where}{error.code.name}: {error.message}"
+                ) from error
+            shape = first.setdefault(name, array.shape)
+            if array.size != np.prod(shape, dtype=int):
+                expected = int(np.prod(shape, dtype=int))
+                bad(
+                    f"{where}INVALID_ARGUMENT: Expecting tensor size: {expected} "
+                    f"but got: {array.size}"
+                )
+            if array.shape != shape:
+                bad(
+                    f"{where}INVALID_ARGUMENT: Expecting shape {_shape_text(shape)} "
+                    f"but got: {_shape_text(array.shape)}"
+                )
+
+
+def _shape_text(shape: tuple[int, ...]) -> str:
+    return f"[{','.join(map(str, shape))}]"
+
+
+def _columns(values: Any, signature: Signature) -> dict[str, Any]:
+    if not _is_object(values):
+        if len(signature.inputs) > 1:
+            bad(
+                "inputs is a plain value/list, but expecting an object as multiple input tensors "
+                "required as per tensorinfo_map"
+            )
+        return {next(iter(signature.inputs)): values}
+    for name in sorted(signature.inputs):
+        if name not in values:
+            bad(f"Missing named input: {name} in 'inputs' object.")
+    return {name: values[name] for name in signature.inputs}
+
+
+def _is_object(value: Any) -> bool:
+    """Whether the value has named members; {"b64": ...} is a value."""
+    return isinstance(value, dict) and not is_base64(value)
+
+
+def _to_array(value: Any, spec: TensorSpec) -> NDArray[Any]:
+    """Nested lists of one shape to an array; ServingError says where it is ragged or not typed."""
+    if spec.array_dtype is None:
+        raise ServingError(Code.UNIMPLEMENTED, f"{spec.dtype} cannot be sent as JSON")
+    shape: list[int] = []
+    first = value
+    while isinstance(first, list):
+        shape.append(len(first))
+        first = first[0] if first else None
+    if len(shape) > _DEEPEST:
+        bad(f"lists are nested {len(shape)} deep, at most {_DEEPEST} are taken")
+    leaves: list[Any] = []
+    _flatten(value, 0, tuple(shape), leaves)
+    return _typed(leaves, spec).reshape(shape)
+
+
+def _flatten(value: Any, level: int, shape: tuple[int, ...], leaves: list[Any]) -> None:
+    if level == len(shape):
+        if isinstance(value, list):
+            bad(f"Encountered list at unexpected level: {level} expected < {level}")
+        leaves.append(value)
+        return
+    if not isinstance(value, list):
+        bad(
+            f"JSON Value: {show(value)} found at incorrect level: {level + 1} in the JSON DOM. "
+            f"Expected at level: {len(shape)}"
+        )
+    if len(value) != shape[level]:
+        bad(
+            f"Encountered list at unexpected size: {len(value)} at level: {level} "
+            f"expected size: {shape[level]}"
+        )
+    if level == len(shape) - 1:
+        # The innermost lists hold nearly all of a request: taken whole, not one by one.
+        if list in set(map(type, value)):
+            bad(f"Encountered list at unexpected level: {len(shape)} expected < {len(shape)}")
+        leaves.extend(value)
+        return
+    for item in value:
+        _flatten(item, level + 1, shape, leaves)
+
+
+_PLAIN_TYPES: Mapping[str, set[type]] = {
+    "f": {int, float},
+    "i": {int},
+    "u": {int},
+    "b": {bool},
+    "O": {str, dict},
+}
+"""Python's types of JSON values that a dtype takes, by NumPy's kind."""
+
+
+def _typed(leaves: list[Any], spec: TensorSpec) -> NDArray[Any]:
+    dtype = spec.array_dtype
+    allowed = None if dtype is None else _PLAIN_TYPES.get(dtype.kind)
+    if dtype is None or allowed is None:
+        raise ServingError(Code.UNIMPLEMENTED, f"{spec.dtype} cannot be sent as JSON")
+    found = set(map(type, leaves))
+    if not found <= allowed:
+        culprit = next(leaf for leaf in leaves if type(leaf) not in allowed)
+        bad(
+            f"JSON Value: {show(culprit)} Type: {type_name(culprit)} "
+            f"is not of expected type: {_type_text(spec)}"
+        )
+    if dtype.kind == "O":
+        array = np.empty(len(leaves), dtype=object)
+        array[:] = [_bytes_of(leaf) for leaf in leaves]
+        return array
+    if dtype.kind == "f":
+        return _floats(leaves, spec, has_integers=int in found)
+    try:
+        return np.array(leaves, dtype=dtype)
+    except OverflowError as error:
+        raise ServingError(
+            Code.INVALID_ARGUMENT, f"a JSON value does not fit into {_type_text(spec)}: {error}"
+        ) from error
+
+
+def _floats(leaves: list[Any], spec: TensorSpec, *, has_integers: bool) -> NDArray[Any]:
+    """Floating point values, refused where a whole number or a size would be lost."""
+    limits = np.finfo(spec.array_dtype)
+    if has_integers:
+        largest = 2 ** (limits.nmant + 1) - 1
+        for leaf in leaves:
+            if type(leaf) is int and abs(leaf) > largest:
+                bad(_lossy(leaf, spec))
+    wide = np.array(leaves, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        narrow = wide.astype(spec.array_dtype)
+    too_large = np.isfinite(wide) & ~np.isfinite(narrow)
+    if too_large.any():
+        bad(_lossy(leaves[int(too_large.argmax())], spec))
+    return narrow
+
+
+def _lossy(value: Any, spec: TensorSpec) -> str:
+    return (
+        f"Cannot convert JSON value: {show(value)} to {_type_text(spec)} without loss of precision."
+    )
+
+
+def _bytes_of(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else base64_of(value)
+
+
+def _type_text(spec: TensorSpec) -> str:
+    """TensorFlow's short name of a dtype: DT_FLOAT is float."""
+    return spec.dtype.removeprefix("DT_").lower()

@@ -1,0 +1,95 @@
+"""JSON values as TensorFlow Serving reads and names them."""
+
+import base64
+import binascii
+import json
+import math
+from typing import Any, NoReturn
+
+import numpy as np
+
+from smartgrid_services.model_server.status import Code, ServingError
+
+_SHOWN = 80
+_FLOAT32_WHOLE = 2**24 - 1
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The request's JSON object; NaN, Infinity and -Infinity are numbers. Raises ServingError."""
+    if not body:
+        bad("JSON Parse error: The document is empty")
+    try:
+        document = json.loads(body)
+    except json.JSONDecodeError as error:
+        bad(f"JSON Parse error: {error.msg} at offset: {error.pos}")
+    except RecursionError:
+        bad("JSON Parse error: lists and objects are nested too deep")
+    except ValueError as error:
+        # Bytes that are no text, or a number of more digits than Python reads.
+        bad(f"JSON Parse error: {error}")
+    if not isinstance(document, dict):
+        bad(f"JSON Value: {show(document)} Is not object")
+    return document
+
+
+def signature_name(document: dict[str, Any]) -> str:
+    """The signature asked for, empty for the default one."""
+    name = document.get("signature_name", "")
+    if not isinstance(name, str):
+        bad(
+            f"JSON Value: {show(document)} not formatted correctly. "
+            "'signature_name' key must be a string value."
+        )
+    return name
+
+
+def is_base64(value: Any) -> bool:
+    """Whether the value is {"b64": "..."}, which stands for bytes."""
+    return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
+
+
+def base64_of(value: Any) -> bytes:
+    """The bytes of {"b64": "..."}; white space and missing padding are forgiven."""
+    if not is_base64(value):
+        bad(f"JSON Value: {show(value)} not formatted correctly for base64 data")
+    text = "".join(value["b64"].split()).rstrip("=")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ServingError(Code.INVALID_ARGUMENT, "Unable to base64 decode") from error
+
+
+def lossless_float32(value: float) -> bool:
+    """Whether a float32 can stand for the number: whole ones exactly, others in size."""
+    if isinstance(value, int):
+        return abs(value) <= _FLOAT32_WHOLE
+    with np.errstate(over="ignore"):
+        return not math.isfinite(value) or bool(np.isfinite(np.float32(value)))
+
+
+def show(value: Any) -> str:
+    """The value as JSON, cut where it is long; what is cut is never written."""
+    text = ""
+    for piece in json.JSONEncoder().iterencode(value):
+        text += piece
+        if len(text) > _SHOWN:
+            return f"{text[:_SHOWN]}..."
+    return text
+
+
+def type_name(value: Any) -> str:
+    """The JSON type's name in TensorFlow Serving's messages."""
+    if value is None:
+        return "Null"
+    if isinstance(value, bool):
+        return "True" if value else "False"
+    if isinstance(value, str):
+        return "String"
+    if isinstance(value, list):
+        return "Array"
+    return "Object" if isinstance(value, dict) else "Number"
+
+
+def bad(message: str) -> NoReturn:
+    """Refuse the request."""
+    raise ServingError(Code.INVALID_ARGUMENT, message)

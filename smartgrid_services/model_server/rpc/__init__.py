@@ -1,0 +1,1 @@
+"""The gRPC side: PredictionService, ModelService and health. Imports TensorFlow's messages."""

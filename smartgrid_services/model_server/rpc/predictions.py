@@ -1,0 +1,165 @@
+"""PredictionService: Predict, Classify, Regress, MultiInference and GetModelMetadata."""
+
+from typing import Any
+
+import grpc
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    inference_pb2,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+    regression_pb2,
+)
+
+from smartgrid_services.model_server import inference
+from smartgrid_services.model_server.catalog import Catalog
+from smartgrid_services.model_server.examples import examples_of
+from smartgrid_services.model_server.inference import Classes, Task
+from smartgrid_services.model_server.metrics import Metrics, measured, runtime
+from smartgrid_services.model_server.rpc.calls import answer, asked, named, spec_of
+from smartgrid_services.model_server.signatures import DEFAULT_SIGNATURE
+from smartgrid_services.model_server.status import Code, ServingError
+from smartgrid_services.model_server.tensors import read_tensor, write_tensor
+
+_SIGNATURE_DEF = "signature_def"
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Answers over one catalog, from any thread."""
+
+    def __init__(self, catalog: Catalog, metrics: Metrics) -> None:
+        self._catalog = catalog
+        self._metrics = metrics
+
+    def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """Outputs of one signature on one batch, and the version that computed them."""
+        return answer(context, lambda: self._predict(request))
+
+    def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """Labels and scores of every class, for every example."""
+        return answer(context, lambda: self._classify(request))
+
+    def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """One value for every example."""
+        return answer(context, lambda: self._regress(request))
+
+    def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """Several classifications and regressions of the same examples."""
+        return answer(context, lambda: self._infer(request))
+
+    def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """The signatures of a live version."""
+        return answer(context, lambda: self._metadata(request))
+
+    def _predict(self, request: Any) -> Any:
+        spec = request.model_spec
+        with (
+            measured(self._metrics, model=spec.name, api="Predict", entrypoint="GRPC"),
+            self._catalog.hold(*named(spec)) as live,
+        ):
+            name = spec.signature_name or DEFAULT_SIGNATURE
+            signature = live.servable.signatures.get(name)
+            if signature is None:
+                raise ServingError(
+                    Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.'
+                )
+            inputs = {alias: read_tensor(alias, tensor) for alias, tensor in request.inputs.items()}
+            with runtime(self._metrics, model=spec.name, api="Predict"):
+                outputs = inference.predict(
+                    live.servable, signature, inputs, output_filter=request.output_filter
+                )
+            response = predict_pb2.PredictResponse()
+            response.model_spec.CopyFrom(spec_of(live.model, live.version, name))
+            for alias, array in outputs.items():
+                write_tensor(array, response.outputs[alias])
+        return response
+
+    def _classify(self, request: Any) -> Any:
+        spec = request.model_spec
+        response = classification_pb2.ClassificationResponse()
+        with (
+            measured(self._metrics, model=spec.name, api="Classify", entrypoint="GRPC"),
+            self._catalog.hold(*asked(request)) as live,
+        ):
+            examples = examples_of(request.input)
+            self._metrics.examples(spec.name, len(examples))
+            with runtime(self._metrics, model=spec.name, api="Classify"):
+                classes = inference.classify(live.servable, spec.signature_name, examples)
+            _fill_classes(classes, response.result)
+            response.model_spec.CopyFrom(_spec(live, spec.signature_name))
+        return response
+
+    def _regress(self, request: Any) -> Any:
+        spec = request.model_spec
+        response = regression_pb2.RegressionResponse()
+        with (
+            measured(self._metrics, model=spec.name, api="Regress", entrypoint="GRPC"),
+            self._catalog.hold(*asked(request)) as live,
+        ):
+            examples = examples_of(request.input)
+            self._metrics.examples(spec.name, len(examples))
+            with runtime(self._metrics, model=spec.name, api="Regress"):
+                values = inference.regress(live.servable, spec.signature_name, examples)
+            _fill_values(values, response.result)
+            response.model_spec.CopyFrom(_spec(live, spec.signature_name))
+        return response
+
+    def _infer(self, request: Any) -> Any:
+        tasks = [
+            Task(task.model_spec.name, task.model_spec.signature_name, task.method_name)
+            for task in request.tasks
+        ]
+        model = tasks[0].model if tasks else ""
+        response = inference_pb2.MultiInferenceResponse()
+        with measured(self._metrics, model=model, api="MultiInference", entrypoint="GRPC"):
+            if not tasks:
+                raise ServingError(Code.INVALID_ARGUMENT, "ModelSpec has no name specified.")
+            with self._catalog.hold(*named(request.tasks[0].model_spec)) as live:
+                examples = examples_of(request.input)
+                self._metrics.examples(model, len(examples))
+                with runtime(self._metrics, model=model, api="MultiInference"):
+                    found = inference.infer(live.servable, tasks, examples)
+                for task, one in zip(tasks, found, strict=True):
+                    result = response.results.add()
+                    result.model_spec.CopyFrom(_spec(live, task.signature))
+                    if isinstance(one, Classes):
+                        _fill_classes(one, result.classification_result)
+                    else:
+                        _fill_values(one, result.regression_result)
+        return response
+
+    def _metadata(self, request: Any) -> Any:
+        which = asked(request)
+        if not request.metadata_field:
+            raise ServingError(
+                Code.INVALID_ARGUMENT,
+                "GetModelMetadataRequest must specify at least one metadata_field",
+            )
+        unknown = [name for name in request.metadata_field if name != _SIGNATURE_DEF]
+        if unknown:
+            raise ServingError(
+                Code.INVALID_ARGUMENT, f"Metadata field {unknown[0]} is not supported"
+            )
+        with self._catalog.hold(*which) as live:
+            response = get_model_metadata_pb2.GetModelMetadataResponse()
+            response.model_spec.CopyFrom(spec_of(live.model, live.version))
+            response.metadata[_SIGNATURE_DEF].Pack(live.servable.signature_map)
+        return response
+
+
+def _spec(live: Any, signature: str) -> Any:
+    return spec_of(live.model, live.version, signature or DEFAULT_SIGNATURE)
+
+
+def _fill_classes(classes: Classes, result: Any) -> None:
+    for row in classes.rows():
+        line = result.classifications.add()
+        for label, score in row:
+            # A label is text in the message; bytes that are none are told as well as they can be.
+            line.classes.add(label=label.decode(errors="replace"), score=score)
+
+
+def _fill_values(values: list[float], result: Any) -> None:
+    for value in values:
+        result.regressions.add(value=value)

@@ -1,0 +1,42 @@
+"""Puts the services on a gRPC server."""
+
+from collections.abc import Callable
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+
+from smartgrid_services.model_server.catalog import Catalog
+from smartgrid_services.model_server.metrics import Metrics
+from smartgrid_services.model_server.rpc.models import ModelService
+from smartgrid_services.model_server.rpc.predictions import PredictionService
+from smartgrid_services.model_server.watch import Watch
+
+_SERVICES = (
+    "",
+    "tensorflow.serving.PredictionService",
+    "tensorflow.serving.ModelService",
+)
+
+SetServing = Callable[[bool], None]
+"""Tells health checks whether every service serves."""
+
+
+def register(
+    server: grpc.Server, *, catalog: Catalog, watch: Watch, metrics: Metrics
+) -> SetServing:
+    """Add every service to a server that is not started yet; health says NOT_SERVING till told."""
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+        PredictionService(catalog, metrics), server
+    )
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog, watch), server)
+    servicer = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+
+    def set_serving(serving: bool) -> None:
+        state = health_pb2.HealthCheckResponse
+        for name in _SERVICES:
+            servicer.set(name, state.SERVING if serving else state.NOT_SERVING)
+
+    set_serving(False)
+    return set_serving

@@ -1,0 +1,117 @@
+"""TensorProto to NumPy and back, as TensorFlow Serving reads and writes it; without TensorFlow."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartgrid_services.model_server.status import Code, ServingError
+
+LARGEST_TENSOR = 2**30
+"""Elements; a tensor of one repeated value would otherwise take any memory it names."""
+
+_HALF = 19
+_STRING = 7
+_FIELDS: Mapping[int, tuple[np.dtype[Any], str]] = {
+    1: (np.dtype(np.float32), "float_val"),
+    2: (np.dtype(np.float64), "double_val"),
+    3: (np.dtype(np.int32), "int_val"),
+    4: (np.dtype(np.uint8), "int_val"),
+    5: (np.dtype(np.int16), "int_val"),
+    6: (np.dtype(np.int8), "int_val"),
+    _STRING: (np.dtype(object), "string_val"),
+    8: (np.dtype(np.complex64), "scomplex_val"),
+    9: (np.dtype(np.int64), "int64_val"),
+    10: (np.dtype(np.bool_), "bool_val"),
+    17: (np.dtype(np.uint16), "int_val"),
+    18: (np.dtype(np.complex128), "dcomplex_val"),
+    _HALF: (np.dtype(np.float16), "half_val"),
+    22: (np.dtype(np.uint32), "uint32_val"),
+    23: (np.dtype(np.uint64), "uint64_val"),
+}
+"""NumPy's dtype and the field of the values, by DataType's number."""
+
+_NUMBERS = {dtype: (number, field) for number, (dtype, field) in _FIELDS.items()}
+
+
+def read_tensor(name: str, tensor: Any) -> NDArray[Any]:
+    """The array of a TensorProto; raises ServingError for one that is not whole.
+
+    Too few values are filled up with the last one, none at all with zeros.
+    """
+    sizes = [dim.size for dim in tensor.tensor_shape.dim]
+    if tensor.tensor_shape.unknown_rank or any(size < 0 for size in sizes):
+        raise _unreadable(name, f"the shape {sizes} is not full")
+    count = math.prod(sizes)
+    if count > LARGEST_TENSOR:
+        raise _unreadable(name, f"the shape {sizes} is too large")
+    if tensor.dtype not in _FIELDS:
+        raise _unreadable(name, f"dtype {tensor.dtype} cannot be read")
+    dtype, field = _FIELDS[tensor.dtype]
+    if tensor.tensor_content:
+        return _read_content(name, tensor.tensor_content, dtype, count).reshape(sizes)
+    values = _values(getattr(tensor, field), dtype, field)
+    if len(values) > count:
+        raise _unreadable(name, f"{len(values)} values for a shape of {count}")
+    if len(values) < count:
+        last = values[-1:] if len(values) else _zero(dtype)
+        values = np.concatenate([values, np.repeat(last, count - len(values))])
+    return values.reshape(sizes)
+
+
+def write_tensor(array: NDArray[Any], tensor: Any) -> None:
+    """Fill a TensorProto with one field per value, where clients of TensorFlow Serving look."""
+    dtype = np.dtype(object) if array.dtype.kind in "SU" else array.dtype
+    found = _NUMBERS.get(dtype)
+    if found is None:
+        raise ServingError(Code.UNIMPLEMENTED, f"a tensor of {array.dtype} cannot be sent")
+    number, field = found
+    tensor.dtype = number
+    for size in array.shape:
+        tensor.tensor_shape.dim.add(size=size)
+    flat = array.ravel()
+    if number == _STRING:
+        values = [item if isinstance(item, bytes) else str(item).encode() for item in flat.tolist()]
+    elif dtype.kind == "c":
+        values = flat.view(flat.real.dtype).tolist()
+    elif number == _HALF:
+        values = flat.view(np.uint16).tolist()
+    else:
+        values = flat.tolist()
+    getattr(tensor, field).extend(values)
+
+
+def _read_content(name: str, content: bytes, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
+    if dtype.kind == "O":
+        raise _unreadable(name, "strings must come in string_val")
+    if len(content) != count * dtype.itemsize:
+        raise _unreadable(name, f"{len(content)} bytes for {count} values of {dtype.name}")
+    return np.frombuffer(content, dtype=dtype)
+
+
+def _values(values: Any, dtype: np.dtype[Any], field: str) -> NDArray[Any]:
+    if dtype.kind == "O":
+        array = np.empty(len(values), dtype=object)
+        array[:] = list(values)
+        return array
+    if field == "half_val":
+        return np.array(values, dtype=np.int32).astype(np.uint16).view(np.float16)
+    if field == "int_val":
+        # An int8 travels as an int32; one that does not fit is cut, as C++ does.
+        return np.array(values, dtype=np.int32).astype(dtype)
+    if dtype.kind == "c":
+        parts = np.array(values, dtype=np.float32 if dtype.itemsize == 8 else np.float64)
+        return parts[: len(parts) // 2 * 2].view(dtype)
+    return np.array(values, dtype=dtype)
+
+
+def _zero(dtype: np.dtype[Any]) -> NDArray[Any]:
+    if dtype.kind == "O":
+        return np.array([b""], dtype=object)
+    return np.zeros(1, dtype=dtype)
+
+
+def _unreadable(name: str, why: str) -> ServingError:
+    return ServingError(Code.INVALID_ARGUMENT, f"tensor parsing error: {name}: {why}")

@@ -1,0 +1,223 @@
+"""Follows the config file and the folders, and tells the catalog what shall answer."""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from smartgrid_core.errors import ServerError
+from smartgrid_services.model_server.catalog import Catalog, State
+from smartgrid_services.model_server.model_config import ModelConfig, Models, read
+from smartgrid_services.model_server.status import Code, ServingError
+from smartgrid_services.model_server.versions import Versions, find_versions, versions_of
+
+log = logging.getLogger(__name__)
+
+CONFIG_NAME = "models.config"
+"""The config file below a base path, where no other is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the names of models and their versions come from.
+
+    `base_path` is scanned for models; those that a config file names follow the file instead.
+    Without it only models of the file, or of a config that was sent, are served.
+    """
+
+    base_path: Path | None = None
+    config_file: Path | None = None
+    config_required: bool = False
+    """Whether a missing file is an error; one that may appear below a base path is not."""
+    config_poll_seconds: float = 1.0
+    """Zero reads the file once."""
+    models: Models | None = None
+    """Models that are served from the start, until a config replaces them."""
+    new_labels_anywhere: bool = True
+    """Whether a new label may point to a version that is not AVAILABLE yet."""
+
+
+class Watch:
+    """What is configured and what lies in the folders; one thread looks, any may send a config.
+
+    A config that cannot be read, or may not be applied, changes nothing; it is logged and tried
+    again with the next poll, since a label may wait for its version.
+    """
+
+    def __init__(self, catalog: Catalog, sources: Sources) -> None:
+        self._catalog = catalog
+        self._sources = sources
+        self._models: Models = sources.models or {}
+        self._scans = sources.base_path is not None
+        self._applied: Models | None = None
+        """What the file said when it was last applied: a sent config holds until it changes."""
+        self._read_at: float | None = None
+        self._trouble: dict[str, str] = {}
+        """Why a model's folder, or the config file (""), cannot be followed."""
+        self._applying = threading.Lock()
+        self._looked = threading.Condition()
+        self._looks_begun = 0
+        self._looks_ended = 0
+        self._wanted = threading.Event()
+
+    def look(self) -> None:
+        """Read what changed in the config and the folders, and refresh the catalog.
+
+        Raises OSError if the base path cannot be read, ServerError for a config file that cannot
+        be and would be read only once.
+        """
+        self._wanted.clear()
+        with self._looked:
+            self._looks_begun += 1
+        try:
+            self._read_config()
+            with self._applying:
+                models, scans = self._models, self._scans
+            found = self._find(models, scans=scans)
+            policies = {name: model.policy for name, model in models.items()}
+            self._catalog.refresh(found, policies)
+        finally:
+            with self._looked:
+                self._looks_ended = self._looks_begun
+                self._looked.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        """Return after the seconds, or at once when a config was sent or `wake` called."""
+        self._wanted.wait(seconds)
+
+    def wake(self) -> None:
+        """End the current or the next wait."""
+        self._wanted.set()
+
+    def reload(self, models: Models, *, timeout: float) -> None:
+        """Serve these models and no others; returns when those that are new answer.
+
+        Raises ServingError if the config may not be applied, and then changes nothing, or if a
+        new model has no version that loads, or none after `timeout` seconds.
+        """
+        with self._applying:
+            new = sorted(set(models) - set(self._models))
+            self._apply(models, scans=False)
+        with self._looked:
+            awaited = self._looks_begun + 1
+            self._wanted.set()
+            if not self._looked.wait_for(lambda: self._looks_ended >= awaited, timeout):
+                raise ServingError(
+                    Code.DEADLINE_EXCEEDED, f"not all models were looked at in {timeout:g} s"
+                )
+        missing = [name for name in new if not self._catalog.live().get(name)]
+        if missing:
+            told = ", ".join(
+                f"{{name: {name}}} due to error: {self._why(name)}" for name in missing
+            )
+            raise ServingError(
+                Code.UNKNOWN, f"{len(missing)} model(s) did not become available: {{{told}}}"
+            )
+
+    def reasons(self) -> list[str]:
+        """Why not everything that is configured answers; empty if all of it does."""
+        live, labels = self._catalog.live(), self._catalog.labels()
+        with self._applying:
+            models = self._models
+        trouble = self._trouble.get("")
+        if not models:
+            if trouble is not None:
+                return [trouble]
+            return [] if live else ["no version of any model is live"]
+        reasons = [
+            f"model {name}: no version is AVAILABLE: {self._why(name)}"
+            for name in models
+            if not live.get(name)
+        ]
+        for name, versions in labels.items():
+            reasons += [
+                f"model {name}: label {label} points to version {version}, which is not AVAILABLE"
+                for label, version in versions.items()
+                if version not in live.get(name, [])
+            ]
+        return reasons
+
+    def config_trouble(self) -> str | None:
+        """Why the config file is not in effect as it is now; None if it is, or there is none."""
+        return self._trouble.get("")
+
+    def _read_config(self) -> None:
+        path, poll = self._sources.config_file, self._sources.config_poll_seconds
+        now = time.monotonic()
+        if path is None or (
+            self._read_at is not None and (poll == 0 or now - self._read_at < poll)
+        ):
+            return
+        self._read_at = now
+        if not self._sources.config_required and not path.exists():
+            if self._applied is None:
+                return
+            self._told("", f"{path} is gone, what it said stays in effect")
+            return
+        try:
+            models = read(path)
+            if models != self._applied:
+                with self._applying:
+                    self._apply(models, scans=self._sources.base_path is not None)
+                self._applied = models
+                log.info("the model config %s is in effect: %s", path, ", ".join(sorted(models)))
+        except ServingError as error:
+            if self._sources.config_required and poll == 0:
+                raise ServerError(f"the model config cannot be used: {error.message}") from error
+            self._told("", f"the model config changes nothing: {error.message}")
+            return
+        self._trouble.pop("", None)
+
+    def _apply(self, models: Models, *, scans: bool) -> None:
+        self._catalog.assign(
+            {name: model.labels for name, model in models.items() if model.labels},
+            new_anywhere=self._sources.new_labels_anywhere,
+        )
+        self._models, self._scans = models, scans
+
+    def _find(self, models: Models, *, scans: bool) -> Mapping[str, Versions | None]:
+        found: dict[str, Versions | None] = {}
+        if scans and self._sources.base_path is not None:
+            found.update(find_versions(self._sources.base_path))
+        for name, model in models.items():
+            found[name] = self._versions_of(model)
+        for name in [name for name in self._trouble if name and name not in models]:
+            del self._trouble[name]
+        return found
+
+    def _versions_of(self, model: ModelConfig) -> Versions | None:
+        try:
+            versions = versions_of(Path(model.base_path))
+        except FileNotFoundError:
+            self._told(
+                model.name,
+                f"Could not find base path {model.base_path} for servable {model.name}",
+            )
+            return None
+        except OSError as error:
+            self._told(model.name, f"base path {model.base_path} cannot be read: {error}")
+            return None
+        self._trouble.pop(model.name, None)
+        return versions
+
+    def _told(self, name: str, trouble: str) -> None:
+        """Log what is wrong when it is new."""
+        if self._trouble.get(name) != trouble:
+            log.error("%s", trouble)
+        self._trouble[name] = trouble
+
+    def _why(self, name: str) -> str:
+        if name in self._trouble:
+            return self._trouble[name]
+        try:
+            states = self._catalog.status(name)
+        except ServingError as error:
+            return error.message
+        newest = states[0]
+        if newest.state is State.LOADING:
+            return f"version {newest.version} is LOADING"
+        return (
+            f"version {newest.version} is {newest.state.name}: {newest.message or newest.code.name}"
+        )

@@ -1,0 +1,132 @@
+"""The model folder in a bucket: the same promises as on a disk."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from smartgrid_core.errors import PublicationError
+from smartgrid_core.serving import Served
+from smartgrid_io.places import S3Place
+from smartgrid_io.serving.folder import S3ModelFolder
+from smartgrid_io.serving.model_config import parse
+from smartgrid_io.serving.publisher import prune, publish, published_versions, withdraw
+from smartgrid_io.serving.shelf import Shelf, ensure_config
+
+BASE = "s3://models/served"
+
+
+class Server:
+    """Takes any config."""
+
+    def reload_config(self, config: bytes) -> None:
+        self.told = config
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """An empty bucket `models`, found by the environment as in production."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    made = boto3.resource("s3", endpoint_url=s3, region_name="us-east-1").Bucket("models")
+    made.create()
+    yield made
+    made.objects.delete()
+    made.delete()
+
+
+@pytest.fixture
+def saved_model(tmp_path: Path) -> Path:
+    folder = tmp_path / "export"
+    (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_text("graph")
+    (folder / "variables" / "variables.index").write_text("index")
+    (folder / "zz_last_by_name").write_text("asset")
+    return folder
+
+
+def keys(bucket) -> list[str]:
+    return sorted(each.key for each in bucket.objects.all())
+
+
+def test_versions_are_published_never_overwritten_withdrawn_and_pruned(bucket, saved_model):
+    place = publish(saved_model, base=BASE, model="m", version=1)
+    assert place == f"{BASE}/m/1"
+    assert keys(bucket) == [
+        "served/m/1/saved_model.pb",
+        "served/m/1/variables/variables.index",
+        "served/m/1/zz_last_by_name",
+    ]
+    assert publish(saved_model, base=BASE, model="m", version=1) == place
+    for version in (2, 3, 4, 10):
+        publish(saved_model, base=BASE, model="m", version=version)
+    (saved_model / "saved_model.pb").write_text("another graph")
+    with pytest.raises(PublicationError, match="exists with other content"):
+        publish(saved_model, base=BASE, model="m", version=1)
+
+    withdraw(base=BASE, model="m", version=10)
+    assert prune(base=BASE, model="m", spare=[1]) == []
+    assert prune(base=BASE, model="m") == [1]
+    assert published_versions(base=BASE, model="m") == [2, 3, 4]
+    assert S3ModelFolder(BASE).models() == ["m"]
+
+
+def test_an_upload_that_was_cut_short_is_no_version_and_is_done_again(
+    bucket, saved_model, monkeypatch
+):
+    publish(saved_model, base=BASE, model="m", version=1)
+    with monkeypatch.context() as patched:
+        put = S3Place.put
+
+        def fails_at_the_graph(self, source: Path, file: str) -> None:
+            if file.endswith("saved_model.pb"):
+                raise OSError("the connection broke")
+            put(self, source, file)
+
+        patched.setattr(S3Place, "put", fails_at_the_graph)
+        with pytest.raises(PublicationError, match="the connection broke"):
+            publish(saved_model, base=BASE, model="m", version=2)
+    assert [key for key in keys(bucket) if key.startswith("served/m/2/")]
+    assert published_versions(base=BASE, model="m") == [1]
+
+    publish(saved_model, base=BASE, model="m", version=3)
+    assert [key for key in keys(bucket) if key.startswith("served/m/2/")] == []
+    assert published_versions(base=BASE, model="m") == [1, 3]
+
+
+def test_labels_move_in_the_buckets_config(bucket, saved_model):
+    ensure_config(BASE)
+    server = Server()
+    shelf = Shelf(BASE, server)
+    for version in (1, 2):
+        shelf.publish(saved_model, model="m", version=version)
+        shelf.change("m", lambda served, version=version: served.offered(version))
+        shelf.change("m", lambda served, version=version: served.labelled(version))
+    assert shelf.served("m") == Served("m", (1, 2), stable=1, canary=2)
+    assert shelf.change("m", lambda served: served.rolled_back()).labels == {"stable": 1}
+    text = bucket.Object("served/models.config").get()["Body"].read().decode()
+    assert parse(text).model_config_list.config[0].base_path == f"{BASE}/m"
+    assert server.told == parse(text).SerializeToString()
+
+
+def test_a_bucket_from_before_there_were_labels_goes_on_answering(bucket, saved_model):
+    for version in (1, 2):
+        publish(saved_model, base=BASE, model="old", version=version)
+    ensure_config(BASE)
+    assert Shelf(BASE, Server()).served("old") == Served("old", (1, 2), stable=2)

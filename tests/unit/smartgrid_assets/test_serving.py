@@ -1,0 +1,238 @@
+"""Feeders are split between the variants, compared on equal terms, and the canary is settled."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pytest
+
+from smartgrid_assets.serving.assets import load_forecast, variant_comparison
+from smartgrid_assets.serving.checks import canary_verdict
+from smartgrid_assets.serving.settle import settle_canary
+from smartgrid_core.contracts.aggregates import FeederLoad
+from smartgrid_core.contracts.alerts import Alerts
+from smartgrid_core.contracts.features import LoadFeatures
+from smartgrid_core.contracts.forecasts import LoadForecasts
+from smartgrid_core.contracts.serving import (
+    LabelMoves,
+    PredictionLog,
+    TrafficSplits,
+    VariantComparisons,
+)
+from smartgrid_core.errors import ModelUnavailableError
+from smartgrid_core.features.load import load_features
+from smartgrid_core.label_moves import moves_to_note
+from smartgrid_core.ports import Quantiles
+from smartgrid_core.serving import Served
+from smartgrid_io.serving.router import Split
+
+MODEL = "load_forecaster"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
+ONE = Served(MODEL, (1,), stable=1)
+TRIAL = Served(MODEL, (1, 2), stable=1, canary=2)
+FEEDERS = ("F1", "F2", "F3", "F4", "F5")
+HALF = Split(0.5, "test")
+
+
+class Shelf:
+    """Remembers what is served; every label is followed at once."""
+
+    def __init__(self) -> None:
+        self.now = TRIAL
+
+    def served(self, model: str) -> Served:
+        return self.now
+
+    def change(self, model: str, move: Callable[[Served], Served]) -> Served:
+        self.now = move(self.now)
+        return self.now
+
+    def wait_until_labelled(self, model: str, label: str, version: int) -> None:
+        assert self.now.labels[label] == version
+
+
+class Server:
+    """Version 1 says yesterday's load and a bit, version 2 the same with its own error."""
+
+    def __init__(self, *, error_kw: float = 0.0) -> None:
+        self.error_kw = error_kw
+        self.away: set[str] = set()
+
+    def predict(self, model, features, version=None, *, label=None):
+        if label in self.away:
+            raise ModelUnavailableError(f"{label} does not answer")
+        number = version if label is None else {"stable": 1, "canary": 2}[label]
+        base = features["same_hour_7d_kw"].astype(float) + 1.0
+        middle = base + (self.error_kw if number == 2 else 0.0)
+        frame = pl.DataFrame({"p10": middle - 1, "p50": middle, "p90": middle + 1})
+        return Quantiles(frame, model, str(number))
+
+
+class Registry:
+    def __init__(self) -> None:
+        self.aliases: dict[str, str] = {}
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        self.aliases[alias] = version
+
+
+class Book:
+    def __init__(self) -> None:
+        self.alerts = Alerts.create_empty()
+
+    def record(self, alerts: pl.DataFrame) -> int:
+        self.alerts = pl.concat([self.alerts, alerts])
+        return alerts.height
+
+
+@pytest.fixture(scope="module")
+def history() -> pl.DataFrame:
+    """Features of five feeders, issued every midnight of February to 3 March."""
+    hours = [START + timedelta(hours=n) for n in range(61 * 24)]
+    noise = np.random.default_rng(3)
+    load = pl.concat(
+        pl.DataFrame(
+            {
+                "feeder_id": feeder,
+                "hour_start": hours,
+                "load_kw": 10
+                + 5 * np.sin(np.arange(len(hours)) * np.pi / 12)
+                + noise.normal(0, 0.3, len(hours)),
+            }
+        )
+        for feeder in FEEDERS
+    ).with_columns(pl.col("hour_start").cast(pl.Datetime("us", "UTC")))
+    issues = [START + timedelta(days=n) for n in range(31, 62)]
+    rows = load_features(load, issue_times=issues, timezone="Europe/Tirane", country="AL")
+    return rows.filter(pl.col("feeder_id") != "grid")
+
+
+@pytest.fixture
+def parts(store, handles, history):
+    """The graph's handles with a canary on trial since 14 February, and half of the feeders."""
+    store.tables[LoadFeatures] = history
+    store.tables[FeederLoad] = FeederLoad.create_empty()
+    began = datetime(2026, 2, 13, 15, tzinfo=UTC)
+    moves = moves_to_note(
+        LabelMoves.create_empty(), before=ONE, after=TRIAL, action="published", reason="test",
+        by="test", now=began,
+    )  # fmt: skip
+    store.upsert(LabelMoves, moves)
+    split = pl.DataFrame([(MODEL, 0.5, HALF.salt, began)], orient="row")
+    split.columns = TrafficSplits.column_names()
+    store.upsert(TrafficSplits, split)
+    return {
+        **handles,
+        "model_shelf": Shelf(),
+        "model_server": Server(),
+        "model_registry": Registry(),
+        "alert_book": Book(),
+    }
+
+
+def forecast_of(parts) -> pl.DataFrame:
+    names = ("lake", "warehouse", "model_server", "model_shelf", "clock")
+    result = dg.materialize(
+        [load_forecast],
+        partition_key="2026-03-03",
+        resources={name: parts[name] for name in names},
+        selection=dg.AssetSelection.assets("load_forecast"),
+    )
+    assert result.success
+    return parts["warehouse"].read(LoadForecasts)
+
+
+def test_the_days_forecast_is_split_by_feeder_and_every_prediction_is_logged(parts):
+    forecast = forecast_of(parts)
+    dealt = {feeder: HALF.variant_of(feeder) for feeder in FEEDERS}
+    assert set(dealt.values()) == {"stable", "canary"}
+    said = forecast.select("feeder_id", "variant", "model_version").unique().sort("feeder_id")
+    version = {"stable": "1", "canary": "2"}
+    assert said.rows() == [(each, dealt[each], version[dealt[each]]) for each in FEEDERS]
+    log = parts["warehouse"].read(PredictionLog).sort("subject_id")
+    assert log.select("subject_id", "variant", "rows", "outcome").rows() == [
+        (each, dealt[each], 24, "answered") for each in FEEDERS
+    ]
+
+
+def test_a_canary_that_does_not_answer_costs_no_feeder_its_forecast(parts):
+    parts["model_server"].away = {"canary"}
+    forecast = forecast_of(parts)
+    assert forecast.height == 24 * len(FEEDERS)
+    assert set(forecast["variant"]) == {"stable"}
+    failed = parts["warehouse"].read(PredictionLog).filter(pl.col("outcome") == "failed")
+    assert set(failed["subject_id"]) == {f for f in FEEDERS if HALF.variant_of(f) == "canary"}
+
+
+def compared(parts) -> tuple[dict, dg.AssetCheckResult]:
+    names = ("lake", "warehouse", "model_server", "model_shelf", "clock")
+    result = dg.materialize(
+        [variant_comparison, canary_verdict],
+        resources={name: parts[name] for name in names},
+    )
+    (evaluation,) = result.get_asset_check_evaluations()
+    table = parts["warehouse"].read(VariantComparisons)
+    return (table.row(-1, named=True) if table.height else {}), evaluation
+
+
+@pytest.mark.parametrize(
+    ("error_kw", "decision", "passed"), [(4.0, "roll_back", False), (-1.0, "promote", True)]
+)
+def test_variants_are_compared_on_the_whole_days_of_the_trial(parts, error_kw, decision, passed):
+    parts["model_server"].error_kw = error_kw
+    row, check = compared(parts)
+    assert (row["canary_version"], row["stable_version"]) == ("2", "1")
+    assert (row["first_issue"], row["last_issue"]) == (
+        datetime(2026, 2, 14, tzinfo=UTC),
+        datetime(2026, 3, 2, tzinfo=UTC),
+    )
+    assert (row["issues"], row["pairs"]) == (17, 17 * 24 * len(FEEDERS))
+    assert row["decision"] == decision
+    assert check.passed is passed
+    assert check.description.startswith(decision.replace("_", " "))
+
+
+def test_without_a_canary_there_is_nothing_to_compare(parts):
+    parts["model_shelf"].now = ONE
+    row, check = compared(parts)
+    assert (row, check.passed, check.description) == ({}, True, "no canary is on trial")
+
+
+def settle(parts, action: str, version: int = 2) -> bool:
+    names = ("warehouse", "model_registry", "model_shelf", "alert_book", "clock")
+    return settle_canary.execute_in_process(
+        run_config={
+            "ops": {"settle": {"config": {"action": action, "version": version, "reason": "why"}}}
+        },
+        resources={name: parts[name] for name in names},
+    ).success
+
+
+def test_a_canary_is_taken_back_with_a_record_and_one_alert(parts):
+    assert settle(parts, "roll_back")
+    assert settle(parts, "roll_back"), "done again it changes nothing"
+    assert parts["model_shelf"].now == ONE
+    assert parts["model_registry"].aliases == {"champion": "1"}
+    last = parts["warehouse"].read(LabelMoves).sort("moved_at").row(-1, named=True)
+    assert (last["label"], last["version_before"], last["version_after"]) == ("canary", "2", None)
+    assert (last["action"], last["moved_by"], last["reason"]) == (
+        *("rolled_back", "settle_canary", "why"),
+    )
+    assert parts["alert_book"].alerts["message"].to_list() == [
+        "Version 2 of load_forecaster was rolled back: why"
+    ]
+
+
+def test_a_canary_is_promoted_and_nobody_is_alarmed(parts):
+    assert settle(parts, "promote")
+    assert parts["model_shelf"].now == Served(MODEL, (1, 2), stable=2)
+    assert parts["model_registry"].aliases == {"champion": "2"}
+    assert parts["alert_book"].alerts.is_empty()
+
+
+def test_a_settlement_about_a_version_that_is_canary_no_more_changes_nothing(parts):
+    assert settle(parts, "promote", version=9)
+    assert parts["model_shelf"].now == TRIAL

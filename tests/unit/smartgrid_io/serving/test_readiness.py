@@ -1,0 +1,27 @@
+"""Ready means that every configured label answers with its version."""
+
+from smartgrid_core.serving import Served
+from smartgrid_io.serving.readiness import readiness
+
+MODEL = Served("m", (1, 2, 3), stable=2, canary=3)
+
+
+def test_ready_is_who_has_every_label_answering():
+    assert readiness([MODEL], {("m", "stable"): "2", ("m", "canary"): "3"}).is_ready
+
+
+def test_a_label_without_an_answer_or_with_another_version_is_told():
+    judged = readiness([MODEL], {("m", "stable"): "1"})
+    assert not judged.is_ready
+    assert judged.reasons == (
+        "m: label stable means version 2, version 1 answers",
+        "m: label canary means version 3, none answers",
+    )
+
+
+def test_a_model_without_labels_or_no_model_at_all_is_not_ready():
+    answering = {("m", "stable"): "2", ("m", "canary"): "3"}
+    assert readiness([MODEL, Served("new", (1,))], answering).reasons == (
+        "new: no version is labelled",
+    )
+    assert readiness([], {}).reasons == ("no model was published yet",)

@@ -1,0 +1,117 @@
+"""Stable and canary on the same hours, and the verdict that follows."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from smartgrid_core.contracts.features import LoadFeatures
+from smartgrid_core.features.load import FEATURES
+from smartgrid_ml.evaluation.variants import Comparison, compare, paired_losses, verdict
+
+FIRST = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def features(days: int, *, feeders: int = 2, unknown: int = 0) -> pl.DataFrame:
+    """Rows whose load is 10 kW, and unknown in the last hours."""
+    schema = {name: LoadFeatures.create_empty().schema[name] for name in FEATURES}
+    rows = pl.DataFrame(
+        [
+            {
+                "feeder_id": f"F{feeder}",
+                "issue_time": FIRST + timedelta(days=day),
+                "hour_start": FIRST + timedelta(days=day, hours=hour),
+                "load_kw": 10.0,
+            }
+            for day in range(days)
+            for feeder in range(feeders)
+            for hour in range(24)
+        ]
+    )
+    is_known = pl.int_range(pl.len()) < pl.len() - unknown
+    return rows.with_columns(
+        pl.col("issue_time", "hour_start").cast(pl.Datetime("us", "UTC")),
+        *(pl.lit(1).cast(kind).alias(name) for name, kind in schema.items()),
+        load_kw=pl.when(is_known).then("load_kw"),
+    )
+
+
+def says(**by_version: float):
+    """Each version says one number for every quantile of every row."""
+
+    def ask(asked, version):
+        n = len(asked[FEATURES[0]])
+        assert {len(column) for column in asked.values()} == {n}
+        return pl.DataFrame({q: [by_version[f"v{version}"]] * n for q in ("p10", "p50", "p90")})
+
+    return ask
+
+
+def test_both_versions_are_scored_on_the_same_feeder_hours_by_issue_time():
+    losses = paired_losses(features(2, unknown=5), ask=says(v1=11.0, v2=8.0), stable=1, canary=2)
+    # Mean of (1 - q) * 1 kW above, of q * 2 kW below, over q = 0.1, 0.5, 0.9.
+    assert losses["issue_time"].to_list() == [FIRST, FIRST + timedelta(days=1)]
+    assert losses["pairs"].to_list() == [48, 43]
+    assert losses["stable_pinball"].to_list() == pytest.approx([0.5, 0.5])
+    assert losses["canary_pinball"].to_list() == pytest.approx([1.0, 1.0])
+
+
+def test_a_row_that_one_version_gives_no_forecast_for_counts_for_neither():
+    losses = paired_losses(features(1), ask=says(v1=11.0, v2=np.nan), stable=1, canary=2)
+    assert losses.is_empty()
+    assert compare(losses) == Comparison(issues=0, pairs=0)
+    nothing = paired_losses(features(1, unknown=48), ask=says(), stable=1, canary=2)
+    assert nothing.is_empty()
+
+
+def losses(differences: list[float]) -> pl.DataFrame:
+    """Issue times at which stable loses 1 kW and canary so much more."""
+    days = [FIRST + timedelta(days=day) for day in range(len(differences))]
+    return pl.DataFrame(
+        {
+            "issue_time": pl.Series(days, dtype=pl.Datetime("us", "UTC")),
+            "pairs": [48] * len(days),
+            "stable_pinball": [1.0] * len(days),
+            "canary_pinball": [1.0 + difference for difference in differences],
+        },
+        schema_overrides={"pairs": pl.Int64},
+    )
+
+
+def test_an_issue_time_is_one_observation():
+    compared = compare(losses([-0.2, -0.1, -0.3, -0.2]))
+    assert (compared.issues, compared.pairs) == (4, 192)
+    assert (compared.first_issue, compared.last_issue) == (FIRST, FIRST + timedelta(days=3))
+    assert (compared.stable_pinball, compared.canary_pinball) == pytest.approx((1.0, 0.8))
+    assert compared.difference == pytest.approx(-0.2)
+    assert -0.3 <= compared.interval_low < -0.2 < compared.interval_high <= -0.1
+    assert compared.dm_statistic == pytest.approx(-0.2 / (np.std([0, 1, -1, 0], ddof=1) * 0.05))
+
+
+NOISE = [0.1, -0.1, 0.05, -0.05, 0.08, -0.08, 0.0, 0.02, -0.02, 0.06, -0.06, 0.1, -0.1, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("shift", "days", "decision", "words"),
+    [
+        (-0.5, 6, "keep", "6 of 7 issue times have their truth"),
+        (-0.5, 7, "promote", r"better: canary's pinball loss is -0.5 kW against 1 kW over 7"),
+        (+0.5, 7, "roll_back", r"worse: canary's pinball loss is \+0.5 kW"),
+        (0.0, 13, "keep", "undecided"),
+        (0.0, 14, "promote", "no worse at the end of its trial"),
+        (0.009, 14, "promote", "no worse at the end of its trial"),
+        (0.03, 14, "roll_back", "worse at the end of its trial"),
+    ],
+)
+def test_the_verdict(shift: float, days: int, decision: str, words: str):
+    noise = np.array(NOISE[:days]) - np.mean(NOISE[:days])
+    said, why = verdict(compare(losses(list(noise + shift))))
+    assert said == decision
+    assert re.match(words, why), why
+
+
+def test_two_versions_that_say_the_same_end_their_trial_with_the_newer_one():
+    assert verdict(compare(losses([0.0] * 14)))[0] == "promote"
+    assert verdict(compare(losses([])))[0] == "keep"
