@@ -55,7 +55,7 @@ def sensor_aggregates(
 @daily_asset(
     deps=["meter_readings", "register_brackets"],
     group_name=GROUP,
-    kinds={"polars", "parquet", "postgres"},
+    kinds={"polars", "parquet"},
 )
 def meter_consumption(
     context: dg.AssetExecutionContext,

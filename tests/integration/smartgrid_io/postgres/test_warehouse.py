@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smartgrid_core.contracts.aggregates import DailyConsumption, FeederLoad, MeterConsumption
+from smartgrid_core.contracts.aggregates import DailyConsumption, FeederLoad
 from smartgrid_core.contracts.alerts import Alerts
 from smartgrid_core.contracts.grid import Weather
 from smartgrid_core.contracts.readings import (
@@ -102,24 +102,24 @@ def test_a_date_is_a_day_and_a_flag_a_flag(warehouse: PostgresWarehouse):
         ],
         schema=DailyConsumption.create_empty().schema,
     )
-    energy = pl.DataFrame(
+    load = pl.DataFrame(
         [
             {
-                "meter_id": "a",
-                "interval_start": START + index * HOUR,
-                "interval_minutes": 60,
-                "energy_kwh": 0.5,
-                "is_estimated": bool(index),
-                "quality": "measured",
+                "feeder_id": "F1",
+                "hour_start": START + index * HOUR,
+                "load_kw": -0.5,
+                "meters": 1,
+                "expected_meters": None if index else 2,
+                "estimated_share": 0.25,
             }
             for index in range(2)
         ],
-        schema=MeterConsumption.create_empty().schema,
+        schema=FeederLoad.create_empty().schema,
     )
     warehouse.replace(DailyConsumption, day, window=Window.of_day(date(2026, 3, 1)))
-    warehouse.replace(MeterConsumption, energy, window=Window.of_day(date(2026, 3, 1)))
+    warehouse.replace(FeederLoad, load, window=Window.of_day(date(2026, 3, 1)))
     assert warehouse.read(DailyConsumption).equals(day)
-    assert warehouse.read(MeterConsumption).equals(energy)
+    assert warehouse.read(FeederLoad).equals(load)
 
 
 def test_a_window_reads_its_own_rows(warehouse: PostgresWarehouse):
