@@ -4,6 +4,9 @@ from dataclasses import dataclass, replace
 
 from smartgrid_core.errors import PublicationError
 
+LOAD_FORECASTER = "load_forecaster"
+"""The name under which the registry keeps the forecaster and the model server answers."""
+
 STABLE = "stable"
 """The label of the version that answers unless something else is asked for."""
 CANARY = "canary"
