@@ -12,12 +12,10 @@ from smartgrid_core.canary import regression
 from smartgrid_core.contracts.serving import LabelMoves, PredictionLog, VariantComparisons
 from smartgrid_core.label_moves import labelled_since
 from smartgrid_core.ports import Clock, ModelShelf, Warehouse
-from smartgrid_core.serving import CANARY, Served
+from smartgrid_core.serving import CANARY, LOAD_FORECASTER, Served
 from smartgrid_core.time import Window
 
 JOB = "settle_canary"
-
-MODEL = "load_forecaster"
 
 LOOK_BACK = timedelta(days=7)
 """Calls that count: a daily batch has made a handful in a week."""
@@ -74,7 +72,7 @@ def canary_watch(
     clock: dg.ResourceParam[Clock],
 ) -> dg.SensorResult | dg.SkipReason:
     """A canary whose calls fail or are slow, or whose comparison has come to a verdict."""
-    served = model_shelf.served(MODEL)
+    served = model_shelf.served(LOAD_FORECASTER)
     if served.canary is None:
         return dg.SkipReason("no canary is on trial")
     if is_at_work(context.instance, JOB):

@@ -91,7 +91,10 @@ class Home:
 
     def _strangers(self) -> list[str]:
         """What lies in the root and is not ours: a folder that is adopted may be removed again."""
-        ours = {"demo.json", *("landing", "lake", "models", "postgres", "demo", "mlflow")}
+        ours = {
+            "demo.json",
+            *("landing", "lake", "models", "postgres", "demo", "mlflow", "mirrored"),
+        }
         ours |= {"run", "logs", "dagster", "data_docs"}
         return sorted(entry.name for entry in self.root.iterdir() if entry.name not in ours)
 

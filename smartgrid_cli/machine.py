@@ -1,5 +1,6 @@
 """Which processes the machine consists of, with which settings, and who needs whom."""
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -94,8 +95,8 @@ def build_machine(
         "PYTHONUNBUFFERED": "1",
         **(overrides or {}),
     }
-    plan = _Plan(home, databases, granted, environment, addresses, Path(settings.model_place))
-    ensure_config(str(plan.models))
+    ensure_config(settings.model_place)
+    plan = _Plan(home, databases, granted, environment, addresses, settings.model_place)
     posts = [*plan.stores(), *plan.dagster(workspace=workspace, code_module=code_module)]
     for post in posts:
         if post.child.name in held:
@@ -114,7 +115,16 @@ class _Plan:
     ports: Mapping[str, int]
     environment: Mapping[str, str]
     addresses: Mapping[str, str]
-    models: Path
+    models: str
+    """Where models are published: a folder, or an S3 URL that the model server's folder follows."""
+
+    @property
+    def served_from(self) -> Path:
+        """The folder from which the model server takes its versions."""
+        if self.models.startswith("s3://"):
+            name = hashlib.sha256(self.models.encode()).hexdigest()[:12]
+            return self.home.root / "mirrored" / name
+        return Path(self.models.removeprefix("file://"))
 
     @property
     def after_database(self) -> list[str]:
@@ -147,7 +157,7 @@ class _Plan:
             "model_server",
             model_server_command(
                 ServerOptions(
-                    base_path=self.models,
+                    base_path=self.served_from,
                     rest_port=self.ports["model_server_rest"],
                     grpc_port=self.ports["model_server_grpc"],
                 )
@@ -157,9 +167,16 @@ class _Plan:
             ready=lambda: health(self.addresses["model_server"]) == "serving",
             port=self.ports["model_server_rest"],
         )
+        mirror = self.child(
+            "model_mirror",
+            *("smartgrid_services.model_mirror", "--url", self.models),
+            *("--folder", str(self.served_from)),
+            ready=lambda: True,
+        )
         own = [] if self.databases.server is None else [Post(self.databases.child())]
         return [
             *own,
+            *([Post(mirror)] if self.models.startswith("s3://") else []),
             Post(pages),
             Post(model_server),
             Post(tracking, needs=self.after_database, falls_with=self.after_database),

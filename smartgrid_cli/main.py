@@ -11,8 +11,7 @@ from rich.console import Console
 from smartgrid_cli.backtest import backtest
 from smartgrid_cli.home import Home
 from smartgrid_core.errors import SmartGridError
-
-MODEL = "load_forecaster"
+from smartgrid_core.serving import LOAD_FORECASTER
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -114,7 +113,7 @@ def rollback(
     to: Annotated[
         int | None, typer.Option(min=1, help="This version; the one that was stable before.")
     ] = None,
-    model: Annotated[str, typer.Option(help="The registered model.")] = MODEL,
+    model: Annotated[str, typer.Option(help="The registered model.")] = LOAD_FORECASTER,
     reason: Annotated[str, typer.Option(help="For the record.")] = "by hand",
 ) -> None:
     """Take back what was done last with a model: its canary, or else its stable version."""
@@ -127,7 +126,7 @@ def rollback(
 @app.command()
 def promote(
     *,
-    model: Annotated[str, typer.Option(help="The registered model.")] = MODEL,
+    model: Annotated[str, typer.Option(help="The registered model.")] = LOAD_FORECASTER,
     reason: Annotated[str, typer.Option(help="For the record.")] = "by hand",
 ) -> None:
     """Make a model's canary its stable version."""
@@ -146,7 +145,7 @@ def ab(
     salt: Annotated[
         str | None, typer.Option(help="Another one deals the feeders to the variants anew.")
     ] = None,
-    model: Annotated[str, typer.Option(help="The registered model.")] = MODEL,
+    model: Annotated[str, typer.Option(help="The registered model.")] = LOAD_FORECASTER,
 ) -> None:
     """Show or change which share of the feeders a model's canary answers, from the next batch."""
     from smartgrid_cli.variants import split_here

@@ -25,6 +25,9 @@ CHILDREN = (
     "dagster_daemon",
 )
 
+MIRROR = "model_mirror"
+"""Runs only where the models lie in a bucket."""
+
 
 def show_status(home: Home, console: Console) -> bool:
     """Print it. Returns whether something runs."""
@@ -36,7 +39,8 @@ def show_status(home: Home, console: Console) -> bool:
         console.print(f"Nothing runs for {home.root}.")
         return False
     console.print(f"Process {holder['pid']} runs everything in {home.root}.")
-    processes = [(name, recorded(home, name)) for name in CHILDREN]
+    mirror = [MIRROR] if recorded(home, MIRROR) else []
+    processes = [(name, recorded(home, name)) for name in (*CHILDREN, *mirror)]
     show.show_processes(
         [
             (name, None if process is None else process.pid, home.logs / f"{name}.log")

@@ -15,14 +15,14 @@ from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest
 from smartgrid_core.errors import ConfigurationError
 from smartgrid_core.ports import Lake, Warehouse
-from smartgrid_core.serving import STABLE
+from smartgrid_core.serving import LOAD_FORECASTER, STABLE
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 from smartgrid_io.lake import ParquetLake
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 from smartgrid_io.serving.client import ModelServerClient
 
-MODEL = "load_forecaster"
+MODEL = LOAD_FORECASTER
 WHOLE_GRID = "grid"
 """The series that is the sum of all feeders."""
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass, replace
 
 from smartgrid_core.errors import PublicationError
 
+LOAD_FORECASTER = "load_forecaster"
+"""The name under which the registry keeps the forecaster and the model server answers."""
+
 STABLE = "stable"
 """The label of the version that answers unless something else is asked for."""
 CANARY = "canary"
@@ -52,14 +55,14 @@ class Served:
     def offered(self, version: int) -> "Served":
         """Load this version, too, without a label; another one that was tried out is let go of."""
         if version in self.proven or version == self.canary:
-            return self._of(self.proven, canary=self.canary)
+            return self.settled()
         return self._of(self.proven, canary=self.canary, trial=version)
 
     def without(self, version: int) -> "Served":
         """Let go of a version that was tried out; one that is or was labelled stays."""
         if version in self.proven or version == self.canary:
             return self
-        return self._of(self.proven, canary=self.canary)
+        return self.settled()
 
     def labelled(self, version: int) -> "Served":
         """Give a version that proved itself its label.
@@ -71,6 +74,18 @@ class Served:
         if version == self.stable:
             return self
         return self._of([each for each in self.proven if each != version], canary=version)
+
+    def beside(self, before: "Served") -> "Served":
+        """The same labels, with all that was loaded before still loaded, until it is `settled`.
+
+        So whoever still asks by a label's former version gets its answer.
+        """
+        former = [version for version in before.versions if version not in self.versions]
+        return replace(self, versions=(*self.versions, *former))
+
+    def settled(self) -> "Served":
+        """The same labels, and loaded no more than they and the way back need."""
+        return self._of(self.proven, canary=self.canary)
 
     def promoted(self) -> "Served":
         """Make the canary the stable version. Raises PublicationError if there is no canary."""

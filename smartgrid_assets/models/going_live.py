@@ -7,6 +7,7 @@ from pathlib import Path
 
 from smartgrid_core.errors import PublicationError, SmartGridError
 from smartgrid_core.ports import ModelRegistry, ModelServer, ModelShelf, ModelVersion
+from smartgrid_core.serving import Served
 from smartgrid_io.serving.moves import Journal, LabelMover, Moved
 from smartgrid_io.serving.publisher import golden_parity
 from smartgrid_ml.export.golden import read_golden
@@ -60,9 +61,10 @@ def go_live(
         if number not in left.versions:
             shelf.withdraw(model, number)
         raise
-    after = shelf.change(model, lambda served: served.labelled(number))
+    after = shelf.change(model, lambda served: served.labelled(number).beside(served))
     (label,) = [name for name, labelled in after.labels.items() if labelled == number]
     shelf.wait_until_labelled(model, label, number)
+    after = shelf.change(model, Served.settled)
     moved = LabelMover(shelf, registry, journal, by).follow(
         Moved(before, after),
         action="published",

@@ -144,13 +144,15 @@ class LabelMover:
         now: datetime,
     ) -> Moved:
         before = self.shelf.served(model)
-        after = self.shelf.change(model, move)
+        after = self.shelf.change(model, lambda served: move(served).beside(served))
         troubles = []
         for label, version in after.labels.items():
             try:
                 self.shelf.wait_until_labelled(model, label, version)
             except PublicationError as error:
                 troubles.append(f"the model server does not follow yet: {error}")
+        if not troubles:
+            after = self.shelf.change(model, Served.settled)
         moved = Moved(before, after, tuple(troubles))
         return self.follow(moved, action=action, reason=reason, now=now)
 

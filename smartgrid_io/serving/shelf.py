@@ -57,7 +57,8 @@ class Shelf:
             if after != before:
                 text = with_served(text, after, base_path=folder.base_path(model))
                 folder.write_config(text)
-        self._tell(text)
+            # Still alone: who changed first is told first, and the server ends with the last.
+            self._tell(text)
         return after
 
     def published(self, model: str) -> Sequence[int]:

@@ -9,12 +9,12 @@ import polars as pl
 from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.features.load import FEATURES
 from smartgrid_core.ports import Routed
+from smartgrid_core.serving import LOAD_FORECASTER
 from smartgrid_ml.evaluation.leaderboard import newest
 from smartgrid_ml.evaluation.metrics import ALL
 from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS, forecaster
 
-MODEL = "load_forecaster"
-"""The name under which the registry keeps the forecaster and the model server answers."""
+MODEL = LOAD_FORECASTER
 
 Ask = Callable[[Mapping[str, Any], Sequence[str]], Routed]
 """Answers for a batch: one float32 array (batch,) per feature, and each row's feeder."""

@@ -7,6 +7,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from smartgrid_services.model_server.mirror import Mirror
 from smartgrid_services.model_server.model_config import ModelConfig
 from smartgrid_services.model_server.watch import CONFIG_NAME, Sources
 
@@ -113,6 +114,10 @@ class ServerOptions:
     load_retry_interval_micros: int = field(
         default=60_000_000, metadata=_option(_at_least(0), "microseconds between the attempts")
     )
+    copies: Path = field(
+        default=Path.home() / ".cache" / "smartgrid" / "models",
+        metadata=_option(Path, "where versions of models at a URL (s3://...) are copied to"),
+    )
     enable_model_warmup: bool = field(
         default=True,
         metadata=_option(_truth, "answer the requests in assets.extra before a version is used"),
@@ -138,7 +143,7 @@ class ServerOptions:
     max_body_mb: int = field(
         default=256,
         metadata=_option(
-            _at_least(1), "the largest REST request, in megabytes; a larger one is refused"
+            _at_least(1), "the largest request, in megabytes; a larger one is refused"
         ),
     )
     exit_with_parent: bool = field(
@@ -184,7 +189,8 @@ class ServerOptions:
             config_poll_seconds=self.model_config_file_poll_wait_seconds,
             models=None
             if single is None
-            else {self.model_name: ModelConfig(self.model_name, str(Path(single).absolute()))},
+            else {self.model_name: ModelConfig(self.model_name, _absolute(single))},
+            mirror=Mirror(self.copies),
             new_labels_anywhere=self.allow_version_labels_for_unavailable_models,
         )
 
@@ -220,6 +226,10 @@ def parse(arguments: Sequence[str] | None = None) -> ServerOptions:
     if options.batching_parameters_file is not None and not options.enable_batching:
         parser.error("--batching-parameters-file needs --enable-batching")
     return options
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else str(Path(path).absolute())
 
 
 def _dashed(word: str) -> str:

@@ -83,6 +83,9 @@ class SavedModelServable:
             feed=[signature.inputs[name].tensor for name in sorted(signature.inputs)],
             fetch=[signature.outputs[name].tensor for name in outputs],
         )
+        # A request's operations run in its own thread. To hand them to others takes a small graph
+        # four times as long as to run it, and with many requests every core has work anyway.
+        options.run_options.inter_op_thread_pool = -1
         with self._making:
             made: Callable[..., list[Any]] = self._session._make_callable_from_options(options)
             return self._callables.setdefault(key, made)

@@ -111,7 +111,7 @@ class _Beginning(threading.Thread):
         self._grpc = grpc.server(
             ThreadPoolExecutor(options.grpc_threads(), thread_name_prefix="grpc"),
             options=[
-                ("grpc.max_receive_message_length", -1),
+                ("grpc.max_receive_message_length", options.max_body_mb * 1024**2),
                 ("grpc.max_send_message_length", -1),
                 # Two servers on one port would each get half of the calls.
                 ("grpc.so_reuseport", 0),

@@ -32,9 +32,12 @@ class TensorSpec:
         """Whether a tensor of this shape may be given."""
         if self.shape is None or not self.strict:
             return True
-        return len(shape) == len(self.shape) and all(
-            expected in {-1, given} for given, expected in zip(shape, self.shape, strict=True)
-        )
+        if len(shape) != len(self.shape):
+            return False
+        for given, expected in zip(shape, self.shape, strict=True):
+            if expected not in (-1, given):
+                return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,11 +46,19 @@ def versions_of(folder: Path) -> Versions:
     """The numeric folders in a model's folder, zero-padded ones too; raises OSError."""
     found: dict[int, Path] = {}
     for entry in sorted(folder.iterdir()):
-        name = entry.name
-        if name.isascii() and name.isdecimal() and int(name) <= LARGEST_VERSION and entry.is_dir():
+        version = version_number(entry.name)
+        if version is not None and entry.is_dir():
             # "007" and "7" are one version; the plain name sorts last and wins.
-            found[int(name)] = entry
+            found[version] = entry
     return found
+
+
+def version_number(name: str) -> int | None:
+    """The version that a folder's name says, None if it says none."""
+    if not (name.isascii() and name.isdecimal()):
+        return None
+    version = int(name)
+    return version if version <= LARGEST_VERSION else None
 
 
 def imprint(folder: Path) -> Imprint:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from smartgrid_core.errors import ServerError
 from smartgrid_services.model_server.catalog import Catalog, State
+from smartgrid_services.model_server.mirror import Mirror
 from smartgrid_services.model_server.model_config import ModelConfig, Models, read
 from smartgrid_services.model_server.status import Code, ServingError
 from smartgrid_services.model_server.versions import Versions, find_versions, versions_of
@@ -35,6 +36,8 @@ class Sources:
     """Zero reads the file once."""
     models: Models | None = None
     """Models that are served from the start, until a config replaces them."""
+    mirror: Mirror | None = None
+    """Where version folders of URLs are copied to."""
     new_labels_anywhere: bool = True
     """Whether a new label may point to a version that is not AVAILABLE yet."""
 
@@ -189,7 +192,11 @@ class Watch:
 
     def _versions_of(self, model: ModelConfig) -> Versions | None:
         try:
-            versions = versions_of(Path(model.base_path))
+            versions = (
+                self._sources.mirror.versions_of(model)
+                if "://" in model.base_path and self._sources.mirror is not None
+                else versions_of(Path(model.base_path))
+            )
         except FileNotFoundError:
             self._told(
                 model.name,

@@ -1,5 +1,6 @@
 """Predict requests' JSON to arrays, by TensorFlow Serving's rules."""
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -98,22 +99,22 @@ def _check_rows(rows: list[Any], signature: Signature) -> None:
             key = f" key: {name}" if _is_object(row) else ""
             where = f"Failed to process element: {number}{key} of 'instances' list. Error: "
             try:
-                array = _to_array(value, signature.inputs[name])
+                found = _to_array(value, signature.inputs[name])
             except ServingError as error:
                 raise ServingError(
                     error.code, f"{where}{error.code.name}: {error.message}"
                 ) from error
-            shape = first.setdefault(name, array.shape)
-            if array.size != np.prod(shape, dtype=int):
+            shape = first.setdefault(name, found.shape)
+            if found.size != np.prod(shape, dtype=int):
                 expected = int(np.prod(shape, dtype=int))
                 bad(
                     f"{where}INVALID_ARGUMENT: Expecting tensor size: {expected} "
-                    f"but got: {array.size}"
+                    f"but got: {found.size}"
                 )
-            if array.shape != shape:
+            if found.shape != shape:
                 bad(
                     f"{where}INVALID_ARGUMENT: Expecting shape {_shape_text(shape)} "
-                    f"but got: {_shape_text(array.shape)}"
+                    f"but got: {_shape_text(found.shape)}"
                 )
 
 
@@ -144,6 +145,11 @@ def _to_array(value: Any, spec: TensorSpec) -> NDArray[Any]:
     """Nested lists of one shape to an array; ServingError says where it is ragged or not typed."""
     if spec.array_dtype is None:
         raise ServingError(Code.UNIMPLEMENTED, f"{spec.dtype} cannot be sent as JSON")
+    if isinstance(value, list) and value and not isinstance(value[0], list):
+        # Most columns are plain lists.
+        kinds = set(map(type, value))
+        if list not in kinds:
+            return _typed(value, spec, kinds)
     shape: list[int] = []
     first = value
     while isinstance(first, list):
@@ -153,7 +159,7 @@ def _to_array(value: Any, spec: TensorSpec) -> NDArray[Any]:
         bad(f"lists are nested {len(shape)} deep, at most {_DEEPEST} are taken")
     leaves: list[Any] = []
     _flatten(value, 0, tuple(shape), leaves)
-    return _typed(leaves, spec).reshape(shape)
+    return _typed(leaves, spec, set(map(type, leaves))).reshape(shape)
 
 
 def _flatten(value: Any, level: int, shape: tuple[int, ...], leaves: list[Any]) -> None:
@@ -182,6 +188,14 @@ def _flatten(value: Any, level: int, shape: tuple[int, ...], leaves: list[Any]) 
         _flatten(item, level + 1, shape, leaves)
 
 
+_LARGEST_WHOLE: Mapping[Any, int] = {
+    np.dtype(kind): 2 ** (np.finfo(kind).nmant + 1) - 1
+    for kind in (np.float16, np.float32, np.float64)
+}
+"""Up to here every whole number has a floating point number of its own."""
+
+_ARRAY_CODES: Mapping[Any, str] = {np.dtype(np.float32): "f", np.dtype(np.float64): "d"}
+
 _PLAIN_TYPES: Mapping[str, set[type]] = {
     "f": {int, float},
     "i": {int},
@@ -192,12 +206,11 @@ _PLAIN_TYPES: Mapping[str, set[type]] = {
 """Python's types of JSON values that a dtype takes, by NumPy's kind."""
 
 
-def _typed(leaves: list[Any], spec: TensorSpec) -> NDArray[Any]:
+def _typed(leaves: list[Any], spec: TensorSpec, found: set[type]) -> NDArray[Any]:
     dtype = spec.array_dtype
     allowed = None if dtype is None else _PLAIN_TYPES.get(dtype.kind)
     if dtype is None or allowed is None:
         raise ServingError(Code.UNIMPLEMENTED, f"{spec.dtype} cannot be sent as JSON")
-    found = set(map(type, leaves))
     if not found <= allowed:
         culprit = next(leaf for leaf in leaves if type(leaf) not in allowed)
         bad(
@@ -205,9 +218,9 @@ def _typed(leaves: list[Any], spec: TensorSpec) -> NDArray[Any]:
             f"is not of expected type: {_type_text(spec)}"
         )
     if dtype.kind == "O":
-        array = np.empty(len(leaves), dtype=object)
-        array[:] = [_bytes_of(leaf) for leaf in leaves]
-        return array
+        strings = np.empty(len(leaves), dtype=object)
+        strings[:] = [_bytes_of(leaf) for leaf in leaves]
+        return strings
     if dtype.kind == "f":
         return _floats(leaves, spec, has_integers=int in found)
     try:
@@ -220,9 +233,11 @@ def _typed(leaves: list[Any], spec: TensorSpec) -> NDArray[Any]:
 
 def _floats(leaves: list[Any], spec: TensorSpec, *, has_integers: bool) -> NDArray[Any]:
     """Floating point values, refused where a whole number or a size would be lost."""
-    limits = np.finfo(spec.array_dtype)
+    largest = _LARGEST_WHOLE[spec.array_dtype]
+    quick = _quick_floats(leaves, spec, largest if has_integers else None)
+    if quick is not None:
+        return quick
     if has_integers:
-        largest = 2 ** (limits.nmant + 1) - 1
         for leaf in leaves:
             if type(leaf) is int and abs(leaf) > largest:
                 bad(_lossy(leaf, spec))
@@ -233,6 +248,21 @@ def _floats(leaves: list[Any], spec: TensorSpec, *, has_integers: bool) -> NDArr
     if too_large.any():
         bad(_lossy(leaves[int(too_large.argmax())], spec))
     return narrow
+
+
+def _quick_floats(leaves: list[Any], spec: TensorSpec, largest: int | None) -> NDArray[Any] | None:
+    """The values if nothing about them needs a closer look, which is nearly always so."""
+    code = _ARRAY_CODES.get(spec.array_dtype)
+    if code is None or not leaves:
+        return None
+    try:
+        values = array(code, leaves)
+    except OverflowError:
+        return None
+    found = np.frombuffer(values, dtype=spec.array_dtype)
+    if not np.isfinite(found).all() or (largest is not None and np.abs(found).max() > largest):
+        return None
+    return found
 
 
 def _lossy(value: Any, spec: TensorSpec) -> str:

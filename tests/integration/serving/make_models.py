@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
 
 BATCH = tf.TensorSpec([None], tf.float32)
 FACTORS = (1, 2, 3, 4, 5, 6)
@@ -137,7 +138,26 @@ class Rows(tf.Module):
         return {"tag": tag, "signal": signal, "sensor": sensor}
 
 
+def warmed(folder: Path, *, factor: float, inputs: tuple[str, ...]) -> None:
+    """A Quantiles model that brings two predict requests along."""
+    model = Quantiles(factor)
+    tf.saved_model.save(model, str(folder), signatures={"serving_default": model.predict})
+    record = prediction_log_pb2.PredictionLog()
+    for name in inputs:
+        record.predict_log.request.inputs[name].CopyFrom(tf.make_tensor_proto([1.0, 2.0]))
+    (folder / "assets.extra").mkdir()
+    path = folder / "assets.extra" / "tf_serving_warmup_requests"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(record.SerializeToString())
+        writer.write(record.SerializeToString())
+
+
 def main(folder: Path) -> None:
+    warmed(folder / "warm", factor=1, inputs=("load_kw", "temperature_c"))
+    warmed(folder / "warm_unanswered", factor=2, inputs=("load_kw",))
+    warmed(folder / "warm_corrupt", factor=3, inputs=("load_kw", "temperature_c"))
+    corrupt = folder / "warm_corrupt" / "assets.extra" / "tf_serving_warmup_requests"
+    corrupt.write_bytes(corrupt.read_bytes()[:-3])
     tf.get_logger().setLevel("ERROR")
     half_plus(2.0, folder / "half_plus_two")
     half_plus(3.0, folder / "half_plus_three")

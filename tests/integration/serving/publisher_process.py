@@ -25,7 +25,7 @@ from smartgrid_ml.export.golden import write_golden
 
 STEPS = (
     *("download", "rename", "offer", "wait_until_live", "predict", "label"),
-    *("wait_until_labelled", "set_alias", "upsert", "prune"),
+    *("wait_until_labelled", "settle", "set_alias", "upsert", "prune"),
 )
 """What happens one after the other; to stop at one is to be killed with all before it done."""
 
@@ -107,7 +107,8 @@ def publish(
         change = shelf.change
 
         def change_or_stay(name: str, move):
-            step = "offer" if "offered" in move.__code__.co_names else "label"
+            called = move.__code__.co_names
+            step = {"offered": "offer", "labelled": "label"}.get(called[0], "settle")
             stop_before(step, shelf, "change", stop_at)
             return shelf.change(name, move) if step == stop_at else change(name, move)
 

@@ -203,7 +203,8 @@ STUBS = """
     good.output_filter.append("p99")
     assert refused(good) == (
         "INVALID_ARGUMENT",
-        "output tensor alias not found in signature: p99; there are: p10, p50, p90",
+        "output tensor alias not found in signature: p99 "
+        "Outputs expected to be in the set {{p10,p50,p90}}.",
     )
     bad = "INVALID_ARGUMENT"
     wide = tf.make_tensor_proto(np.array([1.0, 2.0], dtype=np.float64))

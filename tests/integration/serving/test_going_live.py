@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from smartgrid_core.errors import PublicationError
+from smartgrid_core.errors import ModelUnavailableError, PublicationError
 from smartgrid_core.serving import Served
 from smartgrid_io.serving import publisher
 from tests.integration.serving.publisher_process import STEPS
@@ -78,3 +78,19 @@ def test_going_back_takes_a_moment_and_the_way_ends_at_the_first_version(place):
     assert place.says("back", "stable") == ("3", 30.0)
     with pytest.raises(PublicationError, match="version 9 of back is not in the model folder"):
         place.mover().roll_back("back", to=9, reason="worse", now=NOW)
+
+
+def test_a_label_is_asked_for_over_both_ways_and_one_that_means_nothing_is_not_there(place):
+    for version in (1, 2):
+        place.publish("both_ways", version)
+    for label, version in (("stable", "1"), ("canary", "2")):
+        over_rest = place.client.predict_over_rest("both_ways", ASKED, label=label)
+        assert (over_rest.model_version, over_rest.frame["p50"][0]) == (
+            version,
+            10.0 * int(version),
+        )
+        assert place.client.input_names("both_ways", label=label) == ["load_kw", "temperature_c"]
+    place.mover().end_trial("both_ways", reason="test", now=NOW)
+    for ask in (place.client.predict, place.client.predict_over_rest):
+        with pytest.raises(ModelUnavailableError, match="label"):
+            ask("both_ways", ASKED, label="canary")

@@ -90,6 +90,14 @@ def test_a_move_that_cannot_be_made_says_why(move, words):
         move()
 
 
+def test_what_was_loaded_stays_so_until_the_labels_have_moved():
+    served = gone_live(1, 2)
+    moving = served.rolled_back().beside(served)
+    assert (moving.versions, moving.labels) == ((1, 2), {"stable": 1})
+    assert moving.settled() == served.rolled_back()
+    assert served.beside(served) == served.settled() == served
+
+
 MOVES = {
     "offer": lambda served, version: served.offered(version),
     "label": lambda served, version: served.offered(version).labelled(version),

@@ -14,6 +14,7 @@ from smartgrid_core.errors import ConfigurationError, PublicationError
 from smartgrid_core.ports import ModelVersion
 from smartgrid_core.time import Window
 from smartgrid_io.mlflow import MlflowRegistry
+from smartgrid_io.mlflow_aliases import MlflowAliases
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
 
@@ -177,6 +178,13 @@ def test_an_alias_moves_from_one_version_to_the_next(
         name, "2", versions[1].run_id, ("champion",)
     )
 
+    MlflowAliases(registry.tracking_uri).set_alias(name, "champion", "1")
+    assert registry.by_alias(name, "champion") == ModelVersion(
+        name, "1", versions[0].run_id, ("champion",)
+    )
+    with pytest.raises(PublicationError, match=r"refused the alias: .*nobody"):
+        MlflowAliases(registry.tracking_uri).set_alias("nobody", "champion", "1")
+
 
 def test_a_run_without_saved_model_cannot_be_registered(registry: MlflowRegistry, experiment: str):
     run_id = trained(registry, experiment)
@@ -205,3 +213,9 @@ def test_a_finished_training_is_found_by_its_fingerprint_a_killed_one_is_closed(
 def test_a_server_that_is_away_is_named_with_the_mend():
     with pytest.raises(ConfigurationError, match=r"127\.0\.0\.1:9 .*SMARTGRID_MLFLOW_URL"):
         MlflowRegistry("http://127.0.0.1:9").finish("any", "FAILED")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "sqlite:///mlflow.db"])
+def test_aliases_that_cannot_be_moved_over_http_say_so(url: str):
+    with pytest.raises(ConfigurationError, match=r"MLflow does not answer at|over HTTP"):
+        MlflowAliases(url).set_alias("any", "champion", "1")

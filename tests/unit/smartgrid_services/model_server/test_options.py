@@ -30,6 +30,10 @@ PORTS = st.integers(1, 65535)
         model_config_file_poll_wait_seconds=st.floats(0, 3600),
         allow_version_labels_for_unavailable_models=st.booleans(),
         max_num_load_retries=st.integers(0, 9),
+        enable_batching=st.just(True),
+        batching_parameters_file=st.sampled_from([None, Path("/models/batching.config")]),
+        rest_api_num_threads=st.sampled_from([None, 4]),
+        copies=st.just(Path("/copies")),
     )
 )
 def test_options_survive_their_command_line(options):
@@ -90,8 +94,21 @@ def test_a_single_model_is_served_under_its_name():
     assert options.sources().models == {"half_plus_two": ModelConfig("half_plus_two", "/models/h")}
 
 
+def test_requests_that_wait_in_batches_have_more_threads():
+    assert ServerOptions(base_path=Path("m")).rest_threads() == 16
+    batching = ServerOptions(base_path=Path("m"), enable_batching=True, grpc_max_threads=40)
+    assert (batching.rest_threads(), batching.grpc_threads()) == (128, 40)
+
+
 @pytest.mark.parametrize(
-    "words", [[], ["--base-path=m", "--rest-port=0"], ["--base-path=m", "--versions-kept=0"]]
+    "words",
+    [
+        [],
+        ["--base-path=m", "--rest-port=0"],
+        ["--base-path=m", "--versions-kept=0"],
+        ["--base-path=m", "--enable-batching=perhaps"],
+        ["--base-path=m", "--batching-parameters-file=b"],
+    ],
 )
 def test_a_bad_command_line_is_refused(words, capsys):
     with pytest.raises(SystemExit):

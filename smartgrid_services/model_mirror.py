@@ -1,0 +1,41 @@
+"""`python -m smartgrid_services.model_mirror`: a model server's folder follows a bucket."""
+
+import argparse
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from smartgrid_core.errors import SmartGridError
+from smartgrid_io.serving.mirror import Mirror
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Look at the bucket again and again, until the process is ended.
+
+    What cannot be followed now is said when it is new, and tried again.
+    """
+    parser = argparse.ArgumentParser(prog="python -m smartgrid_services.model_mirror")
+    parser.add_argument("--url", required=True, help="s3://bucket/prefix of the models")
+    parser.add_argument("--folder", type=Path, required=True, help="the model server's base path")
+    parser.add_argument("--poll-seconds", type=float, default=1.0, help="between two looks")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    mirror, trouble = Mirror(options.url, options.folder), ""
+    while True:
+        try:
+            mirror.follow()
+            trouble = ""
+        except (SmartGridError, OSError) as error:
+            if str(error) != trouble:
+                log.warning("the bucket cannot be followed, tried again: %s", error)
+            trouble = str(error)
+        time.sleep(options.poll_seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Version folders of a URL, copied to this machine: TensorFlow loads them from here."""
+
+import hashlib
+import logging
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+
+from smartgrid_services.model_server.model_config import ModelConfig
+from smartgrid_services.model_server.versions import Versions, version_number
+
+log = logging.getLogger(__name__)
+
+_GRAPH = "saved_model.pb"
+
+
+class Mirror:
+    """Copies of remote version folders below one local folder, of those that shall answer.
+
+    A version is never overwritten, so what was copied once is not looked at again. A copy is
+    renamed into its place when it is whole.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def versions_of(self, model: ModelConfig) -> Versions:
+        """The model's wanted versions; raises FileNotFoundError without a folder, else OSError.
+
+        A version counts once its `saved_model.pb` is there, which who publishes writes last.
+        """
+        filesystem, path = fsspec.url_to_fs(model.base_path, use_listings_cache=False)
+        try:
+            remote = self._remote_versions(filesystem, path)
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            # Each kind of store has errors of its own.
+            raise OSError(f"{type(error).__name__}: {error}") from error
+        place = self._folder / hashlib.sha256(model.base_path.encode()).hexdigest()[:16]
+        wanted = model.policy.candidates(remote)[: model.policy.newest]
+        here: dict[int, Path] = {}
+        for version in wanted:
+            copy = place / str(version)
+            if copy.exists() or self._fetch(filesystem, remote[version], copy):
+                here[version] = copy
+        self._tidy(place, remote, here)
+        return here
+
+    def _remote_versions(self, filesystem: Any, path: str) -> Mapping[int, str]:
+        found: dict[int, str] = {}
+        for entry in sorted(filesystem.ls(path, detail=True), key=lambda entry: entry["name"]):
+            folder = entry["name"].rstrip("/")
+            version = version_number(PurePosixPath(folder).name)
+            if version is not None and entry["type"] == "directory":
+                found[version] = folder
+        return {
+            version: folder
+            for version, folder in found.items()
+            if filesystem.exists(f"{folder}/{_GRAPH}")
+        }
+
+    def _fetch(self, filesystem: Any, remote: str, copy: Path) -> bool:
+        """Copy one version; what goes wrong is logged and tried again with the next look."""
+        fresh = copy.with_name(f".{copy.name}-{uuid.uuid4().hex}")
+        fresh.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            filesystem.get(f"{remote}/", f"{fresh}/", recursive=True)
+            fresh.rename(copy)
+        except Exception as error:
+            log.warning("%s cannot be copied: %s: %s", remote, type(error).__name__, error)
+            shutil.rmtree(fresh, ignore_errors=True)
+            return False
+        log.info("%s is copied to %s", remote, copy)
+        return True
+
+    def _tidy(self, place: Path, remote: Mapping[int, str], here: Versions) -> None:
+        """Keep of copies that nobody wants now those that could be wanted again."""
+        if not place.exists():
+            return
+        for copy in place.iterdir():
+            version = version_number(copy.name)
+            if version is None or (version not in here and version not in remote):
+                shutil.rmtree(copy, ignore_errors=True)
