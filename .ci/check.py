@@ -15,8 +15,8 @@ QUICK = {
     "floors": [BIN / "lint-imports"],
     "types": [BIN / "mypy"],
     "unit tests": [
-        *(sys.executable, "-m", "pytest", "-n", JOBS, "-q", "-m", "not slow"),
-        *("--hypothesis-profile=quick", "tests/unit"),
+        *(sys.executable, "-m", "pytest", "-n", JOBS, "--dist", "loadfile", "-q"),
+        *("-m", "not slow", "--hypothesis-profile=quick", "tests/unit"),
     ],
 }
 

@@ -13,8 +13,8 @@ from smartgrid_io.postgres.schema import upgrade
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
 # A slow or busy machine is no error of the code; `make check` asks for fewer examples.
-settings.register_profile("full", deadline=None)
-settings.register_profile("quick", deadline=None, max_examples=15)
+settings.register_profile("full", deadline=None, max_examples=50)
+settings.register_profile("quick", deadline=None, max_examples=8)
 settings.load_profile("full")
 
 

@@ -14,8 +14,8 @@ import polars as pl
 
 from smartgrid_core.time import DAY
 
-NEAR = timedelta(hours=1)
-"""Readings so close before or after the hour tell that it was read on from them, or up to them."""
+NEAR = timedelta(hours=2)
+"""So close to the hour lie two readings of an hourly series, which tell its step."""
 
 FIRST_YEAR, LAST_YEAR = 1990, 2060
 """Before it no meter was read remotely; after it somebody will have to move this on."""
@@ -83,7 +83,8 @@ def which_of_two(
     their source; rows with one `order` stand beside each other there. `subject` says of what they
     are: one after the other the times of one subject go up, and back once where the hour begins
     again. Of an hour that is there once, readings right before it make it the first, right after
-    it the second. Rows outside the hour count as first.
+    it the second, if the series' step is known to be no longer than the hour: a longer one may step
+    over a whole pass. Rows outside the hour count as first.
     """
     keys = [*subject] or ["_all"]
     rows = frame.select(
@@ -116,13 +117,22 @@ def _of_one_hour(rows: pl.DataFrame, hour: RepeatedHour, *, keys: list[str]) -> 
     local, at = pl.col("_local"), pl.col("_at")
     is_inside = local.is_between(hour.start, hour.end, closed="left")
     near = rows.filter(local.is_between(hour.start - NEAR, hour.end + NEAR, closed="left"))
-    places = near.unique([*keys, "_at"], keep="first", maintain_order=True)
+    length = hour.end - hour.start
+    side = (local >= hour.start).cast(pl.Int8) + (local >= hour.end).cast(pl.Int8)
+    places = (
+        near.unique([*keys, "_at"], keep="first", maintain_order=True)
+        .with_columns(_side=side)
+        .with_columns(_step=(local - local.shift(1)).over([*keys, "_side"]))
+    )
     inside = places.filter(is_inside).with_columns(
         _run=(local <= local.shift(1)).fill_null(value=False).cast(pl.Int32).cum_sum().over(keys)
     )
     around = places.group_by(keys).agg(
         before=at.filter(local < hour.start).max(),
         after=at.filter(local >= hour.end).min(),
+        leads_up=local.filter(local < hour.start).max() >= hour.start - length,
+        follows=local.filter(local >= hour.end).min() < hour.end + length,
+        step=pl.col("_step").filter(pl.col("_step") > timedelta(0)).min(),
         first=at.filter(is_inside).min(),
         last=at.filter(is_inside).max(),
     )
@@ -130,14 +140,17 @@ def _of_one_hour(rows: pl.DataFrame, hour: RepeatedHour, *, keys: list[str]) -> 
     is_in_order = (pl.col("before") < pl.col("first")).fill_null(value=True) & (
         pl.col("after") > pl.col("last")
     ).fill_null(value=True)
-    leads_up, follows = pl.col("before").is_not_null(), pl.col("after").is_not_null()
+    leads_up = pl.col("leads_up").fill_null(value=False)
+    follows = pl.col("follows").fill_null(value=False)
+    one_side = pl.col("before").is_null() | pl.col("after").is_null()
+    is_fine = (pl.col("step") <= length).fill_null(value=False)
     told = (
         inside.join(around, on=keys, how="left", nulls_equal=True)
         .join(runs, on=keys, how="left", nulls_equal=True)
         .with_columns(
             _pass=pl.when(is_in_order & (pl.col("runs") == 2))
             .then("_run")
-            .when(is_in_order & (pl.col("runs") == 1) & (leads_up ^ follows))
+            .when(is_in_order & is_fine & one_side & (pl.col("runs") == 1) & (leads_up | follows))
             .then(follows.cast(pl.Int32))
         )
     )

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sensors.late_readings import (
@@ -225,7 +225,6 @@ def test_while_days_are_computed_the_journal_waits(instance):
     assert isinstance(tick(touched(*march(2)), instance), dg.SkipReason)
 
 
-@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(-5, 40), max_size=30))
 def test_exactly_the_touched_days_within_the_partitions_are_reopened(offsets):
     days = [FIRST + timedelta(days=offset) for offset in offsets]

@@ -1,6 +1,6 @@
 """Attempts: a fact is requested again while it lasts, and given up in the end."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sensors.polling import MOST_ATTEMPTS, next_attempts, read_cursor, write_cursor
@@ -33,7 +33,6 @@ def test_what_does_not_fit_the_batch_waits_unspent():
     assert (attempts.facts, attempts.cursor) == (["a", "b"], {"a": 1, "b": 1, "c": 1})
 
 
-@settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(min_size=1), unique=True), st.dictionaries(st.text(), st.integers(0, 5)))
 def test_the_same_tick_asks_for_the_same_run(facts, before):
     first, again = (next_attempts("land", facts, before=before) for _ in range(2))

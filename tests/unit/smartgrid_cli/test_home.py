@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from smartgrid_cli.home import Home, HomeInUseError, is_same_process, read_json, write_json
+from smartgrid_cli.main import run
 from smartgrid_core.errors import ConfigurationError
 
 
@@ -20,21 +21,21 @@ def test_a_home_is_made_once_and_keeps_its_name(tmp_path: Path):
 
 
 @pytest.mark.parametrize("below", [".", "deeper/home"])
-def test_a_home_that_is_a_file_is_said_in_a_sentence(tmp_path: Path, below: str):
+def test_a_home_that_is_a_file_is_said_in_a_sentence(
+    tmp_path: Path, below: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(ConfigurationError) as told:
         Home(file / below).make()
     assert str(told.value) == f"{file} is no folder: name a folder in SMARTGRID_HOME"
-    result = subprocess.run(
-        [sys.executable, "-c", "from smartgrid_cli.main import run; run()", "status"],
-        env={**os.environ, "SMARTGRID_HOME": str(file / below)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (result.returncode, result.stderr) == (1, "")
-    assert f"{file} is no folder" in result.stdout.replace("\n", "")
+    monkeypatch.setenv("SMARTGRID_HOME", str(file / below))
+    monkeypatch.setattr("sys.argv", ["smartgrid", "status"])
+    with pytest.raises(SystemExit) as ended:
+        run()
+    said = capsys.readouterr()
+    assert (ended.value.code, said.err) == (1, "")
+    assert f"{file} is no folder" in said.out.replace("\n", "")
 
 
 def test_nobody_else_reads_what_is_kept(tmp_path: Path):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smartgrid_core.contracts.aggregates import FeederLoad, MeterConsumption, SensorAggregates
@@ -159,7 +159,6 @@ def test_interval_readings_have_energy_and_no_step():
     ]
 
 
-@settings(deadline=None, max_examples=50)
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=30))
 def test_a_growing_register_never_has_a_negative_step(energies: list[float]):
     counter = pl.Series(energies).cum_sum().to_list()
@@ -171,7 +170,6 @@ def test_a_growing_register_never_has_a_negative_step(energies: list[float]):
     assert figures["register_step_kwh"].drop_nulls().ge(0).all()
 
 
-@settings(deadline=None, max_examples=50)
 @given(st.permutations(range(8)))
 def test_the_order_in_which_readings_arrive_changes_no_figure(order: list[int]):
     rows = readings(*(("S1", "voltage", quarter, 230.0 + quarter % 3) for quarter in range(8)))

@@ -69,13 +69,16 @@ def test_an_autumn_hour_that_straddles_two_blocks_is_read_twice(
 def test_an_autumn_hour_that_straddles_two_deliveries_is_read_twice(
     land: Land, warehouse: PostgresWarehouse
 ):
-    first = "meter_id,reading,timestamp\na,1,2024-10-27 01:30\na,2,2024-10-27 02:00\n"
-    second = "meter_id,reading,timestamp\na,3,2024-10-27 02:00\na,4,2024-10-27 03:00\n"
-    assert counts(land(first, "first.csv")) == ("landed", 2, 0, 0, 0)
-    assert counts(land(second, "second.csv")) == ("landed", 2, 0, 0, 0)
+    def hourly(*readings: str) -> str:
+        return "meter_id,reading,timestamp\n" + "".join(
+            f"a,{number},2024-10-27 {hour}:00\n" for number, hour in enumerate(readings)
+        )
+
+    first, second = hourly("00", "01", "02"), hourly("02", "03", "04")
+    assert counts(land(first, "first.csv")) == ("landed", 3, 0, 0, 0)
+    assert counts(land(second, "second.csv")) == ("landed", 3, 0, 0, 0)
     assert warehouse.read(MeterReadings)["event_time"].to_list() == [
-        datetime(2024, 10, 26, 23, 30, tzinfo=UTC),
-        *(datetime(2024, 10, 27, hour, tzinfo=UTC) for hour in (0, 1, 2)),
+        datetime(2024, 10, 26, 22, tzinfo=UTC) + timedelta(hours=hour) for hour in range(6)
     ]
 
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smartgrid_core.alerts.decide import alert_from_failure, alerts_from_exceedances
@@ -128,7 +128,6 @@ HOURS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=50)
 @given(HOURS, st.randoms())
 def test_the_order_of_rows_changes_no_alert(hours, random):
     shuffled = list(hours)
@@ -136,7 +135,6 @@ def test_the_order_of_rows_changes_no_alert(hours, random):
     assert decide(exceedances(*shuffled)).equals(decide(exceedances(*hours)))
 
 
-@settings(deadline=None, max_examples=50)
 @given(HOURS)
 def test_deciding_again_opens_nothing_and_no_fact_is_opened_twice(hours):
     alerts = decide(exceedances(*hours))
@@ -144,7 +142,6 @@ def test_deciding_again_opens_nothing_and_no_fact_is_opened_twice(hours):
     assert decide(exceedances(*hours), open_alerts=alerts).height == 0
 
 
-@settings(deadline=None, max_examples=50)
 @given(HOURS)
 def test_every_feeder_that_reaches_the_threshold_has_an_alert(hours):
     feeders = {feeder for feeder, _, probability in hours if probability >= 0.5}

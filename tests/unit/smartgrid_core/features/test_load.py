@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -109,7 +109,6 @@ AUTUMN = datetime(2025, 10, 26, tzinfo=UTC)
 SPRING = datetime(2025, 3, 30, tzinfo=UTC)
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     day=st.sampled_from([SPRING, AUTUMN]),
     hour=st.integers(-30, 30),

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -97,7 +97,6 @@ def test_many_issue_times_give_the_rows_that_one_gives():
     assert_frame_equal(features(rows, *issues), one_by_one)
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     delays=st.lists(st.integers(0, 100), min_size=1, max_size=50),
     poison=st.sampled_from([55.0, -40.0]),

@@ -1,6 +1,6 @@
 from datetime import UTC, date, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smartgrid_core.readings.brackets import register_brackets
@@ -56,7 +56,6 @@ def test_the_interval_reading_at_midnight_touches_the_day_before():
     assert touched_by_interval(MIDNIGHT + timedelta(days=1, minutes=15)) == date(2025, 3, 2)
 
 
-@settings(max_examples=20, deadline=None)
 @given(hours=st.sets(st.integers(0, 6 * 24), min_size=2, max_size=30), data=st.data())
 def test_touched_days_are_those_whose_readings_or_brackets_differ(register, hours, data):
     counts = [float(hour) if hour in hours else None for hour in range(6 * 24 + 1)]

@@ -3,7 +3,7 @@ from itertools import accumulate
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -42,7 +42,6 @@ def day_by_day(readings, energy):
     return pl.concat(parts).sort(MeterConsumption.primary_key())
 
 
-@settings(max_examples=25, deadline=None)
 @given(counts=junk, start=offsets, minutes=st.sampled_from([20, 60, 95]))
 def test_days_computed_one_by_one_or_together_are_equal_whatever_comes_in(
     register, energy, counts, start, minutes
@@ -53,7 +52,6 @@ def test_days_computed_one_by_one_or_together_are_equal_whatever_comes_in(
     )
 
 
-@settings(max_examples=25, deadline=None)
 @given(counts=junk)
 def test_energy_is_never_negative_and_never_more_than_a_meter_can_draw(register, energy, counts):
     consumption = energy(register(counts), days=(FIRST, LAST))
@@ -61,7 +59,6 @@ def test_energy_is_never_negative_and_never_more_than_a_meter_can_draw(register,
     assert consumption["interval_start"].is_unique().all()
 
 
-@settings(max_examples=25, deadline=None)
 @given(draws_kwh=draws, missing=gaps)
 def test_the_energy_of_a_healthy_register_sums_to_its_difference(
     register, energy, draws_kwh, missing
@@ -71,7 +68,6 @@ def test_the_energy_of_a_healthy_register_sums_to_its_difference(
     assert consumption["energy_kwh"].sum() == pytest.approx(sum(draws_kwh), abs=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     draws_kwh=st.lists(st.integers(1, 5000).map(lambda wh: wh / 1000), min_size=48, max_size=60),
     where=st.tuples(st.integers(5, 40), st.integers(1, 3)),
@@ -93,7 +89,6 @@ def test_a_fault_that_passes_leaves_the_total_as_it_was(register, energy, draws_
     assert strange.to_list() == [MIDNIGHT + timedelta(hours=at - 1 + n) for n in range(spell + 1)]
 
 
-@settings(max_examples=25, deadline=None)
 @given(before=draws, since=draws, capacity=st.sampled_from([10_000.0, 100_000.0]))
 def test_a_rollover_loses_nothing(register, energy, before, since, capacity):
     rising = counts([*before, 0.5, *since], first=capacity - sum(before) - 0.25)
@@ -107,7 +102,6 @@ def test_a_rollover_loses_nothing(register, energy, before, since, capacity):
     assert consumption["quality"].to_list().count("rollover") == 1
 
 
-@settings(max_examples=20, deadline=None)
 @given(counts=junk, late=junk, data=st.data())
 def test_a_shuffled_late_and_duplicated_stream_ends_in_the_same_table(
     register, energy, counts, late, data
@@ -126,7 +120,6 @@ def test_a_shuffled_late_and_duplicated_stream_ends_in_the_same_table(
     )
 
 
-@settings(max_examples=25, deadline=None)
 @given(counts=junk, minutes=st.sampled_from([60, 240]), data=st.data())
 def test_only_touched_days_change_when_late_readings_come(register, energy, counts, minutes, data):
     final = register(counts[:24], every_minutes=minutes)
@@ -147,7 +140,6 @@ def test_only_touched_days_change_when_late_readings_come(register, energy, coun
     )
 
 
-@settings(max_examples=25, deadline=None)
 @given(draws_kwh=draws, missing=gaps)
 def test_the_quick_way_for_healthy_series_agrees_with_the_careful_one(register, draws_kwh, missing):
     readings = register(counts(draws_kwh, missing))

@@ -4,7 +4,7 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smartgrid_core.errors import PublicationError
@@ -81,7 +81,6 @@ def booster_of_20_trees() -> lgb.Booster:
     return grown(trees=20)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.lists(

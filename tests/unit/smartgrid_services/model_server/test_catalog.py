@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smartgrid_services.model_server.catalog import Catalog, Retry, State, VersionState
@@ -287,7 +287,6 @@ def test_unloaded_versions_are_remembered_but_not_for_ever(shelf):
     assert [state.version for state in catalog.status("m")] == list(range(20, 11, -1))
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     steps=st.lists(
         st.tuples(st.integers(1, 5), st.sampled_from(["good", "bad", "gone", "hold", "release"])),
