@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -161,6 +162,10 @@ class _Beginning(threading.Thread):
         from smartgrid_services.model_server.rpc.server import register
 
         tf.get_logger().setLevel("ERROR")
+        # TensorFlow's millions of objects stay for ever: not to be walked through in every
+        # collection, which would make the requests of that moment wait.
+        gc.collect()
+        gc.freeze()
         self._set_serving = register(
             self._grpc, catalog=self._catalog, watch=self._watch, metrics=self._metrics
         )
