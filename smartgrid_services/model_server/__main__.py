@@ -6,20 +6,22 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from smartgrid_core.errors import SmartGridError
-from smartgrid_services.model_server.options import parse
-from smartgrid_services.model_server.server import serve
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one server; returns the exit code."""
+    # Before the imports, which take seconds on a busy machine: who started us may be gone then.
+    parent = os.getppid()
+    from smartgrid_core.errors import SmartGridError
+    from smartgrid_services.model_server.options import parse
+    from smartgrid_services.model_server.server import serve
+
     options = parse(arguments)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(serve(options))
+            runner.run(serve(options, parent=parent))
     except SmartGridError as error:
         logging.getLogger(__name__).error("%s", error)
         return 1
@@ -27,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's, which takes half the time per request; it is not made for every platform."""
+    """uvloop's, which is quicker but not made for every platform; None is asyncio's own."""
     try:
         import uvloop
     except ImportError:

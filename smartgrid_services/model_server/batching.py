@@ -219,6 +219,7 @@ class BatchingServable:
         self._batcher = batcher
         self.signatures = servable.signatures
         self.signature_map = servable.signature_map
+        self.is_steady = False
         self._batched = {
             name
             for name, signature in servable.signatures.items()

@@ -55,6 +55,8 @@ class Live:
     graph: Imprint
     users: int = 0
     retired: bool = False
+    small_seconds: float = math.inf
+    """What the graph took for small requests lately; unknown is long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,16 @@ class Catalog:
                 ended = live.retired and live.users == 0
             if ended:
                 self._close(live)
+
+    def peek(self, model: str, version: int | None = None, label: str | None = None) -> Live | None:
+        """The version that `hold` would give now, not held; None where it would refuse."""
+        with self._lock:
+            try:
+                if label is not None:
+                    version = self._labelled(model, label)
+                return self._pick(model, version)
+            except ServingError:
+                return None
 
     def status(self, model: str, version: int | None = None) -> list[VersionState]:
         """States of all versions, newest first, or of one; raises ServingError for none."""

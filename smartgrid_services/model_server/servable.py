@@ -18,6 +18,13 @@ from smartgrid_services.model_server.signatures import Signature, TensorSpec
 from smartgrid_services.model_server.status import Code, ServingError, code_of
 
 _TAGS = ["serve"]
+_LOOPS = frozenset(
+    {
+        *("While", "StatelessWhile", "Enter", "RefEnter", "For", "MapDefun"),
+        *("PyFunc", "PyFuncStateless", "EagerPyFunc"),
+    }
+)
+"""Operations whose time depends on values, or on somebody's Python."""
 _NO_ARRAY = {tf.resource, tf.variant}
 
 
@@ -40,6 +47,7 @@ class SavedModelServable:
         except BaseException:
             self._session.close()
             raise
+        self.is_steady = not _has_loop(meta_graph.graph_def)
         self.signature_map = get_model_metadata_pb2.SignatureDefMap()
         for name, definition in meta_graph.signature_def.items():
             self.signature_map.signature_def[name].CopyFrom(definition)
@@ -120,6 +128,11 @@ def load(folder: Path, metrics: Metrics) -> SavedModelServable:
         raise ServingError(code, _first_lines(str(error))) from error
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise ServingError(Code.INVALID_ARGUMENT, _first_lines(str(error))) from error
+
+
+def _has_loop(graph: Any) -> bool:
+    nodes = [*graph.node, *(node for one in graph.library.function for node in one.node_def)]
+    return any(node.op in _LOOPS for node in nodes)
 
 
 def _is_dense(definition: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -33,8 +34,10 @@ _TENSORFLOW_ENVIRONMENT = {
 }
 
 
-async def serve(options: ServerOptions) -> None:
+async def serve(options: ServerOptions, *, parent: int) -> None:
     """Serve until SIGTERM or SIGINT. Raises ServerError if a port is taken or TensorFlow fails.
+
+    `parent` is the process that started this one, whose end may be this one's.
 
     `/health` answers at once; predictions, and gRPC as a whole, once TensorFlow is imported.
     """
@@ -61,7 +64,7 @@ async def serve(options: ServerOptions) -> None:
             await _bind(runner, options)
             beginning.bind()
             beginning.start()
-            await _until_ended(ended, beginning, options)
+            await _until_ended(ended, beginning, options, parent=parent)
         finally:
             await runner.cleanup()
             beginning.stop()
@@ -82,9 +85,8 @@ async def _bind(runner: web.AppRunner, options: ServerOptions) -> None:
 
 
 async def _until_ended(
-    ended: asyncio.Event, beginning: "_Beginning", options: ServerOptions
+    ended: asyncio.Event, beginning: "_Beginning", options: ServerOptions, *, parent: int
 ) -> None:
-    parent = os.getppid()
     while not ended.is_set() and beginning.failure is None:
         if options.exit_with_parent and os.getppid() != parent:
             log.warning("the process that started this one is gone")
@@ -161,6 +163,10 @@ class _Beginning(threading.Thread):
         from smartgrid_services.model_server.rpc.server import register
 
         tf.get_logger().setLevel("ERROR")
+        # TensorFlow's millions of objects stay for ever: not to be walked through in every
+        # collection, which would make the requests of that moment wait.
+        gc.collect()
+        gc.freeze()
         self._set_serving = register(
             self._grpc, catalog=self._catalog, watch=self._watch, metrics=self._metrics
         )

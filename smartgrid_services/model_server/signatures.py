@@ -56,6 +56,8 @@ class Servable(Protocol):
     signatures: Mapping[str, Signature]
     signature_map: Any
     """TensorFlow Serving's SignatureDefMap message, as metadata requests answer it."""
+    is_steady: bool
+    """Whether a run's time depends on the size of the inputs alone: no loop, no waiting."""
 
     def run(
         self, signature: Signature, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]

@@ -42,7 +42,7 @@ class Served(NamedTuple):
 
 
 class RestApi:
-    """The routes over one catalog; requests compute in the executor, not in the event loop."""
+    """The routes over one catalog; all but quick requests compute in the executor."""
 
     def __init__(self, served: Served, *, executor: Executor) -> None:
         self._served = served
@@ -86,13 +86,13 @@ class RestApi:
         path = request.path
         if request.method == "POST" and (match := _PREDICTION.fullmatch(path)):
             body = await request.read()
-            answer = await asyncio.get_running_loop().run_in_executor(
-                self._executor,
-                self._answers.infer,
-                match["method"].lower(),
-                _asked(match),
-                body,
-            )
+            asked, method = _asked(match), match["method"].lower()
+            if self._answers.is_quick(asked, body):
+                answer = self._answers.infer(method, asked, body)
+            else:
+                answer = await asyncio.get_running_loop().run_in_executor(
+                    self._executor, self._answers.infer, method, asked, body
+                )
         elif request.method == "GET" and (match := _METADATA.fullmatch(path)):
             answer = self._answers.metadata(_asked(match))
         elif request.method == "GET" and (match := _STATUS.fullmatch(path)):

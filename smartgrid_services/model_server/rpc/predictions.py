@@ -56,7 +56,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         spec = request.model_spec
         with (
             measured(self._metrics, model=spec.name, api="Predict", entrypoint="GRPC"),
-            self._catalog.hold(*named(spec)) as live,
+            self._catalog.hold(*asked(request)) as live,
         ):
             name = spec.signature_name or DEFAULT_SIGNATURE
             signature = live.servable.signatures.get(name)

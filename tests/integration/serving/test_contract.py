@@ -501,13 +501,20 @@ def test_outputs_are_filtered_and_an_unknown_one_is_refused(contract):
     assert "output tensor alias not found in signature: p99" in text
 
 
-def test_status_and_metadata_over_grpc_need_a_model_spec(contract):
+def test_calls_need_a_model_spec(contract):
+    assert code_of(contract.predictions.Predict, predict_pb2.PredictRequest()) == (
+        "INVALID_ARGUMENT",
+        "Missing ModelSpec",
+    )
     assert code_of(
         contract.models.GetModelStatus, get_model_status_pb2.GetModelStatusRequest()
     ) == (
         "INVALID_ARGUMENT",
         "Missing ModelSpec",
     )
+
+
+def test_metadata_over_grpc_needs_a_field(contract):
     metadata = spec(get_model_metadata_pb2.GetModelMetadataRequest(), "times", label="stable")
     assert code_of(contract.predictions.GetModelMetadata, metadata)[0] == "INVALID_ARGUMENT"
     metadata.metadata_field.append("signature_def")

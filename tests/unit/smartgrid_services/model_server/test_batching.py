@@ -29,6 +29,7 @@ class Doubling:
 
     def __init__(self):
         self.signature_map = None
+        self.is_steady = True
         self.signatures = {
             "rows": Signature("rows", {"x": spec(-1)}, {"y": spec(-1)}),
             "wide": Signature("wide", {"x": spec(-1, -1)}, {"y": spec(-1, -1)}),

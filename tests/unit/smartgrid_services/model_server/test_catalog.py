@@ -17,6 +17,7 @@ class Pretended:
 
     signatures: dict = {}  # noqa: RUF012  # a protocol's attribute, never changed
     signature_map = None
+    is_steady = True
 
     def __init__(self, folder):
         self.folder = folder

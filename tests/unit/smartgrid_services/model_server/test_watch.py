@@ -16,6 +16,7 @@ from smartgrid_services.model_server.watch import Sources, Watch
 class Pretended:
     signatures: dict = {}  # noqa: RUF012  # a protocol's attribute, never changed
     signature_map = None
+    is_steady = True
 
     def run(self, signature, inputs, outputs):
         return {}
