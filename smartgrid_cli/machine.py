@@ -116,11 +116,11 @@ class _Plan:
     environment: Mapping[str, str]
     addresses: Mapping[str, str]
     models: str
-    """Where models are published: a folder, or an S3 URL that the model server's folder follows."""
+    """Where models are published: a folder, or an S3 URL."""
 
     @property
     def served_from(self) -> Path:
-        """The folder from which the model server takes its versions."""
+        """The model server's base path; of a bucket's models only the config lies there."""
         if self.models.startswith("s3://"):
             name = hashlib.sha256(self.models.encode()).hexdigest()[:12]
             return self.home.root / "mirrored" / name
@@ -158,6 +158,7 @@ class _Plan:
             model_server_command(
                 ServerOptions(
                     base_path=self.served_from,
+                    copies=self.home.root / "mirrored",
                     rest_port=self.ports["model_server_rest"],
                     grpc_port=self.ports["model_server_grpc"],
                 )
@@ -168,8 +169,8 @@ class _Plan:
             port=self.ports["model_server_rest"],
         )
         mirror = self.child(
-            "model_mirror",
-            *("smartgrid_services.model_mirror", "--url", self.models),
+            "config_mirror",
+            *("smartgrid_services.config_mirror", "--url", self.models),
             *("--folder", str(self.served_from)),
             ready=lambda: True,
         )

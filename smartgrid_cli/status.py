@@ -25,7 +25,7 @@ CHILDREN = (
     "dagster_daemon",
 )
 
-MIRROR = "model_mirror"
+MIRROR = "config_mirror"
 """Runs only where the models lie in a bucket."""
 
 

@@ -14,7 +14,6 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -232,22 +231,6 @@ class S3ModelFolder:
         files = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
         for file in sorted(files, key=lambda file: (file.as_posix() == GRAPH, file)):
             self._place.put(source / file, f"{below}/{file.as_posix()}")
-
-    @contextmanager
-    def fetched(self, *, model: str, version: int) -> Iterator[Path]:
-        """A local copy of a version, which goes with the block. Raises OSError if it is not there.
-
-        A version that is removed meanwhile is not there either.
-        """
-        below = f"{model}/{version}"
-        with tempfile.TemporaryDirectory(prefix="smartgrid-model-") as scratch:
-            for file in self._place.files(below):
-                target = Path(scratch) / file
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(self._place.read(f"{below}/{file}"))
-            if not (Path(scratch) / GRAPH).is_file():
-                raise FileNotFoundError(f"{self.base_path(model)}/{version} has no {GRAPH}")
-            yield Path(scratch)
 
     def remove(self, model: str, version: int) -> None:
         """Remove the graph, then the rest."""

@@ -76,6 +76,9 @@ class Router:
         )
         columns = {name: np.asarray(values) for name, values in features.items()}
         is_open = np.ones(batch.height, dtype=bool)
+        if self.served.canary is not None:
+            # The connection is made here, or the variant that is asked first would seem the slower.
+            self.server.live_versions(self.served.model)
         answers, log = [pl.DataFrame(schema={"row": pl.Int64, **_ANSWER})], []
         for variant in (CANARY, STABLE):
             is_own = (batch["routed_to"] == CANARY).to_numpy()

@@ -13,8 +13,8 @@ from smartgrid_core.errors import PublicationError
 from smartgrid_core.serving import Served
 from smartgrid_io.places import S3Place
 from smartgrid_io.serving.client import ModelServerClient
-from smartgrid_io.serving.folder import S3ModelFolder, digest_of
-from smartgrid_io.serving.mirror import Mirror
+from smartgrid_io.serving.folder import S3ModelFolder
+from smartgrid_io.serving.mirror import ConfigMirror
 from smartgrid_io.serving.model_config import parse
 from smartgrid_io.serving.publisher import prune, publish, published_versions, withdraw
 from smartgrid_io.serving.shelf import Shelf, ensure_config
@@ -136,44 +136,31 @@ def test_a_bucket_from_before_there_were_labels_goes_on_answering(bucket, saved_
     assert Shelf(BASE, Server()).served("old") == Served("old", (1, 2), stable=2)
 
 
-def test_a_folder_follows_the_bucket_and_stays_as_it_was_while_it_cannot(
-    bucket, saved_model, tmp_path
-):
+def test_a_copy_follows_the_buckets_config_and_stays_as_it_was_while_it_cannot(bucket, tmp_path):
     shelf, folder = Shelf(BASE, Server()), tmp_path / "mirrored"
-    for version in (1, 2):
-        shelf.publish(saved_model, model="m", version=version)
-        shelf.change("m", lambda served, version=version: served.labelled(version))
-    mirror, local = Mirror(BASE, folder), Shelf(str(folder), Server())
+    mirror, local = ConfigMirror(BASE, folder), Shelf(str(folder), Server())
     assert mirror.follow()
-    assert local.served("m") == shelf.served("m") == Served("m", (1, 2), stable=1, canary=2)
-    assert digest_of(folder / "m" / "2") == digest_of(saved_model)
-    assert parse((folder / "models.config").read_text()).model_config_list.config[
-        0
-    ].base_path == str(folder / "m")
-    assert not mirror.follow(), "nothing is to do"
-
-    shelf.change("m", lambda served: served.offered(3))
-    with pytest.raises(FileNotFoundError, match=r"m/3 has no saved_model\.pb"):
-        mirror.follow()
-    assert local.served("m") == Served("m", (1, 2), stable=1, canary=2)
-
-    shelf.publish(saved_model, model="m", version=3)
-    assert mirror.follow()
-    shelf.change("m", lambda served: served.without(3).without_canary())
+    assert local.all_served() == []
+    shelf.change("m", lambda served: served.labelled(1))
     assert mirror.follow()
     assert local.served("m") == Served("m", (1,), stable=1)
-    assert local.published("m") == [1]
+    assert not mirror.follow(), "nothing is to do"
+
+    bucket.Object("served/models.config").put(Body=b"model_config_lis {")
+    with pytest.raises(PublicationError, match=r"models.config cannot be read"):
+        mirror.follow()
+    assert local.served("m") == Served("m", (1,), stable=1)
 
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("model_server")
-def test_a_version_in_a_bucket_answers_through_the_mirror(
+def test_a_version_in_a_bucket_answers_under_its_label(
     bucket, s3, saved_models, start_server, tmp_path
 ):
     folder = tmp_path / "models"
-    command = ["smartgrid_services.model_mirror", "--url", BASE, "--folder", str(folder)]
+    command = ["smartgrid_services.config_mirror", "--url", BASE, "--folder", str(folder)]
     with subprocess.Popen([sys.executable, "-m", *command, "--poll-seconds", "0.2"]) as mirror:
-        server = start_server(folder)
+        server = start_server(folder, copies=tmp_path / "copies")
         try:
             with ModelServerClient(server.grpc_target, server.rest_url, timeout=20) as client:
                 shelf = Shelf(BASE, client, patience_s=30)

@@ -1,5 +1,6 @@
 """Subjects are dealt to variants once and for all, and somebody answers for each."""
 
+import time
 from datetime import UTC, datetime
 
 import numpy as np
@@ -53,13 +54,27 @@ def test_a_model_without_a_row_has_the_default_split():
 
 
 class Server:
-    """Version 1 says 1 kW, version 2 says 2 kW, unless an error is set for the label."""
+    """Version 1 says 1 kW, version 2 says 2 kW, unless an error is set for the label.
+
+    Its first answer takes a moment longer, as a connection has to be made.
+    """
 
     def __init__(self, **errors: Exception) -> None:
         self.errors = errors
         self.asked: list[tuple[str, list[float]]] = []
+        self.is_connected = False
+
+    def connect(self) -> None:
+        if not self.is_connected:
+            time.sleep(0.5)
+            self.is_connected = True
+
+    def live_versions(self, model: str) -> list[str]:
+        self.connect()
+        return ["2", "1"]
 
     def predict(self, model, features, *, label):
+        self.connect()
         self.asked.append((label, features["load_kw"].tolist()))
         if label in self.errors:
             raise self.errors[label]
@@ -104,6 +119,10 @@ def test_each_row_is_answered_by_the_variant_of_its_feeder_in_the_order_of_the_b
     ]
     assert log["request_id"].n_unique() == 2
     assert log["latency_ms"].min() >= 0
+
+
+def test_the_connection_counts_for_neither_variants_latency():
+    assert asked(Server()).log["latency_ms"].max() < 500
 
 
 def test_without_a_canary_stable_answers_all_in_one_call():

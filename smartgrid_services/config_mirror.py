@@ -1,4 +1,4 @@
-"""`python -m smartgrid_services.model_mirror`: a model server's folder follows a bucket."""
+"""`python -m smartgrid_services.config_mirror`: a model server follows a bucket's config."""
 
 import argparse
 import logging
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from smartgrid_core.errors import SmartGridError
-from smartgrid_io.serving.mirror import Mirror
+from smartgrid_io.serving.mirror import ConfigMirror
 
 log = logging.getLogger(__name__)
 
@@ -17,15 +17,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     What cannot be followed now is said when it is new, and tried again.
     """
-    parser = argparse.ArgumentParser(prog="python -m smartgrid_services.model_mirror")
+    parser = argparse.ArgumentParser(prog="python -m smartgrid_services.config_mirror")
     parser.add_argument("--url", required=True, help="s3://bucket/prefix of the models")
-    parser.add_argument("--folder", type=Path, required=True, help="the model server's base path")
+    parser.add_argument("--folder", type=Path, required=True, help="where its models.config goes")
     parser.add_argument("--poll-seconds", type=float, default=1.0, help="between two looks")
     options = parser.parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    mirror, trouble = Mirror(options.url, options.folder), ""
+    mirror, trouble = ConfigMirror(options.url, options.folder), ""
     while True:
         try:
             mirror.follow()
