@@ -44,7 +44,7 @@ TRUTH_CHECK = "planted_faults_found"
 TOPOLOGY, DAYS = "read_topology", "refresh_days"
 JOBS = (
     *(TOPOLOGY, DAYS, "judge_readings", "build_features"),
-    *("train_models", "forecast_day", "raise_alerts"),
+    *("train_models", "forecast_day", "raise_alerts", "compare_variants"),
 )
 """In the way of the data."""
 
