@@ -73,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--calls", type=int, default=300)
-    parser.add_argument("--trees", type=int, default=100)
+    parser.add_argument("--trees", type=int, default=100, help="per booster; 0 is a line")
     words = parser.parse_args()
     ratio = timed(words.rounds, words.calls, words.trees)
     print(f"ratio {ratio:.2f} (target <= {TARGET})")
