@@ -82,8 +82,9 @@ def which_of_two(
     ``frame``: local times without zone in the column `local`, in the order in which they stand in
     their source; rows with one `order` stand beside each other there. `subject` says of what they
     are: one after the other the times of one subject go up, and back once where the hour begins
-    again. Of an hour that is there once, readings right before it make it the first, right after
-    it the second, if the series' step is known to be no longer than the hour: a longer one may step
+    again; a time that only stands there twice is no step back if the series' step is known to be
+    shorter than the hour. Of an hour that is there once, readings right before it make it the
+    first, right after it the second, if that step is no longer than the hour: a longer one may step
     over a whole pass. Rows outside the hour count as first.
     """
     keys = [*subject] or ["_all"]
@@ -124,9 +125,6 @@ def _of_one_hour(rows: pl.DataFrame, hour: RepeatedHour, *, keys: list[str]) -> 
         .with_columns(_side=side)
         .with_columns(_step=(local - local.shift(1)).over([*keys, "_side"]))
     )
-    inside = places.filter(is_inside).with_columns(
-        _run=(local <= local.shift(1)).fill_null(value=False).cast(pl.Int32).cum_sum().over(keys)
-    )
     around = places.group_by(keys).agg(
         before=at.filter(local < hour.start).max(),
         after=at.filter(local >= hour.end).min(),
@@ -136,6 +134,16 @@ def _of_one_hour(rows: pl.DataFrame, hour: RepeatedHour, *, keys: list[str]) -> 
         first=at.filter(is_inside).min(),
         last=at.filter(is_inside).max(),
     )
+    # A time that stands there twice is a duplicate where steps are shorter than a pass.
+    is_back = local < local.shift(1)
+    is_again = (local == local.shift(1)) & (pl.col("step") >= length).fill_null(value=True)
+    inside = (
+        places.filter(is_inside)
+        .join(around, on=keys, how="left", nulls_equal=True, maintain_order="left")
+        .with_columns(
+            _run=(is_back | is_again).fill_null(value=False).cast(pl.Int32).cum_sum().over(keys)
+        )
+    )
     runs = inside.group_by(keys).agg(runs=pl.col("_run").max() + 1)
     is_in_order = (pl.col("before") < pl.col("first")).fill_null(value=True) & (
         pl.col("after") > pl.col("last")
@@ -144,15 +152,11 @@ def _of_one_hour(rows: pl.DataFrame, hour: RepeatedHour, *, keys: list[str]) -> 
     follows = pl.col("follows").fill_null(value=False)
     one_side = pl.col("before").is_null() | pl.col("after").is_null()
     is_fine = (pl.col("step") <= length).fill_null(value=False)
-    told = (
-        inside.join(around, on=keys, how="left", nulls_equal=True)
-        .join(runs, on=keys, how="left", nulls_equal=True)
-        .with_columns(
-            _pass=pl.when(is_in_order & (pl.col("runs") == 2))
-            .then("_run")
-            .when(is_in_order & is_fine & one_side & (pl.col("runs") == 1) & (leads_up | follows))
-            .then(follows.cast(pl.Int32))
-        )
+    told = inside.join(runs, on=keys, how="left", nulls_equal=True).with_columns(
+        _pass=pl.when(is_in_order & (pl.col("runs") == 2))
+        .then("_run")
+        .when(is_in_order & is_fine & one_side & (pl.col("runs") == 1) & (leads_up | follows))
+        .then(follows.cast(pl.Int32))
     )
     return (
         near.filter(is_inside)

@@ -5,6 +5,13 @@ import polars as pl
 from smartgrid_core.errors import LandingError
 from smartgrid_io.postgres.copy import Connection, copy_in
 
+MOST_GONE = 0.1
+"""Share of the meters below a delivery's substations that one delivery may take away: grids change
+by some meters a day, files are cut off anywhere."""
+
+FEW = 10
+"""Meters that may go whatever share they are: of a small grid a tenth is next to none."""
+
 MOST_NAMED = 5
 """Nodes that a refusal names."""
 
@@ -29,16 +36,18 @@ def end_delivery(connection: Connection, *, is_clean: bool) -> int:
     A delivery is a whole tree if it reaches from substations to meters and every parent in it is in
     it, too; other deliveries only add and change. It speaks for the trees of its substations and
     for no other. `is_clean`: no row of it was refused; what a refused row was about is not gone.
-    Raises LandingError if more meters would go than come: half a file is not a smaller grid.
+    Raises LandingError if more than a few meters would go at once: a file that was cut off is not a
+    smaller grid.
     """
     (is_whole,) = connection.execute(_IS_WHOLE).fetchone() or (False,)
     if is_whole and is_clean:
         connection.execute(_LEFT_OUT)
         gone, meters, delivered, examples = connection.execute(_WHAT_GOES).fetchone() or (0,) * 4
-        if meters > delivered:
+        most = min(delivered, max(FEW, int(MOST_GONE * (meters + delivered))))
+        if meters > most:
             raise LandingError(
-                f"it leaves out {meters} meters of its substations and holds {delivered}: such as "
-                f"{', '.join(examples[:MOST_NAMED])}. Send the whole tree, or without its "
+                f"it leaves out {meters} meters of its substations, at most {most} may go at once: "
+                f"such as {', '.join(examples[:MOST_NAMED])}. Send the whole tree, or without its "
                 "substation what is to be added; meters that are really gone go in smaller steps"
             )
         connection.execute(

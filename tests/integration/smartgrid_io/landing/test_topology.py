@@ -93,6 +93,17 @@ def test_a_tree_that_leaves_out_most_meters_is_refused_and_changes_nothing(deliv
     report = deliver("S", "F<S", "M9<F")
     assert report.status == "refused"
     assert (
-        "leaves out 3 meters of its substations and holds 1: such as M1, M2, M3" in report.message
+        "leaves out 3 meters of its substations, at most 1 may go at once: such as M1, M2, M3"
+        in report.message
     )
     assert nodes() == sorted(TREE)
+
+
+def test_a_tree_that_was_cut_off_is_refused_and_changes_nothing(deliver, nodes):
+    meters = [f"M{number:03}<F" for number in range(100)]
+    deliver("S", "F<S", *meters)
+    report = deliver("S", "F<S", *meters[:60])
+    assert report.status == "refused"
+    assert "leaves out 40 meters of its substations, at most 10 may go at once" in report.message
+    assert len(nodes()) == 102
+    assert deliver("S", "F<S", *meters[:95]).rows_removed == 5

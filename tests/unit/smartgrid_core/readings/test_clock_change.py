@@ -52,6 +52,15 @@ def test_a_file_that_begins_and_ends_within_the_hour_but_goes_back_once_is_told_
     assert read("02:30", "02:45", "02:00", "02:15") == [at(0, 30), at(0, 45), at(1), at(1, 15)]
 
 
+def test_a_reading_that_stands_there_twice_is_no_second_pass():
+    assert read("01:45", "02:00", "02:15", "02:15", "02:30") == [
+        at(0) - timedelta(minutes=15),
+        *(at(0), at(0, 15), at(0, 15), at(0, 30)),
+    ]
+    both_sides = ["01:45", "02:00", "02:15", "02:15", "02:30", "02:45", "03:00"]
+    assert read(*both_sides) == [at(0) - timedelta(minutes=15), *[None] * 5, at(2)]
+
+
 def test_hours_of_many_meters_instant_by_instant_are_told_apart():
     assert read(
         *["01:00", "01:00", "02:00", "02:00", "02:00", "02:00", "03:00", "03:00"],
