@@ -31,7 +31,9 @@ class Mirror:
     def versions_of(self, model: ModelConfig) -> Versions:
         """The model's wanted versions; raises FileNotFoundError without a folder, else OSError.
 
-        A version counts once its `saved_model.pb` is there, which who publishes writes last.
+        A version counts once its `saved_model.pb` is there, which who publishes writes last. An
+        older one takes the place of one that cannot be copied; OSError if none can be, since what
+        answers now shall answer on.
         """
         filesystem, path = fsspec.url_to_fs(model.base_path, use_listings_cache=False)
         try:
@@ -42,12 +44,17 @@ class Mirror:
             # Each kind of store has errors of its own.
             raise OSError(f"{type(error).__name__}: {error}") from error
         place = self._folder / hashlib.sha256(model.base_path.encode()).hexdigest()[:16]
-        wanted = model.policy.candidates(remote)[: model.policy.newest]
+        candidates = model.policy.candidates(remote)
         here: dict[int, Path] = {}
-        for version in wanted:
+        for version in candidates:
+            if len(here) == model.policy.newest:
+                break
             copy = place / str(version)
             if copy.exists() or self._fetch(filesystem, remote[version], copy):
                 here[version] = copy
+        if candidates and not here:
+            named = ", ".join(map(str, candidates))
+            raise OSError(f"no version can be copied of those that shall answer: {named}")
         self._tidy(place, remote, here)
         return here
 
