@@ -193,6 +193,20 @@ def test_a_sent_config_holds_until_the_file_changes(place):
     assert place.live() == {"m": [1], "n": [1]}
 
 
+def test_the_file_sent_as_it_is_leaves_models_that_it_does_not_list_to_the_folders(place):
+    place.put("a", 1)
+    place.put("b", 1)
+    place.configure(a="")
+    with Looking(place.watch):
+        place.watch.reload(parse(place.text(a="")), timeout=10)
+        assert place.catalog.live() == {"a": [1], "b": [1]}
+        place.put("a", 2)
+        place.configure(a=STABLE_1 + "model_version_policy { all {} }")
+        place.watch.reload(parse(place.config.read_text()), timeout=10)
+        assert place.catalog.live() == {"a": [2, 1], "b": [1]}
+        assert place.catalog.labels() == {"a": {"stable": 1}}
+
+
 def test_a_sent_config_tells_which_new_model_does_not_answer(place):
     place.put("m", 1)
     place.put("broken", 4, "bad")
