@@ -228,8 +228,10 @@ class Watch:
         self._trouble[name] = trouble
 
     def _why(self, name: str) -> str:
-        if name in self._trouble:
-            return self._trouble[name]
+        # Asked from any thread, while the one that looks may find that the trouble is over.
+        trouble = self._trouble.get(name)
+        if trouble is not None:
+            return trouble
         try:
             states = self._catalog.status(name)
         except ServingError as error:

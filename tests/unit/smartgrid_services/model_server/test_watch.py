@@ -230,3 +230,22 @@ def test_a_sent_config_waits_no_longer_than_its_caller(place):
     with pytest.raises(ServingError) as refusal:
         place.watch.reload(parse(place.text(m="")), timeout=0.05)
     assert refusal.value.code is Code.DEADLINE_EXCEEDED
+
+
+class Vanishing(dict):
+    """Troubles of which another thread finds, between two looks at one, that it is over."""
+
+    def __contains__(self, name):
+        found = super().__contains__(name)
+        self.pop(name, None)
+        return found
+
+
+def test_a_trouble_that_ends_while_readiness_is_asked_for_does_no_harm(place):
+    place.configure(m="")
+    place.watch.look()
+    place.watch._trouble = Vanishing(place.watch._trouble)
+    assert place.watch.reasons() == [
+        "model m: no version is AVAILABLE: "
+        f"Could not find base path {place.base / 'm'} for servable m"
+    ]
