@@ -143,7 +143,7 @@ class ServerOptions:
     max_body_mb: int = field(
         default=256,
         metadata=_option(
-            _at_least(1), "the largest request, in megabytes; a larger one is refused"
+            _at_least(1), "the largest request, in megabytes, as it is sent and as it is filled up"
         ),
     )
     exit_with_parent: bool = field(
