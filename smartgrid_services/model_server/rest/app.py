@@ -1,6 +1,5 @@
 """The HTTP application: TensorFlow Serving's paths and codes, and what an orchestrator asks."""
 
-import asyncio
 import json
 import logging
 import re
@@ -42,7 +41,7 @@ class Served(NamedTuple):
 
 
 class RestApi:
-    """The routes over one catalog; all but quick requests compute in the executor."""
+    """The routes over one catalog; all but quick requests are answered in the executor."""
 
     def __init__(self, served: Served, *, executor: Executor) -> None:
         self._served = served
@@ -87,12 +86,7 @@ class RestApi:
         if request.method == "POST" and (match := _PREDICTION.fullmatch(path)):
             body = await request.read()
             asked, method = _asked(match), match["method"].lower()
-            if self._answers.is_quick(asked, body):
-                answer = self._answers.infer(method, asked, body)
-            else:
-                answer = await asyncio.get_running_loop().run_in_executor(
-                    self._executor, self._answers.infer, method, asked, body
-                )
+            answer = await self._answers.answer(method, asked, body, beside=self._executor)
         elif request.method == "GET" and (match := _METADATA.fullmatch(path)):
             answer = self._answers.metadata(_asked(match))
         elif request.method == "GET" and (match := _STATUS.fullmatch(path)):
