@@ -1,5 +1,7 @@
 """Version folders of a URL, with fsspec's file system in memory."""
 
+import os
+import time
 import uuid
 from contextlib import contextmanager
 
@@ -83,6 +85,40 @@ def test_a_version_that_was_withdrawn_is_dropped_here_too(bucket, tmp_path):
     bucket.filesystem.rm(f"{bucket.path}/2", recursive=True)
     assert sorted(mirror.versions_of(bucket.model(Policy()))) == [1]
     assert not copy.exists()
+
+
+def test_what_another_server_copies_just_now_is_spared_and_what_was_given_up_is_not(
+    bucket, tmp_path
+):
+    bucket.put(1, "saved_model.pb")
+    mirror = Mirror(tmp_path)
+    place = mirror.versions_of(bucket.model(Policy()))[1].parent
+    begun, given_up = place / ".2-begun", place / ".2-given-up"
+    long_ago = time.time() - 24 * 3600
+    for fresh in (begun, given_up):
+        (fresh / "variables").mkdir(parents=True)
+        (fresh / "variables" / "index").write_text("half")
+        for path in (fresh / "variables", fresh):
+            os.utime(path, (long_ago, long_ago))
+    os.utime(given_up / "variables" / "index", (long_ago, long_ago))
+    mirror.versions_of(bucket.model(Policy()))
+    assert begun.exists()
+    assert not given_up.exists()
+
+
+def test_of_two_servers_that_copy_a_version_at_once_both_have_it(bucket, tmp_path, monkeypatch):
+    bucket.put(1, "saved_model.pb")
+    model, whole = bucket.model(Policy()), type(bucket.filesystem).get
+
+    def get(*arguments, **options):
+        whole(*arguments, **options)
+        with monkeypatch.context() as alone:
+            alone.setattr(type(bucket.filesystem), "get", whole)
+            Mirror(tmp_path).versions_of(model)
+
+    monkeypatch.setattr(type(bucket.filesystem), "get", get)
+    assert read(Mirror(tmp_path).versions_of(model)) == {1: {"saved_model.pb": "graph"}}
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_a_url_without_a_folder_is_not_found(bucket, tmp_path):
