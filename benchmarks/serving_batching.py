@@ -55,6 +55,7 @@ def measure(folder: Path, model: Path, body: bytes, seconds: float, **options: o
 
 
 def main() -> None:
+    """Compare both servers, print the figures, and exit with 1 unless batching answers more."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--trees", type=int, default=100)

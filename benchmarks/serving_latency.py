@@ -70,6 +70,7 @@ def timed(rounds: int, calls: int, trees: int) -> float:
 
 
 def main() -> None:
+    """Print the ratio, and exit with 1 if it is above the target."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--calls", type=int, default=300)

@@ -97,6 +97,7 @@ def reload(base: Path, model: Path, server: RunningModelServer, version: int) ->
 
 
 def main() -> None:
+    """Print failures and memory, and exit with 1 if a request failed or memory grew too far."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reloads", type=int, default=20)
     parser.add_argument("--requests", type=int, default=10_000)

@@ -2,12 +2,14 @@
 
 `python benchmarks/serving_rest.py [--rate 1000] [--seconds 10] [--rounds 3]` serves a model whose
 graph takes next to no time, and sends predicts of one row at a fixed rate, whether or not answers
-are late: a slow server is not asked less. Time counts from the instant a request was due.
+are late: a slow server is not asked less. Time counts from the instant a request was due. The
+figure is the median of the rounds' p99.
 """
 
 import argparse
 import asyncio
 import json
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -101,8 +103,8 @@ async def at_rate(url: str, body: bytes, *, rate: float, seconds: float) -> list
 
 
 def timed(rate: float, seconds: float, rounds: int) -> float:
-    """The best round's p99 in ms; prints every round."""
-    best = float("inf")
+    """The median p99 of the rounds in ms; prints every round."""
+    p99s = []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         model, rows = make_forecaster(folder, trees=0)
@@ -124,18 +126,19 @@ def timed(rate: float, seconds: float, rounds: int) -> float:
                     f"processor time per request: server {server_us / len(times):.0f} us, "
                     f"client {client_us / len(times):.0f} us"
                 )
-                best = min(best, p99)
-    return best
+                p99s.append(p99)
+    return statistics.median(p99s)
 
 
 def main() -> None:
+    """Print the median p99 of the rounds, and exit with 1 if it is above the target."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=float, default=1000)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     words = parser.parse_args()
     p99 = timed(words.rate, words.seconds, words.rounds)
-    print(f"p99 {p99:.1f} ms at {words.rate:.0f} requests/s (target <= {TARGET_MS} ms)")
+    print(f"median p99 {p99:.1f} ms at {words.rate:.0f} requests/s (target <= {TARGET_MS} ms)")
     raise SystemExit(0 if p99 <= TARGET_MS else 1)
 
 

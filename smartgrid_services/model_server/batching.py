@@ -74,7 +74,8 @@ class Batcher:
     ) -> Arrays:
         """The outputs of these rows, computed with those of others; blocks until they are there.
 
-        Raises ServingError for what the model cannot compute, UNAVAILABLE if too much waits.
+        Raises ServingError for what the model cannot compute, UNAVAILABLE if too much waits or the
+        batcher is closed.
         """
         rows = len(next(iter(inputs.values())))
         if rows > self._parameters.max_batch_size:
@@ -87,6 +88,8 @@ class Batcher:
         key = (id(servable), signature.name, tuple(outputs), shapes)
         task = _Task(inputs, rows, time.monotonic())
         with self._changed:
+            if self._ended:
+                raise ServingError(Code.UNAVAILABLE, "the server ends, nothing is batched any more")
             batch = self._open.get(key)
             if batch is None or batch.rows + rows > self._parameters.max_batch_size:
                 batch = self._opened(key, servable, signature, outputs, before=batch)

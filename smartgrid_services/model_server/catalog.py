@@ -55,8 +55,8 @@ class Live:
     graph: Imprint
     users: int = 0
     retired: bool = False
-    small_seconds: float = math.inf
-    """What the graph took for small requests lately; unknown is long."""
+    small_seconds: dict[tuple[str, str], float] = field(default_factory=dict)
+    """What small requests took lately, by method and signature; what was not measured is long."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,11 @@ class Classes:
     labels: NDArray[Any] | None
     scores: NDArray[Any] | None
 
+    @property
+    def size(self) -> int:
+        """Labels and scores of all examples together."""
+        return sum(array.size for array in (self.labels, self.scores) if array is not None)
+
     def rows(self) -> list[list[tuple[bytes, float]]]:
         """Label and score of every class, by example; "" and 0 for what the model leaves out."""
         given = self.labels if self.labels is not None else self.scores

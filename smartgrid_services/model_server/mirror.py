@@ -1,8 +1,11 @@
 """Version folders of a URL, copied to this machine: TensorFlow loads them from here."""
 
+import contextlib
 import hashlib
 import logging
+import os
 import shutil
+import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -16,13 +19,14 @@ from smartgrid_services.model_server.versions import Versions, version_number
 log = logging.getLogger(__name__)
 
 _GRAPH = "saved_model.pb"
+_ABANDONED_SECONDS = 6 * 3600
 
 
 class Mirror:
     """Copies of remote version folders below one local folder, of those that shall answer.
 
     A version is never overwritten, so what was copied once is not looked at again. A copy is
-    renamed into its place when it is whole.
+    renamed into its place when it is whole and on the disk. Servers may share the folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,7 +35,9 @@ class Mirror:
     def versions_of(self, model: ModelConfig) -> Versions:
         """The model's wanted versions; raises FileNotFoundError without a folder, else OSError.
 
-        A version counts once its `saved_model.pb` is there, which who publishes writes last.
+        A version counts once its `saved_model.pb` is there, which who publishes writes last. An
+        older one takes the place of one that cannot be copied; OSError if none can be, since what
+        answers now shall answer on.
         """
         filesystem, path = fsspec.url_to_fs(model.base_path, use_listings_cache=False)
         try:
@@ -42,12 +48,17 @@ class Mirror:
             # Each kind of store has errors of its own.
             raise OSError(f"{type(error).__name__}: {error}") from error
         place = self._folder / hashlib.sha256(model.base_path.encode()).hexdigest()[:16]
-        wanted = model.policy.candidates(remote)[: model.policy.newest]
+        candidates = model.policy.candidates(remote)
         here: dict[int, Path] = {}
-        for version in wanted:
+        for version in candidates:
+            if len(here) == model.policy.newest:
+                break
             copy = place / str(version)
             if copy.exists() or self._fetch(filesystem, remote[version], copy):
                 here[version] = copy
+        if candidates and not here:
+            named = ", ".join(map(str, candidates))
+            raise OSError(f"no version can be copied of those that shall answer: {named}")
         self._tidy(place, remote, here)
         return here
 
@@ -70,10 +81,15 @@ class Mirror:
         fresh.parent.mkdir(parents=True, exist_ok=True)
         try:
             filesystem.get(f"{remote}/", f"{fresh}/", recursive=True)
+            _sync(fresh)
             fresh.rename(copy)
+            _sync(copy.parent, deep=False)
         except Exception as error:
-            log.warning("%s cannot be copied: %s: %s", remote, type(error).__name__, error)
             shutil.rmtree(fresh, ignore_errors=True)
+            if copy.exists():
+                # Another server was quicker.
+                return True
+            log.warning("%s cannot be copied: %s: %s", remote, type(error).__name__, error)
             return False
         log.info("%s is copied to %s", remote, copy)
         return True
@@ -84,5 +100,25 @@ class Mirror:
             return
         for copy in place.iterdir():
             version = version_number(copy.name)
-            if version is None or (version not in here and version not in remote):
+            unwanted = version not in here and version not in remote
+            if _is_abandoned(copy) if version is None else unwanted:
                 shutil.rmtree(copy, ignore_errors=True)
+
+
+def _sync(folder: Path, *, deep: bool = True) -> None:
+    """Bring a folder to the disk, with all below it if `deep`: a rename may outlive a crash."""
+    for path in [*(folder.rglob("*") if deep else ()), folder]:
+        number = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def _is_abandoned(fresh: Path) -> bool:
+    """Whether nothing was written for long to a copy that is not whole; else it may become one."""
+    youngest = 0.0
+    for path in (fresh, *fresh.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):
+            youngest = max(youngest, path.stat().st_mtime)
+    return time.time() - youngest > _ABANDONED_SECONDS

@@ -114,9 +114,13 @@ class ServerOptions:
     load_retry_interval_micros: int = field(
         default=60_000_000, metadata=_option(_at_least(0), "microseconds between the attempts")
     )
-    copies: Path = field(
-        default=Path.home() / ".cache" / "smartgrid" / "models",
-        metadata=_option(Path, "where versions of models at a URL (s3://...) are copied to"),
+    copies: Path | None = field(
+        default=None,
+        metadata=_option(
+            Path,
+            "where versions of models at a URL (s3://...) are copied to, by default "
+            "~/.cache/smartgrid/models",
+        ),
     )
     enable_model_warmup: bool = field(
         default=True,
@@ -143,7 +147,7 @@ class ServerOptions:
     max_body_mb: int = field(
         default=256,
         metadata=_option(
-            _at_least(1), "the largest request, in megabytes; a larger one is refused"
+            _at_least(1), "the largest request, in megabytes, as it is sent and as it is filled up"
         ),
     )
     exit_with_parent: bool = field(
@@ -190,7 +194,7 @@ class ServerOptions:
             models=None
             if single is None
             else {self.model_name: ModelConfig(self.model_name, _absolute(single))},
-            mirror=Mirror(self.copies),
+            mirror=Mirror(self.copies or _copies()),
             new_labels_anywhere=self.allow_version_labels_for_unavailable_models,
         )
 
@@ -226,6 +230,10 @@ def parse(arguments: Sequence[str] | None = None) -> ServerOptions:
     if options.batching_parameters_file is not None and not options.enable_batching:
         parser.error("--batching-parameters-file needs --enable-batching")
     return options
+
+
+def _copies() -> Path:
+    return Path.home() / ".cache" / "smartgrid" / "models"
 
 
 def _absolute(path: str) -> str:

@@ -25,6 +25,8 @@ _LOOPS = frozenset(
     }
 )
 """Operations whose time depends on values, or on somebody's Python."""
+_MOST_CALLABLES = 64
+"""Callers may ask for any choice of outputs, and every choice takes memory."""
 _NO_ARRAY = {tf.resource, tf.variant}
 
 
@@ -66,7 +68,8 @@ class SavedModelServable:
         self, signature: Signature, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
     ) -> dict[str, NDArray[Any]]:
         """The named outputs; raises ServingError with TensorFlow's own code and words."""
-        call = self._callable(signature, tuple(outputs))
+        fetched = tuple(sorted(outputs))
+        call = self._callable(signature, fetched)
         began = time.perf_counter()
         try:
             computed = call(*(inputs[name] for name in sorted(inputs)))
@@ -75,10 +78,11 @@ class SavedModelServable:
         except (TypeError, ValueError) as error:
             raise ServingError(Code.INVALID_ARGUMENT, _first_lines(str(error))) from error
         self._metrics.graph_run(time.perf_counter() - began)
-        return {name: np.asarray(array) for name, array in zip(outputs, computed, strict=True)}
+        arrays = dict(zip(fetched, computed, strict=True))
+        return {name: np.asarray(arrays[name]) for name in outputs}
 
     def _callable(self, signature: Signature, outputs: tuple[str, ...]) -> Callable[..., list[Any]]:
-        """Runs the signature on its inputs in the order of their names; made once.
+        """Runs the signature on its inputs in the order of their names; kept, the last ones made.
 
         Session.run would look up every tensor by its name again, which takes longer than a small
         graph.
@@ -96,6 +100,9 @@ class SavedModelServable:
         options.run_options.inter_op_thread_pool = -1
         with self._making:
             made: Callable[..., list[Any]] = self._session._make_callable_from_options(options)
+            while len(self._callables) >= _MOST_CALLABLES:
+                # Freed by TensorFlow once no request runs it any more.
+                del self._callables[next(iter(self._callables))]
             return self._callables.setdefault(key, made)
 
     def _spec(self, info: Any) -> TensorSpec:

@@ -168,7 +168,11 @@ class _Beginning(threading.Thread):
         gc.collect()
         gc.freeze()
         self._set_serving = register(
-            self._grpc, catalog=self._catalog, watch=self._watch, metrics=self._metrics
+            self._grpc,
+            catalog=self._catalog,
+            watch=self._watch,
+            metrics=self._metrics,
+            largest_filled=self._options.max_body_mb * 1024**2,
         )
         self._grpc.start()
         self.done.set()

@@ -1,6 +1,6 @@
 """What a loaded SavedModel promises and does, said without TensorFlow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -89,9 +89,9 @@ def compute(
     output_filter: Sequence[str] = (),
 ) -> dict[str, NDArray[Any]]:
     """Run the signature on inputs that are checked first; all outputs unless filtered."""
-    _check_names(signature, inputs)
+    check_names(signature, inputs.keys())
     for name, spec in signature.inputs.items():
-        _check_tensor(name, spec, inputs[name])
+        check_tensor(name, spec, inputs[name].dtype, inputs[name].shape)
     seen = set()
     for name in output_filter:
         if name not in signature.outputs:
@@ -106,10 +106,11 @@ def compute(
     return servable.run(signature, inputs, list(output_filter) or sorted(signature.outputs))
 
 
-def _check_names(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> None:
-    if inputs.keys() == signature.inputs.keys():
+def check_names(signature: Signature, names: Iterable[str]) -> None:
+    """Raise ServingError unless these are the names of the signature's inputs."""
+    sent, expected = sorted(names), sorted(signature.inputs)
+    if sent == expected:
         return
-    sent, expected = sorted(inputs), sorted(signature.inputs)
     if len(sent) == len(expected):
         stranger = next(name for name in sent if name not in signature.inputs)
         raise ServingError(
@@ -118,7 +119,7 @@ def _check_names(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> No
             f"Inputs expected to be in the set {{{','.join(expected)}}}.",
         )
     extra = [name for name in sent if name not in signature.inputs]
-    missing = [name for name in expected if name not in inputs]
+    missing = [name for name in expected if name not in sent]
     raise ServingError(
         Code.INVALID_ARGUMENT,
         f"input size does not match signature: {len(sent)}!={len(expected)} "
@@ -127,17 +128,18 @@ def _check_names(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> No
     )
 
 
-def _check_tensor(name: str, spec: TensorSpec, tensor: NDArray[Any]) -> None:
+def check_tensor(name: str, spec: TensorSpec, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Raise ServingError unless a tensor of this dtype and shape may be given as the input."""
     if spec.array_dtype is None:
         raise ServingError(Code.UNIMPLEMENTED, f"input {name}: {spec.dtype} cannot be carried")
-    if tensor.dtype != spec.array_dtype:
+    if dtype != spec.array_dtype:
         raise ServingError(
             Code.INVALID_ARGUMENT,
-            f"input {name} must be {spec.dtype}, got {tensor.dtype.name}",
+            f"input {name} must be {spec.dtype}, got {dtype.name}",
         )
-    if not spec.admits(tensor.shape):
+    if not spec.admits(shape):
         raise ServingError(
             Code.INVALID_ARGUMENT,
             f"input {name} must have shape {list(spec.shape or ())} (-1 is any size), "
-            f"got {list(tensor.shape)}",
+            f"got {list(shape)}",
         )

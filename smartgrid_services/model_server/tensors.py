@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smartgrid_services.model_server.signatures import Signature, check_names, check_tensor
 from smartgrid_services.model_server.status import Code, ServingError
 
-LARGEST_TENSOR = 2**30
-"""Elements; a tensor of one repeated value would otherwise take any memory it names."""
+LARGEST_FILLED = 256 * 1024**2
+"""Bytes; a few bytes with a large shape and one repeated value would take any memory they name."""
 
 _HALF = 19
 _STRING = 7
@@ -36,29 +37,60 @@ _FIELDS: Mapping[int, tuple[np.dtype[Any], str]] = {
 _NUMBERS = {dtype: (number, field) for number, (dtype, field) in _FIELDS.items()}
 
 
-def read_tensor(name: str, tensor: Any) -> NDArray[Any]:
+def read_inputs(
+    tensors: Mapping[str, Any], signature: Signature, *, largest_filled: int = LARGEST_FILLED
+) -> dict[str, NDArray[Any]]:
+    """Arrays of a request's TensorProtos, which must be those that the signature takes.
+
+    Names, dtypes and shapes are looked at before any memory is taken. Raises ServingError, also if
+    what is not sent but filled up would take more than `largest_filled` bytes in all.
+    """
+    check_names(signature, tensors.keys())
+    arrays = {}
+    for name, spec in signature.inputs.items():
+        tensor = tensors[name]
+        sizes, dtype, _ = _described(name, tensor)
+        check_tensor(name, spec, dtype, sizes)
+        arrays[name] = read_tensor(name, tensor, largest_filled=largest_filled)
+        largest_filled -= max(0, arrays[name].nbytes - tensor.ByteSize())
+    return arrays
+
+
+def read_tensor(name: str, tensor: Any, *, largest_filled: int = LARGEST_FILLED) -> NDArray[Any]:
     """The array of a TensorProto; raises ServingError for one that is not whole.
 
-    Too few values are filled up with the last one, none at all with zeros.
+    Too few values are filled up with the last one, none at all with zeros; no array that is filled
+    up takes more than `largest_filled` bytes.
     """
-    sizes = [dim.size for dim in tensor.tensor_shape.dim]
-    if tensor.tensor_shape.unknown_rank or any(size < 0 for size in sizes):
-        raise _unreadable(name, f"the shape {sizes} is not full")
+    sizes, dtype, field = _described(name, tensor)
     count = math.prod(sizes)
-    if count > LARGEST_TENSOR:
-        raise _unreadable(name, f"the shape {sizes} is too large")
-    if tensor.dtype not in _FIELDS:
-        raise _unreadable(name, f"dtype {tensor.dtype} cannot be read")
-    dtype, field = _FIELDS[tensor.dtype]
     if tensor.tensor_content:
-        return _read_content(name, tensor.tensor_content, dtype, count).reshape(sizes)
-    values = _values(getattr(tensor, field), dtype, field)
+        values = _read_content(name, tensor.tensor_content, dtype, count)
+    else:
+        values = _values(getattr(tensor, field), dtype, field)
     if len(values) > count:
         raise _unreadable(name, f"{len(values)} values for a shape of {count}")
     if len(values) < count:
-        last = values[-1:] if len(values) else _zero(dtype)
-        values = np.concatenate([values, np.repeat(last, count - len(values))])
-    return values.reshape(sizes)
+        if count * dtype.itemsize > largest_filled:
+            raise _unreadable(
+                name, f"the shape {list(sizes)} is too large to be filled up from {len(values)}"
+            )
+        values = _filled(values, count)
+    try:
+        return values.reshape(sizes)
+    except ValueError as error:
+        # More dimensions than an array may have, or larger ones beside an empty one.
+        raise _unreadable(name, f"no array has the shape {list(sizes)}: {error}") from error
+
+
+def _described(name: str, tensor: Any) -> tuple[tuple[int, ...], np.dtype[Any], str]:
+    """Shape, dtype and the field of the values."""
+    sizes = tuple(dim.size for dim in tensor.tensor_shape.dim)
+    if tensor.tensor_shape.unknown_rank or any(size < 0 for size in sizes):
+        raise _unreadable(name, f"the shape {list(sizes)} is not full")
+    if tensor.dtype not in _FIELDS:
+        raise _unreadable(name, f"dtype {tensor.dtype} cannot be read")
+    return sizes, *_FIELDS[tensor.dtype]
 
 
 def write_tensor(array: NDArray[Any], tensor: Any) -> None:
@@ -107,10 +139,14 @@ def _values(values: Any, dtype: np.dtype[Any], field: str) -> NDArray[Any]:
     return np.array(values, dtype=dtype)
 
 
-def _zero(dtype: np.dtype[Any]) -> NDArray[Any]:
-    if dtype.kind == "O":
-        return np.array([b""], dtype=object)
-    return np.zeros(1, dtype=dtype)
+def _filled(values: NDArray[Any], count: int) -> NDArray[Any]:
+    filled = np.empty(count, dtype=values.dtype)
+    filled[: len(values)] = values
+    if len(values):
+        filled[len(values) :] = values[-1:]
+    else:
+        filled[:] = b"" if values.dtype.kind == "O" else 0
+    return filled
 
 
 def _unreadable(name: str, why: str) -> ServingError:

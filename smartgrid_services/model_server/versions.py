@@ -54,10 +54,14 @@ def versions_of(folder: Path) -> Versions:
 
 
 def version_number(name: str) -> int | None:
-    """The version that a folder's name says, None if it says none."""
+    """The version that a folder's name or a path says, None if it says none."""
     if not (name.isascii() and name.isdecimal()):
         return None
-    version = int(name)
+    digits = name.lstrip("0") or "0"
+    if len(digits) > len(str(LARGEST_VERSION)):
+        # Python itself refuses to read thousands of digits.
+        return None
+    version = int(digits)
     return version if version <= LARGEST_VERSION else None
 
 

@@ -97,12 +97,15 @@ class Watch:
     def reload(self, models: Models, *, timeout: float) -> None:
         """Serve these models and no others; returns when those that are new answer.
 
+        A config that says what the file says is the file's: below a base path it speaks for the
+        models that it lists and leaves the others to the folders.
+
         Raises ServingError if the config may not be applied, and then changes nothing, or if a
         new model has no version that loads, or none after `timeout` seconds.
         """
         with self._applying:
             new = sorted(set(models) - set(self._models))
-            self._apply(models, scans=False)
+            self._apply(models, scans=self._sources.base_path is not None and self._in_file(models))
         with self._looked:
             awaited = self._looks_begun + 1
             self._wanted.set()
@@ -173,6 +176,15 @@ class Watch:
             return
         self._trouble.pop("", None)
 
+    def _in_file(self, models: Models) -> bool:
+        path = self._sources.config_file
+        if path is None:
+            return False
+        try:
+            return read(path) == models
+        except ServingError:
+            return False
+
     def _apply(self, models: Models, *, scans: bool) -> None:
         self._catalog.assign(
             {name: model.labels for name, model in models.items() if model.labels},
@@ -216,8 +228,10 @@ class Watch:
         self._trouble[name] = trouble
 
     def _why(self, name: str) -> str:
-        if name in self._trouble:
-            return self._trouble[name]
+        # Asked from any thread, while the one that looks may find that the trouble is over.
+        trouble = self._trouble.get(name)
+        if trouble is not None:
+            return trouble
         try:
             states = self._catalog.status(name)
         except ServingError as error:

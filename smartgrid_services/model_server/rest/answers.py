@@ -1,23 +1,32 @@
 """Bodies in, bodies out: predict, classify, regress and metadata over one catalog."""
 
+import asyncio
 import json
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, NamedTuple
 
 from google.protobuf import json_format
 
 from smartgrid_services.model_server import inference
-from smartgrid_services.model_server.catalog import Catalog
+from smartgrid_services.model_server.catalog import Catalog, Live
 from smartgrid_services.model_server.metrics import Metrics, measured, runtime
 from smartgrid_services.model_server.rest.inputs import given_in, read_inputs
 from smartgrid_services.model_server.rest.outputs import write_classes, write_outputs, write_values
 from smartgrid_services.model_server.rest.values import parse_object, signature_name
-from smartgrid_services.model_server.signatures import signature_of
+from smartgrid_services.model_server.signatures import DEFAULT_SIGNATURE, signature_of
+from smartgrid_services.model_server.status import ServingError
 
 _SMALL_BODY = 8 * 1024
-_QUICK_SECONDS = 0.001
+"""Bytes."""
+_SMALL_ANSWER = 4 * 1024
+"""Values."""
+_QUICK_SECONDS = 0.002
+"""So long other requests may wait for one; to hand it to another thread takes about half of it."""
 
 
 class Asked(NamedTuple):
@@ -42,24 +51,39 @@ class Answers:
         self._metrics = metrics
         self._thread_time = thread_time
 
+    async def answer(self, method: str, asked: Asked, body: bytes, *, beside: Executor) -> bytes:
+        """The same as `infer`, in the caller's thread where that is quick, else in the executor.
+
+        A large answer is written in the executor, however quickly it was computed.
+        """
+        loop = asyncio.get_running_loop()
+        if not self.is_quick(method, asked, body):
+            return await loop.run_in_executor(beside, self.infer, method, asked, body)
+        with self._measured(method, asked):
+            computed = self._compute(method, asked, body)
+            if computed.values > _SMALL_ANSWER:
+                return await loop.run_in_executor(beside, computed.written)
+            return computed.written()
+
     def infer(self, method: str, asked: Asked, body: bytes) -> bytes:
         """The answer to a "predict", "classify" or "regress" of that body."""
-        with measured(self._metrics, model=asked.model, api=method, entrypoint="REST"):
-            document = parse_object(body)
-            if method == "predict":
-                return self._predict(asked, document, small=len(body) <= _SMALL_BODY)
-            return self._on_examples(method, asked, document)
+        with self._measured(method, asked):
+            return self._compute(method, asked, body).written()
 
-    def is_quick(self, asked: Asked, body: bytes) -> bool:
-        """Whether to answer takes less time than to hand the request to another thread.
+    def is_quick(self, method: str, asked: Asked, body: bytes) -> bool:
+        """Whether to answer takes little more time than to hand the request to another thread.
 
-        So it does for a small body if the graph took little time for such bodies lately, and has
-        no loop, whose time may depend on the values.
+        So it does for a small body if the same method and signature took little time for such
+        bodies lately, from the body to the written answer, and the graph has no loop, whose time
+        may depend on the values.
         """
         if len(body) > _SMALL_BODY:
             return False
         live = self._catalog.peek(*asked)
-        return live is not None and live.small_seconds < _QUICK_SECONDS
+        if live is None or not live.small_seconds:
+            return False
+        key = (method, _signature_in(body) or DEFAULT_SIGNATURE)
+        return live.small_seconds.get(key, math.inf) < _QUICK_SECONDS
 
     def metadata(self, asked: Asked) -> bytes:
         """The signatures of a live version, in the JSON of their messages."""
@@ -76,23 +100,39 @@ class Answers:
         }
         return (json.dumps(said, indent=1) + "\n").encode()
 
-    def _predict(self, asked: Asked, document: dict[str, Any], *, small: bool) -> bytes:
+    def _measured(self, method: str, asked: Asked) -> AbstractContextManager[None]:
+        return measured(self._metrics, model=asked.model, api=method, entrypoint="REST")
+
+    def _compute(self, method: str, asked: Asked, body: bytes) -> "_Computed":
+        began = self._thread_time()
+        document = parse_object(body)
+        compute = self._predict if method == "predict" else self._on_examples
+        live, name, values, write = compute(method, asked, document)
+        seconds = self._thread_time() - began
+
+        def written() -> bytes:
+            # Perhaps in another thread, whose time is another.
+            began = self._thread_time()
+            answer = write()
+            if len(body) <= _SMALL_BODY and live.servable.is_steady:
+                _note(live, (method, name), seconds + self._thread_time() - began)
+            return answer
+
+        return _Computed(values, written)
+
+    def _predict(self, _: str, asked: Asked, document: dict[str, Any]) -> "_Outcome":
         name = signature_name(document)
         with self._catalog.hold(*asked) as live:
             signature = signature_of(live.servable, name)
             given = given_in(document)
             inputs = read_inputs(given, signature)
-            began = self._thread_time()
             with runtime(self._metrics, model=asked.model, api="Predict"):
                 outputs = inference.predict(live.servable, signature, inputs)
-            if small and live.servable.is_steady:
-                seconds = self._thread_time() - began
-                # One slow answer counts at once; quick ones have to come again and again.
-                known = seconds if live.small_seconds == math.inf else live.small_seconds
-                live.small_seconds = max(seconds, 0.9 * known)
-        return write_outputs(outputs, layout=given.layout)
+        values = sum(array.size for array in outputs.values())
+        write = partial(write_outputs, outputs, layout=given.layout)
+        return _Outcome(live, signature.name, values, write)
 
-    def _on_examples(self, method: str, asked: Asked, document: dict[str, Any]) -> bytes:
+    def _on_examples(self, method: str, asked: Asked, document: dict[str, Any]) -> "_Outcome":
         # Here, not above: it imports TensorFlow's messages, and by now they are there.
         from smartgrid_services.model_server.rest.examples import examples_from_json
 
@@ -103,6 +143,40 @@ class Answers:
             with runtime(self._metrics, model=asked.model, api=method.capitalize()):
                 if method == "classify":
                     classes = inference.classify(live.servable, name, examples)
+                    values, write = classes.size, partial(write_classes, classes)
                 else:
-                    values = inference.regress(live.servable, name, examples)
-        return write_classes(classes) if method == "classify" else write_values(values)
+                    numbers = inference.regress(live.servable, name, examples)
+                    values, write = len(numbers), partial(write_values, numbers)
+        return _Outcome(live, name or DEFAULT_SIGNATURE, values, write)
+
+
+class _Outcome(NamedTuple):
+    """What a signature of a version computed: how many values, and how they become a body."""
+
+    live: Live
+    signature: str
+    values: int
+    write: Callable[[], bytes]
+
+
+class _Computed(NamedTuple):
+    """An answer that is computed but not written."""
+
+    values: int
+    written: Callable[[], bytes]
+
+
+def _signature_in(body: bytes) -> str | None:
+    """The signature that a small body names; None for the default one, or a body that is none."""
+    # Most name none, and need no second reading; a key may be written with escapes.
+    if b"signature_name" not in body and b"\\" not in body:
+        return None
+    try:
+        return signature_name(parse_object(body))
+    except ServingError:
+        return None
+
+
+def _note(live: Live, key: tuple[str, str], seconds: float) -> None:
+    """One slow answer counts at once; quick ones have to come again and again."""
+    live.small_seconds[key] = max(seconds, 0.9 * live.small_seconds.get(key, seconds))

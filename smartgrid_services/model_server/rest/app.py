@@ -1,6 +1,5 @@
 """The HTTP application: TensorFlow Serving's paths and codes, and what an orchestrator asks."""
 
-import asyncio
 import json
 import logging
 import re
@@ -14,13 +13,14 @@ from smartgrid_services.model_server import metrics as counted
 from smartgrid_services.model_server.catalog import Catalog, VersionState
 from smartgrid_services.model_server.metrics import Metrics
 from smartgrid_services.model_server.rest.answers import Answers, Asked
+from smartgrid_services.model_server.rest.values import cut
 from smartgrid_services.model_server.status import HTTP_STATUS, Code, ServingError
-from smartgrid_services.model_server.versions import LARGEST_VERSION
+from smartgrid_services.model_server.versions import version_number
 from smartgrid_services.model_server.watch import Watch
 
 log = logging.getLogger(__name__)
 
-_MODEL = r"/v1/models/(?P<model>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+_MODEL = r"/v1/models/(?P<model>[^/:]+)(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _PREDICTION = re.compile(rf"{_MODEL}:(?P<method>classify|regress|predict)", re.IGNORECASE)
 _METADATA = re.compile(rf"{_MODEL}/metadata", re.IGNORECASE)
 _STATUS = re.compile(_MODEL, re.IGNORECASE)
@@ -42,7 +42,7 @@ class Served(NamedTuple):
 
 
 class RestApi:
-    """The routes over one catalog; all but quick requests compute in the executor."""
+    """The routes over one catalog; all but quick requests are answered in the executor."""
 
     def __init__(self, served: Served, *, executor: Executor) -> None:
         self._served = served
@@ -87,12 +87,7 @@ class RestApi:
         if request.method == "POST" and (match := _PREDICTION.fullmatch(path)):
             body = await request.read()
             asked, method = _asked(match), match["method"].lower()
-            if self._answers.is_quick(asked, body):
-                answer = self._answers.infer(method, asked, body)
-            else:
-                answer = await asyncio.get_running_loop().run_in_executor(
-                    self._executor, self._answers.infer, method, asked, body
-                )
+            answer = await self._answers.answer(method, asked, body, beside=self._executor)
         elif request.method == "GET" and (match := _METADATA.fullmatch(path)):
             answer = self._answers.metadata(_asked(match))
         elif request.method == "GET" and (match := _STATUS.fullmatch(path)):
@@ -115,12 +110,13 @@ class RestApi:
 
 
 def _asked(match: re.Match[str]) -> Asked:
-    version, label = match["version"], match["label"]
-    if version is not None and int(version) > LARGEST_VERSION:
+    digits = match["version"]
+    version = None if digits is None else version_number(digits)
+    if digits is not None and version is None:
         raise ServingError(
-            Code.INVALID_ARGUMENT, f"Failed to convert version: {version} to numeric."
+            Code.INVALID_ARGUMENT, f"Failed to convert version: {cut(digits)} to numeric."
         )
-    return Asked(match["model"], None if version is None else int(version), label)
+    return Asked(match["model"], version, match["label"])
 
 
 def _state_as_json(state: VersionState) -> dict[str, Any]:

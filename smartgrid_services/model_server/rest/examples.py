@@ -8,7 +8,7 @@ from smartgrid_services.model_server.examples import packed
 from smartgrid_services.model_server.inference import Examples
 from smartgrid_services.model_server.rest.values import (
     bad,
-    base64_of,
+    bytes_of,
     is_base64,
     lossless_float32,
     show,
@@ -42,6 +42,7 @@ def _example(value: Any) -> bytes:
         bad(f"Example must be JSON object but got JSON {type_name(value)}")
     example = example_pb2.Example()
     for name, content in value.items():
+        bytes_of(name)
         feature = example.features.feature[name]
         for item in content if isinstance(content, list) else [content]:
             _add(name, item, feature)
@@ -51,8 +52,7 @@ def _example(value: Any) -> bytes:
 def _add(name: str, value: Any, feature: feature_pb2.Feature) -> None:
     """Put the value into the feature's list; all values of a feature are of one kind."""
     if isinstance(value, str) or is_base64(value):
-        raw = value.encode() if isinstance(value, str) else base64_of(value)
-        _list(name, feature, "bytes_list").append(raw)
+        _list(name, feature, "bytes_list").append(bytes_of(value))
     elif isinstance(value, bool):
         _list(name, feature, "int64_list").append(int(value))
     elif isinstance(value, int) and value in _INT64:

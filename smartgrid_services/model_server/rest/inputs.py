@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from smartgrid_services.model_server.rest.values import bad, base64_of, is_base64, show, type_name
+from smartgrid_services.model_server.rest.values import bad, bytes_of, is_base64, show, type_name
 from smartgrid_services.model_server.signatures import Signature, TensorSpec
 from smartgrid_services.model_server.status import Code, ServingError
 
@@ -219,7 +219,7 @@ def _typed(leaves: list[Any], spec: TensorSpec, found: set[type]) -> NDArray[Any
         )
     if dtype.kind == "O":
         strings = np.empty(len(leaves), dtype=object)
-        strings[:] = [_bytes_of(leaf) for leaf in leaves]
+        strings[:] = [bytes_of(leaf) for leaf in leaves]
         return strings
     if dtype.kind == "f":
         return _floats(leaves, spec, has_integers=int in found)
@@ -269,10 +269,6 @@ def _lossy(value: Any, spec: TensorSpec) -> str:
     return (
         f"Cannot convert JSON value: {show(value)} to {_type_text(spec)} without loss of precision."
     )
-
-
-def _bytes_of(value: Any) -> bytes:
-    return value.encode() if isinstance(value, str) else base64_of(value)
 
 
 def _type_text(spec: TensorSpec) -> str:

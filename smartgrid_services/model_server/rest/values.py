@@ -67,14 +67,31 @@ def lossless_float32(value: float) -> bool:
         return not math.isfinite(value) or bool(np.isfinite(np.float32(value)))
 
 
+def bytes_of(value: Any) -> bytes:
+    """The bytes of a string, or of {"b64": "..."}; a lone surrogate is no text."""
+    if not isinstance(value, str):
+        return base64_of(value)
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise ServingError(
+            Code.INVALID_ARGUMENT, f"JSON Value: {show(value)} is no text: {error.reason}"
+        ) from error
+
+
 def show(value: Any) -> str:
     """The value as JSON, cut where it is long; what is cut is never written."""
     text = ""
     for piece in json.JSONEncoder().iterencode(value):
         text += piece
         if len(text) > _SHOWN:
-            return f"{text[:_SHOWN]}..."
-    return text
+            break
+    return cut(text)
+
+
+def cut(text: str) -> str:
+    """The beginning of a text that is long."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def type_name(value: Any) -> str:

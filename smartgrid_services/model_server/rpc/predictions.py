@@ -20,17 +20,21 @@ from smartgrid_services.model_server.metrics import Metrics, measured, runtime
 from smartgrid_services.model_server.rpc.calls import answer, asked, named, spec_of
 from smartgrid_services.model_server.signatures import DEFAULT_SIGNATURE
 from smartgrid_services.model_server.status import Code, ServingError
-from smartgrid_services.model_server.tensors import read_tensor, write_tensor
+from smartgrid_services.model_server.tensors import read_inputs, write_tensor
 
 _SIGNATURE_DEF = "signature_def"
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Answers over one catalog, from any thread."""
+    """Answers over one catalog, from any thread.
 
-    def __init__(self, catalog: Catalog, metrics: Metrics) -> None:
+    Inputs that are not sent value by value but filled up take `largest_filled` bytes at most.
+    """
+
+    def __init__(self, catalog: Catalog, metrics: Metrics, *, largest_filled: int) -> None:
         self._catalog = catalog
         self._metrics = metrics
+        self._largest_filled = largest_filled
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Outputs of one signature on one batch, and the version that computed them."""
@@ -64,7 +68,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                 raise ServingError(
                     Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.'
                 )
-            inputs = {alias: read_tensor(alias, tensor) for alias, tensor in request.inputs.items()}
+            inputs = read_inputs(request.inputs, signature, largest_filled=self._largest_filled)
             with runtime(self._metrics, model=spec.name, api="Predict"):
                 outputs = inference.predict(
                     live.servable, signature, inputs, output_filter=request.output_filter

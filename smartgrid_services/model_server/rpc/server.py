@@ -23,11 +23,14 @@ SetServing = Callable[[bool], None]
 
 
 def register(
-    server: grpc.Server, *, catalog: Catalog, watch: Watch, metrics: Metrics
+    server: grpc.Server, *, catalog: Catalog, watch: Watch, metrics: Metrics, largest_filled: int
 ) -> SetServing:
-    """Add every service to a server that is not started yet; health says NOT_SERVING till told."""
+    """Add every service to a server that is not started yet; health says NOT_SERVING till told.
+
+    No request's inputs are filled up to more than `largest_filled` bytes.
+    """
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(catalog, metrics), server
+        PredictionService(catalog, metrics, largest_filled=largest_filled), server
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog, watch), server)
     servicer = health.HealthServicer()

@@ -105,6 +105,8 @@ def two_versions(configured):
     eventually(lambda: configured.answer("/labels/stable") == [1.0])
     yield configured
     configured.write(configured.text(1))
+    # A sent config has no labels either: only the answer tells that the file was read.
+    eventually(lambda: configured.answer("") == [1.0])
     eventually(lambda: configured.ready().json().get("labels") == {})
 
 

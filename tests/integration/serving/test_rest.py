@@ -165,6 +165,8 @@ def test_metadata_tells_the_signature_as_tensorflow_serving_does(serving, sums):
         ("POST", "{model}:explain", 400),
         ("POST", "{model}/versions/one:predict", 400),
         ("POST", "{model}/versions/99999999999999999999:predict", 400),
+        pytest.param("POST", f"{{model}}/versions/{'9' * 5000}:predict", 400, id="5000 digits"),
+        pytest.param("GET", f"{{model}}/versions/{'9' * 5000}", 400, id="status of 5000 digits"),
         ("DELETE", "{model}", 400),
     ],
 )
@@ -212,6 +214,22 @@ def test_bad_input_gets_its_reason_and_harms_nothing(serving, sums, body, words)
         200,
         {"predictions": [6.0]},
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("predict", rb'{"inputs": {"text": ["\ud800"], "count": [1], "flag": [true]}}'),
+        ("predict", rb'{"instances": [{"text": "\udfff", "count": 1, "flag": true}]}'),
+        ("classify", rb'{"examples": [{"x": "\ud800"}]}'),
+        ("regress", rb'{"examples": [{"\ud800": 1.0}]}'),
+    ],
+)
+def test_half_a_character_is_no_text(serving, model, path, body):
+    serving.publish("kinds", model=model)
+    code, answer = post(serving, f"{model}:{path}", body)
+    assert code == 400
+    assert "is no text: surrogates not allowed" in answer["error"]
 
 
 def test_health_and_readiness_name_what_answers(serving, sums):

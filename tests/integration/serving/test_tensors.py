@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tensorflow.core.framework import tensor_pb2
 
+from smartgrid_services.model_server.signatures import Signature, TensorSpec
 from smartgrid_services.model_server.status import Code, ServingError
-from smartgrid_services.model_server.tensors import read_tensor, write_tensor
+from smartgrid_services.model_server.tensors import read_inputs, read_tensor, write_tensor
 
 DTYPES = [
     *(np.float16, np.float32, np.float64, np.complex64, np.complex128, np.bool_),
@@ -55,6 +56,7 @@ def test_the_last_value_fills_what_is_missing():
     assert read_tensor("x", proto(1, 3, float_val=[1.5, 2.5])).tolist() == [1.5, 2.5, 2.5]
     assert read_tensor("x", proto(3, 2)).tolist() == [0, 0]
     assert read_tensor("x", proto(7, 2)).tolist() == [b"", b""]
+    assert read_tensor("x", proto(7, 2, string_val=[b"a\0"])).tolist() == [b"a\0", b"a\0"]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,10 @@ def test_the_last_value_fills_what_is_missing():
     [
         proto(1, -1),
         proto(1, 2**20, 2**20),
+        proto(1, 2**30, float_val=[1]),
+        proto(7, 2**30),
+        proto(1, *[1] * 65, float_val=[1]),
+        proto(1, 2**62, 2**62, 0),
         proto(1, 1, float_val=[1, 2]),
         proto(1, 2, tensor_content=b"123"),
         proto(7, 1, tensor_content=b"a"),
@@ -74,3 +80,37 @@ def test_a_tensor_that_is_not_whole_is_refused_by_its_name(tensor):
     with pytest.raises(ServingError, match="tensor parsing error: x: ") as refusal:
         read_tensor("x", tensor)
     assert refusal.value.code is Code.INVALID_ARGUMENT
+
+
+FLOAT = TensorSpec("DT_FLOAT", np.dtype(np.float32), (-1,))
+PAIR = Signature("serving_default", {"x": FLOAT, "y": FLOAT}, {"z": FLOAT})
+
+
+def test_what_is_filled_up_is_bounded_over_all_inputs_of_a_request():
+    sent = {"x": proto(1, 1000, float_val=[1]), "y": proto(1, 1000, float_val=[2])}
+    assert {name: array.sum() for name, array in read_inputs(sent, PAIR).items()} == {
+        "x": 1000.0,
+        "y": 2000.0,
+    }
+    with pytest.raises(ServingError, match=r"y: the shape .* is too large to be filled up from 1"):
+        read_inputs(sent, PAIR, largest_filled=6000)
+
+
+def test_values_that_were_sent_are_never_too_many():
+    tensor = tensor_pb2.TensorProto()
+    write_tensor(np.ones(1000, dtype=np.float32), tensor)
+    assert read_inputs({"x": tensor, "y": tensor}, PAIR, largest_filled=0)["y"].sum() == 1000.0
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        ({"x": proto(1, 10**7)}, "input size does not match signature: 1!=2"),
+        ({"x": proto(1, 10**7), "v": proto(1, 10**7)}, "alias not found in signature: v"),
+        ({"x": proto(2, 10**7), "y": proto(1, 10**7)}, "input x must be DT_FLOAT, got float64"),
+        ({"x": proto(1, 10**7, 1), "y": proto(1, 1)}, "input x must have shape"),
+    ],
+)
+def test_inputs_that_the_signature_does_not_take_are_refused_before_they_are_filled(sent, words):
+    with pytest.raises(ServingError, match=words):
+        read_inputs(sent, PAIR, largest_filled=0)

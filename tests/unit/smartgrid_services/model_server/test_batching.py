@@ -147,6 +147,15 @@ def test_outputs_that_are_no_rows_are_computed_for_each_request(start):
     assert [one.result() for one in asked] == [[3.0], [7.0]]
 
 
+def test_a_batcher_that_is_closed_lets_nobody_wait(start):
+    running = start()
+    running.batcher.close()
+    late = running.callers.submit(running.ask, [1.0])
+    with pytest.raises(ServingError, match="nothing is batched any more") as refusal:
+        late.result(timeout=10)
+    assert refusal.value.code is Code.UNAVAILABLE
+
+
 def test_what_would_wait_too_long_is_refused(start):
     running = start(max_batch_size=1, max_enqueued_batches=2)
     *accepted, refused = running.beside([1.0], [2.0], [3.0])

@@ -1,12 +1,29 @@
 """Version folders of a URL, with fsspec's file system in memory."""
 
+import os
+import time
 import uuid
+from contextlib import contextmanager
 
 import fsspec
 import pytest
 
+from smartgrid_services.model_server.catalog import Catalog
 from smartgrid_services.model_server.mirror import Mirror
 from smartgrid_services.model_server.model_config import ModelConfig, Policy
+from smartgrid_services.model_server.watch import Sources, Watch
+
+
+class Pretended:
+    signatures: dict = {}  # noqa: RUF012  # a protocol's attribute, never changed
+    signature_map = None
+    is_steady = True
+
+    def run(self, signature, inputs, outputs):
+        return {}
+
+    def close(self):
+        pass
 
 
 class Bucket:
@@ -70,20 +87,114 @@ def test_a_version_that_was_withdrawn_is_dropped_here_too(bucket, tmp_path):
     assert not copy.exists()
 
 
+def test_what_another_server_copies_just_now_is_spared_and_what_was_given_up_is_not(
+    bucket, tmp_path
+):
+    bucket.put(1, "saved_model.pb")
+    mirror = Mirror(tmp_path)
+    place = mirror.versions_of(bucket.model(Policy()))[1].parent
+    begun, given_up = place / ".2-begun", place / ".2-given-up"
+    long_ago = time.time() - 24 * 3600
+    for fresh in (begun, given_up):
+        (fresh / "variables").mkdir(parents=True)
+        (fresh / "variables" / "index").write_text("half")
+        for path in (fresh / "variables", fresh):
+            os.utime(path, (long_ago, long_ago))
+    os.utime(given_up / "variables" / "index", (long_ago, long_ago))
+    mirror.versions_of(bucket.model(Policy()))
+    assert begun.exists()
+    assert not given_up.exists()
+
+
+def test_of_two_servers_that_copy_a_version_at_once_both_have_it(bucket, tmp_path, monkeypatch):
+    bucket.put(1, "saved_model.pb")
+    model, whole = bucket.model(Policy()), type(bucket.filesystem).get
+
+    def get(*arguments, **options):
+        whole(*arguments, **options)
+        with monkeypatch.context() as alone:
+            alone.setattr(type(bucket.filesystem), "get", whole)
+            Mirror(tmp_path).versions_of(model)
+
+    monkeypatch.setattr(type(bucket.filesystem), "get", get)
+    assert read(Mirror(tmp_path).versions_of(model)) == {1: {"saved_model.pb": "graph"}}
+    assert not list(tmp_path.rglob(".*"))
+
+
 def test_a_url_without_a_folder_is_not_found(bucket, tmp_path):
     with pytest.raises(FileNotFoundError):
         Mirror(tmp_path).versions_of(bucket.model(Policy()))
 
 
-def test_a_copy_that_fails_is_tried_again(bucket, tmp_path, monkeypatch, caplog):
+@pytest.fixture
+def cut_off(bucket, monkeypatch):
+    """`with cut_off(2):` nothing of version 2 can be copied."""
+
+    @contextmanager
+    def cut(*versions):
+        whole = type(bucket.filesystem).get
+
+        def get(filesystem, remote, *arguments, **options):
+            if int(remote.rstrip("/").rpartition("/")[2]) in versions:
+                raise ConnectionError("the line was cut")
+            return whole(filesystem, remote, *arguments, **options)
+
+        with monkeypatch.context() as broken:
+            broken.setattr(type(bucket.filesystem), "get", get)
+            yield
+
+    return cut
+
+
+def test_a_copy_that_fails_takes_no_place_and_is_tried_again(bucket, tmp_path, cut_off, caplog):
     bucket.put(1, "saved_model.pb")
     mirror = Mirror(tmp_path)
-    with monkeypatch.context() as broken:
-
-        def get(*_, **__):
-            raise ConnectionError("the line was cut")
-
-        broken.setattr(type(bucket.filesystem), "get", get)
-        assert mirror.versions_of(bucket.model(Policy())) == {}
+    live = mirror.versions_of(bucket.model(Policy()))
+    bucket.put(2, "saved_model.pb")
+    with cut_off(2):
+        assert mirror.versions_of(bucket.model(Policy())) == live
     assert "the line was cut" in caplog.text
-    assert sorted(mirror.versions_of(bucket.model(Policy()))) == [1]
+    assert sorted(mirror.versions_of(bucket.model(Policy()))) == [2]
+
+
+def test_an_older_version_is_copied_in_the_place_of_one_that_cannot_be(bucket, tmp_path, cut_off):
+    for version in (1, 2, 3):
+        bucket.put(version, "saved_model.pb")
+    with cut_off(2):
+        assert sorted(Mirror(tmp_path).versions_of(bucket.model(Policy(newest=2)))) == [1, 3]
+
+
+def test_nothing_is_said_of_a_model_of_which_no_wanted_version_can_be_copied(
+    bucket, tmp_path, cut_off
+):
+    bucket.put(1, "saved_model.pb")
+    mirror = Mirror(tmp_path)
+    only_1, only_2 = (
+        bucket.model(Policy(newest=None, specific=frozenset({version}))) for version in (1, 2)
+    )
+    copy = mirror.versions_of(only_1)[1]
+    bucket.put(2, "saved_model.pb")
+    with cut_off(2), pytest.raises(OSError, match=r"no version can be copied .* answer: 2"):
+        mirror.versions_of(only_2)
+    assert copy.exists()
+    assert sorted(mirror.versions_of(only_2)) == [2]
+
+
+def test_a_live_version_answers_on_while_its_successor_cannot_be_copied(bucket, tmp_path, cut_off):
+    bucket.put(1, "saved_model.pb")
+    catalog = Catalog(lambda _: Pretended(), keep=1)
+    only = {"specific": 1}
+
+    def look():
+        policy = Policy(newest=None, specific=frozenset({only["specific"]}))
+        watch = Watch(catalog, Sources(models={"m": bucket.model(policy)}, mirror=mirror))
+        watch.look()
+        return catalog.live(), watch.reasons()
+
+    mirror = Mirror(tmp_path)
+    assert look() == ({"m": [1]}, [])
+    bucket.put(2, "saved_model.pb")
+    only["specific"] = 2
+    with cut_off(2):
+        assert look() == ({"m": [1]}, [])
+    assert look() == ({"m": [2]}, [])

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,11 +34,21 @@ PORTS = st.integers(1, 65535)
         enable_batching=st.just(True),
         batching_parameters_file=st.sampled_from([None, Path("/models/batching.config")]),
         rest_api_num_threads=st.sampled_from([None, 4]),
-        copies=st.just(Path("/copies")),
+        copies=st.sampled_from([None, Path("/copies")]),
     )
 )
 def test_options_survive_their_command_line(options):
     assert parse(options.arguments()) == options
+
+
+def test_copies_go_to_the_home_of_who_starts_the_server(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = parse(["--model-base-path=memory://copied/m", "--model-name=m"])
+    filesystem, path = fsspec.url_to_fs("memory://copied/m")
+    filesystem.pipe(f"{path}/1/saved_model.pb", b"graph")
+    sources = options.sources()
+    (copy,) = sources.mirror.versions_of(sources.models["m"]).values()
+    assert copy.is_relative_to(tmp_path / ".cache" / "smartgrid" / "models")
 
 
 def test_the_command_runs_this_interpreter():

@@ -2,7 +2,12 @@
 
 import pytest
 
-from smartgrid_services.model_server.versions import find_versions, graph_imprint, imprint
+from smartgrid_services.model_server.versions import (
+    find_versions,
+    graph_imprint,
+    imprint,
+    version_number,
+)
 
 
 def test_numeric_folders_are_versions_and_all_else_is_not(tmp_path):
@@ -22,6 +27,19 @@ def test_numeric_folders_are_versions_and_all_else_is_not(tmp_path):
             10: folder / "10",
         },
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        (str(2**63 - 1), 2**63 - 1),
+        (str(2**63), None),
+        ("9" * 5000, None),
+        ("0" * 5000 + "7", 7),
+    ],
+)
+def test_a_version_is_no_larger_than_messages_carry(name, version):
+    assert version_number(name) == version
 
 
 def test_without_a_base_path_nothing_is_known(tmp_path):

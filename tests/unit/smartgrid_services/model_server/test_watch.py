@@ -193,6 +193,20 @@ def test_a_sent_config_holds_until_the_file_changes(place):
     assert place.live() == {"m": [1], "n": [1]}
 
 
+def test_the_file_sent_as_it_is_leaves_models_that_it_does_not_list_to_the_folders(place):
+    place.put("a", 1)
+    place.put("b", 1)
+    place.configure(a="")
+    with Looking(place.watch):
+        place.watch.reload(parse(place.text(a="")), timeout=10)
+        assert place.catalog.live() == {"a": [1], "b": [1]}
+        place.put("a", 2)
+        place.configure(a=STABLE_1 + "model_version_policy { all {} }")
+        place.watch.reload(parse(place.config.read_text()), timeout=10)
+        assert place.catalog.live() == {"a": [2, 1], "b": [1]}
+        assert place.catalog.labels() == {"a": {"stable": 1}}
+
+
 def test_a_sent_config_tells_which_new_model_does_not_answer(place):
     place.put("m", 1)
     place.put("broken", 4, "bad")
@@ -216,3 +230,22 @@ def test_a_sent_config_waits_no_longer_than_its_caller(place):
     with pytest.raises(ServingError) as refusal:
         place.watch.reload(parse(place.text(m="")), timeout=0.05)
     assert refusal.value.code is Code.DEADLINE_EXCEEDED
+
+
+class Vanishing(dict):
+    """Troubles of which another thread finds, between two looks at one, that it is over."""
+
+    def __contains__(self, name):
+        found = super().__contains__(name)
+        self.pop(name, None)
+        return found
+
+
+def test_a_trouble_that_ends_while_readiness_is_asked_for_does_no_harm(place):
+    place.configure(m="")
+    place.watch.look()
+    place.watch._trouble = Vanishing(place.watch._trouble)
+    assert place.watch.reasons() == [
+        "model m: no version is AVAILABLE: "
+        f"Could not find base path {place.base / 'm'} for servable m"
+    ]
