@@ -97,6 +97,15 @@ def refuse_name(model: str) -> None:
         )
 
 
+@contextmanager
+def files_at(base: str, *, step: str) -> Iterator[None]:
+    """Raise PublicationError, naming the step, where a disk or a bucket fails or is away."""
+    try:
+        yield
+    except OSError as error:
+        raise PublicationError(f"{step}: {base}: {error}") from error
+
+
 def digest_of(folder: Path) -> str:
     """One hash over names and contents of all files below a local folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())

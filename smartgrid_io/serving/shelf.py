@@ -10,7 +10,7 @@ from smartgrid_core.errors import ModelUnavailableError, PublicationError
 from smartgrid_core.serving import Served
 from smartgrid_io.serving import publisher
 from smartgrid_io.serving.client import ModelServerClient
-from smartgrid_io.serving.folder import ModelFolder, folder_at, refuse_name
+from smartgrid_io.serving.folder import ModelFolder, files_at, folder_at, refuse_name
 from smartgrid_io.serving.model_config import EMPTY, all_served, parse, served_in, with_served
 
 log = logging.getLogger(__name__)
@@ -36,21 +36,22 @@ class Shelf:
     """Why the server did not take the last change."""
 
     def served(self, model: str) -> Served:
-        """What the server is told of a model."""
-        return served_in(self._folder.read_config() or EMPTY, model)
+        """What the server is told of a model. Raises PublicationError if nobody can say it."""
+        return served_in(self._config(), model)
 
     def all_served(self) -> list[Served]:
-        """What the server is told of every model."""
-        return all_served(self._folder.read_config() or EMPTY)
+        """What the server is told of every model. Raises PublicationError if nobody can say it."""
+        return all_served(self._config())
 
     def change(self, model: str, move: Callable[[Served], Served]) -> Served:
         """Apply one move; the config is replaced at once, then the server is asked to reload it.
 
         A move that changes nothing tells the server once more: what said it first may have died.
+        Raises PublicationError if the config cannot be read or written.
         """
         refuse_name(model)
         folder = self._folder
-        with folder.alone():
+        with files_at(self.base, step="config"), folder.alone():
             text = folder.read_config() or EMPTY
             before = served_in(text, model)
             after = move(before)
@@ -107,6 +108,10 @@ class Shelf:
     def _folder(self) -> ModelFolder:
         return folder_at(self.base)
 
+    def _config(self) -> str:
+        with files_at(self.base, step="config"):
+            return self._folder.read_config() or EMPTY
+
     def _tell(self, text: str) -> None:
         self._refusal = None
         try:
@@ -123,7 +128,7 @@ def ensure_config(base: str) -> None:
     is stable, the ones before are kept loaded.
     """
     folder = folder_at(base)
-    with folder.alone():
+    with files_at(base, step="config"), folder.alone():
         if folder.read_config() is not None:
             return
         text = EMPTY

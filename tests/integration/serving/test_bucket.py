@@ -9,6 +9,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from smartgrid_assets.serving.assets import served_now
+from smartgrid_cli.status import served_for_status
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.serving import Served
 from smartgrid_io.places import S3Place
@@ -17,6 +19,7 @@ from smartgrid_io.serving.folder import S3ModelFolder
 from smartgrid_io.serving.mirror import ConfigMirror
 from smartgrid_io.serving.model_config import parse
 from smartgrid_io.serving.publisher import prune, publish, published_versions, withdraw
+from smartgrid_io.serving.readiness import ask_readiness
 from smartgrid_io.serving.shelf import Shelf, ensure_config
 
 BASE = "s3://models/served"
@@ -150,6 +153,41 @@ def test_a_copy_follows_the_buckets_config_and_stays_as_it_was_while_it_cannot(b
     with pytest.raises(PublicationError, match=r"models.config cannot be read"):
         mirror.follow()
     assert local.served("m") == Served("m", (1,), stable=1)
+
+
+@pytest.fixture
+def a_bucket_that_is_away(monkeypatch) -> None:
+    """The S3 server that the environment names was stopped."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    server.stop()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_MAX_ATTEMPTS": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("a_bucket_that_is_away")
+def test_a_bucket_that_is_away_is_told_and_no_copy_of_its_config_is_lost(saved_model, tmp_path):
+    shelf, local = Shelf(BASE, Server()), Shelf(str(tmp_path), Server())
+    local.change("m", lambda served: served.labelled(1))
+    with pytest.raises(OSError, match="EndpointConnectionError"):
+        ConfigMirror(BASE, tmp_path).follow()
+    assert local.served("m") == Served("m", (1,), stable=1)
+
+    assert served_now(shelf) == Served("load_forecaster"), "stable is asked for everything"
+    (reason,) = ask_readiness(shelf).reasons
+    assert "EndpointConnectionError" in reason
+    assert served_for_status(shelf) == []
+    with pytest.raises(PublicationError, match=r"copy: .*EndpointConnectionError"):
+        publish(saved_model, base=BASE, model="m", version=1)
+    with pytest.raises(PublicationError, match=r"config: .*EndpointConnectionError"):
+        shelf.change("m", lambda served: served.labelled(1))
 
 
 @pytest.mark.slow
