@@ -6,13 +6,18 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
 
 LEFTOVER_AGE_S = 3600.0
-"""No write of one day takes an hour: an older temporary file is a crash's."""
+"""No write of one day, or of one object, takes an hour: what is older and unfinished is a crash's.
+"""
+
+_ANOTHER_WAS_FIRST = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409"}
+"""S3's codes for a conditional put whose condition no longer holds."""
 
 
 class Place(Protocol):
@@ -173,10 +178,39 @@ class S3Place:
         with _os_errors():
             return bytes(self._files.cat_file(f"{self.root}/{file}"))
 
-    def write(self, content: bytes, file: str) -> None:
-        """Make `content` the object's content, at once."""
+    def read_with_mark(self, file: str) -> tuple[bytes, str] | None:
+        """The object's content and the mark (ETag) of just this content; None if there is none."""
+        from fsspec.asyn import sync
+
+        bucket, key, _ = self._files.split_path(f"{self.root}/{file}")
+        if not self.exists(file):
+            return None
         with _os_errors():
-            self._files.pipe_file(f"{self.root}/{file}", content)
+            found = self._files.call_s3("get_object", Bucket=bucket, Key=key)
+            return sync(self._files.loop, found["Body"].read), found["ETag"]
+
+    def write_instead(self, content: bytes, file: str, *, mark: str | None) -> bool:
+        """Make `content` the object's content, at once, unless another one wrote meanwhile.
+
+        `mark` is that of the content that was read; None if there was none. Returns whether it was
+        written. Needs a server that knows conditional puts, as S3 does since 2024.
+        """
+        condition = {"IfNoneMatch": "*"} if mark is None else {"IfMatch": mark}
+        with _os_errors():
+            try:
+                self._files.pipe_file(f"{self.root}/{file}", content, **condition)
+            except OSError as error:
+                answer = getattr(error.__cause__, "response", {})
+                if answer.get("Error", {}).get("Code") in _ANOTHER_WAS_FIRST:
+                    return False
+                raise
+        return True
+
+    def newest(self, below: str) -> datetime | None:
+        """When the youngest object below a prefix was written; None if there is none."""
+        with _os_errors():
+            found = self._files.find(f"{self.root}/{below}/", detail=True)
+        return max((each["LastModified"] for each in found.values()), default=None)
 
     def row_count(self, file: str) -> int:
         """Rows of a Parquet file, from its footer."""

@@ -51,16 +51,25 @@ class Shelf:
         """
         refuse_name(model)
         folder = self._folder
-        with files_at(self.base, step="config"), folder.alone():
-            text = folder.read_config() or EMPTY
-            before = served_in(text, model)
+
+        def changed(text: str | None) -> str:
+            before = served_in(text or EMPTY, model)
             after = move(before)
-            if after != before:
-                text = with_served(text, after, base_path=folder.base_path(model))
-                folder.write_config(text)
+            if after == before:
+                return text or EMPTY
+            return with_served(text or EMPTY, after, base_path=folder.base_path(model))
+
+        with files_at(self.base, step="config"), folder.alone():
+            text = folder.change_config(changed)
             # Still alone: who changed first is told first, and the server ends with the last.
             self._tell(text)
-        return after
+            # A bucket cannot be held: if another one changed it meanwhile, the server may have
+            # heard that first.
+            told = text
+            while (newest := folder.read_config() or EMPTY) != told:
+                self._tell(newest)
+                told = newest
+        return served_in(text, model)
 
     def published(self, model: str) -> Sequence[int]:
         """Versions that lie there, oldest first."""
@@ -128,9 +137,10 @@ def ensure_config(base: str) -> None:
     is stable, the ones before are kept loaded.
     """
     folder = folder_at(base)
-    with files_at(base, step="config"), folder.alone():
-        if folder.read_config() is not None:
-            return
+
+    def first(text: str | None) -> str:
+        if text is not None:
+            return text
         text = EMPTY
         for model in folder.models():
             served = Served(model)
@@ -139,4 +149,7 @@ def ensure_config(base: str) -> None:
                 served = served.offered(version).labelled(version)
             served = served.promoted() if served.canary else served
             text = with_served(text, served, base_path=folder.base_path(model))
-        folder.write_config(text)
+        return text
+
+    with files_at(base, step="config"), folder.alone():
+        folder.change_config(first)

@@ -113,6 +113,9 @@ def test_an_upload_that_was_cut_short_is_no_version_and_is_done_again(
     assert published_versions(base=BASE, model="m") == [1]
 
     publish(saved_model, base=BASE, model="m", version=3)
+    assert [key for key in keys(bucket) if key.startswith("served/m/2/")], "may still be at work"
+    monkeypatch.setattr("smartgrid_io.serving.folder.LEFTOVER_AGE_S", 0.0)
+    S3ModelFolder(BASE).sweep("m")
     assert [key for key in keys(bucket) if key.startswith("served/m/2/")] == []
     assert published_versions(base=BASE, model="m") == [1, 3]
 
@@ -129,6 +132,65 @@ def test_labels_move_in_the_buckets_config(bucket, saved_model):
     assert shelf.change("m", lambda served: served.rolled_back()).labels == {"stable": 1}
     text = bucket.Object("served/models.config").get()["Body"].read().decode()
     assert parse(text).model_config_list.config[0].base_path == f"{BASE}/m"
+    assert server.told == parse(text).SerializeToString()
+
+
+def test_of_two_that_change_the_config_at_once_neither_loses_its_change(bucket):
+    server = Server()
+    mine, operators = Shelf(BASE, server), Shelf(BASE, Server())
+    for version in (1, 2):
+        mine.change("m", lambda served, version=version: served.labelled(version))
+    seen = []
+
+    def offered_while_an_operator_rolls_back(served: Served) -> Served:
+        seen.append(served)
+        if len(seen) == 1:
+            operators.change("m", lambda now: now.rolled_back())
+        return served.offered(3)
+
+    after = mine.change("m", offered_while_an_operator_rolls_back)
+    assert [each.canary for each in seen] == [2, None]
+    assert after == mine.served("m") == Served("m", (1, 3), stable=1)
+    text = bucket.Object("served/models.config").get()["Body"].read().decode()
+    assert server.told == parse(text).SerializeToString()
+
+
+def test_of_two_first_configs_one_is_made_after_the_other(bucket):
+    def beside_another(served: Served) -> Served:
+        if not keys(bucket):
+            Shelf(BASE, Server()).change("theirs", lambda now: now.labelled(7))
+        return served.labelled(1)
+
+    shelf = Shelf(BASE, Server())
+    shelf.change("mine", beside_another)
+    assert {each.model: each.stable for each in shelf.all_served()} == {"mine": 1, "theirs": 7}
+
+
+def test_a_change_whose_answer_was_lost_is_not_made_twice(bucket, monkeypatch):
+    shelf = Shelf(BASE, Server())
+    for version in (1, 2, 3):
+        shelf.change("m", lambda served, version=version: served.labelled(version))
+        shelf.change("m", lambda served: served.promoted() if served.canary else served)
+    write = S3Place.write_instead
+
+    def answers_late(self, content: bytes, file: str, *, mark: str | None) -> bool:
+        return write(self, content, file, mark=mark) and write(self, content, file, mark=mark)
+
+    monkeypatch.setattr(S3Place, "write_instead", answers_late)
+    assert shelf.change("m", lambda served: served.rolled_back()).stable == 2
+    assert shelf.served("m").stable == 2
+
+
+def test_a_server_that_is_told_late_ends_with_the_newest_config(bucket):
+    class Slow(Server):
+        def reload_config(self, config: bytes) -> None:
+            if not hasattr(self, "told"):
+                Shelf(BASE, Server()).change("theirs", lambda served: served.labelled(2))
+            super().reload_config(config)
+
+    server = Slow()
+    Shelf(BASE, server).change("mine", lambda served: served.labelled(1))
+    text = bucket.Object("served/models.config").get()["Body"].read().decode()
     assert server.told == parse(text).SerializeToString()
 
 
