@@ -53,14 +53,14 @@ def show_status(home: Home, console: Console) -> bool:
     settings = settings_here(home)
     with ModelServerClient(settings.model_server_grpc, settings.model_server_rest) as client:
         shelf = Shelf(settings.model_place, client)
-        show.show_models(_served(shelf), ask_readiness(shelf).reasons, console)
+        show.show_models(served_for_status(shelf), ask_readiness(shelf).reasons, console)
     if settings.database_url is not None:
         stores = Stores.open(settings)
         show.show_sizes(table_sizes(stores.warehouse.url, stores.lake), console)
     return True
 
 
-def _served(shelf: Shelf) -> list[Served]:
+def served_for_status(shelf: Shelf) -> list[Served]:
     """What the models' config says; nothing if it cannot be read, which readiness tells."""
     try:
         return shelf.all_served()

@@ -4,14 +4,20 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
 
 LEFTOVER_AGE_S = 3600.0
-"""No write of one day takes an hour: an older temporary file is a crash's."""
+"""No write of one day, or of one object, takes an hour: what is older and unfinished is a crash's.
+"""
+
+_ANOTHER_WAS_FIRST = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409"}
+"""S3's codes for a conditional put whose condition no longer holds."""
 
 
 class Place(Protocol):
@@ -114,7 +120,10 @@ class LocalPlace:
 
 
 class S3Place:
-    """A prefix in a bucket; an object appears whole, when its upload has ended."""
+    """A prefix in a bucket; an object appears whole, when its upload has ended.
+
+    Every call raises OSError for a server that is away or refuses, whatever its client raises.
+    """
 
     is_remote = True
 
@@ -148,40 +157,88 @@ class S3Place:
 
     def exists(self, file: str) -> bool:
         """Is the object there?"""
-        return bool(self._files.exists(f"{self.root}/{file}"))
+        with _os_errors():
+            return bool(self._files.exists(f"{self.root}/{file}"))
 
     def folders_with(self, name: str, *, below: str) -> list[str]:
         """Names of the prefixes directly below one that hold an object of that name."""
-        found = self._files.find(f"{self.root}/{below}/")
+        with _os_errors():
+            found = self._files.find(f"{self.root}/{below}/")
         paths = [path.split("/") for path in found]
         return [path[-2] for path in paths if path[-1] == name and path[-3] == below]
 
     def files(self, below: str) -> list[str]:
         """Every object below a prefix, by its path from there, in order."""
         root = f"{self.root}/{below}".rstrip("/") + "/"
-        return sorted(path.removeprefix(root) for path in self._files.find(root))
+        with _os_errors():
+            return sorted(path.removeprefix(root) for path in self._files.find(root))
 
     def read(self, file: str) -> bytes:
         """The object's content."""
-        return bytes(self._files.cat_file(f"{self.root}/{file}"))
+        with _os_errors():
+            return bytes(self._files.cat_file(f"{self.root}/{file}"))
 
-    def write(self, content: bytes, file: str) -> None:
-        """Make `content` the object's content, at once."""
-        self._files.pipe_file(f"{self.root}/{file}", content)
+    def read_with_mark(self, file: str) -> tuple[bytes, str] | None:
+        """The object's content and the mark (ETag) of just this content; None if there is none."""
+        from fsspec.asyn import sync
+
+        bucket, key, _ = self._files.split_path(f"{self.root}/{file}")
+        if not self.exists(file):
+            return None
+        with _os_errors():
+            found = self._files.call_s3("get_object", Bucket=bucket, Key=key)
+            return sync(self._files.loop, found["Body"].read), found["ETag"]
+
+    def write_instead(self, content: bytes, file: str, *, mark: str | None) -> bool:
+        """Make `content` the object's content, at once, unless another one wrote meanwhile.
+
+        `mark` is that of the content that was read; None if there was none. Returns whether it was
+        written. Needs a server that knows conditional puts, as S3 does since 2024.
+        """
+        condition = {"IfNoneMatch": "*"} if mark is None else {"IfMatch": mark}
+        with _os_errors():
+            try:
+                self._files.pipe_file(f"{self.root}/{file}", content, **condition)
+            except OSError as error:
+                answer = getattr(error.__cause__, "response", {})
+                if answer.get("Error", {}).get("Code") in _ANOTHER_WAS_FIRST:
+                    return False
+                raise
+        return True
+
+    def newest(self, below: str) -> datetime | None:
+        """When the youngest object below a prefix was written; None if there is none."""
+        with _os_errors():
+            found = self._files.find(f"{self.root}/{below}/", detail=True)
+        return max((each["LastModified"] for each in found.values()), default=None)
 
     def row_count(self, file: str) -> int:
         """Rows of a Parquet file, from its footer."""
-        scan = pl.scan_parquet(self.address(file), storage_options=self.storage_options)
-        return int(scan.select(pl.len()).collect().item())
+        with _os_errors():
+            scan = pl.scan_parquet(self.address(file), storage_options=self.storage_options)
+            return int(scan.select(pl.len()).collect().item())
 
     def put(self, source: Path, file: str) -> None:
         """Upload as one object."""
-        self._files.put_file(str(source), f"{self.root}/{file}")
+        with _os_errors():
+            self._files.put_file(str(source), f"{self.root}/{file}")
 
     def remove(self, file: str) -> None:
         """Take the object away; none is fine."""
         if self.exists(file):
-            self._files.rm_file(f"{self.root}/{file}")
+            with _os_errors():
+                self._files.rm_file(f"{self.root}/{file}")
+
+
+@contextmanager
+def _os_errors() -> Iterator[None]:
+    """Let botocore's, aiohttp's and Polars' errors, of no common kind, be told as OSError."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def _flush(path: Path) -> None:

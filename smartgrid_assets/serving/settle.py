@@ -30,15 +30,16 @@ def settle(
     clock: dg.ResourceParam[Clock],
 ) -> None:
     """Move the labels; a rollback is on record as an alert. Done again it changes nothing."""
-    mover = LabelMover(model_shelf, model_registry, warehouse, by=NAME)
-    move = mover.promote if config.action == "promote" else mover.end_trial
-    moved = move(MODEL, canary=config.version, reason=config.reason, now=clock.now())
-    if config.action == "roll_back" and moved.is_new:
+    if config.action == "roll_back" and model_shelf.served(MODEL).canary == config.version:
+        # Before the move: who dies in between finds the canary again, and the alert is once.
         alert_book.record(
             alert_from_rollback(
                 model=MODEL, version=config.version, reason=config.reason, now=clock.now()
             )
         )
+    mover = LabelMover(model_shelf, model_registry, warehouse, by=NAME)
+    move = mover.promote if config.action == "promote" else mover.end_trial
+    moved = move(MODEL, canary=config.version, reason=config.reason, now=clock.now())
     context.add_output_metadata({"served": str(moved.after.labels), "changed": moved.is_new})
     if moved.troubles:
         raise PublicationError("; ".join(moved.troubles))

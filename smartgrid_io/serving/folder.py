@@ -15,16 +15,20 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_io.places import LocalPlace, S3Place
+from smartgrid_io.places import LEFTOVER_AGE_S, LocalPlace, S3Place
 
 CONFIG = "models.config"
 GRAPH = "saved_model.pb"
+
+_TRIES = 10
+"""Each failed one means that another publisher got through; there are few."""
 
 _UNFINISHED = ".publishing-"
 _WITHDRAWN = ".withdrawn-"
@@ -68,8 +72,12 @@ class ModelFolder(Protocol):
         """The text of the models' config; None if there is none."""
         ...
 
-    def write_config(self, text: str) -> None:
-        """Replace the config at once."""
+    def change_config(self, change: Callable[[str | None], str]) -> str:
+        """Replace the config's text, None if there is none, by what `change` makes of it, at once.
+
+        No other publisher's change is lost: `change` may be called again, with that one's text.
+        Only while holding the config. Returns the new text. Raises OSError.
+        """
         ...
 
     def alone(self, model: str | None = None) -> AbstractContextManager[None]:
@@ -95,6 +103,15 @@ def refuse_name(model: str) -> None:
         raise PublicationError(
             f"copy: {model!r} cannot name a model: letters, digits, _ - and . only"
         )
+
+
+@contextmanager
+def files_at(base: str, *, step: str) -> Iterator[None]:
+    """Raise PublicationError, naming the step, where a disk or a bucket fails or is away."""
+    try:
+        yield
+    except OSError as error:
+        raise PublicationError(f"{step}: {base}: {error}") from error
 
 
 def digest_of(folder: Path) -> str:
@@ -171,14 +188,19 @@ class LocalModelFolder:
         except FileNotFoundError:
             return None
 
-    def write_config(self, text: str) -> None:
-        """Write beside it, wait for the disk, rename."""
+    def change_config(self, change: Callable[[str | None], str]) -> str:
+        """Write beside it, wait for the disk, rename; only while holding the config."""
+        before = self.read_config()
+        text = change(before)
+        if text == before:
+            return text
         scratch = self.base / f".{CONFIG}-{uuid.uuid4().hex}"
         try:
             scratch.write_text(text)
             LocalPlace(self.base).put(scratch, CONFIG)
         finally:
             scratch.unlink(missing_ok=True)
+        return text
 
     @contextmanager
     def alone(self, model: str | None = None) -> Iterator[None]:
@@ -193,7 +215,10 @@ class LocalModelFolder:
 
 
 class S3ModelFolder:
-    """A prefix in a bucket. One publisher at a time is the caller's part: there is no lock."""
+    """A prefix in a bucket: there is no lock, but a config is only written over the one read.
+
+    One publisher at a time per version is the caller's part.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -240,23 +265,41 @@ class S3ModelFolder:
             self._place.remove(f"{below}/{file}")
 
     def sweep(self, model: str) -> None:
-        """Remove uploads and removals that were cut short."""
+        """Remove uploads and removals that were cut short; a young one may still be at work."""
         whole = {str(version) for version in self.versions(model)}
-        for file in self._place.files(model):
-            if file.split("/")[0] not in whole:
-                self._place.remove(f"{model}/{file}")
+        files = self._place.files(model)
+        for name in {file.split("/")[0] for file in files} - whole:
+            newest = self._place.newest(f"{model}/{name}")
+            age = timedelta(0) if newest is None else datetime.now(UTC) - newest
+            if age.total_seconds() > LEFTOVER_AGE_S:
+                for file in self._place.files(f"{model}/{name}"):
+                    self._place.remove(f"{model}/{name}/{file}")
 
     def read_config(self) -> str | None:
         """The text of the models' config; None if there is none."""
-        return self._place.read(CONFIG).decode() if self._place.exists(CONFIG) else None
+        found = self._place.read_with_mark(CONFIG)
+        return None if found is None else found[0].decode()
 
-    def write_config(self, text: str) -> None:
-        """Put one object, which appears whole."""
-        self._place.write(text.encode(), CONFIG)
+    def change_config(self, change: Callable[[str | None], str]) -> str:
+        """Put one object, on condition that it still is what was read; else read and change anew.
+
+        Raises OSError if others write in between every time.
+        """
+        text = None
+        for _ in range(_TRIES):
+            found = self._place.read_with_mark(CONFIG)
+            before, mark = (None, None) if found is None else (found[0].decode(), found[1])
+            if text is not None and text == before:
+                # Written, but the answer was lost: changing it once more would go a step too far.
+                return text
+            text = change(before)
+            if text == before or self._place.write_instead(text.encode(), CONFIG, mark=mark):
+                return text
+        raise OSError(f"{self.url}/{CONFIG} was changed by others {_TRIES} times in between")
 
     @contextmanager
     def alone(self, model: str | None = None) -> Iterator[None]:
-        """Nothing to hold: Dagster runs one publication at a time."""
+        """Nothing to hold: see the class."""
         del model
         yield
 

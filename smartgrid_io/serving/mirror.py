@@ -30,6 +30,6 @@ class ConfigMirror:
             return False
         labels = {served.model: served.labels for served in all_served(text)}
         with self._local.alone():
-            self._local.write_config(text)
+            self._local.change_config(lambda _: text)
         log.info("the models' config of the bucket is in effect: %s", labels)
         return True

@@ -49,8 +49,8 @@ class Moved:
 
     @property
     def is_new(self) -> bool:
-        """Whether anything changed."""
-        return self.before != self.after
+        """Whether a label changed; versions without one come and go."""
+        return self.before.labels != self.after.labels
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from smartgrid_core.errors import ModelUnavailableError, PublicationError
 from smartgrid_io.serving.client import QUANTILES, VersionStatus
-from smartgrid_io.serving.folder import GRAPH, ModelFolder, digest_of, folder_at, refuse_name
+from smartgrid_io.serving.folder import (
+    GRAPH,
+    ModelFolder,
+    digest_of,
+    files_at,
+    folder_at,
+    refuse_name,
+)
 
 FEWEST_KEPT = 3
 """The live version, the one to fall back to, and the one that a request may still be in."""
@@ -35,8 +42,8 @@ def publish(saved_model: Path, *, base: str, model: str, version: int) -> str:
     """Make the SavedModel folder the version of the model; returns where the version lies.
 
     A version is never overwritten: the same content again changes nothing, other content raises
-    PublicationError. It also does so for a folder that is no SavedModel, or a name or number that
-    the server would not take.
+    PublicationError. It also does so for a folder that is no SavedModel, a name or number that
+    the server would not take, and a disk or bucket that fails.
     """
     source = Path(saved_model)
     if not (source / GRAPH).is_file():
@@ -45,14 +52,11 @@ def publish(saved_model: Path, *, base: str, model: str, version: int) -> str:
         raise PublicationError(f"copy: version {version} of {model}: versions count from 1")
     folder = _folder(base, model)
     place = f"{folder.base_path(model)}/{version}"
-    with folder.alone(model):
+    with files_at(place, step="copy"), folder.alone(model):
         folder.sweep(model)
         there = folder.digest(model, version)
         if there is None:
-            try:
-                folder.put(source, model=model, version=version)
-            except OSError as error:
-                raise PublicationError(f"copy: {source} to {place}: {error}") from error
+            folder.put(source, model=model, version=version)
         elif there != digest_of(source):
             raise PublicationError(
                 f"rename: {place} exists with other content; publish a new version"
@@ -63,9 +67,10 @@ def publish(saved_model: Path, *, base: str, model: str, version: int) -> str:
 def withdraw(*, base: str, model: str, version: int) -> None:
     """Take a version away, so that the server goes back to the one before; none is no error."""
     folder = _folder(base, model)
-    if version in folder.versions(model):
-        with folder.alone(model):
-            folder.remove(model, version)
+    with files_at(base, step="withdraw"):
+        if version in folder.versions(model):
+            with folder.alone(model):
+                folder.remove(model, version)
 
 
 def prune(
@@ -80,19 +85,21 @@ def prune(
             f"prune: {model} keeps at least {FEWEST_KEPT} versions, asked for {keep}"
         )
     folder = _folder(base, model)
-    if not folder.versions(model):
-        return []
-    with folder.alone(model):
-        folder.sweep(model)
-        surplus = [each for each in folder.versions(model)[:-keep] if each not in spare]
-        for version in surplus:
-            folder.remove(model, version)
+    with files_at(base, step="prune"):
+        if not folder.versions(model):
+            return []
+        with folder.alone(model):
+            folder.sweep(model)
+            surplus = [each for each in folder.versions(model)[:-keep] if each not in spare]
+            for version in surplus:
+                folder.remove(model, version)
     return surplus
 
 
 def published_versions(*, base: str, model: str) -> list[int]:
     """Versions that lie in the model's folder, oldest first."""
-    return _folder(base, model).versions(model)
+    with files_at(base, step="copy"):
+        return _folder(base, model).versions(model)
 
 
 def wait_until_available(

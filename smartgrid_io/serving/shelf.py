@@ -10,7 +10,7 @@ from smartgrid_core.errors import ModelUnavailableError, PublicationError
 from smartgrid_core.serving import Served
 from smartgrid_io.serving import publisher
 from smartgrid_io.serving.client import ModelServerClient
-from smartgrid_io.serving.folder import ModelFolder, folder_at, refuse_name
+from smartgrid_io.serving.folder import ModelFolder, files_at, folder_at, refuse_name
 from smartgrid_io.serving.model_config import EMPTY, all_served, parse, served_in, with_served
 
 log = logging.getLogger(__name__)
@@ -36,30 +36,40 @@ class Shelf:
     """Why the server did not take the last change."""
 
     def served(self, model: str) -> Served:
-        """What the server is told of a model."""
-        return served_in(self._folder.read_config() or EMPTY, model)
+        """What the server is told of a model. Raises PublicationError if nobody can say it."""
+        return served_in(self._config(), model)
 
     def all_served(self) -> list[Served]:
-        """What the server is told of every model."""
-        return all_served(self._folder.read_config() or EMPTY)
+        """What the server is told of every model. Raises PublicationError if nobody can say it."""
+        return all_served(self._config())
 
     def change(self, model: str, move: Callable[[Served], Served]) -> Served:
         """Apply one move; the config is replaced at once, then the server is asked to reload it.
 
         A move that changes nothing tells the server once more: what said it first may have died.
+        Raises PublicationError if the config cannot be read or written.
         """
         refuse_name(model)
         folder = self._folder
-        with folder.alone():
-            text = folder.read_config() or EMPTY
-            before = served_in(text, model)
+
+        def changed(text: str | None) -> str:
+            before = served_in(text or EMPTY, model)
             after = move(before)
-            if after != before:
-                text = with_served(text, after, base_path=folder.base_path(model))
-                folder.write_config(text)
+            if after == before:
+                return text or EMPTY
+            return with_served(text or EMPTY, after, base_path=folder.base_path(model))
+
+        with files_at(self.base, step="config"), folder.alone():
+            text = folder.change_config(changed)
             # Still alone: who changed first is told first, and the server ends with the last.
             self._tell(text)
-        return after
+            # A bucket cannot be held: if another one changed it meanwhile, the server may have
+            # heard that first.
+            told = text
+            while (newest := folder.read_config() or EMPTY) != told:
+                self._tell(newest)
+                told = newest
+        return served_in(text, model)
 
     def published(self, model: str) -> Sequence[int]:
         """Versions that lie there, oldest first."""
@@ -107,6 +117,10 @@ class Shelf:
     def _folder(self) -> ModelFolder:
         return folder_at(self.base)
 
+    def _config(self) -> str:
+        with files_at(self.base, step="config"):
+            return self._folder.read_config() or EMPTY
+
     def _tell(self, text: str) -> None:
         self._refusal = None
         try:
@@ -123,9 +137,10 @@ def ensure_config(base: str) -> None:
     is stable, the ones before are kept loaded.
     """
     folder = folder_at(base)
-    with folder.alone():
-        if folder.read_config() is not None:
-            return
+
+    def first(text: str | None) -> str:
+        if text is not None:
+            return text
         text = EMPTY
         for model in folder.models():
             served = Served(model)
@@ -134,4 +149,7 @@ def ensure_config(base: str) -> None:
                 served = served.offered(version).labelled(version)
             served = served.promoted() if served.canary else served
             text = with_served(text, served, base_path=folder.base_path(model))
-        folder.write_config(text)
+        return text
+
+    with files_at(base, step="config"), folder.alone():
+        folder.change_config(first)

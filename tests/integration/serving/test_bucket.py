@@ -9,6 +9,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from smartgrid_assets.serving.assets import served_now
+from smartgrid_cli.status import served_for_status
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.serving import Served
 from smartgrid_io.places import S3Place
@@ -17,6 +19,7 @@ from smartgrid_io.serving.folder import S3ModelFolder
 from smartgrid_io.serving.mirror import ConfigMirror
 from smartgrid_io.serving.model_config import parse
 from smartgrid_io.serving.publisher import prune, publish, published_versions, withdraw
+from smartgrid_io.serving.readiness import ask_readiness
 from smartgrid_io.serving.shelf import Shelf, ensure_config
 
 BASE = "s3://models/served"
@@ -110,6 +113,9 @@ def test_an_upload_that_was_cut_short_is_no_version_and_is_done_again(
     assert published_versions(base=BASE, model="m") == [1]
 
     publish(saved_model, base=BASE, model="m", version=3)
+    assert [key for key in keys(bucket) if key.startswith("served/m/2/")], "may still be at work"
+    monkeypatch.setattr("smartgrid_io.serving.folder.LEFTOVER_AGE_S", 0.0)
+    S3ModelFolder(BASE).sweep("m")
     assert [key for key in keys(bucket) if key.startswith("served/m/2/")] == []
     assert published_versions(base=BASE, model="m") == [1, 3]
 
@@ -126,6 +132,65 @@ def test_labels_move_in_the_buckets_config(bucket, saved_model):
     assert shelf.change("m", lambda served: served.rolled_back()).labels == {"stable": 1}
     text = bucket.Object("served/models.config").get()["Body"].read().decode()
     assert parse(text).model_config_list.config[0].base_path == f"{BASE}/m"
+    assert server.told == parse(text).SerializeToString()
+
+
+def test_of_two_that_change_the_config_at_once_neither_loses_its_change(bucket):
+    server = Server()
+    mine, operators = Shelf(BASE, server), Shelf(BASE, Server())
+    for version in (1, 2):
+        mine.change("m", lambda served, version=version: served.labelled(version))
+    seen = []
+
+    def offered_while_an_operator_rolls_back(served: Served) -> Served:
+        seen.append(served)
+        if len(seen) == 1:
+            operators.change("m", lambda now: now.rolled_back())
+        return served.offered(3)
+
+    after = mine.change("m", offered_while_an_operator_rolls_back)
+    assert [each.canary for each in seen] == [2, None]
+    assert after == mine.served("m") == Served("m", (1, 3), stable=1)
+    text = bucket.Object("served/models.config").get()["Body"].read().decode()
+    assert server.told == parse(text).SerializeToString()
+
+
+def test_of_two_first_configs_one_is_made_after_the_other(bucket):
+    def beside_another(served: Served) -> Served:
+        if not keys(bucket):
+            Shelf(BASE, Server()).change("theirs", lambda now: now.labelled(7))
+        return served.labelled(1)
+
+    shelf = Shelf(BASE, Server())
+    shelf.change("mine", beside_another)
+    assert {each.model: each.stable for each in shelf.all_served()} == {"mine": 1, "theirs": 7}
+
+
+def test_a_change_whose_answer_was_lost_is_not_made_twice(bucket, monkeypatch):
+    shelf = Shelf(BASE, Server())
+    for version in (1, 2, 3):
+        shelf.change("m", lambda served, version=version: served.labelled(version))
+        shelf.change("m", lambda served: served.promoted() if served.canary else served)
+    write = S3Place.write_instead
+
+    def answers_late(self, content: bytes, file: str, *, mark: str | None) -> bool:
+        return write(self, content, file, mark=mark) and write(self, content, file, mark=mark)
+
+    monkeypatch.setattr(S3Place, "write_instead", answers_late)
+    assert shelf.change("m", lambda served: served.rolled_back()).stable == 2
+    assert shelf.served("m").stable == 2
+
+
+def test_a_server_that_is_told_late_ends_with_the_newest_config(bucket):
+    class Slow(Server):
+        def reload_config(self, config: bytes) -> None:
+            if not hasattr(self, "told"):
+                Shelf(BASE, Server()).change("theirs", lambda served: served.labelled(2))
+            super().reload_config(config)
+
+    server = Slow()
+    Shelf(BASE, server).change("mine", lambda served: served.labelled(1))
+    text = bucket.Object("served/models.config").get()["Body"].read().decode()
     assert server.told == parse(text).SerializeToString()
 
 
@@ -150,6 +215,41 @@ def test_a_copy_follows_the_buckets_config_and_stays_as_it_was_while_it_cannot(b
     with pytest.raises(PublicationError, match=r"models.config cannot be read"):
         mirror.follow()
     assert local.served("m") == Served("m", (1,), stable=1)
+
+
+@pytest.fixture
+def a_bucket_that_is_away(monkeypatch) -> None:
+    """The S3 server that the environment names was stopped."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    server.stop()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_MAX_ATTEMPTS": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("a_bucket_that_is_away")
+def test_a_bucket_that_is_away_is_told_and_no_copy_of_its_config_is_lost(saved_model, tmp_path):
+    shelf, local = Shelf(BASE, Server()), Shelf(str(tmp_path), Server())
+    local.change("m", lambda served: served.labelled(1))
+    with pytest.raises(OSError, match="EndpointConnectionError"):
+        ConfigMirror(BASE, tmp_path).follow()
+    assert local.served("m") == Served("m", (1,), stable=1)
+
+    assert served_now(shelf) == Served("load_forecaster"), "stable is asked for everything"
+    (reason,) = ask_readiness(shelf).reasons
+    assert "EndpointConnectionError" in reason
+    assert served_for_status(shelf) == []
+    with pytest.raises(PublicationError, match=r"copy: .*EndpointConnectionError"):
+        publish(saved_model, base=BASE, model="m", version=1)
+    with pytest.raises(PublicationError, match=r"config: .*EndpointConnectionError"):
+        shelf.change("m", lambda served: served.labelled(1))
 
 
 @pytest.mark.slow

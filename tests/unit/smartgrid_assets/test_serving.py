@@ -21,11 +21,12 @@ from smartgrid_core.contracts.serving import (
     TrafficSplits,
     VariantComparisons,
 )
-from smartgrid_core.errors import ModelUnavailableError
+from smartgrid_core.errors import ConfigurationError, ModelUnavailableError
 from smartgrid_core.features.load import load_features
 from smartgrid_core.label_moves import moves_to_note
 from smartgrid_core.ports import Quantiles
 from smartgrid_core.serving import Served
+from smartgrid_io.serving.moves import Moved
 from smartgrid_io.serving.router import Split
 
 MODEL = "load_forecaster"
@@ -42,12 +43,17 @@ class Shelf:
 
     def __init__(self) -> None:
         self.now = TRIAL
+        self.dies: str | None = None
 
     def served(self, model: str) -> Served:
         return self.now
 
     def change(self, model: str, move: Callable[[Served], Served]) -> Served:
+        if self.dies == "before":
+            raise MemoryError("killed before the move")
         self.now = move(self.now)
+        if self.dies == "after":
+            raise MemoryError("killed after the move")
         return self.now
 
     def wait_until_labelled(self, model: str, label: str, version: int) -> None:
@@ -85,10 +91,14 @@ class Registry:
 class Book:
     def __init__(self) -> None:
         self.alerts = Alerts.create_empty()
+        self.is_away = False
 
     def record(self, alerts: pl.DataFrame) -> int:
-        self.alerts = pl.concat([self.alerts, alerts])
-        return alerts.height
+        if self.is_away:
+            raise ConfigurationError("the database does not answer")
+        new = alerts.join(self.alerts, on="dedupe_key", how="anti")
+        self.alerts = pl.concat([self.alerts, new])
+        return new.height
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +249,30 @@ def test_a_canary_is_promoted_and_nobody_is_alarmed(parts):
 def test_a_settlement_about_a_version_that_is_canary_no_more_changes_nothing(parts):
     assert settle(parts, "promote", version=9)
     assert parts["model_shelf"].now == TRIAL
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_rollback_that_is_cut_short_is_finished_with_its_one_alert(parts, moment):
+    parts["model_shelf"].dies = moment
+    with pytest.raises(MemoryError, match=moment):
+        settle(parts, "roll_back")
+    parts["model_shelf"].dies = None
+    assert settle(parts, "roll_back")
+    assert parts["model_shelf"].now == ONE
+    assert parts["alert_book"].alerts["dedupe_key"].to_list() == ["rollback:load_forecaster:2"]
+
+
+def test_a_rollback_waits_for_its_alert(parts):
+    parts["alert_book"].is_away = True
+    with pytest.raises(ConfigurationError):
+        settle(parts, "roll_back")
+    assert parts["model_shelf"].now == TRIAL
+
+
+def test_letting_go_of_a_version_without_a_label_is_no_rollback(parts):
+    parts["model_shelf"].now = Served(MODEL, (1, 2, 3), stable=1, canary=2)
+    assert settle(parts, "roll_back", version=3)
+    assert parts["model_shelf"].now == TRIAL
+    assert parts["alert_book"].alerts.is_empty()
+    assert not Moved(Served(MODEL, (1, 2, 3), stable=1, canary=2), TRIAL).is_new
+    assert Moved(TRIAL, ONE).is_new
