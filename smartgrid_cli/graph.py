@@ -1,5 +1,6 @@
 """What commands ask of a running Dagster over GraphQL, as plain values; Dagster is not imported."""
 
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 LAUNCH = "smartgrid/launch"
 """The tag by which a launch is found again whose answer was lost."""
+LOOKS, LOOK_S = 3, 1.0
+"""How often, and every how many s, it is looked for before it is launched again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,7 @@ class Graph:
         while_away: Callable[[], None] = lambda: None,
     ) -> None:
         self._client = GraphClient(url, patience_s=patience_s, while_away=while_away)
+        self._patience_s = patience_s
         self._selector = {
             "repositoryLocationName": location,
             "repositoryName": "__repository__",
@@ -192,16 +196,28 @@ class Graph:
                 "tags": [{"key": k, "value": v} for k, v in {**tags, **span, LAUNCH: mark}.items()]
             },
         }
-        try:
-            result = self._client.tell(queries.LAUNCH, params=params)["launchRun"]
-        except GraphAwayError:
-            launched = self.runs(tags={LAUNCH: mark})
-            if launched:
-                return launched[0].run_id
-            result = self._client.tell(queries.LAUNCH, params=params)["launchRun"]
+        end = time.monotonic() + self._patience_s
+        result = None
+        while result is None:
+            try:
+                result = self._client.tell(queries.LAUNCH, params=params)["launchRun"]
+            except GraphAwayError:
+                launched = self._launched(mark)
+                if launched is not None:
+                    return launched
+                if time.monotonic() > end:
+                    raise
         if result["__typename"] != "LaunchRunSuccess":
             raise GraphError(f"Dagster does not start {job}: {result.get('message', result)}")
         return str(result["run"]["runId"])
+
+    def _launched(self, mark: str) -> str | None:
+        """The run of a launch whose answer was lost; one that hung may be on record a bit later."""
+        for _ in range(LOOKS):
+            time.sleep(LOOK_S)
+            if runs := self.runs(tags={LAUNCH: mark}):
+                return runs[0].run_id
+        return None
 
     def runs(
         self,

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from smartgrid_cli import graph as module
-from smartgrid_cli.graph import LAUNCH, Graph
+from smartgrid_cli.graph import LAUNCH, LOOKS, Graph
 from smartgrid_cli.graphql import GraphAwayError, GraphError
 from smartgrid_core.errors import ServerError
 
@@ -117,10 +117,18 @@ def test_a_launch_whose_answer_was_lost_is_not_launched_again(answering):
     assert len(asked) == 2
 
 
-def test_a_launch_that_did_not_arrive_is_launched_again(answering):
-    graph, asked = answering(httpx.ConnectError("refused"), NO_RUNS, LAUNCHED)
+def test_a_launch_that_hung_and_is_on_record_later_is_not_launched_again(answering):
+    graph, asked = answering(httpx.ReadTimeout("slow"), NO_RUNS, THE_RUN)
     assert graph.launch("nap", tags={}) == "r1"
-    assert asked[0] == asked[2]
+    assert len(asked) == 3
+
+
+def test_a_launch_that_did_not_arrive_is_launched_again(answering):
+    graph, asked = answering(
+        httpx.ConnectError("refused"), *[NO_RUNS] * LOOKS, LAUNCHED, patience_s=30.0
+    )
+    assert graph.launch("nap", tags={}) == "r1"
+    assert asked[0] == asked[-1]
 
 
 def test_a_refused_run_is_an_error_in_dagsters_words(answering):
