@@ -21,6 +21,7 @@ from tests.integration.serving.contract import (
     code_of,
     examples,
     fill,
+    ours_only,
     predict_request,
     spec,
 )
@@ -208,3 +209,18 @@ def test_a_client_of_another_house_is_answered(contract):
     np.testing.assert_array_equal(answer, [6.0])
     assert client.get_model_status("half_plus_three", 123)[123]["state"] == "AVAILABLE"
     assert client.get_model_metadata("sums", 1)["inputs"]["x"]["shape"] == [-1, 3]
+
+
+@ours_only
+def test_a_few_bytes_that_name_gigabytes_are_refused_and_harm_nothing(contract):
+    request = predict_request("sums")
+    fill(request.inputs["x"], [1.0], np.float32)
+    del request.inputs["x"].tensor_shape.dim[:]
+    for size in (2**30, 3):
+        request.inputs["x"].tensor_shape.dim.add(size=size)
+    found, text = code_of(contract.predictions.Predict, request)
+    assert found == "INVALID_ARGUMENT"
+    assert "the shape [1073741824, 3] is too large to be filled up from 1" in text
+    request.inputs["x"].tensor_shape.dim[0].size = 2
+    answer = contract.predictions.Predict(request, timeout=30)
+    assert list(answer.outputs["y"].float_val) == [3.0, 3.0]
