@@ -6,11 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,6 +24,9 @@ from smartgrid_services.model_server import launch
 from smartgrid_services.model_server.launch import RunningModelServer
 from smartgrid_services.model_server.options import ServerOptions
 from tests.integration.serving import publisher_process
+
+if TYPE_CHECKING:
+    from tests.integration.serving.contract import Contract
 
 ASKED = {"load_kw": [10.0], "temperature_c": [0.0]}
 
@@ -106,6 +111,33 @@ def serving(
 def model() -> str:
     """A model name that no other test uses."""
     return f"model_{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="session")
+def contract(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator["Contract"]:
+    """The server that the contract is asked of: ours, or the real one that is named."""
+    # Here, not above: it imports TensorFlow's messages, which other tests do without.
+    from tests.integration.serving.contract import REAL, Contract
+
+    if REAL is not None:
+        host, rest_port, grpc_port = REAL.rsplit(":", 2)
+        yield Contract(f"http://{host}:{rest_port}", f"{host}:{grpc_port}")
+        return
+    folder = tmp_path_factory.mktemp("contract")
+    saved_models = request.getfixturevalue("saved_models")
+    script = Path(__file__).with_name("prepare_contract.py")
+    subprocess.run(
+        [sys.executable, str(script), str(folder), f"--saved-models={saved_models}"], check=True
+    )
+    start = request.getfixturevalue("start_server")
+    server = start(folder, base_path=None, model_config_file=folder / "models.config")
+    contract = Contract(server.rest_url, server.grpc_target)
+    while contract.get("/ready").status_code != 200:
+        time.sleep(0.05)
+    yield contract
+    server.stop()
 
 
 class Place:
