@@ -18,7 +18,6 @@ from smartgrid_cli.land import land_files, said
 from smartgrid_cli.machine import Machine
 from smartgrid_cli.progress import ShownProgress
 from smartgrid_cli.stores import (
-    MODEL,
     Stores,
     forecast_over_rest,
     leaderboard,
@@ -30,6 +29,7 @@ from smartgrid_cli.up import running, stay
 from smartgrid_cli.walk import Walker, wrong_things
 from smartgrid_core.contracts.grid import PlantedFaults
 from smartgrid_core.errors import ModelUnavailableError, SmartGridError
+from smartgrid_core.serving import LOAD_FORECASTER
 from smartgrid_core.time import Window
 
 HELD = "dagster_daemon"
@@ -238,7 +238,7 @@ class Walk:
         try:
             self.forecast = forecast_over_rest(self.stores, window=self.forecast_window)
         except ModelUnavailableError as error:
-            published = Path(self.stores.settings.model_place) / MODEL
+            published = Path(self.stores.settings.model_place) / LOAD_FORECASTER
             if any(published.glob("[0-9]*")):
                 wrong.append(str(error))
         return wrong

@@ -22,7 +22,6 @@ from smartgrid_io.lake import ParquetLake
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 from smartgrid_io.serving.client import ModelServerClient
 
-MODEL = LOAD_FORECASTER
 WHOLE_GRID = "grid"
 """The series that is the sum of all feeders."""
 
@@ -114,9 +113,9 @@ def forecast_over_rest(stores: Stores, *, window: Window) -> pl.DataFrame:
     )
     settings = stores.settings
     with ModelServerClient(settings.model_server_grpc, settings.model_server_rest) as server:
-        names = server.input_names(MODEL, label=STABLE)
+        names = server.input_names(LOAD_FORECASTER, label=STABLE)
         answer = server.predict_over_rest(
-            MODEL,
+            LOAD_FORECASTER,
             {name: features[name].cast(pl.Float32).to_numpy() for name in names},
             label=STABLE,
         )

@@ -11,13 +11,13 @@ from smartgrid_core.contracts.forecasts import LoadBacktest
 from smartgrid_core.contracts.serving import LabelMoves
 from smartgrid_core.label_moves import why_not_now
 from smartgrid_core.ports import Clock, Lake, ModelRegistry, ModelServer, ModelShelf, Warehouse
+from smartgrid_core.serving import LOAD_FORECASTER
 from smartgrid_core.settings import Settings
 from smartgrid_ml.evaluation.backtest import backtest, best_servable
 from smartgrid_ml.evaluation.leaderboard import leaderboard_markdown, newest, refuse_if_all_failed
 from smartgrid_ml.evaluation.metrics import ALL, METRICS
 from smartgrid_ml.evaluation.report import error_by_series, report_html
 from smartgrid_ml.forecasting.catalogue import FORECASTERS
-from smartgrid_ml.forecasting.day_ahead import MODEL
 from smartgrid_ml.training import fingerprint, test_span, train_and_register
 
 GROUP = "models"
@@ -98,15 +98,15 @@ def load_model(
         lake.scan(LoadFeatures).collect(),
         name=name,
         registry=model_registry,
-        model=MODEL,
+        model=LOAD_FORECASTER,
         metrics={key: overall[key] for key in METRICS},
         figures={"error_by_series": error_by_series(board, model=name)},
         tags={"mlflow.parentRunId": mlflow.active_run().info.run_id},
     )
-    model_registry.set_alias(MODEL, CHALLENGER, version.version)
+    model_registry.set_alias(LOAD_FORECASTER, CHALLENGER, version.version)
     return dg.MaterializeResult(
         metadata={
-            "outcome": f"{name} is version {version.version} of {MODEL}",
+            "outcome": f"{name} is version {version.version} of {LOAD_FORECASTER}",
             "mlflow_run": version.run_id,
             **{key: overall[key] for key in METRICS},
         }
@@ -132,12 +132,12 @@ def served_model(
     The first version answers as `stable`; a later one is tried as `canary` until the comparison
     promotes it or rolls it back.
     """
-    version = model_registry.by_alias(MODEL, CHALLENGER)
+    version = model_registry.by_alias(LOAD_FORECASTER, CHALLENGER)
     if version is None:
         return dg.MaterializeResult(metadata={"outcome": "no model is registered yet"})
     reason = why_not_now(
         warehouse.read(LabelMoves),
-        model_shelf.served(MODEL),
+        model_shelf.served(LOAD_FORECASTER),
         int(version.version),
         now=clock.now(),
     )
@@ -154,7 +154,7 @@ def served_model(
     )
     return dg.MaterializeResult(
         metadata={
-            "outcome": f"version {live.version.version} of {MODEL} answers as {live.label}",
+            "outcome": f"version {version.version} of {LOAD_FORECASTER} answers as {live.label}",
             "golden_difference": live.parity,
             "removed_versions": list(live.removed),
         }

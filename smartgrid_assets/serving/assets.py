@@ -19,11 +19,11 @@ from smartgrid_core.errors import SmartGridError
 from smartgrid_core.features.load import HISTORY_NEEDED
 from smartgrid_core.label_moves import labelled_since
 from smartgrid_core.ports import Clock, Lake, ModelServer, ModelShelf, Warehouse
-from smartgrid_core.serving import CANARY, Served
+from smartgrid_core.serving import CANARY, LOAD_FORECASTER, Served
 from smartgrid_core.time import DAY, Window, midnight
 from smartgrid_io.serving.router import Router, split_of
 from smartgrid_ml.evaluation.variants import compare, paired_losses, verdict
-from smartgrid_ml.forecasting.day_ahead import MODEL, best_naive, day_ahead
+from smartgrid_ml.forecasting.day_ahead import best_naive, day_ahead
 
 PREDICTIONS_KEPT = timedelta(days=90)
 """A quarter of a year: longer than any trial; 10,000 feeders log 10,000 rows a day."""
@@ -51,7 +51,7 @@ def load_forecast(
     router = Router(
         model_server,
         served=served_now(model_shelf),
-        split=split_of(warehouse.read(TrafficSplits), MODEL),
+        split=split_of(warehouse.read(TrafficSplits), LOAD_FORECASTER),
         now=clock.now(),
     )
     forecast, log = day_ahead(
@@ -90,20 +90,22 @@ def variant_comparison(
     Both are asked for the same rows, so that neither profits from easier feeders.
     """
     _forget_old_predictions(warehouse, now=clock.now())
-    served = model_shelf.served(MODEL)
+    served = model_shelf.served(LOAD_FORECASTER)
     since = labelled_since(warehouse.read(LabelMoves), served, CANARY)
     if served.stable is None or served.canary is None or since is None:
         return dg.MaterializeResult(metadata={"outcome": "no canary is on trial"})
     losses = paired_losses(
         lake.scan(LoadFeatures, window=days_behind(since, now=clock.now())).collect(),
-        ask=lambda features, version: model_server.predict(MODEL, features, version).frame,
+        ask=lambda features, version: (
+            model_server.predict(LOAD_FORECASTER, features, version).frame
+        ),
         stable=served.stable,
         canary=served.canary,
     )
     comparison = compare(losses)
     decision, reason = verdict(comparison)
     row = {
-        "model": MODEL,
+        "model": LOAD_FORECASTER,
         "canary_version": str(served.canary),
         "stable_version": str(served.stable),
         "compared_at": clock.now(),
@@ -141,7 +143,7 @@ def _forget_old_predictions(warehouse: Warehouse, *, now: datetime) -> None:
 def served_now(shelf: ModelShelf) -> Served:
     """What is served; where the config cannot be read, stable is asked for everything."""
     try:
-        return shelf.served(MODEL)
+        return shelf.served(LOAD_FORECASTER)
     except (SmartGridError, OSError) as error:
         dg.get_dagster_logger().warning("no canary is asked: %s", error)
-        return Served(MODEL)
+        return Served(LOAD_FORECASTER)

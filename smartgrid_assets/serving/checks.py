@@ -5,7 +5,7 @@ import polars as pl
 
 from smartgrid_core.contracts.serving import VariantComparisons
 from smartgrid_core.ports import ModelShelf, Warehouse
-from smartgrid_ml.forecasting.day_ahead import MODEL
+from smartgrid_core.serving import LOAD_FORECASTER
 
 
 @dg.asset_check(
@@ -16,10 +16,10 @@ def canary_verdict(
     warehouse: dg.ResourceParam[Warehouse], model_shelf: dg.ResourceParam[ModelShelf]
 ) -> dg.AssetCheckResult:
     """Reads the newest comparison of the present canary; fails if it shall be rolled back."""
-    served = model_shelf.served(MODEL)
+    served = model_shelf.served(LOAD_FORECASTER)
     about = (
         warehouse.read(VariantComparisons)
-        .filter(pl.col("model") == MODEL, pl.col("canary_version") == str(served.canary))
+        .filter(pl.col("model") == LOAD_FORECASTER, pl.col("canary_version") == str(served.canary))
         .sort("compared_at")
     )
     if served.canary is None or about.is_empty():

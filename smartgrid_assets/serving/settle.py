@@ -5,8 +5,8 @@ import dagster as dg
 from smartgrid_core.alerts.decide import alert_from_rollback
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.ports import AlertBook, Clock, ModelRegistry, ModelShelf, Warehouse
+from smartgrid_core.serving import LOAD_FORECASTER
 from smartgrid_io.serving.moves import LabelMover
-from smartgrid_ml.forecasting.day_ahead import MODEL
 
 NAME = "settle_canary"
 
@@ -30,16 +30,19 @@ def settle(
     clock: dg.ResourceParam[Clock],
 ) -> None:
     """Move the labels; a rollback is on record as an alert. Done again it changes nothing."""
-    if config.action == "roll_back" and model_shelf.served(MODEL).canary == config.version:
+    if (
+        config.action == "roll_back"
+        and model_shelf.served(LOAD_FORECASTER).canary == config.version
+    ):
         # Before the move: who dies in between finds the canary again, and the alert is once.
         alert_book.record(
             alert_from_rollback(
-                model=MODEL, version=config.version, reason=config.reason, now=clock.now()
+                model=LOAD_FORECASTER, version=config.version, reason=config.reason, now=clock.now()
             )
         )
     mover = LabelMover(model_shelf, model_registry, warehouse, by=NAME)
     move = mover.promote if config.action == "promote" else mover.end_trial
-    moved = move(MODEL, canary=config.version, reason=config.reason, now=clock.now())
+    moved = move(LOAD_FORECASTER, canary=config.version, reason=config.reason, now=clock.now())
     context.add_output_metadata({"served": str(moved.after.labels), "changed": moved.is_new})
     if moved.troubles:
         raise PublicationError("; ".join(moved.troubles))

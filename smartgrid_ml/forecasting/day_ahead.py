@@ -14,8 +14,6 @@ from smartgrid_ml.evaluation.leaderboard import newest
 from smartgrid_ml.evaluation.metrics import ALL
 from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS, forecaster
 
-MODEL = LOAD_FORECASTER
-
 Ask = Callable[[Mapping[str, Any], Sequence[str]], Routed]
 """Answers for a batch: one float32 array (batch,) per feature, and each row's feeder."""
 
@@ -51,7 +49,7 @@ def day_ahead(
     routed = ask(asked, features["feeder_id"].to_list())
     keys = features.select("feeder_id", "issue_time", "hour_start", "lead_hours")
     rows = pl.concat([keys, routed.frame], how="horizontal").with_columns(
-        model=pl.when(pl.col("variant").is_not_null()).then(pl.lit(MODEL))
+        model=pl.when(pl.col("variant").is_not_null()).then(pl.lit(LOAD_FORECASTER))
     )
     answered = rows.filter(pl.col("model").is_not_null())
     if answered.height < rows.height:

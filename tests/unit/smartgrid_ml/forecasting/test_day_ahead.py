@@ -10,7 +10,8 @@ from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.contracts.serving import PredictionLog
 from smartgrid_core.features.load import FEATURES, load_features
 from smartgrid_core.ports import Routed
-from smartgrid_ml.forecasting.day_ahead import MODEL, day_ahead
+from smartgrid_core.serving import LOAD_FORECASTER
+from smartgrid_ml.forecasting.day_ahead import day_ahead
 
 FIRST = datetime(2026, 1, 5, tzinfo=UTC)
 TODAY = FIRST + timedelta(days=42)
@@ -67,7 +68,7 @@ def test_a_model_answers_for_every_hour_under_its_version_and_variant(features):
     assert forecast["lead_hours"].to_list() == list(range(24))
     assert forecast.select(
         "p10", "p50", "p90", "model", "model_version", "variant"
-    ).unique().rows() == [(1.0, 2.0, 3.0, MODEL, "7", "canary")]
+    ).unique().rows() == [(1.0, 2.0, 3.0, LOAD_FORECASTER, "7", "canary")]
     assert set(ask.features) == set(FEATURES)
     assert {column.dtype for column in ask.features.values()} == {np.dtype("float32")}
     assert ask.feeders == ["F1"] * 24
@@ -85,7 +86,7 @@ def test_where_nobody_answers_the_naive_row_stands_in_and_says_so(features):
 
     assert forecast.group_by("feeder_id", "model", "model_version", "variant").len().sort(
         "feeder_id"
-    ).rows() == [("F1", "naive_168h", None, None, 24), ("F2", MODEL, "7", "canary", 24)]
+    ).rows() == [("F1", "naive_168h", None, None, 24), ("F2", LOAD_FORECASTER, "7", "canary", 24)]
     assert forecast.filter(pl.col("feeder_id") == "F1")["p50"].to_list() == pytest.approx(
         today["same_hour_7d_kw"].to_list()
     )
