@@ -24,6 +24,7 @@ HEAVY = (
     "mlflow",
     "lightgbm",
     "sklearn",
+    "scipy",
 )
 
 EMPTY = {

@@ -10,7 +10,6 @@ from typing import Protocol
 
 import dataframely as dy
 import polars as pl
-import psycopg
 
 from smartgrid_core.contracts.serving import LabelMoves
 from smartgrid_core.errors import PublicationError, SmartGridError
@@ -113,6 +112,8 @@ class LabelMover:
 
     def follow(self, moved: Moved, *, action: Action, reason: str, now: datetime) -> Moved:
         """Have alias and journal follow what is served now; says what could not."""
+        import psycopg
+
         after, troubles = moved.after, list(moved.troubles)
         if after.stable is not None:
             try:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 RESAMPLES = 10_000
 """The edges of a 95 % interval then vary by about a hundredth of its width."""
@@ -38,6 +37,8 @@ def diebold_mariano(differences: ArrayLike, *, horizon: int = 1) -> DieboldMaria
     Equal losses throughout give 0 and p = 1; equal differences that are not zero, infinity and 0.
     Raises ValueError for fewer origins than 2 or `horizon`, or a difference that is not finite.
     """
+    from scipy import stats
+
     values = _finite(differences)
     n = len(values)
     if not 1 <= horizon <= n or n < 2:

@@ -8,7 +8,7 @@ import yaml
 
 HEAVY = (
     *("tensorflow", "keras", "h2o", "tpot", "great_expectations"),
-    *("mlflow", "lightgbm", "sklearn", "fastapi"),
+    *("mlflow", "lightgbm", "sklearn", "scipy", "fastapi"),
 )
 
 
