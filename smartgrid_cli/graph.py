@@ -15,8 +15,10 @@ RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 LAUNCH = "smartgrid/launch"
 """The tag by which a launch is found again whose answer was lost."""
-LOOKS, LOOK_S = 3, 1.0
-"""How often, and every how many s, it is looked for before it is launched again."""
+LOOKS = 3
+"""How often it is looked for before it is launched again."""
+LOOK_S = 1.0
+"""How long before each look, in s: a launch that hung is on record a bit later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +137,11 @@ class Graph:
         location: str = "smartgrid",
         patience_s: float = PATIENCE_S,
         while_away: Callable[[], None] = lambda: None,
+        look_s: float = LOOK_S,
     ) -> None:
         self._client = GraphClient(url, patience_s=patience_s, while_away=while_away)
         self._patience_s = patience_s
+        self._look_s = look_s
         self._selector = {
             "repositoryLocationName": location,
             "repositoryName": "__repository__",
@@ -214,7 +218,7 @@ class Graph:
     def _launched(self, mark: str) -> str | None:
         """The run of a launch whose answer was lost; one that hung may be on record a bit later."""
         for _ in range(LOOKS):
-            time.sleep(LOOK_S)
+            time.sleep(self._look_s)
             if runs := self.runs(tags={LAUNCH: mark}):
                 return runs[0].run_id
         return None

@@ -56,7 +56,7 @@ def answering():
                 raise answer
             return httpx.Response(200, json=answer)
 
-        graph = Graph("http://dagster.test", patience_s=patience_s, **options)
+        graph = Graph("http://dagster.test", patience_s=patience_s, look_s=0.0, **options)
         graph._client.http = httpx.Client(
             base_url="http://dagster.test", transport=httpx.MockTransport(respond)
         )

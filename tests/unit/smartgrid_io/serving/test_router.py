@@ -56,17 +56,18 @@ def test_a_model_without_a_row_has_the_default_split():
 class Server:
     """Version 1 says 1 kW, version 2 says 2 kW, unless an error is set for the label.
 
-    Its first answer takes a moment longer, as a connection has to be made.
+    Its first answer takes `connects_in_s` longer, as a connection has to be made.
     """
 
-    def __init__(self, **errors: Exception) -> None:
+    def __init__(self, *, connects_in_s: float = 0.0, **errors: Exception) -> None:
         self.errors = errors
+        self.connects_in_s = connects_in_s
         self.asked: list[tuple[str, list[float]]] = []
         self.is_connected = False
 
     def connect(self) -> None:
         if not self.is_connected:
-            time.sleep(0.5)
+            time.sleep(self.connects_in_s)
             self.is_connected = True
 
     def live_versions(self, model: str) -> list[str]:
@@ -122,7 +123,7 @@ def test_each_row_is_answered_by_the_variant_of_its_feeder_in_the_order_of_the_b
 
 
 def test_the_connection_counts_for_neither_variants_latency():
-    assert asked(Server()).log["latency_ms"].max() < 500
+    assert asked(Server(connects_in_s=0.5)).log["latency_ms"].max() < 500
 
 
 def test_without_a_canary_stable_answers_all_in_one_call():
