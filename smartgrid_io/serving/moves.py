@@ -18,6 +18,10 @@ from smartgrid_core.ports import ModelShelf, Written
 from smartgrid_core.serving import CHAMPION, Served
 
 
+Move = Callable[[Served], Served]
+"""What is served -> what shall be served."""
+
+
 class Aliases(Protocol):
     """The part of a ModelRegistry that follows the labels."""
 
@@ -87,13 +91,8 @@ class LabelMover:
 
         Raises PublicationError if there is no canary and none was named.
         """
-        return self._move(
-            model,
-            lambda each: each if _is_other(each, canary) else each.promoted(),
-            action="promoted",
-            reason=reason,
-            now=now,
-        )
+        move = _unless_other(Served.promoted, canary=canary)
+        return self._move(model, move, action="promoted", reason=reason, now=now)
 
     def end_trial(
         self, model: str, *, reason: str, now: datetime, canary: int | None = None
@@ -102,13 +101,8 @@ class LabelMover:
 
         Raises PublicationError if there is no canary and none was named.
         """
-        return self._move(
-            model,
-            lambda each: each if _is_other(each, canary) else each.without_canary(),
-            action="rolled_back",
-            reason=reason,
-            now=now,
-        )
+        move = _unless_other(Served.without_canary, canary=canary)
+        return self._move(model, move, action="rolled_back", reason=reason, now=now)
 
     def follow(self, moved: Moved, *, action: Action, reason: str, now: datetime) -> Moved:
         """Have alias and journal follow what is served now; says what could not."""
@@ -138,7 +132,7 @@ class LabelMover:
     def _move(
         self,
         model: str,
-        move: Callable[[Served], Served],
+        move: Move,
         *,
         action: Action,
         reason: str,
@@ -173,5 +167,6 @@ class LabelMover:
             raise
 
 
-def _is_other(served: Served, canary: int | None) -> bool:
-    return canary is not None and served.canary != canary
+def _unless_other(move: Move, *, canary: int | None) -> Move:
+    """The move, for a model whose canary is still this version; any canary for None."""
+    return lambda each: move(each) if canary in (None, each.canary) else each
