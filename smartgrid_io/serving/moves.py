@@ -17,7 +17,6 @@ from smartgrid_core.label_moves import Action, moves_to_note
 from smartgrid_core.ports import ModelShelf, Written
 from smartgrid_core.serving import CHAMPION, Served
 
-
 Move = Callable[[Served], Served]
 """What is served -> what shall be served."""
 
