@@ -1,25 +1,34 @@
 """Gradient boosting: quantile trees on scaled features, widened to an honest P10-P90 band."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from smartgrid_core.features.load import KEY, LOAD_FEATURES, SCALE, SCALES
+from smartgrid_core.features.load import SCALES
+from smartgrid_ml.forecasting.conformal import (
+    at_lead,
+    calibration_start,
+    cautious_offsets,
+    years_back,
+)
 from smartgrid_ml.forecasting.protocol import QUANTILES
+from smartgrid_ml.forecasting.scaling import (
+    TARGET,
+    FloatArray,
+    column,
+    in_load_units,
+    input_names,
+    known_rows,
+    scaled_inputs,
+)
 
 if TYPE_CHECKING:
     import lightgbm as lgb
-
-FloatArray = npt.NDArray[np.float64]
-
-TARGET = "load_kw"
 
 SCOUT = {"trees": 150, "learning_rate": 0.1, "most_rows": 60_000}
 """A model just good enough to tell which scale suits the data."""
@@ -88,19 +97,17 @@ class BoostingForecaster:
 
         Raises ValueError if no such row is left.
         """
-        known = features.filter(pl.col(TARGET).is_finite() & (pl.col(SCALE) > 0))
-        if known.is_empty():
-            raise ValueError("no row with a known load and a week of history before it")
-        self.feature_names = tuple(
-            name
-            for name, dtype in known.schema.items()
-            if name not in (*KEY, TARGET) and dtype.is_numeric()
+        known = known_rows(features)
+        self.feature_names = input_names(known)
+        self.scaled_features = in_load_units(self.feature_names)
+        cut = calibration_start(
+            known["issue_time"],
+            share=self.settings.calibration_share,
+            most_days=self.settings.calibration_days,
         )
-        self.scaled_features = tuple(name for name in self.feature_names if name in LOAD_FEATURES)
-        cut = _calibration_start(known["issue_time"], settings=self.settings)
         head = known.filter(pl.col("hour_start") < cut)
         tail = known.filter(pl.col("issue_time") >= cut)
-        self.scale_feature = self._best_scale(head, tail)
+        self.scale_feature = best_scale(head, tail, settings=self.settings)
         self.offsets = self._calibrated(head, tail)
         wanted = [(QUANTILES[0], 0), *((0.5, seed) for seed in range(self.settings.median_seeds))]
         self.boosters = self._grown(known, wanted=[*wanted, (QUANTILES[-1], 0)])
@@ -112,22 +119,21 @@ class BoostingForecaster:
         scaled = np.column_stack(
             [
                 _mean_output(self.boosters[quantile], inputs)
-                + _at_lead(self.offsets[quantile], _column(features, self.lead_feature))
+                + at_lead(self.offsets[quantile], column(features, self.lead_feature))
                 for quantile in QUANTILES
             ]
         )
-        loads = np.sort(scaled, axis=1) * _column(features, self.scale_feature)[:, np.newaxis]
+        loads = np.sort(scaled, axis=1) * column(features, self.scale_feature)[:, np.newaxis]
         return pl.DataFrame(loads, schema=["p10", "p50", "p90"]).fill_nan(None)
 
     def inputs(self, features: pl.DataFrame) -> FloatArray:
         """What the trees see: float64, (rows, feature_names), scaled, NaN where unknown."""
-        served = features.select(pl.col(*self.feature_names).cast(pl.Float32).cast(pl.Float64))
-        scale = _column(served, self.scale_feature)
-        columns = [
-            _column(served, name) / scale if name in self.scaled_features else _column(served, name)
-            for name in self.feature_names
-        ]
-        return np.column_stack(columns)
+        return scaled_inputs(
+            features,
+            names=self.feature_names,
+            scaled=self.scaled_features,
+            scale=self.scale_feature,
+        )
 
     def _grown(
         self, known: pl.DataFrame, *, wanted: Sequence[tuple[float, int]], **changes: Any
@@ -139,7 +145,7 @@ class BoostingForecaster:
         if known.height > settings.most_rows:
             known = known.sample(settings.most_rows, seed=1)
         inputs = self.inputs(known)
-        target = _column(known, TARGET) / _column(known, self.scale_feature)
+        target = column(known, TARGET) / column(known, self.scale_feature)
 
         def grow(one: tuple[float, int]) -> "lgb.Booster":
             quantile, seed = one
@@ -156,46 +162,46 @@ class BoostingForecaster:
             grown.setdefault(quantile, []).append(booster)
         return grown
 
-    def _best_scale(self, head: pl.DataFrame, tail: pl.DataFrame) -> str:
-        """The scale with which a small model errs least on the tail; the calmest without a tail."""
-        if head.is_empty() or tail.is_empty():
-            return SCALES[0]
-        errors = {}
-        for scale in SCALES:
-            self.scale_feature = scale
-            boosters = self._grown(head, wanted=[(0.5, 0)], **SCOUT)
-            size = _column(tail, scale)
-            forecast = _mean_output(boosters[0.5], self.inputs(tail)) * size
-            errors[scale] = float(np.mean(np.abs(forecast - _column(tail, TARGET))))
-        return min(errors, key=lambda scale: errors[scale])
-
     def _calibrated(self, head: pl.DataFrame, tail: pl.DataFrame) -> dict[float, FloatArray]:
-        """How far P10 and P90 must move to be right on the unseen tail; nowhere without one.
-
-        Years differ in how well they can be foreseen: of several the most cautious counts.
-        """
-        leads = int(_column(pl.concat([head, tail]), self.lead_feature).max()) + 1
+        """How far P10 and P90 must move to be right on the unseen tail; nowhere without one."""
+        leads = int(column(pl.concat([head, tail]), self.lead_feature).max()) + 1
         offsets = {quantile: np.zeros(leads) for quantile in QUANTILES}
         if head.is_empty() or tail.is_empty():
             return offsets
         outer = [quantile for quantile in QUANTILES if quantile != 0.5]
         boosters = self._grown(head, wanted=[(quantile, 0) for quantile in outer])
         inputs = self.inputs(tail)
-        actual = _column(tail, TARGET) / _column(tail, self.scale_feature)
-        lead = np.floor(_column(tail, self.lead_feature)).astype(int)
+        actual = column(tail, TARGET) / column(tail, self.scale_feature)
+        lead = np.floor(column(tail, self.lead_feature)).astype(int)
         year = years_back(tail["issue_time"])
         for quantile in outer:
             missed = actual - _mean_output(boosters[quantile], inputs)
-            yearly = [
-                [
-                    np.quantile(part, quantile)
-                    for part in _by_lead(missed[year == one], lead[year == one], leads=leads)
-                ]
-                for one in np.unique(year)
-            ]
-            cautious = np.min if quantile < 0.5 else np.max
-            offsets[quantile] = np.asarray(cautious(yearly, axis=0), dtype=np.float64)
+            offsets[quantile] = cautious_offsets(
+                missed, quantile=quantile, lead=lead, year=year, leads=leads
+            )
         return offsets
+
+
+def best_scale(
+    head: pl.DataFrame, tail: pl.DataFrame, *, settings: BoostingSettings | None = None
+) -> str:
+    """The one of SCALES with which a small model of `head` errs least on `tail`.
+
+    Both are rows of `known_rows`; the calmest scale where either has none.
+    """
+    if head.is_empty() or tail.is_empty():
+        return SCALES[0]
+    scout = BoostingForecaster(settings)
+    scout.feature_names = input_names(head)
+    scout.scaled_features = in_load_units(scout.feature_names)
+    errors = {}
+    for scale in SCALES:
+        scout.scale_feature = scale
+        boosters = scout._grown(head, wanted=[(0.5, 0)], **SCOUT)
+        size = column(tail, scale)
+        forecast = _mean_output(boosters[0.5], scout.inputs(tail)) * size
+        errors[scale] = float(np.mean(np.abs(forecast - column(tail, TARGET))))
+    return min(errors, key=lambda scale: errors[scale])
 
 
 def _parameters(
@@ -219,41 +225,6 @@ def _parameters(
     }
 
 
-def _calibration_start(issues: pl.Series, *, settings: BoostingSettings) -> datetime:
-    """The first issue time of the calibration tail."""
-    times = issues.unique().sort()
-    wanted = max(1, round(len(times) * settings.calibration_share))
-    per_day = max(1, round(len(times) / max(1, times.dt.date().n_unique())))
-    start: datetime = times[-min(wanted, settings.calibration_days * per_day)]
-    return start
-
-
-def years_back(issues: pl.Series) -> npt.NDArray[np.int64]:
-    """Whole years back from the last issue time; what is left before them joins the earliest."""
-    days = issues.dt.epoch("d").to_numpy()
-    whole = max(1, int(days.max() - days.min() + 1) // 365)
-    return np.asarray(np.minimum((days.max() - days) // 365, whole - 1), dtype=np.int64)
-
-
-def _by_lead(values: FloatArray, lead: npt.NDArray[np.int_], *, leads: int) -> Iterator[FloatArray]:
-    """Values of each lead and its neighbours; of all leads where these are too few to judge."""
-    for hour in range(leads):
-        for reach in (1, 3, leads):
-            part = values[np.abs(lead - hour) <= reach]
-            if len(part) >= 300 or reach == leads:
-                yield part
-                break
-
-
-def _at_lead(offsets: FloatArray, lead: FloatArray) -> FloatArray:
-    index = np.clip(np.floor(lead).astype(int), 0, len(offsets) - 1)
-    return np.asarray(offsets[index], dtype=np.float64)
-
-
 def _mean_output(boosters: "Sequence[lgb.Booster]", inputs: FloatArray) -> FloatArray:
     outputs = [np.asarray(booster.predict(inputs), dtype=np.float64) for booster in boosters]
     return np.asarray(np.mean(outputs, axis=0), dtype=np.float64)
-
-
-def _column(frame: pl.DataFrame, name: str) -> FloatArray:
-    return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()

@@ -9,13 +9,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from smartgrid_core.features.load import KEY, LOAD_FEATURES, SCALE
+from smartgrid_core.features.load import SCALE
 from smartgrid_ml.forecasting.protocol import QUANTILES
+from smartgrid_ml.forecasting.scaling import (
+    TARGET,
+    FloatArray,
+    column,
+    in_load_units,
+    input_names,
+    known_rows,
+    scaled_inputs,
+)
 from smartgrid_ml.tensorflow_runtime import tensorflow
-
-FloatArray = npt.NDArray[np.float64]
-
-TARGET = "load_kw"
 
 FARTHEST = 8.0
 """Standard deviations at which an input is cut off: the network never saw farther ones."""
@@ -94,15 +99,9 @@ class KerasForecaster:
 
         Raises ValueError if no such row is left.
         """
-        known = features.filter(pl.col(TARGET).is_finite() & (pl.col(SCALE) > 0))
-        if known.is_empty():
-            raise ValueError("no row with a known load and a week of history before it")
-        self.feature_names = tuple(
-            name
-            for name, dtype in known.schema.items()
-            if name not in (*KEY, TARGET) and dtype.is_numeric()
-        )
-        self.scaled_features = tuple(name for name in self.feature_names if name in LOAD_FEATURES)
+        known = known_rows(features)
+        self.feature_names = input_names(known)
+        self.scaled_features = in_load_units(self.feature_names)
         train, held_out = _split(known, share=self.settings.validation_share)
 
         inputs, target = self._scaled_inputs(train), self._scaled_target(train)
@@ -121,27 +120,23 @@ class KerasForecaster:
 
     def predict(self, features: pl.DataFrame) -> pl.DataFrame:
         """Columns p10 <= p50 <= p90, in the unit of the load, one row per row given."""
-        scale = _column(features, self.scale_feature)
+        scale = column(features, self.scale_feature)
         with np.errstate(invalid="ignore"):  # a row without level is NaN from here to the end
             loads = np.sort(self._scaled_quantiles(features), axis=1) * scale[:, np.newaxis]
         return pl.DataFrame(loads, schema=["p10", "p50", "p90"]).fill_nan(None)
 
     def _scaled_quantiles(self, features: pl.DataFrame) -> FloatArray:
         answers = _evaluated(self.network, self._standard_inputs(self._scaled_inputs(features)))
-        lead = np.nan_to_num(np.floor(_column(features, self.lead_feature)))
+        lead = np.nan_to_num(np.floor(column(features, self.lead_feature)))
         at_lead = np.clip(lead, 0, self.offsets.shape[1] - 1).astype(int)
         return answers * self.target_std + self.target_mean + self.offsets[:, at_lead].T
 
     def _scaled_inputs(self, features: pl.DataFrame) -> FloatArray:
-        served = features.select(pl.col(*self.feature_names).cast(pl.Float32).cast(pl.Float64))
-        scale = _column(served, self.scale_feature)
-        return np.column_stack(
-            [
-                _column(served, name) / scale
-                if name in self.scaled_features
-                else _column(served, name)
-                for name in self.feature_names
-            ]
+        return scaled_inputs(
+            features,
+            names=self.feature_names,
+            scaled=self.scaled_features,
+            scale=self.scale_feature,
         )
 
     def _standard_inputs(self, inputs: FloatArray) -> FloatArray:
@@ -149,7 +144,7 @@ class KerasForecaster:
         return np.where(np.isnan(standard), 0.0, np.clip(standard, -FARTHEST, FARTHEST))
 
     def _scaled_target(self, features: pl.DataFrame) -> FloatArray:
-        return _column(features, TARGET) / _column(features, self.scale_feature)
+        return column(features, TARGET) / column(features, self.scale_feature)
 
     def _standard_target(self, target: FloatArray) -> FloatArray:
         return (target - self.target_mean) / self.target_std
@@ -199,7 +194,7 @@ class KerasForecaster:
     def _calibrated(self, held_out: pl.DataFrame) -> FloatArray:
         """How far P10 and P90 must move, lead by lead, to be right on rows not trained on."""
         missed = self._scaled_target(held_out)[:, np.newaxis] - self._scaled_quantiles(held_out)
-        lead = np.floor(_column(held_out, self.lead_feature)).astype(int)
+        lead = np.floor(column(held_out, self.lead_feature)).astype(int)
         offsets = np.zeros((len(QUANTILES), int(lead.max()) + 1))
         for place, quantile in enumerate(QUANTILES):
             if quantile != 0.5:
@@ -327,7 +322,3 @@ def _evaluated(network: Network, inputs: FloatArray) -> FloatArray:
 
 def _float32(values: FloatArray) -> npt.NDArray[np.float32]:
     return np.asarray(values, dtype=np.float32)
-
-
-def _column(frame: pl.DataFrame, name: str) -> FloatArray:
-    return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()

@@ -6,7 +6,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from smartgrid_core.features.load import FEATURES, SCALES, load_features
-from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings, years_back
+from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
+from smartgrid_ml.forecasting.conformal import years_back
 from smartgrid_ml.forecasting.protocol import QUANTILES, ServableForecaster
 
 START = datetime(2025, 1, 1, tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""Searches that find models by themselves: same rows, same folds, same budget, same board."""

@@ -1,0 +1,79 @@
+"""An engine as a forecaster: it searches once, and trains anew what it found at every later fit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from smartgrid_core.errors import SmartGridError
+from smartgrid_ml.automl.engine import engine
+from smartgrid_ml.automl.search import search
+from smartgrid_ml.automl.trials import Budget, Found, OnTrial, Recipe
+from smartgrid_ml.forecasting.point import PointForecaster, PointModel, Rows
+
+
+@dataclass(frozen=True, slots=True)
+class AutomlSettings:
+    """How an engine searches, or the recipe that an earlier search found."""
+
+    engine: str
+    budget: Budget
+    seed: int = 1
+    recipe: Recipe | None = None
+
+
+class AutomlForecaster(PointForecaster):
+    """The best model that an engine found within its budget.
+
+    The first `fit` searches, unless a recipe is given; a later one only trains anew. What the
+    search found stays in `found`, what is trained in `recipe`.
+    """
+
+    found: Found | None = None
+
+    def __init__(
+        self,
+        settings: AutomlSettings,
+        *,
+        on_trial: OnTrial = lambda *_: None,
+        on_found: Callable[[Found], None] = lambda _: None,
+    ) -> None:
+        self._settings = settings
+        self.recipe = settings.recipe
+        self._on_trial = on_trial
+        self._on_found = on_found
+        super().__init__(settings.engine, self)
+
+    @property
+    def settings(self) -> Any:
+        """How it searched, and what it found."""
+        return AutomlSettings(
+            self._settings.engine, self._settings.budget, self._settings.seed, self.recipe
+        )
+
+    def prepare(self, rows: Rows) -> None:
+        """Search, if nothing was found yet. Raises SmartGridError if nothing could be trained."""
+        if self.recipe is not None:
+            return
+        settings = self._settings
+        self.found = search(
+            settings.engine,
+            rows,
+            budget=settings.budget,
+            seed=settings.seed,
+            on_trial=self._on_trial,
+        )
+        self._on_found(self.found)
+        if self.found.best is None:
+            errors = [trial.error for trial in self.found.trials if trial.error]
+            told = f"; the last of {len(errors)} errors: {errors[-1]}" if errors else ""
+            raise SmartGridError(
+                f"{settings.engine} found no model in {settings.budget.seconds:.0f} s"
+                f" ({self.found.ended}){told}"
+            )
+        self.recipe = self.found.best.recipe
+
+    def learn(self, rows: Rows) -> PointModel:
+        """Train what was found on these rows."""
+        if self.recipe is None:
+            raise ValueError(f"{self.name} has not searched yet: call fit")
+        return engine(self._settings.engine).train(self.recipe, rows, seed=self._settings.seed)

@@ -1,0 +1,168 @@
+"""One search under its budget: started, listened to, and ended from outside when it is used up."""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from smartgrid_ml.automl.trials import Budget, Found, OnTrial, Trial
+from smartgrid_ml.automl.worker import write_task
+from smartgrid_ml.forecasting.point import Rows
+from smartgrid_ml.tensorflow_runtime import QUIET_AND_REPRODUCIBLE
+
+LOOK_S = 0.5
+"""Memory is read so often: a search grows by some hundred MB per second at most."""
+
+LAST_LINES = 8
+"""Of what a failed search printed, so much is told."""
+
+GRACE_S = 5.0
+"""A worker that was asked to end gets so long to end its own children."""
+
+
+def search(
+    engine: str,
+    rows: Rows,
+    *,
+    budget: Budget,
+    seed: int = 1,
+    on_trial: OnTrial = lambda *_: None,
+) -> Found:
+    """Everything that the engine tried within the budget; never raises for what it does.
+
+    The search runs in a process of its own, with all that this starts ended at its end. Ctrl-C
+    ends the search, not the caller: what was found so far is kept.
+    """
+    found = Found(engine)
+    with tempfile.TemporaryDirectory(prefix=f"smartgrid-{engine}-") as place:
+        folder = Path(place)
+        write_task(folder, rows, budget=budget, seed=seed, engine=engine)
+        with _worker(folder) as worker:
+            try:
+                found.ended = _listen(worker, found, budget=budget, on_trial=on_trial)
+            except KeyboardInterrupt:
+                found.ended = "interrupted"
+    return found
+
+
+class _Worker:
+    """The process, the lines that it says, and the last that it printed beside them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.started = time.monotonic()
+        environment = {
+            **QUIET_AND_REPRODUCIBLE,
+            **os.environ,
+            "PYTHONHASHSEED": "1",
+            "TMPDIR": str(folder),
+        }
+        self.process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "smartgrid_ml.automl.worker", str(folder)],
+            stdin=subprocess.PIPE,  # it closes when we die, and the worker with it
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,  # Ctrl-C of a terminal is ours to pass on
+        )
+        self.said: queue.Queue[str | None] = queue.Queue()
+        self.noise: deque[str] = deque(maxlen=LAST_LINES)
+        self._readers = [
+            threading.Thread(target=self._read_said, daemon=True),
+            threading.Thread(target=self._read_noise, daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def memory_mb(self) -> float:
+        """What the process and all below it hold now."""
+        total = 0.0
+        with contextlib.suppress(psutil.Error):
+            parent = psutil.Process(self.process.pid)
+            for one in [parent, *parent.children(recursive=True)]:
+                with contextlib.suppress(psutil.Error):
+                    total += one.memory_info().rss
+        return total / 1e6
+
+    def end(self) -> None:
+        """End it and everything that it started."""
+        family: list[psutil.Process] = []
+        with contextlib.suppress(psutil.Error):
+            family = psutil.Process(self.process.pid).children(recursive=True)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(GRACE_S)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        for one in family:
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+        self.process.wait()
+        for reader in self._readers:
+            reader.join(GRACE_S)
+
+    def _read_said(self) -> None:
+        assert self.process.stdout is not None  # noqa: S101 - it was asked for above
+        for line in self.process.stdout:
+            self.said.put(line)
+        self.said.put(None)
+
+    def _read_noise(self) -> None:
+        assert self.process.stderr is not None  # noqa: S101 - it was asked for above
+        for line in self.process.stderr:
+            if line.strip():
+                self.noise.append(line.strip())
+
+
+@contextlib.contextmanager
+def _worker(folder: Path) -> Iterator[_Worker]:
+    worker = _Worker(folder)
+    try:
+        yield worker
+    finally:
+        worker.end()
+
+
+def _listen(worker: _Worker, found: Found, *, budget: Budget, on_trial: OnTrial) -> str:
+    """Take trials down until the search ends or has used its budget; say how it ended."""
+    deadline = worker.started + budget.seconds
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return "budget used"
+        if (held := worker.memory_mb()) > budget.memory_mb:
+            return f"out of memory: {held:,.0f} MB of {budget.memory_mb:,} MB allowed"
+        try:
+            line = worker.said.get(timeout=min(LOOK_S, left))
+        except queue.Empty:
+            continue
+        if line is None:
+            worker.process.wait()
+            return _failure(worker)
+        message: dict[str, Any] = json.loads(line)
+        if "ended" in message:
+            return str(message["ended"])
+        trial = Trial(**message["trial"])
+        found.trials.append(trial)
+        on_trial(found.engine, trial)
+        if budget.trials is not None and len(found.trials) >= budget.trials:
+            return "all trials used"
+
+
+def _failure(worker: _Worker) -> str:
+    code = worker.process.returncode
+    how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+    return f"failed ({how}): {' | '.join(worker.noise) or 'it said nothing'}"

@@ -1,0 +1,71 @@
+"""What a search may use, and what it says of everything that it tried."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+INNER_FOLDS = 2
+"""Rolling origins within the training span on which every trial of every engine is scored."""
+
+Recipe = Mapping[str, Any]
+"""How to train a model that a search found, once more on other rows: plain JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much one search may use.
+
+    `seconds` of wall time from the start of its process, imports included; `trials` at most (None:
+    as many as there is time for); `memory_mb` of the process and all that it starts.
+    """
+
+    seconds: float
+    trials: int | None = None
+    memory_mb: int = 6_000
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One model that a search tried.
+
+    `fold_scores`: mean absolute error on each fold that it was scored on, in the unit of the load;
+    empty for one that failed, whose `error` says why. `recipe` is None if it cannot be trained
+    again, and so not be chosen.
+    """
+
+    number: int
+    parameters: Mapping[str, Any]
+    fold_scores: Sequence[float] = ()
+    seconds: float = 0.0
+    memory_mb: float = 0.0
+    recipe: Recipe | None = None
+    error: str | None = None
+
+    @property
+    def score(self) -> float | None:
+        """Mean over the folds; None for a trial that failed."""
+        return sum(self.fold_scores) / len(self.fold_scores) if self.fold_scores else None
+
+    def to_json(self) -> dict[str, Any]:
+        """As a worker writes it down."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class Found:
+    """What a search came home with: everything it tried, and how it ended."""
+
+    engine: str
+    trials: list[Trial] = field(default_factory=list)
+    ended: str = "budget used"
+    """budget used, finished, interrupted, out of memory, or the error that ended it."""
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial with the least score that can be trained again."""
+        able = [trial for trial in self.trials if trial.score is not None and trial.recipe]
+        return min(able, key=lambda trial: trial.score or 0.0, default=None)
+
+
+OnTrial = Callable[[str, Trial], None]
+"""Told of every trial as it ends: the engine's name and what it tried."""

@@ -1,0 +1,218 @@
+"""Any regressor as a forecaster: loads in units of their size, a band from its own past errors."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from smartgrid_ml.forecasting.boosting import best_scale
+from smartgrid_ml.forecasting.conformal import (
+    at_lead,
+    calibration_start,
+    cautious_offsets,
+    years_back,
+)
+from smartgrid_ml.forecasting.protocol import QUANTILES
+from smartgrid_ml.forecasting.scaling import (
+    TARGET,
+    FloatArray,
+    column,
+    in_load_units,
+    input_names,
+    known_rows,
+    scaled_inputs,
+)
+
+CALIBRATION_SHARE = 0.2
+CALIBRATION_DAYS = 3 * 365
+"""As boosting has them: bands of both are then judged on the same days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a regressor learns from, in the order of issue times.
+
+    `size` is what one unit of the target is worth, in the unit of the load: |error| * size is an
+    absolute error in kW.
+    """
+
+    names: Sequence[str]
+    inputs: FloatArray
+    """(rows, names), NaN where unknown."""
+    target: FloatArray
+    """(rows,), the load divided by the series' size."""
+    size: FloatArray
+    """(rows,)"""
+    issue: npt.NDArray[np.int64]
+    """(rows,): the place of the row's issue time among all, from 0."""
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def at(self, places: npt.NDArray[Any]) -> "Rows":
+        """Some of the rows: places or a mask."""
+        return Rows(
+            self.names,
+            self.inputs[places],
+            self.target[places],
+            self.size[places],
+            self.issue[places],
+        )
+
+    def rolling_origin(self, folds: int, *, share: float = 0.15) -> Iterator[tuple["Rows", "Rows"]]:
+        """Rows to train on and later ones to validate by, the earliest fold first.
+
+        Each fold validates `share` of the issue times; the last one ends with the rows. Every
+        search scores its trials on these same folds.
+        """
+        issues = int(self.issue.max()) + 1
+        span = max(1, round(issues * share))
+        for fold in reversed(range(folds)):
+            end = issues - fold * span
+            start = end - span
+            if start > 0:
+                validated = (self.issue >= start) & (self.issue < end)
+                yield self.at(self.issue < start), self.at(validated)
+
+
+class PointModel(Protocol):
+    """A trained regressor; what it looks like inside is for `export/regressors.py` to know."""
+
+    def predict(self, inputs: FloatArray) -> npt.NDArray[np.floating[Any]]:
+        """One number per row of inputs (rows, names), NaN where unknown: (rows,)."""
+        ...
+
+
+class Learner(Protocol):
+    """Makes a regressor of rows."""
+
+    @property
+    def settings(self) -> Any:
+        """A dataclass of how it learns; written down with every training."""
+        ...
+
+    def learn(self, rows: Rows) -> PointModel:
+        """Train on all of them."""
+        ...
+
+
+class PointForecaster:
+    """One regressor for all series, and P10 and P90 by how far it was off at each lead.
+
+    Which of SCALES is the size is found out on the last part of the training span; there, too, a
+    model of the part before shows its errors, whose quantiles become the band (split-conformal).
+
+    How a prediction is made, which is all that an export has to repeat:
+
+    1. inputs are the columns `feature_names`, in that order, rounded to float32 (as a served model
+       gets them) and taken as float64 from there, NaN where unknown;
+    2. those in `scaled_features` are divided by `scale_feature`, which is one of the inputs;
+    3. `model` answers one number;
+    4. `offsets[:, i]` are added, where i = floor(lead_hours), at most the last index;
+    5. the three are sorted and multiplied by `scale_feature`.
+
+    A row whose `scale_feature` is unknown gets no forecast (null).
+    """
+
+    lead_feature: str = "lead_hours"
+    scale_feature: str
+    feature_names: Sequence[str]
+    scaled_features: Sequence[str]
+    model: PointModel
+    offsets: FloatArray
+    """(3, leads), in scaled units; zeros for the median."""
+
+    def __init__(self, name: str, learner: Learner) -> None:
+        self.name = name
+        self.learner = learner
+
+    @property
+    def settings(self) -> Any:
+        """How the regressor learns."""
+        return self.learner.settings
+
+    def fit(self, features: pl.DataFrame) -> Self:
+        """Learn from the rows whose load and level are known.
+
+        Raises ValueError if no such row is left.
+        """
+        known = known_rows(features).sort("issue_time", "feeder_id", "hour_start")
+        self.feature_names = input_names(known)
+        self.scaled_features = in_load_units(self.feature_names)
+        cut = calibration_start(
+            known["issue_time"], share=CALIBRATION_SHARE, most_days=CALIBRATION_DAYS
+        )
+        head = known.filter(pl.col("hour_start") < cut)
+        tail = known.filter(pl.col("issue_time") >= cut)
+        self.scale_feature = best_scale(head, tail)
+        self.prepare(self.rows(known if head.is_empty() else head))
+        self.offsets = self._calibrated(head, tail)
+        self.model = self.learner.learn(self.rows(known))
+        return self
+
+    def prepare(self, rows: Rows) -> None:
+        """What a forecaster does before it learns: nothing, unless it searches.
+
+        `rows` are those before the calibrated ones: what is chosen here has not seen the latter.
+        """
+
+    def predict(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Columns p10 <= p50 <= p90, in the unit of the load, one row per row given."""
+        size = column(
+            features.select(pl.col(self.scale_feature).cast(pl.Float32)), self.scale_feature
+        )
+        lead = column(features, self.lead_feature)
+        # Regressors refuse to answer for infinite or absurd numbers, and nobody asks for them.
+        answered = np.full(features.height, np.nan)
+        known = np.isfinite(size) & (size > 0)
+        if known.any():
+            inputs = self.inputs(features.filter(pl.Series(known)))
+            answered[known] = np.asarray(self.model.predict(inputs), np.float64).reshape(-1)
+        scaled = answered[:, np.newaxis] + np.column_stack(
+            [at_lead(offsets, lead) for offsets in self.offsets]
+        )
+        with np.errstate(invalid="ignore"):
+            loads = np.sort(scaled, axis=1) * size[:, np.newaxis]
+        return pl.DataFrame(loads, schema=["p10", "p50", "p90"]).fill_nan(None)
+
+    def inputs(self, features: pl.DataFrame) -> FloatArray:
+        """What the regressor sees: float64, (rows, feature_names), scaled, NaN where unknown."""
+        return scaled_inputs(
+            features,
+            names=self.feature_names,
+            scaled=self.scaled_features,
+            scale=self.scale_feature,
+        )
+
+    def rows(self, known: pl.DataFrame) -> Rows:
+        """Rows of `known_rows`, ordered by issue time, as a regressor learns from them."""
+        size = column(known, self.scale_feature)
+        return Rows(
+            names=self.feature_names,
+            inputs=self.inputs(known),
+            target=column(known, TARGET) / size,
+            size=size,
+            issue=known["issue_time"].rank("dense").cast(pl.Int64).to_numpy() - 1,
+        )
+
+    def _calibrated(self, head: pl.DataFrame, tail: pl.DataFrame) -> FloatArray:
+        """How far P10 and P90 lie from the answer to be right on the unseen tail."""
+        leads = int(column(pl.concat([head, tail]), self.lead_feature).max()) + 1
+        offsets = np.zeros((len(QUANTILES), leads))
+        if head.is_empty() or tail.is_empty():
+            return offsets
+        model = self.learner.learn(self.rows(head))
+        missed = column(tail, TARGET) / column(tail, self.scale_feature) - np.asarray(
+            model.predict(self.inputs(tail)), np.float64
+        ).reshape(-1)
+        lead = np.floor(column(tail, self.lead_feature)).astype(int)
+        year = years_back(tail["issue_time"])
+        for place, quantile in enumerate(QUANTILES):
+            if quantile != 0.5:
+                offsets[place] = cautious_offsets(
+                    missed, quantile=quantile, lead=lead, year=year, leads=leads
+                )
+        return offsets
