@@ -33,7 +33,7 @@ from smartgrid_assets.weather import fetch_weather, fetch_weather_daily
 GROUPS = ("readings", "aggregates", "findings", "features", "models", "serving", "alerts")
 """The rooms of the graph, in the way of the data."""
 
-CHECKED = ("readings", "aggregates", "findings", "features", "serving")
+CHECKED = ("readings", "aggregates", "findings", "features", "models", "serving")
 """The rooms with checks."""
 
 AUTOMATION = dg.AutomationConditionSensorDefinition(
@@ -48,7 +48,9 @@ AUTOMATION = dg.AutomationConditionSensorDefinition(
 def build_definitions(**overrides: Any) -> dg.Definitions:
     """The whole project; a keyword replaces the resource of that name, as tests do."""
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([_room(group, "assets") for group in GROUPS]),
+        assets=dg.load_assets_from_modules(
+            [*(_room(group, "assets") for group in GROUPS), _room("models", "gate")]
+        ),
         asset_checks=[check for checks in CHECKED for check in _room(checks, "checks").CHECKS],
         # For runs that no job of ours describes (automation, the UI): a process per step would
         # import everything anew for each.

@@ -63,9 +63,10 @@ train_models = _asset_job(
     "train_models",
     "load_backtest",
     "load_model",
+    "promotion_decision",
     "served_model",
     writes="models",
-    description="Backtest every model, train the best, publish it to the model server.",
+    description="Backtest every model, train the best, publish it if the gate lets it through.",
 )
 
 forecast_day = _asset_job(
