@@ -85,6 +85,13 @@ compare_variants = _asset_job(
     description="Compare stable and canary on the days whose load has become known.",
 )
 
+watch_drift = _asset_job(
+    "watch_drift",
+    "model_drift",
+    writes="drift",
+    description="Look whether features and forecast errors left what the champion learned from.",
+)
+
 raise_alerts = _asset_job(
     "raise_alerts",
     "alerts",
@@ -100,5 +107,6 @@ JOBS = [
     train_models,
     forecast_day,
     compare_variants,
+    watch_drift,
     raise_alerts,
 ]
