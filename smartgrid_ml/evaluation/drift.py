@@ -84,11 +84,14 @@ def feature_drift(reference: pl.DataFrame, recent: pl.DataFrame) -> list[Sign]:
 
     The bound is MOVED, or the largest PSI that a week of the reference has against its other weeks:
     how much weeks differ without drift depends on the number of feeders and on what their load is
-    like. None where the reference has fewer than FEWEST_WEEKS whole weeks.
+    like. None where the reference has fewer than FEWEST_WEEKS whole weeks. Days before a feature
+    has the history that it looks back to are none of its training days.
     """
-    weeks = _week_of(reference)
+    days = reference["issue_time"].dt.epoch("d").to_numpy().astype(np.int64)
     signs = []
-    for name, before, now in _columns(reference, recent):
+    for name, values, now in _columns(reference, recent):
+        kept = days >= _begins(values, days)
+        before, weeks = values[kept], _whole_weeks(days[kept])
         edges = _edges(before) if name not in KNOWN else np.array([])
         old, new = _counts_by_week(before, weeks, edges=edges), _counts(now, edges=edges)
         total = _counts(before, edges=edges)
@@ -165,11 +168,19 @@ def _values(frame: pl.DataFrame, expression: pl.Expr) -> NDArray[np.float64]:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _week_of(features: pl.DataFrame) -> NDArray[np.int64]:
+def _begins(values: NDArray[np.float64], days: NDArray[np.int64]) -> int:
+    """The first day on which half of the values are known; the first of all if there is none."""
+    known = ~np.isnan(values)
+    each, place = np.unique(days, return_inverse=True)
+    shares = np.bincount(place, weights=known) / np.maximum(1, np.bincount(place))
+    enough = each[shares >= 0.5]
+    return int(enough[0]) if len(enough) else int(np.iinfo(np.int64).min)
+
+
+def _whole_weeks(days: NDArray[np.int64]) -> NDArray[np.int64]:
     """Which whole week from the first day on each row belongs to; -1 for the days left over."""
-    if features.is_empty():
-        return np.array([], dtype=np.int64)
-    days = features["issue_time"].dt.epoch("d").to_numpy().astype(np.int64)
+    if not len(days):
+        return days
     week = (days - days.min()) // WEEK
     whole = (days.max() - days.min() + 1) // WEEK
     return np.where(week < whole, week, -1)

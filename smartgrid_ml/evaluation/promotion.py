@@ -27,7 +27,8 @@ class Limits:
     """The bounds of the gate, each with its reason."""
 
     significance: float = 0.05
-    """Two-sided, so that a challenger no better than the champion passes once in forty times."""
+    """One-sided, for the question is who is better: a challenger that is only as good as the
+    champion passes once in twenty times."""
 
     fewest_issues: int = 3
     """Of the naive rows, in a first week of data too: of few issue times the t-distribution asks
@@ -158,8 +159,8 @@ def beats(
 ) -> Condition:
     """Whether the mean pinball loss is smaller than the rival's beyond chance.
 
-    The figure is the p-value of the Diebold-Mariano test over issue times, its bound the level of
-    significance; a loss that is larger or equal fails whatever the p-value.
+    The figure is the one-sided p-value of the Diebold-Mariano test over issue times: how probable
+    such an advantage is if there is none. Its bound is the level of significance.
     """
     name = f"beats_{rival}"
     means = paired_means(challenger, rival_losses)
@@ -172,13 +173,14 @@ def beats(
     differences = (means["pinball"] - means["other"]).to_numpy()
     test = diebold_mariano(differences)
     loss, other = float(means["pinball"].mean()), float(means["other"].mean())  # type: ignore[arg-type]  # means of floats
-    passed = loss < other and test.p_value < significance
+    p_value = test.p_value / 2 if test.statistic <= 0 else 1 - test.p_value / 2
+    passed = loss < other and p_value < significance
     how = "better than" if passed else "not better beyond chance than"
     sentence = (
         f"{how} {rival}: pinball loss {loss:.4g} against {other:.4g} over {means.height} issue "
-        f"times, p = {test.p_value:.3g} of {significance:g} allowed"
+        f"times, p = {p_value:.3g} of {significance:g} allowed"
     )
-    return Condition(name, passed, test.p_value, significance, sentence)
+    return Condition(name, passed, p_value, significance, sentence)
 
 
 def paired_means(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:

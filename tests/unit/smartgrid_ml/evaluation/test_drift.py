@@ -124,6 +124,19 @@ def test_weather_that_no_longer_arrives_is_found_and_a_warmer_one_is_not():
     assert drifted(feature_drift(before.with_columns(**warm), summer)) == []
 
 
+def test_the_first_days_without_history_are_no_measure_of_what_is_usual():
+    before, after = split(features(seed=2, days=63))
+    begun = before.with_columns(
+        pl.when(pl.col("issue_time") >= FIRST + timedelta(days=29 + 7)).then("same_hour_7d_kw")
+    )
+    sign, whole = (
+        {each.name: each for each in feature_drift(rows, after)}["same_hour_7d_kw"]
+        for rows in (begun, before)
+    )
+    assert sign.bound == whole.bound == 0.25
+    assert sign.figure == pytest.approx(whole.figure, abs=0.02)
+
+
 def test_a_few_training_days_are_too_few_to_say_what_is_usual():
     before, after = split(features(seed=4, days=34))
     signs = feature_drift(before, after.with_columns(pl.col("same_hour_1d_kw") * 3))
