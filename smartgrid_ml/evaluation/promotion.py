@@ -157,10 +157,12 @@ def beats(
     fewest: int,
     significance: float,
 ) -> Condition:
-    """Whether the mean pinball loss is smaller than the rival's beyond chance.
+    """Whether the pinball loss is smaller than the rival's beyond chance, and in the mean at all.
 
     The figure is the one-sided p-value of the Diebold-Mariano test over issue times: how probable
-    such an advantage is if there is none. Its bound is the level of significance.
+    such an advantage is if there is none. Its bound is the level of significance. The test takes
+    the differences of every series relative to its own mean loss, so that the largest of them does
+    not drown the others; the mean loss in the unit of the series has to be smaller, too.
     """
     name = f"beats_{rival}"
     means = paired_means(challenger, rival_losses)
@@ -170,8 +172,7 @@ def beats(
             f"{max(2, fewest)} are needed"
         )
         return Condition(name, False, None, significance, sentence)
-    differences = (means["pinball"] - means["other"]).to_numpy()
-    test = diebold_mariano(differences)
+    test = diebold_mariano(relative_differences(challenger, rival_losses).to_numpy())
     loss, other = float(means["pinball"].mean()), float(means["other"].mean())  # type: ignore[arg-type]  # means of floats
     p_value = test.p_value / 2 if test.statistic <= 0 else 1 - test.p_value / 2
     passed = loss < other and p_value < significance
@@ -181,6 +182,24 @@ def beats(
         f"times, p = {p_value:.3g} of {significance:g} allowed"
     )
     return Condition(name, passed, p_value, significance, sentence)
+
+
+def relative_differences(one: pl.DataFrame, other: pl.DataFrame) -> pl.Series:
+    """Per issue time in order: the mean over pairs of (one - other) / the mean loss of both.
+
+    That mean is the series' own over all issue times, so that a series counts by how much of its
+    loss is at stake; a series that neither lost anything on has no difference.
+    """
+    weight, loss, rival = pl.col("hours"), pl.col("pinball"), pl.col("pinball_other")
+    size = (((loss + rival) * weight).sum() / (2 * weight.sum())).over("series")
+    difference = pl.when(size > 0).then((loss - rival) / size).otherwise(0.0)
+    return (
+        pairs(one, other)
+        .with_columns(difference=difference)
+        .group_by("issue_time", maintain_order=True)
+        .agg(difference=(pl.col("difference") * weight).sum() / weight.sum())
+        .sort("issue_time")["difference"]
+    )
 
 
 def paired_means(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:

@@ -186,6 +186,39 @@ def test_the_largest_feeder_is_not_the_worst_by_its_size():
     assert keeps_worst_decile(challenger, champion).figure == pytest.approx(2.0)
 
 
+def test_the_largest_series_does_not_drown_the_others():
+    noisy = {
+        "pinball": pl.col("pinball") * pl.when(pl.col("series") == "F00").then(900).otherwise(1)
+    }
+    better = pl.col("pinball") * pl.when(pl.col("series") == "F00").then(0.999).otherwise(0.8)
+    one, other = losses(seed=4).with_columns(pinball=better), losses(seed=3)
+    one, other = one.with_columns(**noisy), other.with_columns(**noisy)
+    judged = beats(one, other, rival="it", fewest=3, significance=0.05)
+    assert judged.figure < 0.001
+
+
+def test_a_better_share_does_not_excuse_a_larger_loss_in_all():
+    worse_grid = (
+        pl.when(pl.col("series") == "F00").then(pl.col("pinball") * 500).otherwise("pinball")
+    )
+    other = losses(seed=1).with_columns(worse_grid)
+    factor = pl.when(pl.col("series") == "F00").then(1.2).otherwise(0.7)
+    judged = beats(
+        other.with_columns(pl.col("pinball") * factor),
+        other,
+        rival="it",
+        fewest=3,
+        significance=0.05,
+    )
+    assert (judged.passed, judged.figure < 0.05) == (False, True)
+
+
+def test_a_series_on_which_neither_loses_anything_decides_nothing():
+    perfect = pl.when(pl.col("series") == "F00").then(0.0).otherwise("pinball").alias("pinball")
+    one, other = losses(seed=1).with_columns(perfect), losses(seed=2).with_columns(perfect)
+    assert np.isfinite(beats(one, other, rival="it", fewest=3, significance=0.05).figure)
+
+
 def test_only_hours_that_both_scored_are_compared():
     partly = losses().with_columns(
         hours=pl.when(pl.col("series") == "F00").then(23).otherwise("hours").cast(pl.Int64)
@@ -242,7 +275,7 @@ def test_of_equally_good_challengers_a_twentieth_seems_better():
 
 
 def test_the_p_value_is_that_of_the_one_sided_paired_t_test():
-    one, other = losses(seed=1), losses(seed=2, better_by=0.03)
+    one, other = losses(seed=1, feeders=1), losses(seed=2, feeders=1, better_by=0.03)
     means = paired_means(one, other)
     for less, more in (("pinball", "other"), ("other", "pinball")):
         expected = stats.ttest_rel(means[less], means[more], alternative="less")
