@@ -20,6 +20,7 @@ from resources.weather_source import weather_source
 from sensors.alerts import new_exceedances, waiting_messages
 from sensors.arrivals import landing_arrivals
 from sensors.canary import canary_watch
+from sensors.drift import drift_watch
 from sensors.failures import failed_runs
 from sensors.late_readings import late_readings
 from smartgrid_assets.alerts.delivery import deliver_alerts
@@ -33,7 +34,7 @@ from smartgrid_assets.weather import fetch_weather, fetch_weather_daily
 GROUPS = ("readings", "aggregates", "findings", "features", "models", "serving", "alerts")
 """The rooms of the graph, in the way of the data."""
 
-CHECKED = ("readings", "aggregates", "findings", "features", "serving")
+CHECKED = ("readings", "aggregates", "findings", "features", "models", "serving")
 """The rooms with checks."""
 
 AUTOMATION = dg.AutomationConditionSensorDefinition(
@@ -48,7 +49,12 @@ AUTOMATION = dg.AutomationConditionSensorDefinition(
 def build_definitions(**overrides: Any) -> dg.Definitions:
     """The whole project; a keyword replaces the resource of that name, as tests do."""
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([_room(group, "assets") for group in GROUPS]),
+        assets=dg.load_assets_from_modules(
+            [
+                *(_room(group, "assets") for group in GROUPS),
+                *(_room("models", module) for module in ("gate", "drift")),
+            ]
+        ),
         asset_checks=[check for checks in CHECKED for check in _room(checks, "checks").CHECKS],
         # For runs that no job of ours describes (automation, the UI): a process per step would
         # import everything anew for each.
@@ -61,6 +67,7 @@ def build_definitions(**overrides: Any) -> dg.Definitions:
             new_exceedances,
             waiting_messages,
             canary_watch,
+            drift_watch,
             failed_runs,
             AUTOMATION,
         ],

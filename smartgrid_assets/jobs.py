@@ -63,9 +63,10 @@ train_models = _asset_job(
     "train_models",
     "load_backtest",
     "load_model",
+    "promotion_decision",
     "served_model",
     writes="models",
-    description="Backtest every model, train the best, publish it to the model server.",
+    description="Backtest every model, train the best, publish it if the gate lets it through.",
 )
 
 forecast_day = _asset_job(
@@ -84,6 +85,13 @@ compare_variants = _asset_job(
     description="Compare stable and canary on the days whose load has become known.",
 )
 
+watch_drift = _asset_job(
+    "watch_drift",
+    "model_drift",
+    writes="drift",
+    description="Look whether features and forecast errors left what the champion learned from.",
+)
+
 raise_alerts = _asset_job(
     "raise_alerts",
     "alerts",
@@ -99,5 +107,6 @@ JOBS = [
     train_models,
     forecast_day,
     compare_variants,
+    watch_drift,
     raise_alerts,
 ]

@@ -11,6 +11,7 @@ from smartgrid_assets.jobs import (
     read_topology,
     refresh_days,
     train_models,
+    watch_drift,
 )
 from smartgrid_assets.partitions import DAY
 from smartgrid_core.settings import Settings
@@ -84,6 +85,14 @@ compare_daily = dg.ScheduleDefinition(
     description="Every day at 05:40, with the night's late readings in: stable against canary.",
 )
 
+watch_drift_daily = dg.ScheduleDefinition(
+    name="watch_drift_daily",
+    job=watch_drift,
+    cron_schedule="50 5 * * *",
+    default_status=RUNNING,
+    description="Every day at 05:50, with the night's late readings in: has the world moved?",
+)
+
 SCHEDULES = [
     judge_daily,
     read_topology_daily,
@@ -91,4 +100,5 @@ SCHEDULES = [
     forecast_today,
     train_weekly,
     compare_daily,
+    watch_drift_daily,
 ]

@@ -231,7 +231,7 @@ class Walk:
         refused = [
             f"{check.name} of {check.asset}"
             for check in self.graph.checks()
-            if check.is_refused and (check.is_blocking or check.name == TRUTH_CHECK)
+            if check.is_refused and (check.blocks or check.name == TRUTH_CHECK)
         ]
         wanted = {job: self._days_of(job) for job in JOBS}
         wrong = wrong_things(self.graph.assets(), wanted=wanted, refused=refused)

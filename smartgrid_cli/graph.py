@@ -112,6 +112,11 @@ class Check:
         """Judged and found wrong, or the judge itself broke."""
         return self.status in ("FAILED", "EXECUTION_FAILED")
 
+    @property
+    def blocks(self) -> bool:
+        """Whether a refusal is an error that stops what follows; a warning is a verdict."""
+        return self.is_blocking and self.severity != "WARN"
+
 
 @dataclass(frozen=True, slots=True)
 class Sensor:

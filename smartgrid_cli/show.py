@@ -55,7 +55,7 @@ def show_checks(checks: Sequence[Check], console: Console) -> None:
     refused = [check for check in checks if check.is_refused]
     grid = table(f"Checks: {len(passed)} passed, {len(refused)} failed", "check", "says")
     for check in refused:
-        colour = "red" if check.is_blocking else "yellow"
+        colour = "red" if check.blocks else "yellow"
         says = check.description.strip().splitlines() or [""]
         grid.add_row(f"[{colour}]{check.asset}.{check.name}[/{colour}]", escape(says[0]))
     if refused:

@@ -160,6 +160,10 @@ class ModelRegistry(Protocol):
         """The version that bears the alias; None if none does or there is no such model."""
         ...
 
+    def params(self, version: ModelVersion) -> Mapping[str, str]:
+        """What was written down of its training: `forecaster`, `data_end` and more."""
+        ...
+
     def download(self, version: ModelVersion, folder: Path) -> Path:
         """Fetch the version's SavedModel into `folder`; return where it lies."""
         ...

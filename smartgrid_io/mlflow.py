@@ -166,6 +166,10 @@ class MlflowRegistry:
                 return None
             raise
 
+    def params(self, version: ModelVersion) -> Mapping[str, str]:
+        """What was written down of its training: `forecaster`, `data_end` and more."""
+        return dict(self._client().get_run(version.run_id).data.params)
+
     def download(self, version: ModelVersion, folder: Path) -> Path:
         """Fetch the version's SavedModel into `folder`; return where it lies.
 

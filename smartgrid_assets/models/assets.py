@@ -5,12 +5,16 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from smartgrid_assets.models.gate import CHALLENGER
 from smartgrid_assets.models.going_live import go_live
+from smartgrid_assets.models.losses import keep_losses
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest
+from smartgrid_core.contracts.promotion import PromotionDecisions
 from smartgrid_core.contracts.serving import LabelMoves
 from smartgrid_core.label_moves import why_not_now
 from smartgrid_core.ports import Clock, Lake, ModelRegistry, ModelServer, ModelShelf, Warehouse
+from smartgrid_core.promotion import why_refused
 from smartgrid_core.serving import LOAD_FORECASTER
 from smartgrid_core.settings import Settings
 from smartgrid_ml.evaluation.backtest import backtest, best_servable
@@ -35,9 +39,6 @@ from smartgrid_ml.training import fingerprint, test_span, train_and_register
 GROUP = "models"
 POOL = "training"
 """One training at a time: it takes every core there is."""
-
-CHALLENGER = "challenger"
-"""The alias of the version that was trained last."""
 
 FOLDS = 2
 
@@ -78,6 +79,7 @@ def load_backtest(
         scored_at=pl.lit(clock.now()),
     ).select(LoadBacktest.column_names())
     warehouse.upsert(LoadBacktest, LoadBacktest.validate(board, cast=True))
+    keep_losses(warehouse, scores.forecasts, board)
     refuse_if_all_failed(board)
     mlflow.log_text(report_html(scores, title="Load backtest"), "backtest/report.html")
     mlflow.log_text(board.write_csv(), "backtest/leaderboard.csv")
@@ -136,8 +138,9 @@ def load_model(
 
 
 @dg.asset(
-    deps=["load_model"],
-    automation_condition=dg.AutomationCondition.eager(),
+    deps=["load_model", "promotion_decision"],
+    automation_condition=dg.AutomationCondition.eager()
+    & dg.AutomationCondition.all_deps_blocking_checks_passed(),
     group_name=GROUP,
     pool=POOL,
     kinds={"tensorflow"},
@@ -151,17 +154,16 @@ def served_model(
 ) -> dg.MaterializeResult:
     """The challenger on the model server, once its answers have proved equal to the offline ones.
 
+    One that the gate refused is not published: what answered goes on answering.
     The first version answers as `stable`; a later one is tried as `canary` until the comparison
     promotes it or rolls it back.
     """
     version = model_registry.by_alias(LOAD_FORECASTER, CHALLENGER)
     if version is None:
         return dg.MaterializeResult(metadata={"outcome": "no model is registered yet"})
-    reason = why_not_now(
-        warehouse.read(LabelMoves),
-        model_shelf.served(LOAD_FORECASTER),
-        int(version.version),
-        now=clock.now(),
+    served, number = model_shelf.served(LOAD_FORECASTER), int(version.version)
+    reason = why_refused(warehouse.read(PromotionDecisions), served, number) or why_not_now(
+        warehouse.read(LabelMoves), served, number, now=clock.now()
     )
     if reason is not None:
         return dg.MaterializeResult(metadata={"outcome": reason})

@@ -7,8 +7,10 @@ import dagster as dg
 import polars as pl
 
 from smartgrid_assets.partitions import daily_asset, window_of
+from smartgrid_core.canary import regression
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest, LoadForecasts
+from smartgrid_core.contracts.promotion import PromotionDecisions
 from smartgrid_core.contracts.serving import (
     LabelMoves,
     PredictionLog,
@@ -22,7 +24,8 @@ from smartgrid_core.ports import Clock, Lake, ModelServer, ModelShelf, Warehouse
 from smartgrid_core.serving import CANARY, LOAD_FORECASTER, Served
 from smartgrid_core.time import DAY, Window, midnight
 from smartgrid_io.serving.router import Router, split_of
-from smartgrid_ml.evaluation.variants import compare, paired_losses, verdict
+from smartgrid_ml.evaluation.decisions import decision_markdown, decision_rows
+from smartgrid_ml.evaluation.variants import compare, judge_trial, paired, variant_losses
 from smartgrid_ml.forecasting.day_ahead import best_naive, day_ahead
 
 PREDICTIONS_KEPT = timedelta(days=90)
@@ -94,7 +97,7 @@ def variant_comparison(
     since = labelled_since(warehouse.read(LabelMoves), served, CANARY)
     if served.stable is None or served.canary is None or since is None:
         return dg.MaterializeResult(metadata={"outcome": "no canary is on trial"})
-    losses = paired_losses(
+    stable, canary = variant_losses(
         lake.scan(LoadFeatures, window=days_behind(since, now=clock.now())).collect(),
         ask=lambda features, version: (
             model_server.predict(LOAD_FORECASTER, features, version).frame
@@ -102,25 +105,43 @@ def variant_comparison(
         stable=served.stable,
         canary=served.canary,
     )
-    comparison = compare(losses)
-    decision, reason = verdict(comparison)
+    comparison = compare(paired(stable, canary))
+    calls = warehouse.read(PredictionLog, window=Window(since, clock.now()))
+    decision = judge_trial(
+        comparison,
+        stable=stable,
+        canary=canary,
+        calls=regression(calls.filter(pl.col("model") == LOAD_FORECASTER), version=served.canary),
+    )
     row = {
         "model": LOAD_FORECASTER,
         "canary_version": str(served.canary),
         "stable_version": str(served.stable),
         "compared_at": clock.now(),
         **asdict(comparison),
-        "decision": decision,
-        "reason": reason,
+        "decision": decision.outcome,
+        "reason": decision.reason,
     }
     schema = VariantComparisons.create_empty().schema
     warehouse.upsert(
         VariantComparisons,
         VariantComparisons.validate(pl.DataFrame([row], schema=schema), cast=True),
     )
+    warehouse.upsert(
+        PromotionDecisions,
+        decision_rows(
+            decision,
+            model=LOAD_FORECASTER,
+            version=str(served.canary),
+            champion=str(served.stable),
+            by="variant_comparison",
+            now=clock.now(),
+        ),
+    )
     return dg.MaterializeResult(
         metadata={
-            "outcome": f"{decision}: {reason}",
+            "outcome": f"{decision.outcome}: {decision.reason}",
+            "decision": dg.MetadataValue.md(decision_markdown(decision)),
             "stable": served.stable,
             "canary": served.canary,
             "issues": comparison.issues,

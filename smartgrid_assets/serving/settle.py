@@ -3,10 +3,13 @@
 import dagster as dg
 
 from smartgrid_core.alerts.decide import alert_from_rollback
+from smartgrid_core.contracts.promotion import PromotionDecisions
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.ports import AlertBook, Clock, ModelRegistry, ModelShelf, Warehouse
 from smartgrid_core.serving import LOAD_FORECASTER
 from smartgrid_io.serving.moves import LabelMover
+from smartgrid_ml.evaluation.decisions import decision_rows
+from smartgrid_ml.evaluation.variants import settlement
 
 NAME = "settle_canary"
 
@@ -29,17 +32,28 @@ def settle(
     alert_book: dg.ResourceParam[AlertBook],
     clock: dg.ResourceParam[Clock],
 ) -> None:
-    """Move the labels; a rollback is on record as an alert. Done again it changes nothing."""
-    if (
-        config.action == "roll_back"
-        and model_shelf.served(LOAD_FORECASTER).canary == config.version
-    ):
+    """Move the labels; the decision is on record, and a rollback an alert, too.
+
+    Done again it changes nothing.
+    """
+    served = model_shelf.served(LOAD_FORECASTER)
+    if config.action == "roll_back" and served.canary == config.version:
         # Before the move: who dies in between finds the canary again, and the alert is once.
         alert_book.record(
             alert_from_rollback(
                 model=LOAD_FORECASTER, version=config.version, reason=config.reason, now=clock.now()
             )
         )
+    if served.canary == config.version:
+        rows = decision_rows(
+            settlement(promoted=config.action == "promote", reason=config.reason),
+            model=LOAD_FORECASTER,
+            version=str(config.version),
+            champion=str(served.stable),
+            by=NAME,
+            now=clock.now(),
+        )
+        warehouse.upsert(PromotionDecisions, rows)
     mover = LabelMover(model_shelf, model_registry, warehouse, by=NAME)
     move = mover.promote if config.action == "promote" else mover.end_trial
     moved = move(LOAD_FORECASTER, canary=config.version, reason=config.reason, now=clock.now())

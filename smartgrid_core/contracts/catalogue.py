@@ -11,6 +11,7 @@ from smartgrid_core.contracts import (
     features,
     forecasts,
     grid,
+    promotion,
     readings,
     serving,
 )
@@ -66,6 +67,9 @@ CATALOGUE: dict[type[dy.Schema], Table] = {
         Table(serving.TrafficSplits),
         Table(serving.PredictionLog, "asked_at"),
         Table(serving.VariantComparisons),
+        Table(promotion.BacktestLosses),
+        Table(promotion.PromotionDecisions),
+        Table(promotion.ModelDrift, "day"),
         Table(alerts.LimitExceedances, "issue_time"),
         Table(alerts.Alerts),
         Table(alerts.Outbox),

@@ -2,10 +2,10 @@
 
 Each variant answers other feeders in production, and feeders differ by more than models do. So
 both are asked once more for the same rows when their truth is known, and only what they would have
-said of the same hours is compared.
+said of the same hours is compared. The lines are those of the gate (`promotion`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -14,10 +14,18 @@ import numpy as np
 import polars as pl
 
 from smartgrid_core.features.load import FEATURES
-from smartgrid_ml.evaluation.metrics import COLUMNS, pinball_loss
+from smartgrid_ml.evaluation.losses import losses_by_issue
+from smartgrid_ml.evaluation.metrics import COLUMNS
 from smartgrid_ml.evaluation.paired import bootstrap_interval, diebold_mariano
+from smartgrid_ml.evaluation.promotion import (
+    Condition,
+    Decision,
+    covers,
+    keeps_worst_decile,
+    paired_means,
+)
 
-Decision = Literal["promote", "keep", "roll_back"]
+Verdict = Literal["promote", "keep", "roll_back"]
 
 ENOUGH_ISSUES = 7
 """A week has every kind of day; before it there is no verdict."""
@@ -54,42 +62,38 @@ class Comparison:
     p_value: float | None = None
 
 
-def paired_losses(
+def variant_losses(
     features: pl.DataFrame, *, ask: AskVersion, stable: int, canary: int
-) -> pl.DataFrame:
-    """Mean pinball loss of each variant per issue time, kW: columns issue_time, pairs, both losses.
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Tables of losses of stable and of canary, on the same feeder-hours.
 
     `features` are rows of `LoadFeatures`; those without truth, or that either variant gives no
     finite forecast for, count for neither. One call per version and issue time.
     """
     known = features.filter(pl.col("load_kw").is_not_null())
-    losses = [
-        pl.DataFrame(
-            {
-                "issue_time": issue["issue_time"],
-                "stable_pinball": _losses(issue, ask=ask, version=stable),
-                "canary_pinball": _losses(issue, ask=ask, version=canary),
-            }
-        )
-        for issue in known.partition_by("issue_time", maintain_order=True)
-    ]
-    if not losses:
-        return pl.DataFrame(schema=_LOSSES)
-    both = pl.concat(losses).filter(
-        pl.col("stable_pinball").is_finite() & pl.col("canary_pinball").is_finite()
+    said: dict[int, list[pl.DataFrame]] = {stable: [], canary: []}
+    for issue in known.partition_by("issue_time", maintain_order=True):
+        answers = {version: _answer(issue, ask=ask, version=version) for version in said}
+        both = answers[stable]["is_finite"] & answers[canary]["is_finite"]
+        for version, answer in answers.items():
+            said[version].append(answer.filter(both))
+    nothing = pl.DataFrame(schema={**_KEYS, **dict.fromkeys(COLUMNS.values(), pl.Float64)})
+    one, other = (
+        losses_by_issue(pl.concat(said[version]) if said[version] else nothing)
+        for version in (stable, canary)
     )
-    means = both.group_by("issue_time").agg(
-        pairs=pl.len(),
-        stable_pinball=pl.col("stable_pinball").mean(),
-        canary_pinball=pl.col("canary_pinball").mean(),
-    )
-    return means.select(pl.col(name).cast(kind) for name, kind in _LOSSES.items()).sort(
-        "issue_time"
+    return one, other
+
+
+def paired(stable: pl.DataFrame, canary: pl.DataFrame) -> pl.DataFrame:
+    """Tables of losses by issue time: columns issue_time, pairs, stable_pinball, canary_pinball."""
+    return paired_means(stable, canary).select(
+        "issue_time", pairs="hours", stable_pinball="pinball", canary_pinball="other"
     )
 
 
 def compare(losses: pl.DataFrame) -> Comparison:
-    """Judge rows of `paired_losses`: an issue time is one observation, however many feeders it has.
+    """Judge rows of `paired`: an issue time is one observation, however many feeders it has.
 
     The hours of one issue are forecast together and err together, so that their number says nothing
     about how sure the mean is; issue times follow each other one step ahead.
@@ -116,8 +120,51 @@ def compare(losses: pl.DataFrame) -> Comparison:
     )
 
 
-def verdict(comparison: Comparison) -> tuple[Decision, str]:
+def judge_trial(
+    comparison: Comparison, *, stable: pl.DataFrame, canary: pl.DataFrame, calls: str | None
+) -> Decision:
+    """Promote, keep or roll back by the comparison and the gate's other conditions, line by line.
+
+    `stable` and `canary` are the tables of losses that were compared, `calls` says why the canary's
+    calls are worse than stable's (`smartgrid_core.canary.regression`), None if they are not.
+    """
+    figures = comparison
+    others = [
+        covers(canary, stable=stable),
+        keeps_worst_decile(canary, stable),
+        Condition("calls", calls is None, None, None, calls or "its calls are as good as stable's"),
+    ]
+    outcome, reason = verdict(comparison, others=others)
+    alone, words = verdict(comparison)
+    line = Condition(
+        "compares_to_stable", alone != "roll_back", figures.p_value, SIGNIFICANCE, words
+    )
+    return Decision(outcome, (line, *others), reason)
+
+
+def settlement(*, promoted: bool, reason: str) -> Decision:
+    """The end of a trial as a decision of one line, whoever called for it and why."""
+    outcome: Verdict = "promote" if promoted else "roll_back"
+    return Decision(outcome, (Condition("trial", promoted, None, None, reason),), reason)
+
+
+def verdict(comparison: Comparison, *, others: Sequence[Condition] = ()) -> tuple[Verdict, str]:
     """Whether to promote the canary, keep both, or roll it back; and why, in words.
+
+    A canary that would be promoted and misses one of the `others` stays on trial, and is rolled
+    back at its end.
+    """
+    said, why = _by_loss(comparison)
+    missed = "; ".join(each.sentence for each in others if not each.passed)
+    if said != "promote" or not missed:
+        return said, why
+    if comparison.issues < LAST_ISSUES:
+        return "keep", f"undecided: {missed}; {why}"
+    return "roll_back", f"not good enough at the end of its trial: {missed}; {why}"
+
+
+def _by_loss(comparison: Comparison) -> tuple[Verdict, str]:
+    """The verdict by the losses alone.
 
     After ENOUGH_ISSUES a difference decides that is significant and whose interval excludes zero;
     after LAST_ISSUES the better one does, the canary in a tie.
@@ -149,25 +196,19 @@ def verdict(comparison: Comparison) -> tuple[Decision, str]:
     return "roll_back", f"worse at the end of its trial: {loss}"
 
 
-_LOSSES: Mapping[str, pl.DataType | type[pl.DataType]] = {
+_KEYS: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    "series": pl.String,
     "issue_time": pl.Datetime("us", "UTC"),
-    "pairs": pl.Int64,
-    "stable_pinball": pl.Float64,
-    "canary_pinball": pl.Float64,
+    "actual": pl.Float64,
 }
 
 
-def _losses(issue: pl.DataFrame, *, ask: AskVersion, version: int) -> pl.Series:
-    """Mean pinball loss over P10, P50, P90 of every row, kW; null or NaN without a forecast."""
+def _answer(issue: pl.DataFrame, *, ask: AskVersion, version: int) -> pl.DataFrame:
+    """What a version says of every row, with its truth and whether it says it at all."""
     asked = {name: issue[name].cast(pl.Float32).to_numpy() for name in FEATURES}
-    said = ask(asked, version).select(pl.col(*COLUMNS.values()).cast(pl.Float64))
-    return (
-        said.with_columns(actual=issue["load_kw"])
-        .select(
-            pl.mean_horizontal(
-                pinball_loss(quantile, forecast=pl.col(column), actual=pl.col("actual"))
-                for quantile, column in COLUMNS.items()
-            )
-        )
-        .to_series()
+    quantiles = list(COLUMNS.values())
+    said = ask(asked, version).select(pl.col(quantiles).cast(pl.Float64))
+    keys = issue.select(series="feeder_id", issue_time="issue_time", actual="load_kw")
+    return pl.concat([keys, said], how="horizontal").with_columns(
+        is_finite=pl.all_horizontal(pl.col(quantiles).is_finite().fill_null(False))
     )

@@ -15,6 +15,7 @@ from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.alerts import Alerts
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadForecasts
+from smartgrid_core.contracts.promotion import PromotionDecisions
 from smartgrid_core.contracts.serving import (
     LabelMoves,
     PredictionLog,
@@ -204,6 +205,11 @@ def test_variants_are_compared_on_the_whole_days_of_the_trial(parts, error_kw, d
     )
     assert (row["issues"], row["pairs"]) == (17, 17 * 24 * len(FEEDERS))
     assert row["decision"] == decision
+    lines = parts["warehouse"].read(PromotionDecisions)
+    assert lines["condition"].to_list() == [
+        *("calls", "compares_to_stable", "coverage", "worst_decile"),
+    ]
+    assert set(lines["decision"]) == {decision}
     assert check.passed is passed
     assert check.description.startswith(decision.replace("_", " "))
 
@@ -237,6 +243,10 @@ def test_a_canary_is_taken_back_with_a_record_and_one_alert(parts):
     assert parts["alert_book"].alerts["message"].to_list() == [
         "Version 2 of load_forecaster was rolled back: why"
     ]
+    decisions = parts["warehouse"].read(PromotionDecisions)
+    assert decisions.select(
+        "version", "decision", "passed", "sentence", "champion_version", "decided_by"
+    ).rows() == [("2", "roll_back", False, "why", "1", "settle_canary")]
 
 
 def test_a_canary_is_promoted_and_nobody_is_alarmed(parts):

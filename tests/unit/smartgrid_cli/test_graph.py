@@ -191,3 +191,13 @@ def test_an_unpartitioned_asset_failed_only_if_its_last_run_did_not_make_it():
     }
     assert not module._asset({**plain, "assetKey": key}, latest).is_failed
     assert module._asset({**plain, "assetKey": other}, latest).is_failed
+
+
+@pytest.mark.parametrize(
+    ("is_blocking", "severity", "blocks"),
+    [(True, "ERROR", True), (True, None, True), (True, "WARN", False), (False, "ERROR", False)],
+)
+def test_a_refusal_that_only_warns_stops_nothing(is_blocking, severity, blocks):
+    check = module.Check("promotion_decision", "gate", is_blocking, "FAILED", severity, "refused")
+    assert check.is_refused
+    assert check.blocks is blocks

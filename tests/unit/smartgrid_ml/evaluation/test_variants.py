@@ -9,7 +9,16 @@ import pytest
 
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.features.load import FEATURES
-from smartgrid_ml.evaluation.variants import Comparison, compare, paired_losses, verdict
+from smartgrid_ml.evaluation.losses import LOSSES
+from smartgrid_ml.evaluation.variants import (
+    Comparison,
+    compare,
+    judge_trial,
+    paired,
+    settlement,
+    variant_losses,
+    verdict,
+)
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -49,8 +58,12 @@ def says(**by_version: float):
     return ask
 
 
+def paired_losses(rows, *, ask):
+    return paired(*variant_losses(rows, ask=ask, stable=1, canary=2))
+
+
 def test_both_versions_are_scored_on_the_same_feeder_hours_by_issue_time():
-    losses = paired_losses(features(2, unknown=5), ask=says(v1=11.0, v2=8.0), stable=1, canary=2)
+    losses = paired_losses(features(2, unknown=5), ask=says(v1=11.0, v2=8.0))
     # Mean of (1 - q) * 1 kW above, of q * 2 kW below, over q = 0.1, 0.5, 0.9.
     assert losses["issue_time"].to_list() == [FIRST, FIRST + timedelta(days=1)]
     assert losses["pairs"].to_list() == [48, 43]
@@ -59,10 +72,10 @@ def test_both_versions_are_scored_on_the_same_feeder_hours_by_issue_time():
 
 
 def test_a_row_that_one_version_gives_no_forecast_for_counts_for_neither():
-    losses = paired_losses(features(1), ask=says(v1=11.0, v2=np.nan), stable=1, canary=2)
+    losses = paired_losses(features(1), ask=says(v1=11.0, v2=np.nan))
     assert losses.is_empty()
     assert compare(losses) == Comparison(issues=0, pairs=0)
-    nothing = paired_losses(features(1, unknown=48), ask=says(), stable=1, canary=2)
+    nothing = paired_losses(features(1, unknown=48), ask=says())
     assert nothing.is_empty()
 
 
@@ -115,3 +128,70 @@ def test_the_verdict(shift: float, days: int, decision: str, words: str):
 def test_two_versions_that_say_the_same_end_their_trial_with_the_newer_one():
     assert verdict(compare(losses([0.0] * 14)))[0] == "promote"
     assert verdict(compare(losses([])))[0] == "keep"
+
+
+def by_feeder(shift: float, days: int, *, coverage: float = 0.8) -> pl.DataFrame:
+    """Losses of two feeders about 1 kW, more by so much; the days differ, the feeders do not."""
+    rows = [
+        {
+            "series": feeder,
+            "issue_time": FIRST + timedelta(days=day),
+            "hours": 24,
+            "pinball": 1.0 + shift + (NOISE[day] if shift else 0.0),
+            "mae": 2.0,
+            "coverage": coverage,
+        }
+        for day in range(days)
+        for feeder in ("F1", "F2")
+    ]
+    return pl.DataFrame(rows, schema=dict(LOSSES))
+
+
+def trial(stable: pl.DataFrame, canary: pl.DataFrame, *, calls: str | None = None):
+    return judge_trial(compare(paired(stable, canary)), stable=stable, canary=canary, calls=calls)
+
+
+def test_a_trial_is_judged_line_by_line():
+    decision = trial(by_feeder(0.0, 10), by_feeder(-0.4, 10))
+    assert decision.outcome == "promote"
+    assert [(each.name, each.passed) for each in decision.conditions] == [
+        ("compares_to_stable", True),
+        ("coverage", True),
+        ("worst_decile", True),
+        ("calls", True),
+    ]
+    assert decision.reason.startswith("better: ")
+
+
+@pytest.mark.parametrize(("days", "outcome"), [(10, "keep"), (14, "roll_back")])
+@pytest.mark.parametrize(
+    ("coverage", "calls", "words"),
+    [
+        (0.5, None, "50.0% of the hours lie within P10 to P90, 70% to 90% may"),
+        (0.8, "a call takes 900 ms, of stable 10 ms (95th percentiles)", "a call takes 900 ms"),
+    ],
+)
+def test_a_better_canary_with_another_fault_waits_and_goes_at_the_end(
+    days, outcome, coverage, calls, words
+):
+    decision = trial(by_feeder(0.0, days), by_feeder(-0.4, days, coverage=coverage), calls=calls)
+    assert decision.outcome == outcome
+    assert words in decision.reason
+    assert len(decision.failed) == 1
+
+
+def test_a_band_that_is_wrong_and_no_worse_than_stables_is_no_reason_to_go_back():
+    decision = trial(by_feeder(0.0, 14, coverage=0.95), by_feeder(-0.4, 14, coverage=0.93))
+    assert decision.outcome == "promote"
+    assert decision.conditions[1].sentence.endswith("; of stable's 95.0% do")
+
+
+def test_a_canary_that_is_worse_is_rolled_back_whatever_else_is_good():
+    decision = trial(by_feeder(0.0, 10), by_feeder(0.4, 10))
+    assert decision.outcome == "roll_back"
+    assert [each.name for each in decision.failed] == ["compares_to_stable", "worst_decile"]
+
+
+def test_the_end_of_a_trial_is_a_decision_of_one_line():
+    (line,) = settlement(promoted=False, reason="half of its calls failed").conditions
+    assert (line.name, line.passed, line.sentence) == ("trial", False, "half of its calls failed")

@@ -1,0 +1,99 @@
+"""Drift asks for a retraining, once; whether its model answers is the gate's affair."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import dagster as dg
+import polars as pl
+
+from sensors.polling import is_at_work, read_cursor, write_cursor
+from smartgrid_core.contracts.forecasts import LoadBacktest
+from smartgrid_core.contracts.promotion import ModelDrift
+from smartgrid_core.ports import Clock, Warehouse
+
+JOB = "train_models"
+
+SAME_AGAIN = timedelta(days=28)
+"""A drift that a retraining did not end may be asked about again with four weeks of new days."""
+
+REST = timedelta(days=3)
+"""After any training: one on the same days but two would find the same."""
+
+FRESH = timedelta(days=3)
+"""Signs that are older say nothing of the present: the look at them has stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retraining:
+    """Which signs a training is asked for, under which key, and what the next tick shall know.
+
+    `cursor` has the day (proleptic ordinal) on which each sign was last asked about. Without
+    `facts` nothing is asked for, and `waits` says why.
+    """
+
+    facts: list[str]
+    cursor: dict[str, int]
+    waits: str = ""
+
+    @property
+    def run_key(self) -> str:
+        """The signs and the day on which they were asked about."""
+        text = ";".join(f"{fact}@{self.cursor[fact]}" for fact in self.facts)
+        return f"drift:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def decide(
+    drift: pl.DataFrame, *, before: Mapping[str, int], trained_at: datetime | None, now: datetime
+) -> Retraining:
+    """Ask for a training if the newest day has a sign of drift that was not asked about lately.
+
+    `drift` are rows of `ModelDrift`; `trained_at` is when models were last trained and scored. A
+    sign is about one version, kind and name: another version's is another one.
+    """
+    today = now.date().toordinal()
+    kept = {fact: day for fact, day in before.items() if today - day < SAME_AGAIN.days}
+    newest: date | None = drift["day"].max() if drift.height else None
+    if newest is None or now.date() - newest > FRESH:
+        return Retraining([], kept, "no fresh look at drift")
+    signs = drift.filter(pl.col("day") == newest, pl.col("is_drifted")).sort(
+        "model_version", "kind", "name"
+    )
+    facts = [":".join(sign) for sign in signs.select("model_version", "kind", "name").rows()]
+    new = [fact for fact in facts if fact not in kept]
+    if not new:
+        told = "a training was asked for already" if facts else "nothing has drifted"
+        return Retraining([], kept, told)
+    if trained_at is not None and now - trained_at < REST:
+        return Retraining([], kept, f"models were trained at {trained_at:%Y-%m-%d %H:%M}")
+    return Retraining(new, kept | dict.fromkeys(new, today))
+
+
+@dg.sensor(
+    job_name=JOB,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def drift_watch(
+    context: dg.SensorEvaluationContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    clock: dg.ResourceParam[Clock],
+) -> dg.SensorResult | dg.SkipReason:
+    """Features or errors that drifted since the champion was trained."""
+    if is_at_work(context.instance, JOB):
+        return dg.SkipReason("models are being trained")
+    boards = warehouse.read(LoadBacktest)
+    decision = decide(
+        warehouse.read(ModelDrift),
+        before=read_cursor(context.cursor),
+        trained_at=boards["scored_at"].max() if boards.height else None,
+        now=clock.now(),
+    )
+    cursor = write_cursor(decision.cursor)
+    if not decision.facts:
+        return dg.SensorResult(skip_reason=decision.waits, cursor=cursor)
+    request = dg.RunRequest(
+        run_key=decision.run_key, tags={"smartgrid/drift": ", ".join(decision.facts)[:250]}
+    )
+    return dg.SensorResult(run_requests=[request], cursor=cursor)

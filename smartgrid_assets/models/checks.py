@@ -1,0 +1,44 @@
+"""Checks of models: the gate's verdict on the challenger."""
+
+import dagster as dg
+
+from smartgrid_assets.models.gate import CHALLENGER
+from smartgrid_core.contracts.promotion import PromotionDecisions
+from smartgrid_core.ports import ModelRegistry, ModelShelf, Warehouse
+from smartgrid_core.promotion import undecided, why_refused
+from smartgrid_core.serving import LOAD_FORECASTER
+
+
+@dg.asset_check(
+    asset="promotion_decision",
+    blocking=True,
+    description="The challenger may be published: the gate promotes it, or it bears a label.",
+)
+def promotion_gate(
+    warehouse: dg.ResourceParam[Warehouse],
+    model_registry: dg.ResourceParam[ModelRegistry],
+    model_shelf: dg.ResourceParam[ModelShelf],
+) -> dg.AssetCheckResult:
+    """Reads the newest decision about the challenger.
+
+    A challenger without a decision is an error: the run ends here. A refusal is an orderly verdict,
+    a warning, so that the run of a training that did not pay is no failure: `served_model` then
+    leaves everything as it is, and does not follow by itself.
+    """
+    challenger = model_registry.by_alias(LOAD_FORECASTER, CHALLENGER)
+    if challenger is None:
+        return dg.AssetCheckResult(passed=True, description="no model is registered yet")
+    version = int(challenger.version)
+    reason = why_refused(
+        warehouse.read(PromotionDecisions), model_shelf.served(LOAD_FORECASTER), version
+    )
+    is_broken = reason == undecided(version)
+    return dg.AssetCheckResult(
+        passed=reason is None,
+        severity=dg.AssetCheckSeverity.ERROR if is_broken else dg.AssetCheckSeverity.WARN,
+        description=reason or f"version {version} may be published",
+        metadata={"version": version},
+    )
+
+
+CHECKS = [promotion_gate]

@@ -1,0 +1,109 @@
+"""The daily look at whether the champion's world has moved."""
+
+import base64
+from datetime import date, datetime, timedelta
+
+import dagster as dg
+import polars as pl
+
+from smartgrid_core.contracts.aggregates import FeederLoad
+from smartgrid_core.contracts.features import LoadFeatures
+from smartgrid_core.contracts.forecasts import LoadForecasts
+from smartgrid_core.contracts.promotion import BacktestLosses, ModelDrift
+from smartgrid_core.ports import Clock, Lake, ModelRegistry, Warehouse
+from smartgrid_core.serving import CHAMPION, LOAD_FORECASTER
+from smartgrid_core.time import Window
+from smartgrid_ml.evaluation.drift import (
+    WEEK,
+    error_drift,
+    feature_drift,
+    looked_at,
+    needed_columns,
+)
+from smartgrid_ml.evaluation.drift_report import drift_markdown, drift_rows, drift_svg
+from smartgrid_ml.evaluation.losses import losses_by_issue, newest_backtests
+
+
+@dg.asset(
+    deps=["load_features", "feeder_load", "load_forecast", "load_backtest"],
+    group_name="models",
+    kinds={"polars", "postgres"},
+)
+def model_drift(
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    model_registry: dg.ResourceParam[ModelRegistry],
+    clock: dg.ResourceParam[Clock],
+) -> dg.MaterializeResult:
+    """The newest week of features and of forecast errors against what the champion learned from.
+
+    Features by their population stability index, errors by the band of the newest backtest. The
+    week ends with the last whole UTC day that has features.
+    """
+    champion = model_registry.by_alias(LOAD_FORECASTER, CHAMPION)
+    days = [day for day in lake.days(LoadFeatures) if day < clock.now().date()]
+    if champion is None or not days:
+        told = "no model answers yet" if champion is None else "no day has features yet"
+        return dg.MaterializeResult(metadata={"outcome": told})
+    last = days[-1]
+    week = Window.of_days(last - timedelta(days=WEEK - 1), last)
+    trained = model_registry.params(champion)
+    losses = newest_backtests(warehouse.read(BacktestLosses), most=1)
+    signs = [
+        *feature_drift(
+            _features(lake, window=_days_of(trained["data_start"], trained["data_end"])),
+            _features(lake, window=week),
+        ),
+        error_drift(
+            served_losses(lake, warehouse, version=champion.version, window=week),
+            losses.filter(pl.col("model") == trained["forecaster"]),
+        ),
+    ]
+    rows = warehouse.upsert(ModelDrift, drift_rows(signs, day=last, version=champion.version))
+    drifted = [f"{each.kind} {each.name}" for each in signs if each.is_drifted]
+    picture = base64.b64encode(drift_svg(signs).encode()).decode()
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows.count,
+            "outcome": f"drifted: {', '.join(drifted)}" if drifted else "nothing has drifted",
+            "day": str(last),
+            "version": champion.version,
+            "signs": dg.MetadataValue.md(drift_markdown(signs)),
+            "plot": dg.MetadataValue.md(f"![drift](data:image/svg+xml;base64,{picture})"),
+        }
+    )
+
+
+def served_losses(
+    lake: Lake, warehouse: Warehouse, *, version: str, window: Window
+) -> pl.DataFrame:
+    """Losses of what the version said in the forecasts issued in the window, where load is known.
+
+    One forecast of a day reaches at most a day beyond the window.
+    """
+    forecasts = warehouse.read(LoadForecasts, window=window).filter(
+        pl.col("model") == LOAD_FORECASTER, pl.col("model_version") == version
+    )
+    truth = lake.scan(FeederLoad, window=window.widened(after=timedelta(days=1))).collect()
+    known = forecasts.join(
+        truth.select("feeder_id", "hour_start", actual="load_kw"), on=["feeder_id", "hour_start"]
+    )
+    return losses_by_issue(known.rename({"feeder_id": "series"}))
+
+
+def _days_of(start: str, end: str) -> Window:
+    """The UTC days that a span of instants touches."""
+    first, behind = datetime.fromisoformat(start), datetime.fromisoformat(end)
+    last: date = (behind - timedelta(microseconds=1)).date()
+    return Window.of_days(first.date(), last)
+
+
+def _features(lake: Lake, *, window: Window) -> pl.DataFrame:
+    rows = lake.scan(LoadFeatures, window=window)
+    feeders = looked_at(rows.select("feeder_id").unique().collect()["feeder_id"])
+    return (
+        rows.select(needed_columns())
+        .filter(pl.col("feeder_id").is_in(feeders))
+        .sort("issue_time", "feeder_id")
+        .collect()
+    )

@@ -1,0 +1,101 @@
+"""The gate between training and serving: the decision, its record, and the check that blocks."""
+
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from smartgrid_core.contracts.features import LoadFeatures
+from smartgrid_core.contracts.promotion import BacktestLosses, PromotionDecisions
+from smartgrid_core.ports import Clock, Lake, ModelRegistry, ModelShelf, ModelVersion, Warehouse
+from smartgrid_core.serving import CHAMPION, LOAD_FORECASTER
+from smartgrid_core.time import DAY, Window
+from smartgrid_ml.evaluation.artifact import losses_of_saved_model, weigh
+from smartgrid_ml.evaluation.decisions import decision_markdown, decision_rows
+from smartgrid_ml.evaluation.losses import newest_backtests
+from smartgrid_ml.evaluation.promotion import decide
+from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS
+
+CHALLENGER = "challenger"
+"""The alias of the version that was trained last."""
+
+
+@dg.asset(
+    deps=["load_backtest", "load_model"],
+    group_name="models",
+    pool="training",
+    kinds={"mlflow", "tensorflow", "postgres"},
+)
+def promotion_decision(
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    model_registry: dg.ResourceParam[ModelRegistry],
+    model_shelf: dg.ResourceParam[ModelShelf],
+    clock: dg.ResourceParam[Clock],
+) -> dg.MaterializeResult:
+    """Whether the challenger may be published, condition by condition, against the champion.
+
+    The challenger is judged by the newest backtest of its forecaster, the champion by asking it for
+    those of the same issue times that lie behind its own training data.
+    """
+    challenger = model_registry.by_alias(LOAD_FORECASTER, CHALLENGER)
+    if challenger is None:
+        return dg.MaterializeResult(metadata={"outcome": "no model is registered yet"})
+    labels = model_shelf.served(LOAD_FORECASTER).labels
+    for label, version in labels.items():
+        if str(version) == challenger.version:
+            told = f"version {version} bears the label {label} already"
+            return dg.MaterializeResult(metadata={"outcome": told})
+    champion = model_registry.by_alias(LOAD_FORECASTER, CHAMPION)
+    losses = newest_backtests(warehouse.read(BacktestLosses), most=1)
+    forecaster = model_registry.params(challenger)["forecaster"]
+    with tempfile.TemporaryDirectory() as folder:
+        artifact = weigh(model_registry.download(challenger, Path(folder)))
+    decision = decide(
+        losses.filter(pl.col("model") == forecaster),
+        naive=losses.filter(pl.col("model").is_in(NAIVE_ROWS)),
+        champion=None
+        if champion is None
+        else losses_of_champion(
+            champion, registry=model_registry, lake=lake, judged=losses["issue_time"]
+        ),
+        artifact=artifact,
+    )
+    warehouse.upsert(
+        PromotionDecisions,
+        decision_rows(
+            decision,
+            model=LOAD_FORECASTER,
+            version=challenger.version,
+            champion=None if champion is None else champion.version,
+            by="promotion_decision",
+            now=clock.now(),
+        ),
+    )
+    return dg.MaterializeResult(
+        metadata={
+            "outcome": f"{decision.outcome} version {challenger.version}: {decision.reason}",
+            "decision": dg.MetadataValue.md(decision_markdown(decision)),
+            "version": challenger.version,
+            "champion": "none" if champion is None else champion.version,
+        }
+    )
+
+
+def losses_of_champion(
+    champion: ModelVersion, *, registry: ModelRegistry, lake: Lake, judged: pl.Series
+) -> pl.DataFrame:
+    """Losses of the champion at the issue times in `judged` that it had not been trained on."""
+    trained_until = datetime.fromisoformat(registry.params(champion)["data_end"])
+    unseen = judged.filter(judged >= trained_until)
+    start = trained_until if unseen.is_empty() else unseen.min()
+    end = trained_until if unseen.is_empty() else unseen.max() + DAY
+    features = (
+        lake.scan(LoadFeatures, window=Window(start, end))
+        .filter(pl.col("issue_time").is_in(unseen.unique().to_list()))
+        .collect()
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        return losses_of_saved_model(registry.download(champion, Path(folder)), features)

@@ -1,0 +1,32 @@
+"""The record of the gate's decisions, and what it says about a version. Pure."""
+
+import polars as pl
+
+from smartgrid_core.serving import Served
+
+PASSING = ("promote", "keep")
+"""Decisions after which a version may bear a label: let through, or on trial."""
+
+
+def why_refused(decisions: pl.DataFrame, served: Served, version: int) -> str | None:
+    """Why a version may not be published, in words; None if it may.
+
+    `decisions` are rows of `PromotionDecisions`; the newest about the version counts. A version
+    that bears a label may be published again: that repairs what a killed run left undone.
+    """
+    if version in served.labels.values():
+        return None
+    about = decisions.filter(
+        pl.col("model") == served.model, pl.col("version") == str(version)
+    ).sort("decided_at")
+    if about.is_empty():
+        return undecided(version)
+    newest = about.row(-1, named=True)
+    if newest["decision"] in PASSING:
+        return None
+    return f"version {version} is refused: {newest['reason']}"
+
+
+def undecided(version: int) -> str:
+    """What is said of a version that never came before the gate."""
+    return f"no decision about version {version} is on record: materialise promotion_decision"

@@ -1,0 +1,72 @@
+"""What a SavedModel is like to serve: how fast, how large, and whether it says what it did."""
+
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import polars as pl
+
+from smartgrid_ml.evaluation.losses import losses_by_issue
+from smartgrid_ml.evaluation.promotion import Artifact
+from smartgrid_ml.export.golden import read_golden
+from smartgrid_ml.export.parity import OUTPUTS, as_served, ask_saved_model
+from smartgrid_ml.tensorflow_runtime import tensorflow
+
+TIMED_ROWS = 1_000
+
+TIMED_CALLS = 5
+"""The middle of five calls: other work on the machine disturbs one or two of them."""
+
+
+def weigh(saved_model: Path) -> Artifact:
+    """Load a SavedModel as a server does, ask it its golden batch, and time 1,000 rows.
+
+    The rows are the golden ones over and over. Raises PublicationError for one without them.
+    """
+    rows, offline = read_golden(saved_model)
+    tf = tensorflow()
+    loaded = tf.saved_model.load(str(saved_model))  # held while its signature is asked
+    signature = loaded.signatures["serving_default"]
+
+    def ask(batch: pl.DataFrame) -> pl.DataFrame:
+        answers = signature(**{name: tf.constant(batch[name].to_numpy()) for name in rows.columns})
+        return pl.DataFrame({name: answers[name].numpy() for name in OUTPUTS})
+
+    many = rows[np.arange(TIMED_ROWS) % rows.height]
+    ask(many)
+    seconds = []
+    for _ in range(TIMED_CALLS):
+        began = time.perf_counter()
+        ask(many)
+        seconds.append(time.perf_counter() - began)
+    size = sum(file.stat().st_size for file in saved_model.rglob("*") if file.is_file())
+    return Artifact(
+        answer_ms=1000 * median(seconds),
+        size_mb=size / 1e6,
+        golden_difference=golden_difference(ask(rows), offline),
+    )
+
+
+def golden_difference(served: pl.DataFrame, offline: pl.DataFrame) -> float:
+    """The largest |served - offline| / max(1, |offline|); infinite where either is not finite."""
+    left = served.select(pl.col(OUTPUTS).cast(pl.Float64).fill_null(np.nan)).to_numpy()
+    right = offline.select(pl.col(OUTPUTS).cast(pl.Float64).fill_null(np.nan)).to_numpy()
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(left - right) / np.maximum(1.0, np.abs(right))
+    return float(np.where(np.isfinite(apart), apart, np.inf).max())
+
+
+def losses_of_saved_model(saved_model: Path, features: pl.DataFrame) -> pl.DataFrame:
+    """A table of losses of what a SavedModel says about rows of `LoadFeatures`.
+
+    Rows without truth are not asked. Its inputs are the columns of its golden batch.
+    """
+    known = features.filter(pl.col("load_kw").is_not_null())
+    inputs = tuple(read_golden(saved_model)[0].columns)
+    keys = known.select("issue_time", series="feeder_id", actual="load_kw")
+    if known.is_empty():
+        said = pl.DataFrame(schema=dict.fromkeys(OUTPUTS, pl.Float64))
+    else:
+        said = ask_saved_model(saved_model, as_served(known, inputs=inputs))
+    return losses_by_issue(pl.concat([keys, said.cast(pl.Float64)], how="horizontal"))

@@ -1,0 +1,54 @@
+"""A decision of the gate as rows of its table, and as people read it."""
+
+from datetime import datetime
+
+import polars as pl
+
+from smartgrid_core.contracts.promotion import PromotionDecisions
+from smartgrid_ml.evaluation.promotion import Decision
+
+
+def decision_rows(
+    decision: Decision,
+    *,
+    model: str,
+    version: str,
+    champion: str | None,
+    by: str,
+    now: datetime,
+) -> pl.DataFrame:
+    """Rows of `PromotionDecisions`, one per condition."""
+    rows = [
+        {
+            "model": model,
+            "version": version,
+            "decided_at": now,
+            "condition": each.name,
+            "passed": each.passed,
+            "figure": each.figure,
+            "bound": each.bound,
+            "sentence": each.sentence,
+            "decision": decision.outcome,
+            "reason": decision.reason,
+            "champion_version": champion,
+            "decided_by": by,
+        }
+        for each in decision.conditions
+    ]
+    schema = PromotionDecisions.create_empty().schema
+    return PromotionDecisions.validate(pl.DataFrame(rows, schema=schema), cast=True)
+
+
+def decision_markdown(decision: Decision) -> str:
+    """The conditions as a Markdown table in the order in which they were looked at."""
+    lines = ["| condition | figure | bound | passed | in words |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {each.name} | {_shown(each.figure)} | {_shown(each.bound)} "
+        f"| {'yes' if each.passed else 'no'} | {each.sentence} |"
+        for each in decision.conditions
+    ]
+    return "\n".join(lines)
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
