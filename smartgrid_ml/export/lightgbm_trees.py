@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_ml.export.trees import Categories, Tree, Trees, ensemble, tree
+from smartgrid_ml.export.exportable import Graph
+from smartgrid_ml.export.trees import Categories, Tree, Trees, ensemble, ensemble_graph, tree
 
 CATEGORICAL, DEFAULT_LEFT, MISSING_TYPE = 0b0001, 0b0010, 0b1100
 MISSING_IS_ZERO = 0b0100
@@ -40,6 +41,16 @@ def trees_of_lightgbm(booster: Any) -> Trees:
     trees = [_read_tree(dict(_assignments(section))) for section in sections]
     averaged = "average_output" in header.splitlines()
     return ensemble(trees, scale=1.0 / max(len(trees), 1) if averaged else 1.0)
+
+
+def booster_graph(booster: Any) -> Graph:
+    """A booster's prediction; raises PublicationError as `trees_of_lightgbm`."""
+    return ensemble_graph(trees_of_lightgbm(booster))
+
+
+def regressor_graph(model: Any) -> Graph:
+    """The prediction of its booster; raises PublicationError as `trees_of_lightgbm`."""
+    return booster_graph(model.booster_)
 
 
 def _assignments(text: str) -> Iterator[tuple[str, str]]:

@@ -7,8 +7,11 @@ from typing import Any
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.boosting_graph import boosting_graph
 from smartgrid_ml.export.keras_graph import keras_graph
+from smartgrid_ml.export.point_graph import point_graph
+from smartgrid_ml.export.rounding import float64
 from smartgrid_ml.forecasting.boosting import BoostingForecaster
 from smartgrid_ml.forecasting.keras_network import KerasForecaster
+from smartgrid_ml.forecasting.point import PointForecaster
 from smartgrid_ml.forecasting.protocol import ServableForecaster
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
@@ -34,8 +37,8 @@ def export(forecaster: ServableForecaster, folder: Path) -> Path:
     names = tuple(forecaster.feature_names)
 
     def serve(**inputs: Any) -> dict[str, Any]:
-        columns = [tf.cast(inputs[name], tf.float64) for name in names]
-        loads = tf.cast(graph(tf.stack(columns, axis=1)), tf.float32)
+        columns = tf.stack([inputs[name] for name in names], axis=1)
+        loads = tf.cast(graph(float64(columns)), tf.float32)
         return {name: loads[:, place] for place, name in enumerate(OUTPUTS)}
 
     signature = tf.function(serve, autograph=False).get_concrete_function(
@@ -86,6 +89,9 @@ def _graph_of(forecaster: ServableForecaster) -> Any:
         return boosting_graph(forecaster)
     if isinstance(forecaster, KerasForecaster):
         return keras_graph(forecaster)
+    if isinstance(forecaster, PointForecaster):
+        return point_graph(forecaster)
     raise PublicationError(
-        f"export: no SavedModel of a {type(forecaster).__name__}; choose boosting or keras"
+        f"export: no SavedModel of a {type(forecaster).__name__}; choose boosting, keras or any"
+        " regressor in a PointForecaster"
     )

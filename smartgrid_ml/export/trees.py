@@ -12,7 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from smartgrid_core.errors import PublicationError
+from smartgrid_ml.export.exportable import Graph
 from smartgrid_ml.tensorflow_runtime import tensorflow
+
+FloatArray = npt.NDArray[np.float64]
 
 BLOCK = 64
 """Trees walked at once: one block of 10,000 rows is 5 MB per operation and stays in the cache."""
@@ -40,6 +43,10 @@ class Categories:
 
     members: frozenset[int]
     members_left: bool = True
+
+
+Question = tuple[int, int, Categories]
+"""(feature, view, categories): which way a row goes by its category."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +121,16 @@ def tree(
     )
 
 
-def just_below(threshold: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """The threshold that parts numbers by `<=` as the one given does by `<`."""
-    return np.nextafter(np.asarray(threshold, np.float64), -np.inf)
+def just_below(threshold: npt.ArrayLike) -> FloatArray:
+    """The threshold that parts numbers by `<=` as the one given does by `<`.
+
+    Among numbers of the threshold's own type: give float32 where float32 are compared. Below zero
+    it is never so near that TensorFlow takes it for zero.
+    """
+    given = np.asarray(threshold)
+    below = np.nextafter(given, given.dtype.type(-np.inf)).astype(np.float64)
+    least = np.finfo(np.float64).tiny
+    return np.where((below < 0) & (below > -least), -least, below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +157,8 @@ class Trees:
     """The features of `cuts`."""
     views: npt.NDArray[np.int64]
     """(numerical columns, 2): place among `compared`, view."""
-    questions: Sequence[tuple[int, int, Categories]] = field(default=())
-    """(feature, view, categories): the columns after the numerical ones."""
+    questions: Sequence[Question] = field(default=())
+    """The columns after the numerical ones."""
     scale: float = 1.0
     base: float = 0.0
 
@@ -177,7 +191,7 @@ def ensemble(trees: Sequence[Tree], *, scale: float = 1.0, base: float = 0.0) ->
         column[at] = place * 4 + view[at]
     seen, column[compares] = np.unique(column[compares], return_inverse=True)
 
-    questions: dict[tuple[int, int, Categories], int] = {}
+    questions: dict[Question, int] = {}
     for start, one in zip(starts, ordered, strict=True):
         for node, categories in one.categories.items():
             question = (int(one.feature[node]), int(one.view[node]), categories)
@@ -206,7 +220,7 @@ def ensemble(trees: Sequence[Tree], *, scale: float = 1.0, base: float = 0.0) ->
     )
 
 
-def ensemble_graph(trees: Trees) -> Any:
+def ensemble_graph(trees: Trees) -> Graph:
     """The ensemble's prediction: a function of float64 (batch, features) to float64 (batch,)."""
     tf = tensorflow()
 
@@ -260,7 +274,8 @@ def _ranks(trees: Trees, features: Any) -> Any:
         place, view = trees.views[:, 0], trees.views[:, 1]
         missing = _missing(tf.gather(known, place, axis=1), view)
         columns.append(tf.where(missing, _end(view), tf.gather(rank, place, axis=1)))
-    columns += [_answer(features[:, at], view, asked) for at, view, asked in trees.questions]
+    if trees.questions:
+        columns.append(_answers(trees.questions, features))
     if not columns:
         return tf.zeros([tf.shape(features)[0], 1], tf.int32)
     return tf.concat(columns, axis=1)
@@ -275,14 +290,21 @@ def _end(view: npt.NDArray[np.int64]) -> Any:
     return np.where(view % 2 == 0, ALWAYS_LEFT, NEVER_LEFT).astype(np.int32)
 
 
-def _answer(feature: Any, view: int, asked: Categories) -> Any:
-    """0 for rows that go left, 1 for those that go right, int32 (batch, 1)."""
+def _answers(questions: Sequence[Question], features: Any) -> Any:
+    """-1 or 0 for rows that go left, more for those that go right, int32 (batch, questions)."""
     tf = tensorflow()
-    most = max(asked.members, default=0)
-    table = np.full(most + 2, int(asked.members_left), np.int32)
-    table[list(asked.members)] = int(not asked.members_left)
-    whole = tf.where(feature > -1, tf.floor(tf.abs(feature)), most + 1.0)
-    missing = _missing(feature, np.array(view))
-    whole = tf.where(missing, tf.zeros_like(whole), tf.minimum(whole, most + 1.0))
-    answer = tf.gather(tf.constant(table), tf.cast(whole, tf.int32))
-    return tf.where(missing, _end(np.array(view)), answer)[:, tf.newaxis]
+    at, view = (np.array([one[place] for one in questions], np.int64) for place in (0, 1))
+    width = 2 + max(max(asked.members, default=0) for _, _, asked in questions)
+    table = np.zeros((len(questions), width), np.int32)
+    for row, (_, _, asked) in zip(table, questions, strict=True):
+        row[:] = asked.members_left
+        row[list(asked.members)] = not asked.members_left
+    asked_for = tf.gather(features, at, axis=1)
+    missing = _missing(asked_for, view)
+    none = tf.constant(width - 1.0, tf.float64)
+    whole = tf.where(asked_for > -1, tf.minimum(tf.floor(tf.abs(asked_for)), none), none)
+    code = tf.cast(tf.where(missing, none, whole), tf.int32)
+    answer = tf.gather(
+        tf.constant(table.reshape(-1)), code + np.arange(len(at), dtype=np.int32) * width
+    )
+    return tf.where(missing, _end(view), answer)

@@ -7,6 +7,7 @@ import pytest
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.features.load import FEATURES, SCALES
 from smartgrid_ml.export.parity import as_served, ask_saved_model, export_parity
+from smartgrid_ml.export.rounding import as_float32, float64
 from smartgrid_ml.export.saved_model import export, refuse_python_ops
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
 from smartgrid_ml.forecasting.keras_network import KerasForecaster, KerasSettings
@@ -84,6 +85,18 @@ def test_the_export_says_what_the_forecaster_says_of_the_grid(
     assert not answers["p50"].is_nan().any()
 
 
+def test_numbers_too_small_for_ordinary_float32_are_kept():
+    tf = tensorflow()
+    least, normal = np.float32(1e-45), np.float32(2**-126)
+    wire = np.array([least, -least, normal / 2, -normal, 0.0, -1.5, np.inf, np.nan], np.float32)
+
+    np.testing.assert_array_equal(tf.function(float64)(tf.constant(wire)), wire.astype(np.float64))
+    np.testing.assert_array_equal(
+        tf.function(as_float32)(tf.constant(wire.astype(np.float64) * 1.3)),
+        (wire.astype(np.float64) * 1.3).astype(np.float32).astype(np.float64),
+    )
+
+
 def test_an_empty_batch_gets_an_empty_answer(fitted: ServableForecaster, exported: Path):
     none = as_served(wild_rows(0), inputs=tuple(fitted.feature_names))
 
@@ -101,7 +114,7 @@ def test_a_folder_in_use_is_left_alone(fitted: ServableForecaster, exported: Pat
 def test_a_forecaster_without_export_is_refused(tmp_path: Path):
     naive = NaiveForecaster("naive_24h", repeats=["same_hour_1d_kw"])
 
-    with pytest.raises(PublicationError, match="NaiveForecaster; choose boosting or keras"):
+    with pytest.raises(PublicationError, match="NaiveForecaster; choose boosting, keras"):
         export(naive, tmp_path / "model")  # type: ignore[arg-type] # what is to be refused
 
 
