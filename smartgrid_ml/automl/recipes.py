@@ -17,8 +17,8 @@ FUNCTIONS = ("sklearn.feature_selection.f_regression",)
 SET_WHEN_BUILT = ("random_state", "n_jobs")
 """Parameters that say nothing of the model."""
 
-NAMED_PARTS = ("steps", "estimators", "transformer_list")
-"""Parameters that list pairs of a name and an estimator."""
+NAMED_PARTS = ("steps", "estimators", "transformer_list", "transformers")
+"""Parameters that list a name and an estimator each, and maybe the features that it sees."""
 
 
 def recipe_of(estimator: Any) -> Recipe:
@@ -77,7 +77,7 @@ def flat(recipe: Recipe, *, prefix: str = "") -> dict[str, Any]:
     parts: list[str] = []
     for key, value in recipe.get("parameters", {}).items():
         if key in NAMED_PARTS:
-            for called, part in value:
+            for called, part, *_ in value:
                 if isinstance(part, Mapping):
                     inner = flat(part, prefix=f"{prefix}{called}.")
                     parts.append(inner.pop("model"))
@@ -88,7 +88,10 @@ def flat(recipe: Recipe, *, prefix: str = "") -> dict[str, Any]:
             shown |= inner
         else:
             shown[f"{prefix}{key}"] = value["function"] if isinstance(value, Mapping) else value
+    if name == "ColumnTransformer":
+        return {"model": "", **shown}
     if name == "Pipeline":
+        parts = [part for part in parts if part]
         return {"model": " > ".join(parts), **shown}
     return {"model": f"{name}({', '.join(parts)})" if parts else name, **shown}
 
@@ -135,6 +138,7 @@ def _built(value: Any, *, name: str, seed: int, threads: int) -> Any:
         return build(value, seed=seed, threads=threads)
     if name in NAMED_PARTS:
         return [
-            (called, _built(part, name="", seed=seed, threads=threads)) for called, part in value
+            (called, _built(part, name="", seed=seed, threads=threads), *seen)
+            for called, part, *seen in value
         ]
     return value

@@ -76,6 +76,7 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
                 "seed": seed,
                 "topic": topic,
                 "patience_s": PATIENCE * budget.seconds,
+                "known": _known(folds),
             },
             population_size=POPULATION,
             initial_population_size=FIRST,
@@ -104,21 +105,27 @@ def evaluated(
     seed: int,
     topic: str,
     patience_s: float,
+    known: Sequence[int],
     **_: Any,
 ) -> float:
     """The individual's mean absolute error over the folds, in the unit of the load.
 
-    Runs on a worker, and tells the search by an event of the cluster how the trial went. What TPOT
-    hands on besides does not matter here.
+    It sees the features `known`. Runs on a worker, and tells the search by an event of the cluster
+    how the trial went. What TPOT hands on besides does not matter here.
     """
     from distributed import get_worker
+    from sklearn.compose import ColumnTransformer
 
     started = time.monotonic()
     worker = get_worker()
     recipe: Recipe = {}
     trial: dict[str, Any] = {"fold_scores": [], "error": None}
     try:
-        recipe = recipe_of(individual.export_pipeline())
+        pipeline = individual.export_pipeline()
+        if len(known) < folds[0][0].inputs.shape[1]:
+            only = ColumnTransformer([("known", "passthrough", list(known))])
+            pipeline.steps.insert(0, ("known", only))
+        recipe = recipe_of(pipeline)
         trial["fold_scores"] = list(
             scores(recipe, folds, seed=seed, threads=worker.state.nthreads, patience_s=patience_s)
         )
@@ -210,6 +217,12 @@ def _told(client: Any, report: Report) -> Iterator[str]:
 def _drawn_from(space: Any, random: np.random.Generator) -> Iterator[Any]:
     while True:
         yield space.generate(random)
+
+
+def _known(folds: Folds) -> list[int]:
+    """The features that some row of every training part knows: not all models bear others."""
+    known = [~np.isnan(training.inputs).all(axis=0) for training, _ in folds]
+    return [int(place) for place in np.flatnonzero(np.all(known, axis=0))]
 
 
 def _drawn(rows: Rows, random: np.random.Generator, most: int) -> Rows:
