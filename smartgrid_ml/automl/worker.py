@@ -62,7 +62,9 @@ def main(folder: Path) -> None:
 
 def _die_with_parent() -> None:
     """Standard input ends when the parent does: then nobody waits for what is found here."""
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: its lock, held by this thread, aborts an interpreter that ends.
+    while os.read(0, 4096):
+        continue
     os.killpg(0, signal.SIGKILL)
 
 

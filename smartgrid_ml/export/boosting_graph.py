@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from smartgrid_ml.export.trees import tree_sum, tree_views, trees_of_lightgbm
+from smartgrid_ml.export.lightgbm_trees import trees_of_lightgbm
+from smartgrid_ml.export.trees import ensemble_graph
 from smartgrid_ml.forecasting.boosting import BoostingForecaster
 from smartgrid_ml.forecasting.protocol import QUANTILES
 from smartgrid_ml.tensorflow_runtime import tensorflow
@@ -18,18 +19,20 @@ def boosting_graph(forecaster: BoostingForecaster) -> Any:
     scale_at = names.index(forecaster.scale_feature)
     lead_at = names.index(forecaster.lead_feature)
     ensembles = {
-        quantile: [trees_of_lightgbm(booster) for booster in forecaster.boosters[quantile]]
+        quantile: [
+            ensemble_graph(trees_of_lightgbm(booster)) for booster in forecaster.boosters[quantile]
+        ]
         for quantile in QUANTILES
     }
 
     def loads(inputs: Any) -> Any:
         scale = inputs[:, scale_at, tf.newaxis]
-        views = tree_views(tf.where(is_scaled, inputs / scale, inputs))
+        features = tf.where(is_scaled, inputs / scale, inputs)
         lead = tf.floor(inputs[:, lead_at])
         last_lead = float(len(forecaster.offsets[QUANTILES[0]]) - 1)
         lead = tf.where(tf.math.is_nan(lead), tf.zeros_like(lead), lead)
         scaled = [
-            tf.add_n([tree_sum(trees, views) for trees in ensembles[quantile]])
+            tf.add_n([answer(features) for answer in ensembles[quantile]])
             / len(ensembles[quantile])
             + tf.gather(
                 tf.constant(forecaster.offsets[quantile]),

@@ -4,10 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from smartgrid_core.errors import PublicationError
+from smartgrid_ml.export.exportable import REGRESSORS, Graph, class_path, exporter
 from smartgrid_ml.forecasting.point import PointModel
-
-Graph = Callable[[Any], Any]
-"""float64 (batch, features), NaN where unknown -> float64 (batch,)"""
 
 
 def regressor_graph(model: PointModel) -> Graph:
@@ -15,13 +13,21 @@ def regressor_graph(model: PointModel) -> Graph:
 
     Raises PublicationError naming the part of the model that has no such form.
     """
-    kind = f"{type(model).__module__}.{type(model).__qualname__}"
+    kind = class_path(model)
+    if kind in REGRESSORS:
+        return exporter(REGRESSORS[kind])(model)
     for prefix, graph_of in _BY_PACKAGE.items():
         if kind.startswith(prefix):
             return graph_of(model)
+    packages = {path.split(".")[0] for path in (*REGRESSORS, *_BY_PACKAGE)}
+    alike = sorted(path for path in REGRESSORS if path.split(".")[0] == kind.split(".")[0])
     raise PublicationError(
-        f"export: no SavedModel of a {kind}; there is one of models from"
-        f" {', '.join(sorted({prefix.split('.')[0] for prefix in _BY_PACKAGE}))}"
+        f"export: no SavedModel of a {kind}; "
+        + (
+            f"use one of {', '.join(path.rsplit('.', 1)[1] for path in alike)}"
+            if alike
+            else f"there is one of models from {', '.join(sorted(packages))}"
+        )
     )
 
 

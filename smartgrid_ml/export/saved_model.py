@@ -9,6 +9,7 @@ from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.boosting_graph import boosting_graph
 from smartgrid_ml.export.keras_graph import keras_graph
 from smartgrid_ml.export.point_graph import point_graph
+from smartgrid_ml.export.rounding import float64
 from smartgrid_ml.forecasting.boosting import BoostingForecaster
 from smartgrid_ml.forecasting.catalogue import SERVABLE
 from smartgrid_ml.forecasting.ensemble import EnsembleForecaster
@@ -39,8 +40,8 @@ def export(forecaster: ServableForecaster, folder: Path) -> Path:
     names = tuple(forecaster.feature_names)
 
     def serve(**inputs: Any) -> dict[str, Any]:
-        columns = [tf.cast(inputs[name], tf.float64) for name in names]
-        loads = tf.cast(graph(tf.stack(columns, axis=1)), tf.float32)
+        columns = tf.stack([inputs[name] for name in names], axis=1)
+        loads = tf.cast(graph(float64(columns)), tf.float32)
         return {name: loads[:, place] for place, name in enumerate(OUTPUTS)}
 
     signature = tf.function(serve, autograph=False).get_concrete_function(

@@ -1,215 +1,310 @@
-"""Tree ensembles as flat arrays, read from LightGBM and summed by stock TensorFlow operations."""
+"""Tree ensembles as flat arrays, walked and summed by stock TensorFlow operations.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+A family reads its library's trees, hands each to `tree`, all of them to `ensemble`, and gets the
+prediction of `ensemble_graph`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from smartgrid_core.errors import PublicationError
+from smartgrid_ml.export.exportable import Graph
 from smartgrid_ml.tensorflow_runtime import tensorflow
+
+FloatArray = npt.NDArray[np.float64]
 
 BLOCK = 64
 """Trees walked at once: one block of 10,000 rows is 5 MB per operation and stays in the cache."""
 
-CATEGORICAL, DEFAULT_LEFT, MISSING_TYPE = 0b0001, 0b0010, 0b1100
-MISSING_IS_ZERO, MISSING_IS_NAN = 0b0100, 0b1000
-"""Bits of a LightGBM `decision_type`."""
-
 ZERO = float(np.float32(1e-35))
 """LightGBM takes a magnitude up to this for zero."""
 
-PLAIN_SUMS = ("regression", "regression_l1", "quantile", "huber", "fair", "mape")
-"""Objectives whose prediction is the bare sum of leaves, with no link function behind it."""
+LEFT_BITS, RANK_BITS, COLUMN_BITS = 26, 21, 16
+"""A node is one integer: where it leads to, the rank and the column that it compares."""
 
-VIEWS = 4
-"""NaN as -inf, NaN kept, NaN or zero as -inf, NaN or zero as NaN: see `Trees.column`."""
+NEVER_LEFT = 2**RANK_BITS - 1
+"""The rank of what goes right at every split."""
+
+ALWAYS_LEFT = -1
+"""The rank of what goes left at every split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Categories:
+    """A split by category: the whole part of the feature's number says which one it is.
+
+    `members` go left, and all other known numbers right; or the other way round. Missing values go
+    where the node sends missing values.
+    """
+
+    members: frozenset[int]
+    members_left: bool = True
+
+
+Question = tuple[int, int, Categories]
+"""(feature, view, categories): which way a row goes by its category."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """One tree of `tree`, its nodes in an order in which every right child follows its sibling."""
+
+    feature: npt.NDArray[np.int64]
+    threshold: npt.NDArray[np.float64]
+    """NaN at a leaf and at a split by category."""
+    view: npt.NDArray[np.int64]
+    left: npt.NDArray[np.int64]
+    """A leaf is its own left child."""
+    value: npt.NDArray[np.float64]
+    categories: Mapping[int, Categories]
+    depth: int
+
+
+def tree(
+    *,
+    feature: npt.ArrayLike,
+    threshold: npt.ArrayLike,
+    left: npt.ArrayLike,
+    right: npt.ArrayLike,
+    value: npt.ArrayLike,
+    missing_left: npt.ArrayLike,
+    zero_is_missing: npt.ArrayLike = False,
+    categories: Mapping[int, Categories] | None = None,
+) -> Tree:
+    """One tree from arrays of one entry per node, the root first, the others in any order.
+
+    `left`, `right`: the children's places, negative at a leaf. A node sends a number left if it is
+    `<= threshold` (for libraries that ask `<` give `just_below(threshold)`); NaN left if
+    `missing_left`, and with it zeros if `zero_is_missing`. An infinite threshold parts the known
+    (all left) from the missing. `value`: what a leaf adds; of splits it is ignored. `categories`:
+    the nodes that split by category, whose threshold is ignored.
+
+    Raises ValueError if a node is reached twice or a threshold is NaN.
+    """
+    left, right = np.asarray(left, np.int64), np.asarray(right, np.int64)
+    n_nodes = len(left)
+    feature = np.asarray(feature, np.int64)
+    threshold = np.asarray(threshold, np.float64)
+    value = np.asarray(value, np.float64)
+    is_left = np.broadcast_to(np.asarray(missing_left, bool), n_nodes)
+    is_zero = np.broadcast_to(np.asarray(zero_is_missing, bool), n_nodes)
+    categories = categories or {}
+
+    order, depth, level = [0], 0, [0]
+    child_place = np.zeros(n_nodes, np.int64)
+    while level := [child for at in level if left[at] >= 0 for child in (left[at], right[at])]:
+        child_place[level] = len(order) + np.arange(len(level))
+        order += level
+        depth += 1
+        if len(order) > n_nodes:
+            raise ValueError(f"a tree of {n_nodes} nodes has a node with two parents")
+    places = np.array(order)
+    is_leaf = left[places] < 0
+    by_category = np.isin(places, list(categories))
+    cut = np.where(is_leaf | by_category, np.nan, threshold[places])
+    if np.isnan(cut[~is_leaf & ~by_category]).any():
+        raise ValueError("a threshold is NaN: give +inf for known against missing")
+    return Tree(
+        feature=np.where(is_leaf, 0, feature[places]),
+        threshold=cut,
+        view=np.where(is_left[places], 0, 1) + np.where(is_zero[places], 2, 0),
+        left=np.where(is_leaf, np.arange(len(places)), child_place[left[places]]),
+        value=np.where(is_leaf, value[places], 0.0),
+        categories={
+            new: categories[old] for new, old in enumerate(places.tolist()) if old in categories
+        },
+        depth=depth,
+    )
+
+
+def just_below(threshold: npt.ArrayLike) -> FloatArray:
+    """The threshold that parts numbers by `<=` as the one given does by `<`.
+
+    Among numbers of the threshold's own type: give float32 where float32 are compared. Below zero
+    it is never so near that TensorFlow takes it for zero.
+    """
+    given = np.asarray(threshold)
+    below = np.nextafter(given, given.dtype.type(-np.inf)).astype(np.float64)
+    least = np.finfo(np.float64).tiny
+    return np.where((below < 0) & (below > -least), -least, below)
 
 
 @dataclass(frozen=True, slots=True)
 class Trees:
-    """An ensemble whose prediction is `scale` times the sum of one leaf per tree.
+    """An ensemble whose prediction is `base` and `scale` times the sum of one leaf per tree.
 
-    Nodes of all trees lie in one row. A node compares `views[column] <= threshold`; if so the walk
-    goes on at `left`, else at `left + 1`. A leaf points at itself and holds `value`.
-    `column` picks a feature in one of its `VIEWS`: a missing value is there the -inf or NaN that
-    sends it the way the tree was trained to send it, so that the comparison alone decides. (+inf
-    would not do: "known or missing" is a split at +inf.)
+    Of each feature only its rank among the thresholds counts that it is compared with: a row is
+    turned into ranks once, and each node compares `columns[column] <= rank`, going on at `left` if
+    so, else at `left + 1`. A column is a feature in one of four views, which tell where a missing
+    value goes: NaN left, NaN right, NaN and zero left, NaN and zero right; or the answer to one
+    question for categories.
     """
 
-    column: npt.NDArray[np.int32]
-    threshold: npt.NDArray[np.float64]
-    left: npt.NDArray[np.int32]
+    nodes: npt.NDArray[np.int64]
+    """Nodes of all trees, each packed: left, rank, column from the lowest bits on."""
     value: npt.NDArray[np.float64]
     roots: npt.NDArray[np.int32]
     """(n_blocks, BLOCK)"""
     depths: npt.NDArray[np.int32]
     """(n_blocks,): steps that take every walk of the block to a leaf."""
-    n_features: int
-    scale: float
+    cuts: npt.NDArray[np.float64]
+    """(compared features, most thresholds), sorted, filled up with +inf."""
+    compared: npt.NDArray[np.int32]
+    """The features of `cuts`."""
+    views: npt.NDArray[np.int64]
+    """(numerical columns, 2): place among `compared`, view."""
+    questions: Sequence[Question] = field(default=())
+    """The columns after the numerical ones."""
+    scale: float = 1.0
+    base: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Tree:
-    column: npt.NDArray[np.int32]
-    threshold: npt.NDArray[np.float64]
-    left: npt.NDArray[np.int32]
-    value: npt.NDArray[np.float64]
-    depth: int
+def ensemble(trees: Sequence[Tree], *, scale: float = 1.0, base: float = 0.0) -> Trees:
+    """Trees whose sum, times `scale`, plus `base` is a prediction.
 
-
-def trees_of_lightgbm(booster: Any) -> Trees:
-    """The trees that `booster.predict` uses: up to the best iteration if training stopped early.
-
-    Raises PublicationError for what is no bare sum of numerical trees.
+    Raises PublicationError for one too large to be packed (millions of nodes or thresholds).
     """
-    header, *sections = booster.model_to_string().split("\n\nend of trees")[0].split("\nTree=")
-    named = dict(_assignments(header))
-    objective = named.get("objective", "").split(" ")[0]
-    if objective not in PLAIN_SUMS or "sqrt" in named["objective"]:
+    leaf = tree(feature=[0], threshold=[0], left=[-1], right=[-1], value=[0], missing_left=True)
+    ordered = sorted(trees, key=lambda one: one.depth)
+    # Trees of one depth lie together, zero leaves fill the first block.
+    ordered = [leaf] * (-len(ordered) % BLOCK or BLOCK * (not ordered)) + ordered
+    starts = np.cumsum([0] + [len(one.left) for one in ordered[:-1]])
+    feature = np.concatenate([one.feature for one in ordered])
+    threshold = np.concatenate([one.threshold for one in ordered])
+    view = np.concatenate([one.view for one in ordered])
+    left = np.concatenate([one.left + start for one, start in zip(ordered, starts, strict=True)])
+
+    compares = ~np.isnan(threshold)
+    compared = np.unique(feature[compares])
+    cuts_of = [np.unique(threshold[compares & (feature == one)]) for one in compared]
+    cuts = np.full((len(compared), max(map(len, cuts_of), default=0)), np.inf)
+    rank = np.zeros(len(left), np.int64)
+    column = np.zeros(len(left), np.int64)
+    for place, (one, distinct) in enumerate(zip(compared, cuts_of, strict=True)):
+        cuts[place, : len(distinct)] = distinct
+        at = compares & (feature == one)
+        rank[at] = np.searchsorted(distinct, threshold[at])
+        column[at] = place * 4 + view[at]
+    seen, column[compares] = np.unique(column[compares], return_inverse=True)
+
+    questions: dict[Question, int] = {}
+    for start, one in zip(starts, ordered, strict=True):
+        for node, categories in one.categories.items():
+            question = (int(one.feature[node]), int(one.view[node]), categories)
+            column[start + node] = len(seen) + questions.setdefault(question, len(questions))
+
+    rank[left == np.arange(len(left))] = NEVER_LEFT
+    if (
+        len(left) >= 2**LEFT_BITS
+        or cuts.shape[1] >= NEVER_LEFT
+        or len(seen) + len(questions) > 2**COLUMN_BITS
+    ):
         raise PublicationError(
-            f"objective {named.get('objective')!r} cannot be exported: its link function is not"
-            f" known here; use one of {', '.join(PLAIN_SUMS)}"
+            f"an ensemble of {len(left):,} nodes cannot be exported: grow fewer or smaller trees"
         )
-    if named["num_tree_per_iteration"] != "1":
-        raise PublicationError("an ensemble of several outputs cannot be exported: train one each")
-    n_features = int(named["max_feature_idx"]) + 1
-    trees = [_read_tree(dict(_assignments(section)), n_features) for section in sections]
-    averaged = "average_output" in header.splitlines()
-    return _joined(trees, n_features, scale=1.0 / max(len(trees), 1) if averaged else 1.0)
-
-
-def _assignments(text: str) -> Iterator[tuple[str, str]]:
-    for line in text.splitlines():
-        name, sign, value = line.partition("=")
-        if sign:
-            yield name, value
-
-
-def _read_tree(named: dict[str, str], n_features: int) -> _Tree:
-    n_leaves = int(named["num_leaves"])
-    n_nodes = 2 * n_leaves - 1
-    if named.get("is_linear", "0") != "0":
-        raise PublicationError("linear trees cannot be exported: train with linear_tree=false")
-    column = np.zeros(n_nodes, np.int32)
-    threshold = np.full(n_nodes, np.inf)
-    left = np.arange(n_nodes, dtype=np.int32)
-    value = np.zeros(n_nodes)
-    leaf_value = _numbers(named["leaf_value"], np.float64)
-    if n_leaves == 1:
-        return _Tree(column, threshold, left, leaf_value, depth=0)
-
-    decision = _numbers(named["decision_type"], np.int64)
-    if (decision & CATEGORICAL).any():
-        raise PublicationError("categorical splits cannot be exported: give the category as number")
-    cut = _numbers(named["threshold"], np.float64)
-    children = np.stack(
-        [_numbers(named["left_child"], np.int64), _numbers(named["right_child"], np.int64)], axis=1
-    )
-    # LightGBM counts splits and leaves apart (leaf k is child ~k); here the children of split i
-    # take the places 2i + 1 and 2i + 2, which makes every right child its left sibling's neighbour.
-    places = np.arange(1, n_nodes).reshape(-1, 2)
-    split_place = np.zeros(n_leaves - 1, np.int64)
-    split_place[children[children >= 0]] = places[children >= 0]
-    leaf_place = np.zeros(n_leaves, np.int64)
-    leaf_place[~children[children < 0]] = places[children < 0]
-
-    column[split_place] = _numbers(named["split_feature"], np.int64) + n_features * _view(
-        decision, cut
-    )
-    threshold[split_place] = cut
-    left[split_place] = places[:, 0]
-    value[leaf_place] = leaf_value
-    return _Tree(column, threshold, left, value, depth=_depth(children))
-
-
-def _view(decision: npt.NDArray[np.int64], cut: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Which view of its feature a split compares: LightGBM's rule for missing values.
-
-    Missing type NaN: NaN goes the default way. None: NaN counts as zero. Zero: NaN and zero go the
-    default way.
-    """
-    missing = decision & MISSING_TYPE
-    goes_left = np.where(missing == 0, cut >= 0, (decision & DEFAULT_LEFT) != 0)
-    return np.where(goes_left, 0, 1) + np.where(missing == MISSING_IS_ZERO, 2, 0)
-
-
-def _numbers(text: str, dtype: Any) -> npt.NDArray[Any]:
-    return np.array(text.split(), dtype=dtype)
-
-
-def _depth(children: npt.NDArray[np.int64]) -> int:
-    depth = np.ones(len(children), np.int64)
-    for split, pair in enumerate(children):  # a split comes after its parent
-        for child in pair:
-            if child >= 0:
-                depth[child] = depth[split] + 1
-    return int(depth.max())
-
-
-def _joined(trees: list[_Tree], n_features: int, *, scale: float) -> Trees:
-    """All trees in one row, the deep ones together, a zero leaf filling the last block."""
-    nothing = _Tree(
-        np.zeros(1, np.int32), np.full(1, np.inf), np.zeros(1, np.int32), np.zeros(1), depth=0
-    )
-    ordered = sorted(trees, key=lambda tree: tree.depth)
-    ordered = [nothing] * (-len(ordered) % BLOCK or BLOCK * (not ordered)) + ordered
-    starts = np.cumsum([0] + [len(tree.left) for tree in ordered[:-1]])
     return Trees(
-        column=np.concatenate([tree.column for tree in ordered]),
-        threshold=np.concatenate([tree.threshold for tree in ordered]),
-        left=np.concatenate(
-            [tree.left + start for tree, start in zip(ordered, starts, strict=True)]
-        ).astype(np.int32),
-        value=np.concatenate([tree.value for tree in ordered]),
+        nodes=left | (rank << LEFT_BITS) | (column << (LEFT_BITS + RANK_BITS)),
+        value=np.concatenate([one.value for one in ordered]),
         roots=starts.astype(np.int32).reshape(-1, BLOCK),
-        depths=np.array([tree.depth for tree in ordered], np.int32).reshape(-1, BLOCK).max(axis=1),
-        n_features=n_features,
+        depths=np.array([one.depth for one in ordered], np.int32).reshape(-1, BLOCK).max(axis=1),
+        cuts=cuts,
+        compared=compared.astype(np.int32),
+        views=np.stack([seen // 4, seen % 4], axis=1),
+        questions=tuple(questions),
         scale=scale,
+        base=base,
     )
 
 
-def tree_views(features: Any) -> Any:
-    """What `Trees.column` counts: float64 (batch, n_features) -> (batch, VIEWS * n_features)."""
+def ensemble_graph(trees: Trees) -> Graph:
+    """The ensemble's prediction: a function of float64 (batch, features) to float64 (batch,)."""
     tf = tensorflow()
 
-    leftmost, rightmost = tf.constant(-np.inf, tf.float64), tf.constant(np.nan, tf.float64)
-    is_nan = tf.math.is_nan(features)
-    is_missing = is_nan | (tf.abs(features) <= ZERO)
-    return tf.concat(
-        [
-            tf.where(which, end, features)
-            for which in (is_nan, is_missing)
-            for end in (leftmost, rightmost)
-        ],
-        axis=1,
-    )
+    def predict(features: Any) -> Any:
+        columns = _ranks(trees, features)
+        n_columns = tf.shape(columns)[1]
+        n_rows = tf.shape(features)[0]
+        flat = tf.reshape(columns, [-1])
+        row_start = (tf.range(n_rows) * n_columns)[:, tf.newaxis]
+        nodes, value = tf.constant(trees.nodes), tf.constant(trees.value)
+        roots, depths = tf.constant(trees.roots), tf.constant(trees.depths)
+
+        def step(taken: Any, node: Any) -> tuple[Any, Any]:
+            packed = tf.gather(nodes, node)
+            column = tf.cast(tf.bitwise.right_shift(packed, LEFT_BITS + RANK_BITS), tf.int32)
+            rank = tf.bitwise.bitwise_and(
+                tf.bitwise.right_shift(packed, LEFT_BITS), tf.constant(NEVER_LEFT, tf.int64)
+            )
+            left = tf.cast(
+                tf.bitwise.bitwise_and(packed, tf.constant(2**LEFT_BITS - 1, tf.int64)), tf.int32
+            )
+            goes_right = tf.gather(flat, row_start + column) > tf.cast(rank, tf.int32)
+            return taken + 1, left + tf.cast(goes_right, tf.int32)
+
+        def block(index: Any, total: Any) -> tuple[Any, Any]:
+            node = tf.broadcast_to(roots[index], [n_rows, BLOCK])
+            steps = depths[index]
+            _, node = tf.while_loop(lambda taken, _: taken < steps, step, [tf.constant(0), node])
+            return index + 1, total + tf.reduce_sum(tf.gather(value, node), axis=1)
+
+        _, total = tf.while_loop(
+            lambda index, _: index < len(trees.depths),
+            block,
+            [tf.constant(0), tf.zeros([n_rows], tf.float64)],
+        )
+        return total * trees.scale + trees.base
+
+    return predict
 
 
-def tree_sum(trees: Trees, views: Any) -> Any:
-    """The ensemble's prediction, float64 (batch,), from `tree_views` of its features."""
+def _ranks(trees: Trees, features: Any) -> Any:
+    """The columns that nodes compare, int32 (batch, columns), at least one."""
     tf = tensorflow()
+    columns = []
+    if len(trees.views):
+        known = tf.gather(features, trees.compared, axis=1)
+        # How many thresholds are less than the number: it is `<=` all the others.
+        rank = tf.transpose(
+            tf.searchsorted(tf.constant(trees.cuts), tf.transpose(known), side="left")
+        )
+        place, view = trees.views[:, 0], trees.views[:, 1]
+        missing = _missing(tf.gather(known, place, axis=1), view)
+        columns.append(tf.where(missing, _end(view), tf.gather(rank, place, axis=1)))
+    if trees.questions:
+        columns.append(_answers(trees.questions, features))
+    if not columns:
+        return tf.zeros([tf.shape(features)[0], 1], tf.int32)
+    return tf.concat(columns, axis=1)
 
-    column, threshold = tf.constant(trees.column), tf.constant(trees.threshold)
-    left, value = tf.constant(trees.left), tf.constant(trees.value)
-    roots, depths = tf.constant(trees.roots), tf.constant(trees.depths)
-    n_rows = tf.shape(views)[0]
 
-    def step(taken: Any, node: Any) -> tuple[Any, Any]:
-        compared = tf.gather(views, tf.gather(column, node), axis=1, batch_dims=1)
-        goes_left = compared <= tf.gather(threshold, node)
-        return taken + 1, tf.gather(left, node) + 1 - tf.cast(goes_left, tf.int32)
+def _missing(known: Any, view: npt.NDArray[np.int64]) -> Any:
+    tf = tensorflow()
+    return tf.math.is_nan(known) | ((tf.abs(known) <= ZERO) & (view >= 2))
 
-    def block(index: Any, total: Any) -> tuple[Any, Any]:
-        node = tf.broadcast_to(roots[index], [n_rows, BLOCK])
-        steps = depths[index]
-        _, node = tf.while_loop(lambda taken, _: taken < steps, step, [tf.constant(0), node])
-        return index + 1, total + tf.reduce_sum(tf.gather(value, node), axis=1)
 
-    _, total = tf.while_loop(
-        lambda index, _: index < len(trees.depths),
-        block,
-        [tf.constant(0), tf.zeros([n_rows], tf.float64)],
+def _end(view: npt.NDArray[np.int64]) -> Any:
+    return np.where(view % 2 == 0, ALWAYS_LEFT, NEVER_LEFT).astype(np.int32)
+
+
+def _answers(questions: Sequence[Question], features: Any) -> Any:
+    """-1 or 0 for rows that go left, more for those that go right, int32 (batch, questions)."""
+    tf = tensorflow()
+    at, view = (np.array([one[place] for one in questions], np.int64) for place in (0, 1))
+    width = 2 + max(max(asked.members, default=0) for _, _, asked in questions)
+    table = np.zeros((len(questions), width), np.int32)
+    for row, (_, _, asked) in zip(table, questions, strict=True):
+        row[:] = asked.members_left
+        row[list(asked.members)] = not asked.members_left
+    asked_for = tf.gather(features, at, axis=1)
+    missing = _missing(asked_for, view)
+    none = tf.constant(width - 1.0, tf.float64)
+    whole = tf.where(asked_for > -1, tf.minimum(tf.floor(tf.abs(asked_for)), none), none)
+    code = tf.cast(tf.where(missing, none, whole), tf.int32)
+    answer = tf.gather(
+        tf.constant(table.reshape(-1)), code + np.arange(len(at), dtype=np.int32) * width
     )
-    return total * trees.scale
+    return tf.where(missing, _end(view), answer)

@@ -1,18 +1,31 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from lightgbm import LGBMRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingRegressor,
+    RandomForestRegressor,
+    StackingRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from xgboost import XGBRegressor
 
 from smartgrid_core.features.load import load_features
 from smartgrid_ml.export.parity import golden_batch
 from smartgrid_ml.export.saved_model import export
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
 from smartgrid_ml.forecasting.keras_network import KerasForecaster, KerasSettings
+from smartgrid_ml.forecasting.point import PointForecaster, PointModel, Rows
 from smartgrid_ml.forecasting.protocol import ServableForecaster
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
@@ -20,21 +33,67 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
 ASK = """
 import json, sys
 
+NOT_THERE = (
+    "h2o", "lightgbm", "polars", "sklearn", "smartgrid_core", "smartgrid_ml", "tpot", "xgboost"
+)
+
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("lightgbm", "polars", "smartgrid_core", "smartgrid_ml"):
+        if name.split(".")[0] in NOT_THERE:
             raise ImportError(f"{name} is not to be had on a model server")
 
 sys.meta_path.insert(0, Refuse())
 import tensorflow as tf
 
-columns = json.load(open(sys.argv[2]))
-model = tf.saved_model.load(sys.argv[1])
-answers = model.signatures["serving_default"](
-    **{name: tf.constant(values, tf.float32) for name, values in columns.items()}
-)
-print(json.dumps({name: values.numpy().tolist() for name, values in answers.items()}))
+asked = json.load(open(sys.argv[1]))
+answers = {}
+for name, columns in asked.items():
+    model = tf.saved_model.load(name)
+    answered = model.signatures["serving_default"](
+        **{column: tf.constant(values, tf.float32) for column, values in columns.items()}
+    )
+    answers[name] = {output: values.numpy().tolist() for output, values in answered.items()}
+print(json.dumps(answers))
 """
+
+
+@dataclass(frozen=True)
+class Regressor:
+    """Learns by any regressor of the libraries."""
+
+    settings: Any
+
+    def learn(self, rows: Rows) -> PointModel:
+        return self.settings.fit(rows.inputs, rows.target)
+
+
+UNFITTED = {
+    one.name: one
+    for one in (
+        BoostingForecaster(BoostingSettings(trees=20, rows_per_leaf=5, threads=1)),
+        KerasForecaster(KerasSettings(epochs=2)),
+        PointForecaster("lightgbm", Regressor(LGBMRegressor(n_estimators=20, verbosity=-1))),
+        PointForecaster("xgboost", Regressor(XGBRegressor(n_estimators=20, max_depth=4))),
+        PointForecaster(
+            "scikit-learn",
+            Regressor(
+                make_pipeline(
+                    SimpleImputer(keep_empty_features=True),
+                    StandardScaler(),
+                    StackingRegressor(
+                        [
+                            ("line", Ridge()),
+                            ("forest", RandomForestRegressor(10)),
+                            ("boosted", HistGradientBoostingRegressor(max_iter=10)),
+                        ],
+                        cv=2,
+                        passthrough=True,
+                    ),
+                )
+            ),
+        ),
+    )
+}
 
 
 def features() -> pl.DataFrame:
@@ -51,35 +110,54 @@ def features() -> pl.DataFrame:
     return load_features(history, issue_times=issues, timezone="Europe/Tirane", country="AL")
 
 
-@pytest.mark.parametrize(
-    "unfitted",
-    [
-        BoostingForecaster(BoostingSettings(trees=20, rows_per_leaf=5, threads=1)),
-        KerasForecaster(KerasSettings(epochs=2)),
-    ],
-    ids=lambda unfitted: unfitted.name,
-)
-def test_the_export_answers_where_neither_our_code_nor_lightgbm_is(
-    unfitted: ServableForecaster, tmp_path: Path
-):
+@pytest.fixture(scope="module")
+def fitted() -> dict[str, ServableForecaster]:
     rows = features()
-    fitted = unfitted.fit(rows)
-    golden = golden_batch(rows, inputs=tuple(fitted.feature_names), n=16)
-    model = export(fitted, tmp_path / "model")
-    (tmp_path / "golden.json").write_text(json.dumps(golden.to_dict(as_series=False)))
-    (tmp_path / "ask.py").write_text(ASK)
+    return {name: unfitted.fit(rows) for name, unfitted in UNFITTED.items()}
 
-    asked = subprocess.run(
-        [sys.executable, "-I", "ask.py", model, tmp_path / "golden.json"],
-        cwd=tmp_path,
+
+@pytest.fixture(scope="module")
+def golden(fitted: dict[str, ServableForecaster]) -> pl.DataFrame:
+    return golden_batch(features(), inputs=tuple(fitted["boosting"].feature_names), n=16)
+
+
+@pytest.fixture(scope="module")
+def served(
+    fitted: dict[str, ServableForecaster],
+    golden: pl.DataFrame,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, dict[str, list[float]]]:
+    """What one process of nothing but TensorFlow answers of every export."""
+    folder = tmp_path_factory.mktemp("served")
+    for name, forecaster in fitted.items():
+        export(forecaster, folder / name)
+    asked = {
+        name: golden.select(forecaster.feature_names).to_dict(as_series=False)
+        for name, forecaster in fitted.items()
+    }
+    (folder / "golden.json").write_text(json.dumps(asked))
+    (folder / "ask.py").write_text(ASK)
+    answered = subprocess.run(
+        [sys.executable, "-I", "ask.py", "golden.json"],
+        cwd=folder,
         check=False,
         capture_output=True,
         text=True,
         timeout=240,
     )
+    assert answered.returncode == 0, answered.stderr[-3000:]
+    return json.loads(answered.stdout)
 
-    assert asked.returncode == 0, asked.stderr[-3000:]
-    served = json.loads(asked.stdout)
-    offline = fitted.predict(golden)
-    for name in ("p10", "p50", "p90"):
-        np.testing.assert_allclose(served[name], offline[name], rtol=1e-6)
+
+@pytest.mark.parametrize("name", UNFITTED)
+def test_the_export_answers_where_neither_our_code_nor_the_library_is(
+    name: str,
+    fitted: dict[str, ServableForecaster],
+    golden: pl.DataFrame,
+    served: dict[str, dict[str, list[float]]],
+):
+    offline = fitted[name].predict(golden.select(fitted[name].feature_names))
+
+    assert offline["p50"].n_unique() > 10
+    for quantile in ("p10", "p50", "p90"):
+        np.testing.assert_allclose(served[name][quantile], offline[quantile], rtol=1e-6)

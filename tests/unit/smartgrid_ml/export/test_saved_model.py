@@ -7,6 +7,7 @@ import pytest
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.features.load import FEATURES, SCALES
 from smartgrid_ml.export.parity import as_served, ask_saved_model, export_parity
+from smartgrid_ml.export.rounding import as_float32, float64
 from smartgrid_ml.export.saved_model import export, refuse_python_ops
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
 from smartgrid_ml.forecasting.ensemble import EnsembleForecaster
@@ -87,6 +88,18 @@ def test_the_export_says_what_the_forecaster_says_of_the_grid(
     assert export_parity(fitted, exported, rows=rows, tolerance=1e-6) <= 1e-6
     assert ((answers["p10"] <= answers["p50"]) & (answers["p50"] <= answers["p90"])).all()
     assert not answers["p50"].is_nan().any()
+
+
+def test_numbers_too_small_for_ordinary_float32_are_kept():
+    tf = tensorflow()
+    least, normal = np.float32(1e-45), np.float32(2**-126)
+    wire = np.array([least, -least, normal / 2, -normal, 0.0, -1.5, np.inf, np.nan], np.float32)
+
+    np.testing.assert_array_equal(tf.function(float64)(tf.constant(wire)), wire.astype(np.float64))
+    np.testing.assert_array_equal(
+        tf.function(as_float32)(tf.constant(wire.astype(np.float64) * 1.3)),
+        (wire.astype(np.float64) * 1.3).astype(np.float32).astype(np.float64),
+    )
 
 
 def test_an_empty_batch_gets_an_empty_answer(fitted: ServableForecaster, exported: Path):

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_ml.export.trees import tree_sum, tree_views, trees_of_lightgbm
+from smartgrid_ml.export.lightgbm_trees import trees_of_lightgbm
+from smartgrid_ml.export.trees import ensemble_graph
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
@@ -40,8 +41,7 @@ def grown(trees: int = 40, **parameters: Any) -> lgb.Booster:
 
 def from_graph(booster: lgb.Booster, rows: np.ndarray) -> np.ndarray:
     tf = tensorflow()
-    trees = trees_of_lightgbm(booster)
-    return np.asarray(tree_sum(trees, tree_views(tf.constant(rows))))
+    return np.asarray(ensemble_graph(trees_of_lightgbm(booster))(tf.constant(rows)))
 
 
 @pytest.mark.parametrize(
@@ -98,25 +98,37 @@ def test_any_float_at_all_takes_the_same_way_through_the_trees(values: list[list
     np.testing.assert_allclose(from_graph(booster, rows), booster.predict(rows), rtol=1e-12)
 
 
+def test_categories_go_where_lightgbm_sends_them():
+    random = np.random.default_rng(1)
+    rows = random.normal(size=(4000, N_FEATURES))
+    rows[:, 3] = random.integers(0, 70, len(rows))
+    rows[:, 4] = random.integers(0, 3, len(rows))
+    target = rows[:, 0] + np.sin(rows[:, 3] * 9) + rows[:, 4] % 2
+    rows[random.random(rows.shape) < 0.05] = np.nan
+    parameters = {"objective": "regression", "verbosity": -1, "num_threads": 1}
+    booster = lgb.train(parameters, lgb.Dataset(rows, target, categorical_feature=[3, 4]), 30)
+    asked = odd_rows(5000, seed=2)
+    asked[:, 3] = random.choice([*range(80), -1, -0.5, 0.5, 2.9, 1e9, 1e30, np.nan], len(asked))
+    asked[:, 4] = random.choice([*range(5), -7, 1.5, np.inf, np.nan], len(asked))
+
+    assert "cat_threshold" in booster.model_to_string()
+    np.testing.assert_allclose(from_graph(booster, asked), booster.predict(asked), rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("parameters", "named"),
     [
         ({"objective": "poisson"}, "poisson"),
         ({"objective": "regression", "reg_sqrt": True}, "sqrt"),
         ({"objective": "regression", "linear_tree": True}, "linear"),
-        ({"categorical_feature": [3]}, "categorical"),
     ],
 )
-def test_what_is_no_sum_of_numerical_trees_is_refused_by_name(
-    parameters: dict[str, Any], named: str
-):
+def test_what_is_no_bare_sum_of_trees_is_refused_by_name(parameters: dict[str, Any], named: str):
     random = np.random.default_rng(1)
     rows = random.normal(size=(2000, N_FEATURES))
-    rows[:, 3] = random.integers(0, 30, len(rows))
-    target = 1 + np.abs(rows[:, 0]) + rows[:, 3] % 3
+    target = 1 + np.abs(rows[:, 0])
     parameters = {"objective": "quantile", "verbosity": -1, "num_threads": 1, **parameters}
-    categorical = parameters.pop("categorical_feature", "auto")
-    booster = lgb.train(parameters, lgb.Dataset(rows, target, categorical_feature=categorical), 5)
+    booster = lgb.train(parameters, lgb.Dataset(rows, target), 5)
 
     with pytest.raises(PublicationError, match=named):
         trees_of_lightgbm(booster)

@@ -1,0 +1,236 @@
+"""TPOT: genetic programming over pipelines of what can be exported."""
+
+import contextlib
+import itertools
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import psutil
+from threadpoolctl import threadpool_limits
+
+from smartgrid_core.errors import SmartGridError
+from smartgrid_ml.automl.engine import Report
+from smartgrid_ml.automl.recipes import build, flat, recipe_of
+from smartgrid_ml.automl.tpot_space import first_generation, search_space
+from smartgrid_ml.automl.trials import INNER_FOLDS, Budget, Recipe, Trial
+from smartgrid_ml.forecasting.point import PointModel, Rows
+
+CLUSTER = "SMARTGRID_DASK_URL"
+"""The address of a Dask scheduler (tcp://host:8786) whose workers evaluate, this package installed
+on each; unset: workers of our own, in this process, one per core."""
+
+SEARCHED_ROWS = 20_000
+"""Of longer tables each fold trains and validates on so many at most, drawn at random once: which
+pipeline is better shows on them, and there is time to try some dozens. The winner is trained on
+more."""
+
+TRAINED_ROWS = 150_000
+"""At most, as boosting takes."""
+
+POPULATION, FIRST = 12, 8
+"""Pipelines per generation: small ones get further within minutes. The first is told in
+`first_generation`."""
+
+PATIENCE = 0.15
+"""The share of the budget after which a pipeline that has not done its first fold is given up."""
+
+Folds = Sequence[tuple[Rows, Rows]]
+
+
+def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
+    """Breed pipelines until the budget is used.
+
+    The best known kinds are tried first, on at most SEARCHED_ROWS rows per fold. Evaluations run on
+    the cluster that the environment variable SMARTGRID_DASK_URL names, or here.
+
+    Raises SmartGridError if the rows are too few for a fold, or the cluster has no worker.
+    """
+    from tpot.evolvers import BaseEvolver
+
+    random = np.random.default_rng(seed)
+    folds = [
+        (_drawn(train, random, SEARCHED_ROWS), _drawn(validate, random, SEARCHED_ROWS))
+        for train, validate in rows.rolling_origin(INNER_FOLDS)
+    ]
+    if not folds:
+        raise SmartGridError("tpot: the rows are of too few issue times for a fold to score on")
+    space = search_space()
+    born = list(itertools.islice(first_generation(space, random), FIRST))
+    # TPOT evaluates the last of a generation first.
+    individuals = itertools.chain(reversed(born), _drawn_from(space, random))
+    with _cluster() as client, _told(client, report) as topic:
+        evolver = BaseEvolver(
+            individual_generator=individuals,
+            objective_functions=[evaluated],
+            objective_function_weights=[-1],
+            objective_names=["mean absolute error"],
+            objective_kwargs={
+                "folds": client.scatter(folds),
+                "seed": seed,
+                "topic": topic,
+                "patience_s": PATIENCE * budget.seconds,
+                "known": _known(folds),
+            },
+            population_size=POPULATION,
+            initial_population_size=FIRST,
+            generations=None,
+            max_time_mins=budget.seconds / 60,
+            # Its own limit runs an evaluation in a thread that knows of no worker.
+            max_eval_time_mins=float("inf"),
+            client=client,
+            n_jobs=len(client.cluster.workers),
+            rng=random,
+        )
+        evolver.optimize()
+
+
+def train(recipe: Recipe, rows: Rows, *, seed: int) -> PointModel:
+    """The pipeline, trained on all rows, on TRAINED_ROWS drawn at random of longer tables."""
+    drawn = _drawn(rows, np.random.default_rng(seed), TRAINED_ROWS)
+    model: PointModel = build(recipe, seed=seed, threads=_threads()).fit(drawn.inputs, drawn.target)
+    return model
+
+
+def evaluated(
+    individual: Any,
+    *,
+    folds: Folds,
+    seed: int,
+    topic: str,
+    patience_s: float,
+    known: Sequence[int],
+    **_: Any,
+) -> float:
+    """The individual's mean absolute error over the folds, in the unit of the load.
+
+    It sees the features `known`. Runs on a worker, and tells the search by an event of the cluster
+    how the trial went. What TPOT hands on besides does not matter here.
+    """
+    from distributed import get_worker
+    from sklearn.compose import ColumnTransformer
+
+    started = time.monotonic()
+    worker = get_worker()
+    recipe: Recipe = {}
+    trial: dict[str, Any] = {"fold_scores": [], "error": None}
+    try:
+        pipeline = individual.export_pipeline()
+        if len(known) < folds[0][0].inputs.shape[1]:
+            only = ColumnTransformer([("known", "passthrough", list(known))])
+            pipeline.steps.insert(0, ("known", only))
+        recipe = recipe_of(pipeline)
+        trial["fold_scores"] = list(
+            scores(recipe, folds, seed=seed, threads=worker.state.nthreads, patience_s=patience_s)
+        )
+        return float(np.mean(trial["fold_scores"]))
+    except Exception as failed:
+        trial["error"] = f"{type(failed).__name__}: {failed}"[:500]
+        raise
+    finally:
+        trial |= {
+            "parameters": flat(recipe) if recipe else {},
+            "recipe": recipe if trial["error"] is None else None,
+            "seconds": time.monotonic() - started,
+            "memory_mb": psutil.Process().memory_info().rss / 1e6,
+        }
+        worker.log_event(topic, json.dumps(trial))
+
+
+def scores(
+    recipe: Recipe, folds: Folds, *, seed: int, threads: int, patience_s: float
+) -> Iterator[float]:
+    """Mean absolute error on each fold, in the unit of the load.
+
+    Raises SmartGridError for answers that are not finite, or a fold that takes longer than
+    `patience_s` while others wait.
+    """
+    for left, (training, validated) in zip(range(len(folds))[::-1], folds, strict=True):
+        started = time.monotonic()
+        with threadpool_limits(threads):  # not every estimator has a parameter for it
+            model = build(recipe, seed=seed, threads=threads)
+            model.fit(training.inputs, training.target)
+        answered = np.asarray(model.predict(validated.inputs), np.float64).reshape(-1)
+        if not np.isfinite(answered).all():
+            raise SmartGridError("tpot: the pipeline answers what is no finite number")
+        yield float(np.mean(np.abs(answered - validated.target) * validated.size))
+        if left and time.monotonic() - started > patience_s:
+            raise SmartGridError(f"tpot: one fold takes longer than {patience_s:.0f} s")
+
+
+@contextlib.contextmanager
+def _cluster() -> Iterator[Any]:
+    """A client of the cluster that is named, or of workers of our own."""
+    from distributed import Client, LocalCluster
+
+    url = os.environ.get(CLUSTER)
+    if url:
+        with Client(url) as client:
+            workers = client.scheduler_info(n_workers=-1)["workers"]
+            if not workers:
+                raise SmartGridError(f"tpot: the Dask cluster at {url} ({CLUSTER}) has no worker")
+            # TPOT asks a cluster object how many evaluations to hand out at a time.
+            client.cluster = SimpleNamespace(workers=workers)
+            yield client
+        return
+    with (
+        LocalCluster(
+            processes=False,
+            # Two pipelines at a time are faster than one by two threads that wait for each other.
+            n_workers=_threads(),
+            threads_per_worker=1,
+            # The parent process watches the memory of us all.
+            memory_limit=0,
+            dashboard_address=None,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextlib.contextmanager
+def _told(client: Any, report: Report) -> Iterator[str]:
+    """The name under which workers tell of trials; all that was told is reported at the end."""
+    topic = f"smartgrid-trials-{uuid.uuid4()}"
+    numbers = itertools.count()
+    heard = threading.Semaphore(0)
+
+    def hear(event: tuple[float, str]) -> None:
+        report(Trial(number=next(numbers), **json.loads(event[1])))
+        heard.release()
+
+    client.subscribe_topic(topic, hear)
+    try:
+        yield topic
+        for _ in client.get_events(topic):
+            heard.acquire(timeout=10)
+    finally:
+        client.unsubscribe_topic(topic)
+
+
+def _drawn_from(space: Any, random: np.random.Generator) -> Iterator[Any]:
+    while True:
+        yield space.generate(random)
+
+
+def _known(folds: Folds) -> list[int]:
+    """The features that some row of every training part knows: not all models bear others."""
+    known = [~np.isnan(training.inputs).all(axis=0) for training, _ in folds]
+    return [int(place) for place in np.flatnonzero(np.all(known, axis=0))]
+
+
+def _drawn(rows: Rows, random: np.random.Generator, most: int) -> Rows:
+    if len(rows) <= most:
+        return rows
+    return rows.at(np.sort(random.choice(len(rows), most, replace=False)))
+
+
+def _threads() -> int:
+    """As many as there are cores."""
+    return os.cpu_count() or 1

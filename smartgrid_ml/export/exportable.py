@@ -1,0 +1,143 @@
+"""What can be exported, written once: the class, and the function that writes its operations.
+
+A search that shall find only what can be served draws from here (see `automl/tpot_space.py`).
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from smartgrid_core.errors import PublicationError
+
+Graph = Callable[[Any], Any]
+"""float64 (batch, features), NaN where unknown -> float64 (batch,), of a transformer (batch, n)"""
+
+_LINEAR = "smartgrid_ml.export.sklearn_regressors:linear_graph"
+_SELECTOR = "smartgrid_ml.export.sklearn_transformers:selector_graph"
+_TREE = "smartgrid_ml.export.sklearn_trees:tree_graph"
+_FOREST = "smartgrid_ml.export.sklearn_trees:forest_graph"
+
+REGRESSORS: Mapping[str, str] = {
+    **{
+        f"sklearn.linear_model.{name}": _LINEAR
+        for name in (
+            "LinearRegression",
+            "Ridge",
+            "RidgeCV",
+            "Lasso",
+            "LassoCV",
+            "Lars",
+            "LarsCV",
+            "LassoLars",
+            "LassoLarsCV",
+            "LassoLarsIC",
+            "ElasticNet",
+            "ElasticNetCV",
+            "OrthogonalMatchingPursuit",
+            "BayesianRidge",
+            "ARDRegression",
+            "SGDRegressor",
+            "HuberRegressor",
+            "QuantileRegressor",
+            "TheilSenRegressor",
+        )
+    },
+    "sklearn.svm.LinearSVR": _LINEAR,
+    "sklearn.dummy.DummyRegressor": "smartgrid_ml.export.sklearn_regressors:constant_graph",
+    "sklearn.neural_network.MLPRegressor": "smartgrid_ml.export.sklearn_regressors:network_graph",
+    "sklearn.tree.DecisionTreeRegressor": _TREE,
+    "sklearn.tree.ExtraTreeRegressor": _TREE,
+    "sklearn.ensemble.RandomForestRegressor": _FOREST,
+    "sklearn.ensemble.ExtraTreesRegressor": _FOREST,
+    "sklearn.ensemble.GradientBoostingRegressor": (
+        "smartgrid_ml.export.sklearn_trees:gradient_boosting_graph"
+    ),
+    "sklearn.ensemble.HistGradientBoostingRegressor": (
+        "smartgrid_ml.export.sklearn_hist_boosting:hist_boosting_graph"
+    ),
+    "sklearn.ensemble.AdaBoostRegressor": "smartgrid_ml.export.sklearn_composed:adaboost_graph",
+    "sklearn.ensemble.BaggingRegressor": "smartgrid_ml.export.sklearn_composed:bagging_graph",
+    "sklearn.ensemble.StackingRegressor": "smartgrid_ml.export.sklearn_composed:stacking_graph",
+    "sklearn.ensemble.VotingRegressor": "smartgrid_ml.export.sklearn_composed:voting_graph",
+    "sklearn.compose.TransformedTargetRegressor": (
+        "smartgrid_ml.export.sklearn_composed:transformed_target_graph"
+    ),
+    "sklearn.pipeline.Pipeline": "smartgrid_ml.export.sklearn_composed:pipeline_graph",
+    "lightgbm.sklearn.LGBMRegressor": "smartgrid_ml.export.lightgbm_trees:regressor_graph",
+    "lightgbm.basic.Booster": "smartgrid_ml.export.lightgbm_trees:booster_graph",
+    "xgboost.sklearn.XGBRegressor": "smartgrid_ml.export.xgboost_trees:regressor_graph",
+    "xgboost.sklearn.XGBRFRegressor": "smartgrid_ml.export.xgboost_trees:regressor_graph",
+    "xgboost.core.Booster": "smartgrid_ml.export.xgboost_trees:booster_graph",
+}
+"""Trained, they answer one number per row. Private modules are left out of a class's path."""
+
+TRANSFORMERS: Mapping[str, str] = {
+    **{
+        f"sklearn.feature_selection.{name}": _SELECTOR
+        for name in (
+            "SelectKBest",
+            "SelectPercentile",
+            "SelectFpr",
+            "SelectFdr",
+            "SelectFwe",
+            "GenericUnivariateSelect",
+            "VarianceThreshold",
+            "SelectFromModel",
+            "SequentialFeatureSelector",
+            "RFE",
+            "RFECV",
+        )
+    },
+    **{
+        f"sklearn.{module}.{name}": f"smartgrid_ml.export.sklearn_transformers:{function}"
+        for module, name, function in (
+            ("impute", "SimpleImputer", "imputer_graph"),
+            ("impute", "MissingIndicator", "indicator_graph"),
+            ("preprocessing", "StandardScaler", "standard_scaler_graph"),
+            ("preprocessing", "MinMaxScaler", "min_max_scaler_graph"),
+            ("preprocessing", "MaxAbsScaler", "max_abs_scaler_graph"),
+            ("preprocessing", "RobustScaler", "robust_scaler_graph"),
+            ("preprocessing", "Normalizer", "normalizer_graph"),
+            ("preprocessing", "Binarizer", "binarizer_graph"),
+            ("preprocessing", "PolynomialFeatures", "polynomial_graph"),
+            ("preprocessing", "FunctionTransformer", "function_graph"),
+            ("decomposition", "PCA", "pca_graph"),
+        )
+    },
+    "sklearn.preprocessing.OneHotEncoder": "smartgrid_ml.export.sklearn_encoders:one_hot_graph",
+    "sklearn.preprocessing.OrdinalEncoder": "smartgrid_ml.export.sklearn_encoders:ordinal_graph",
+    "sklearn.pipeline.Pipeline": "smartgrid_ml.export.sklearn_composed:steps_graph",
+    "sklearn.pipeline.FeatureUnion": "smartgrid_ml.export.sklearn_composed:union_graph",
+    "sklearn.compose.ColumnTransformer": "smartgrid_ml.export.sklearn_composed:columns_graph",
+}
+"""Fitted, they make numbers of numbers, row by row."""
+
+
+def class_path(one: Any) -> str:
+    """The class as the tables above name it: `sklearn.ensemble.RandomForestRegressor`."""
+    kind = type(one)
+    public: list[str] = []
+    for part in kind.__module__.split("."):
+        if part.startswith("_"):
+            break
+        public.append(part)
+    return ".".join([*public, kind.__qualname__])
+
+
+def transformer_graph(model: Any) -> Graph:
+    """The fitted transformer's `transform` in stock TensorFlow operations.
+
+    float64 (batch, features) -> float64 (batch, features out). Raises PublicationError naming the
+    part that has no such form.
+    """
+    kind = class_path(model)
+    if kind not in TRANSFORMERS:
+        told = ", ".join(sorted({path.rsplit(".", 1)[1] for path in TRANSFORMERS}))
+        raise PublicationError(f"export: no SavedModel with a {kind} in it; use one of {told}")
+    return exporter(TRANSFORMERS[kind])(model)
+
+
+def exporter(path: str) -> Callable[[Any], Graph]:
+    """The function of a table's entry; only now its module is imported."""
+    module, name = path.split(":")
+    return cast(Callable[[Any], Graph], getattr(importlib.import_module(module), name))

@@ -1,0 +1,116 @@
+"""Trees of LightGBM, read from the text that it writes of a model."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from smartgrid_core.errors import PublicationError
+from smartgrid_ml.export.exportable import Graph
+from smartgrid_ml.export.trees import Categories, Tree, Trees, ensemble, ensemble_graph, tree
+
+CATEGORICAL, DEFAULT_LEFT, MISSING_TYPE = 0b0001, 0b0010, 0b1100
+MISSING_IS_ZERO = 0b0100
+"""Bits of a `decision_type`."""
+
+WORD = 32
+"""Categories per word of a bitset."""
+
+PLAIN_SUMS = ("regression", "regression_l1", "quantile", "huber", "fair", "mape")
+"""Objectives whose prediction is the bare sum of leaves, with no link function behind it."""
+
+
+def trees_of_lightgbm(booster: Any) -> Trees:
+    """The trees that `booster.predict` uses: up to the best iteration if training stopped early.
+
+    Raises PublicationError for what is no bare sum of plain trees.
+    """
+    header, *sections = booster.model_to_string().split("\n\nend of trees")[0].split("\nTree=")
+    named = dict(_assignments(header))
+    objective = named.get("objective", "").split(" ")[0]
+    if objective not in PLAIN_SUMS or "sqrt" in named["objective"]:
+        raise PublicationError(
+            f"LightGBM: objective {named.get('objective')!r} cannot be exported: its link function"
+            f" is not known here; use one of {', '.join(PLAIN_SUMS)}"
+        )
+    if named["num_tree_per_iteration"] != "1":
+        raise PublicationError(
+            "LightGBM: an ensemble of several outputs cannot be exported: train one each"
+        )
+    trees = [_read_tree(dict(_assignments(section))) for section in sections]
+    averaged = "average_output" in header.splitlines()
+    return ensemble(trees, scale=1.0 / max(len(trees), 1) if averaged else 1.0)
+
+
+def booster_graph(booster: Any) -> Graph:
+    """A booster's prediction; raises PublicationError as `trees_of_lightgbm`."""
+    return ensemble_graph(trees_of_lightgbm(booster))
+
+
+def regressor_graph(model: Any) -> Graph:
+    """The prediction of its booster; raises PublicationError as `trees_of_lightgbm`."""
+    return booster_graph(model.booster_)
+
+
+def _assignments(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        name, sign, value = line.partition("=")
+        if sign:
+            yield name, value
+
+
+def _read_tree(named: dict[str, str]) -> Tree:
+    if named.get("is_linear", "0") != "0":
+        raise PublicationError(
+            "LightGBM: linear trees cannot be exported: train with linear_tree=false"
+        )
+    n_splits = int(named["num_leaves"]) - 1
+    feature, left, right, decision = (
+        _numbers(named.get(name, ""), np.int64)
+        for name in ("split_feature", "left_child", "right_child", "decision_type")
+    )
+    cut = _numbers(named.get("threshold", ""), np.float64)
+    # LightGBM counts splits and leaves apart, leaf k is child ~k; here leaves follow the splits.
+    leaf = np.full(n_splits + 1, -1)
+    missing = decision & MISSING_TYPE
+    by_category = (decision & CATEGORICAL) != 0
+    # Without a missing type NaN counts as zero; among categories it is in no set.
+    missing_left = np.where(missing == 0, cut >= 0, (decision & DEFAULT_LEFT) != 0) & ~by_category
+    return tree(
+        feature=np.concatenate([feature, leaf]),
+        threshold=np.concatenate([cut, leaf]),
+        left=np.concatenate([np.where(left >= 0, left, n_splits + ~left), leaf]),
+        right=np.concatenate([np.where(right >= 0, right, n_splits + ~right), leaf]),
+        value=np.concatenate([np.zeros(n_splits), _numbers(named["leaf_value"], np.float64)]),
+        missing_left=np.concatenate([missing_left, leaf > 0]),
+        zero_is_missing=np.concatenate([(missing == MISSING_IS_ZERO) & ~by_category, leaf > 0]),
+        categories=_category_splits(named, by_category=by_category, cut=cut),
+    )
+
+
+def _category_splits(
+    named: dict[str, str],
+    *,
+    by_category: npt.NDArray[np.bool_],
+    cut: npt.NDArray[np.float64],
+) -> dict[int, Categories]:
+    """Of each split by category, what goes left; its threshold says which bitset holds that."""
+    if not by_category.any():
+        return {}
+    bounds = _numbers(named["cat_boundaries"], np.int64)
+    words = _numbers(named["cat_threshold"], np.int64)
+    return {
+        int(node): Categories(_members(words[bounds[which] : bounds[which + 1]]))
+        for node in np.flatnonzero(by_category)
+        for which in [int(cut[node])]
+    }
+
+
+def _members(words: npt.NDArray[np.int64]) -> frozenset[int]:
+    bits = (words[:, np.newaxis] >> np.arange(WORD)) & 1
+    return frozenset(np.flatnonzero(bits.reshape(-1)).tolist())
+
+
+def _numbers(text: str, dtype: Any) -> npt.NDArray[Any]:
+    return np.array(text.split(), dtype=dtype)

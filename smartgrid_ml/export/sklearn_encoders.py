@@ -1,0 +1,84 @@
+"""scikit-learn's encoders of categories that are numbers, in TensorFlow operations."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from smartgrid_core.errors import PublicationError
+from smartgrid_ml.export.exportable import Graph
+from smartgrid_ml.export.trees import FloatArray
+from smartgrid_ml.tensorflow_runtime import tensorflow
+
+
+def one_hot_graph(encoder: Any) -> Graph:
+    """A 1 for the category, zeros for one that was not seen in training."""
+    tf = tensorflow()
+    if encoder.handle_unknown != "ignore":
+        raise PublicationError(
+            f"export: a OneHotEncoder with handle_unknown={encoder.handle_unknown!r}, a model"
+            " server cannot raise: use 'ignore'"
+        )
+    every = _categories(encoder)
+    dropped = encoder.drop_idx_ if encoder.drop_idx_ is not None else [None] * len(every)
+    kept = [
+        np.delete(one, drop) if drop is not None else one
+        for one, drop in zip(every, dropped, strict=True)
+    ]
+
+    def transform(features: Any) -> Any:
+        return tf.concat(
+            [
+                tf.cast(_equals(features[:, place], one), tf.float64)
+                for place, one in enumerate(kept)
+            ],
+            axis=1,
+        )
+
+    return transform
+
+
+def ordinal_graph(encoder: Any) -> Graph:
+    """The category's place; the agreed number for one that was not seen, and for NaN."""
+    tf = tensorflow()
+    if encoder.handle_unknown != "use_encoded_value":
+        raise PublicationError(
+            f"export: an OrdinalEncoder with handle_unknown={encoder.handle_unknown!r}, a model"
+            " server cannot raise: use 'use_encoded_value'"
+        )
+    every = _categories(encoder)
+
+    def encoded(feature: Any, categories: FloatArray) -> Any:
+        codes = np.arange(len(categories), dtype=np.float64)
+        codes[np.isnan(categories)] = encoder.encoded_missing_value
+        equal = _equals(feature, categories)
+        code = tf.gather(tf.constant(codes), tf.argmax(tf.cast(equal, tf.int32), axis=1))
+        return tf.where(tf.reduce_any(equal, axis=1), code, float(encoder.unknown_value))
+
+    def transform(features: Any) -> Any:
+        return tf.stack(
+            [encoded(features[:, place], one) for place, one in enumerate(every)], axis=1
+        )
+
+    return transform
+
+
+def _categories(encoder: Any) -> Sequence[FloatArray]:
+    if getattr(encoder, "_infrequent_enabled", False):
+        raise PublicationError(
+            f"export: a {type(encoder).__name__} that groups infrequent categories; train without"
+            " min_frequency and max_categories"
+        )
+    try:
+        return [np.asarray(one, np.float64) for one in encoder.categories_]
+    except ValueError as not_a_number:
+        raise PublicationError(
+            f"export: a {type(encoder).__name__} of categories that are no numbers; give them codes"
+        ) from not_a_number
+
+
+def _equals(feature: Any, categories: FloatArray) -> Any:
+    """(batch, categories): whether the row has the category; NaN equals NaN."""
+    tf = tensorflow()
+    equal = tf.equal(feature[:, tf.newaxis], tf.constant(categories))
+    return equal | (tf.math.is_nan(feature)[:, tf.newaxis] & np.isnan(categories))

@@ -1,0 +1,79 @@
+"""Histogram boosting of scikit-learn in TensorFlow operations."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from smartgrid_core.errors import PublicationError
+from smartgrid_ml.export.exportable import Graph
+from smartgrid_ml.export.sklearn_encoders import ordinal_graph
+from smartgrid_ml.export.trees import Categories, Tree, ensemble, ensemble_graph, tree
+from smartgrid_ml.tensorflow_runtime import tensorflow
+
+
+def hist_boosting_graph(model: Any) -> Graph:
+    """Baseline and trees behind the loss's link; categories first, by their places.
+
+    Raises PublicationError for several outputs and for a link that is not known here.
+    """
+    tf = tensorflow()
+    links = {"IdentityLink": lambda raw: raw, "LogLink": tf.math.exp}
+    link = type(model._loss.link).__name__
+    if link not in links:
+        raise PublicationError(
+            f"export: a HistGradientBoostingRegressor with loss {model.loss!r}; use"
+            " squared_error, absolute_error, quantile, poisson or gamma"
+        )
+    stages = model._predictors
+    if any(len(stage) != 1 for stage in stages):
+        raise PublicationError(
+            "export: a HistGradientBoostingRegressor of several outputs; train one each"
+        )
+    base = float(np.asarray(model._baseline_prediction).reshape(-1)[0])
+    raw = ensemble_graph(ensemble([_tree(one) for (one,) in stages], base=base))
+    order = _features_in_order(model)
+    return lambda features: links[link](raw(order(features)))
+
+
+def _features_in_order(model: Any) -> Graph:
+    """As the trees count them: the categories' places first, then the numbers."""
+    tf = tensorflow()
+    is_category = model.is_categorical_
+    if is_category is None or not np.any(is_category):
+        return lambda features: features
+    encode = ordinal_graph(model._preprocessor.named_transformers_["encoder"])
+    categories, numbers = (
+        np.flatnonzero(which).astype(np.int32) for which in (is_category, ~is_category)
+    )
+
+    def ordered(features: Any) -> Any:
+        encoded = encode(tf.gather(features, categories, axis=1))
+        return tf.concat([encoded, tf.gather(features, numbers, axis=1)], axis=1)
+
+    return ordered
+
+
+def _tree(predictor: Any) -> Tree:
+    nodes = predictor.nodes
+    is_leaf = nodes["is_leaf"].astype(bool)
+    by_category = np.flatnonzero(nodes["is_categorical"].astype(bool) & ~is_leaf)
+    return tree(
+        feature=nodes["feature_idx"],
+        threshold=nodes["num_threshold"],
+        left=np.where(is_leaf, -1, nodes["left"].astype(np.int64)),
+        right=np.where(is_leaf, -1, nodes["right"].astype(np.int64)),
+        value=nodes["value"],
+        missing_left=nodes["missing_go_to_left"].astype(bool),
+        categories={
+            int(node): Categories(
+                _members(predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]])
+            )
+            for node in by_category
+        },
+    )
+
+
+def _members(words: npt.NDArray[np.uint32]) -> frozenset[int]:
+    bits = (words.astype(np.int64)[:, np.newaxis] >> np.arange(32)) & 1
+    return frozenset(np.flatnonzero(bits.reshape(-1)).tolist())
