@@ -7,8 +7,10 @@ from typing import Any
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.boosting_graph import boosting_graph
 from smartgrid_ml.export.keras_graph import keras_graph
+from smartgrid_ml.export.point_graph import point_graph
 from smartgrid_ml.forecasting.boosting import BoostingForecaster
 from smartgrid_ml.forecasting.keras_network import KerasForecaster
+from smartgrid_ml.forecasting.point import PointForecaster
 from smartgrid_ml.forecasting.protocol import ServableForecaster
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
@@ -86,6 +88,8 @@ def _graph_of(forecaster: ServableForecaster) -> Any:
         return boosting_graph(forecaster)
     if isinstance(forecaster, KerasForecaster):
         return keras_graph(forecaster)
+    if isinstance(forecaster, PointForecaster):
+        return point_graph(forecaster)
     raise PublicationError(
         f"export: no SavedModel of a {type(forecaster).__name__}; choose boosting or keras"
     )
