@@ -141,6 +141,23 @@ class ModelRegistry(Protocol):
         """Write a training down and return its run id; the run stays open until `finish`."""
         ...
 
+    def log_trial(
+        self,
+        parent_run_id: str,
+        *,
+        name: str,
+        params: Mapping[str, Any],
+        fold_scores: Sequence[float],
+        seconds: float,
+        memory_mb: float,
+        error: str | None = None,
+    ) -> str:
+        """Write down one trial of a search as a finished run within its parent; return its id.
+
+        `fold_scores`: mean absolute error per fold. One with an `error` is FAILED.
+        """
+        ...
+
     def log_saved_model(self, run_id: str, folder: Path, *, example: pl.DataFrame) -> str:
         """Keep a SavedModel with the run; return its URI. `example` has a column per input."""
         ...

@@ -5,7 +5,7 @@ Every call names its run: MLflow's "active run" is one per process, and assets r
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,15 @@ ANSWER_TIMEOUT_S = 5.0
 PARAMS_PER_CALL, METRICS_PER_CALL = 100, 1000
 """The server refuses longer batches."""
 
+LONGEST_PARAM, LONGEST_TAG = 6_000, 5_000
+"""The server refuses longer texts."""
+
+PARENT_TAG = "mlflow.parentRunId"
+"""MLflow shows a run that bears it below its parent."""
+
+ERROR_TAG = "smartgrid.error"
+"""On a trial that failed: why."""
+
 
 class MlflowRegistry:
     """What was trained, on what, how well; which version of a model bears which alias."""
@@ -39,6 +48,7 @@ class MlflowRegistry:
         """`tracking_uri` is the server's URL or a database URL; nothing is asked of it yet."""
         self.tracking_uri = tracking_uri
         self._opened: MlflowClient | None = None
+        self._experiment_of_run: dict[str, str] = {}
 
     def log_training(
         self,
@@ -94,6 +104,62 @@ class MlflowRegistry:
             self.finish(run_id, "FAILED")
             raise
         return run_id
+
+    def log_trial(
+        self,
+        parent_run_id: str,
+        *,
+        name: str,
+        params: Mapping[str, Any],
+        fold_scores: Sequence[float],
+        seconds: float,
+        memory_mb: float,
+        error: str | None = None,
+    ) -> str:
+        """Write down one trial of a search as a finished run within its parent; return its id.
+
+        Metrics: `fold_mae`, mean absolute error with the fold as step, `mae`, their mean, `seconds`
+        and `memory_mb`. A trial with an `error` is FAILED and bears it as tag `smartgrid.error`.
+        Four short calls, the health of the server among them: a search has no time to wait.
+
+        Raises ConfigurationError if the server does not answer.
+        """
+        from mlflow.entities import Metric, Param, RunTag
+
+        _require_answer(self.tracking_uri)
+        client = self._client()
+        if parent_run_id not in self._experiment_of_run:
+            parent = client.get_run(parent_run_id)
+            self._experiment_of_run[parent_run_id] = str(parent.info.experiment_id)
+        ended = int(datetime.now(UTC).timestamp() * 1000)
+        run = client.create_run(
+            self._experiment_of_run[parent_run_id],
+            start_time=ended - round(1000 * seconds),
+            tags={PARENT_TAG: parent_run_id},
+            run_name=name,
+        )
+        metrics = {"seconds": seconds, "memory_mb": memory_mb}
+        if fold_scores:
+            metrics["mae"] = sum(fold_scores) / len(fold_scores)
+        first, *others = list(
+            _batches(
+                [Param(_key(key), str(value)[:LONGEST_PARAM]) for key, value in params.items()],
+                PARAMS_PER_CALL,
+            )
+        ) or [[]]
+        client.log_batch(
+            run.info.run_id,
+            metrics=[
+                *(Metric(key, float(value), ended, 0) for key, value in metrics.items()),
+                *(Metric("fold_mae", float(s), ended, fold) for fold, s in enumerate(fold_scores)),
+            ],
+            params=first,
+            tags=[] if error is None else [RunTag(ERROR_TAG, error[:LONGEST_TAG])],
+        )
+        for some in others:
+            client.log_batch(run.info.run_id, params=some)
+        client.set_terminated(run.info.run_id, "FINISHED" if error is None else "FAILED", ended)
+        return str(run.info.run_id)
 
     def log_saved_model(self, run_id: str, folder: Path, *, example: pl.DataFrame) -> str:
         """Keep a SavedModel with the run; return its URI, `models:/<model id>`.

@@ -1,9 +1,12 @@
 """What every engine promises, and where each one is found."""
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Protocol, cast
 
+from smartgrid_core.errors import ConfigurationError
 from smartgrid_ml.automl.trials import Budget, Recipe, Trial
 from smartgrid_ml.forecasting.point import PointModel, Rows
 
@@ -38,5 +41,23 @@ ENGINES = tuple(_MODULES)
 
 
 def engine(name: str) -> Engine:
-    """The engine of that name; imports nothing heavy."""
-    return cast(Engine, importlib.import_module(_MODULES[name]))
+    """The engine of that name, or the one that is written in the Python file of that path.
+
+    Imports nothing heavy. Raises ConfigurationError if there is neither.
+    """
+    if name in _MODULES:
+        return cast(Engine, importlib.import_module(_MODULES[name]))
+    file = Path(name)
+    spec = (
+        importlib.util.spec_from_file_location(file.stem, file)
+        if file.suffix == ".py" and file.is_file()
+        else None
+    )
+    if spec is None or spec.loader is None:
+        raise ConfigurationError(
+            f"no AutoML engine {name!r}: choose one of {', '.join(ENGINES)}, or give the path of a"
+            " Python file with the functions `search` and `train`"
+        )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return cast(Engine, module)

@@ -42,11 +42,13 @@ def search(
 ) -> Found:
     """Everything that the engine tried within the budget; never raises for what it does.
 
+    `engine` is one of ENGINES, or the path of a Python file that is one.
+
     The search runs in a process of its own, with all that this starts ended at its end. Ctrl-C
     ends the search, not the caller: what was found so far is kept.
     """
     found = Found(engine)
-    with tempfile.TemporaryDirectory(prefix=f"smartgrid-{engine}-") as place:
+    with tempfile.TemporaryDirectory(prefix=f"smartgrid-{Path(engine).stem}-") as place:
         folder = Path(place)
         write_task(folder, rows, budget=budget, seed=seed, engine=engine)
         with _worker(folder) as worker:
@@ -54,6 +56,8 @@ def search(
                 found.ended = _listen(worker, found, budget=budget, on_trial=on_trial)
             except KeyboardInterrupt:
                 found.ended = "interrupted"
+        for line in worker.unheard():  # said before the end, but not taken down yet
+            _take_down(line, worker, found, budget=budget, on_trial=on_trial)
     return found
 
 
@@ -70,10 +74,11 @@ class _Worker:
         }
         self.process = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", "smartgrid_ml.automl.worker", str(folder)],
-            stdin=subprocess.PIPE,  # it closes when we die, and the worker with it
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # a reader that dies of a byte would block the worker
             env=environment,
             start_new_session=True,  # Ctrl-C of a terminal is ours to pass on
         )
@@ -96,6 +101,20 @@ class _Worker:
                     total += one.memory_info().rss
         return total / 1e6
 
+    def unheard(self) -> Iterator[str]:
+        """The lines that nobody has taken from `said`, of a process that was ended."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if (line := self.said.get_nowait()) is not None:
+                    yield line
+
+    def failure(self) -> str:
+        """How it ended before it should, and its last words."""
+        code = self.process.wait()
+        self._readers[1].join(LOOK_S)
+        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        return f"failed ({how}): {' | '.join(self.noise) or 'it said nothing'}"
+
     def end(self) -> None:
         """End it and everything that it started."""
         family: list[psutil.Process] = []
@@ -111,10 +130,11 @@ class _Worker:
             with contextlib.suppress(psutil.Error):
                 one.kill()
         self.process.wait()
-        for reader in self._readers:
+        for reader, pipe in zip(
+            self._readers, (self.process.stdout, self.process.stderr), strict=True
+        ):
             reader.join(GRACE_S)
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            if pipe is not None:
+            if pipe is not None and not reader.is_alive():
                 pipe.close()
 
     def _read_said(self) -> None:
@@ -151,21 +171,32 @@ def _listen(worker: _Worker, found: Found, *, budget: Budget, on_trial: OnTrial)
         try:
             line = worker.said.get(timeout=min(LOOK_S, left))
         except queue.Empty:
-            continue
+            # What it forked may live on and hold the pipe open.
+            if worker.process.poll() is None:
+                continue
+            line = None
         if line is None:
-            worker.process.wait()
-            return _failure(worker)
+            return worker.failure()
+        ended = _take_down(line, worker, found, budget=budget, on_trial=on_trial)
+        if ended is not None:
+            return ended
+
+
+def _take_down(
+    line: str, worker: _Worker, found: Found, *, budget: Budget, on_trial: OnTrial
+) -> str | None:
+    """Keep the trial that a line tells of; say how the search ended if this was its last."""
+    try:
         message: dict[str, Any] = json.loads(line)
-        if "ended" in message:
-            return str(message["ended"])
-        trial = Trial(**message["trial"])
-        found.trials.append(trial)
-        on_trial(found.engine, trial)
-        if budget.trials is not None and len(found.trials) >= budget.trials:
+        ended, trial = message.get("ended"), message.get("trial")
+    except (ValueError, AttributeError):
+        worker.noise.append(line.strip())  # not ours: printed before we took standard output over
+        return None
+    if ended is not None:
+        return str(ended)
+    if trial is not None and (budget.trials is None or len(found.trials) < budget.trials):
+        found.trials.append(Trial(**trial))
+        on_trial(found.engine, found.trials[-1])
+        if len(found.trials) == budget.trials:
             return "all trials used"
-
-
-def _failure(worker: _Worker) -> str:
-    code = worker.process.returncode
-    how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-    return f"failed ({how}): {' | '.join(worker.noise) or 'it said nothing'}"
+    return None

@@ -1,6 +1,7 @@
 """What a search may use, and what it says of everything that it tried."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -65,9 +66,13 @@ class Found:
 
     @property
     def best(self) -> Trial | None:
-        """The trial with the least score that can be trained again."""
-        able = [trial for trial in self.trials if trial.score is not None and trial.recipe]
-        return min(able, key=lambda trial: trial.score or 0.0, default=None)
+        """The trial with the least finite score that can be trained again; the first of equals."""
+        able = [
+            (trial.score, trial)
+            for trial in self.trials
+            if trial.score is not None and math.isfinite(trial.score) and trial.recipe is not None
+        ]
+        return min(able, key=lambda scored: scored[0], default=(None, None))[1]
 
 
 OnTrial = Callable[[str, Trial], None]

@@ -3,15 +3,19 @@
 Libraries that search print, thread, leak and die as they please; here they harm only themselves.
 """
 
+import contextlib
 import json
 import os
 import signal
 import sys
 import threading
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from smartgrid_ml.automl.engine import engine
 from smartgrid_ml.automl.trials import Budget, Trial
@@ -19,6 +23,9 @@ from smartgrid_ml.forecasting.point import Rows
 
 ROWS = "rows.npz"
 TASK = "task.json"
+
+LOOK_S = 0.5
+"""So often a worker looks whether its parent still lives."""
 
 
 def write_task(folder: Path, rows: Rows, *, budget: Budget, seed: int, engine: str) -> None:
@@ -31,7 +38,12 @@ def write_task(folder: Path, rows: Rows, *, budget: Budget, seed: int, engine: s
         size=rows.size,
         issue=rows.issue,
     )
-    task = {"engine": engine, "seed": seed, "budget": _fields(budget)}
+    task = {
+        "engine": engine,
+        "seed": seed,
+        "budget": asdict(budget),
+        "parent": os.getpid(),
+    }
     (folder / TASK).write_text(json.dumps(task))
 
 
@@ -40,9 +52,10 @@ def main(folder: Path) -> None:
     # Whatever a library prints, also from C, must not mix with what is said to the parent.
     said = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    os.chdir(folder)
     task = json.loads((folder / TASK).read_text())
+    threading.Thread(target=_die_with, args=(task["parent"],), daemon=True).start()
+    searching = engine(task["engine"])
+    os.chdir(folder)
     with np.load(folder / ROWS) as held:
         rows = Rows(
             [str(name) for name in held["names"]],
@@ -52,28 +65,26 @@ def main(folder: Path) -> None:
             held["issue"],
         )
 
+    one_at_a_time = threading.Lock()
+
     def report(trial: Trial) -> None:
-        print(json.dumps({"trial": trial.to_json()}, default=_plain), file=said, flush=True)
+        line = json.dumps({"trial": trial.to_json()}, default=_plain)
+        with one_at_a_time:
+            print(line, file=said, flush=True)
 
     budget = Budget(**task["budget"])
-    engine(task["engine"]).search(rows, budget=budget, seed=task["seed"], report=report)
+    searching.search(rows, budget=budget, seed=task["seed"], report=report)
     print(json.dumps({"ended": "finished"}), file=said, flush=True)
 
 
-def _die_with_parent() -> None:
-    """Standard input ends when the parent does: then nobody waits for what is found here."""
-    # Not through sys.stdin: its lock, held by this thread, aborts an interpreter that ends.
-    while os.read(0, 4096):
-        continue
+def _die_with(parent: int) -> None:
+    """End this process and all below it when the parent is gone: nobody waits for it any more."""
+    while os.getppid() == parent:
+        time.sleep(LOOK_S)
+    for one in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            one.kill()
     os.killpg(0, signal.SIGKILL)
-
-
-def _fields(budget: Budget) -> dict[str, Any]:
-    return {
-        "seconds": budget.seconds,
-        "trials": budget.trials,
-        "memory_mb": budget.memory_mb,
-    }
 
 
 def _plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import REGRESSORS, Graph, class_path, exporter
+from smartgrid_ml.export.layers import keras_model_graph, searched_network_graph
 from smartgrid_ml.forecasting.point import PointModel
 
 
@@ -31,5 +32,8 @@ def regressor_graph(model: PointModel) -> Graph:
     )
 
 
-_BY_PACKAGE: dict[str, Callable[[Any], Graph]] = {}
+_BY_PACKAGE: dict[str, Callable[[Any], Graph]] = {
+    "keras.src.models.": keras_model_graph,
+    "smartgrid_ml.automl.searched_network.": searched_network_graph,
+}
 """By the beginning of a model's full class name: libraries are not imported to ask."""

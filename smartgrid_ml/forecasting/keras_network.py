@@ -105,7 +105,7 @@ class KerasForecaster:
         train, held_out = _split(known, share=self.settings.validation_share)
 
         inputs, target = self._scaled_inputs(train), self._scaled_target(train)
-        self.input_mean, self.input_std = _moments(inputs)
+        self.input_mean, self.input_std = moments(inputs)
         self.target_mean, self.target_std = float(np.mean(target)), float(np.std(target)) or 1.0
         self.network = self._trained(
             (self._standard_inputs(inputs), self._standard_target(target)),
@@ -224,7 +224,7 @@ def _split(known: pl.DataFrame, *, share: float) -> tuple[pl.DataFrame, pl.DataF
     return (known, known) if train.is_empty() else (train, held_out)
 
 
-def _moments(inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
+def moments(inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean and standard deviation of each column's known values; 0 and 1 where none varies."""
     known = np.isfinite(inputs)
     count = np.maximum(known.sum(axis=0), 1)

@@ -21,6 +21,8 @@ from sklearn.preprocessing import StandardScaler
 from xgboost import XGBRegressor
 
 from smartgrid_core.features.load import load_features
+from smartgrid_ml.automl.forecaster import AutomlForecaster, AutomlSettings
+from smartgrid_ml.automl.trials import Budget
 from smartgrid_ml.export.parity import golden_batch
 from smartgrid_ml.export.saved_model import export
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
@@ -34,7 +36,8 @@ ASK = """
 import json, sys
 
 NOT_THERE = (
-    "h2o", "lightgbm", "polars", "sklearn", "smartgrid_core", "smartgrid_ml", "tpot", "xgboost"
+    "autokeras", "h2o", "lightgbm", "polars", "sklearn", "smartgrid_core", "smartgrid_ml", "tpot",
+    "xgboost",
 )
 
 class Refuse:
@@ -44,6 +47,9 @@ class Refuse:
 
 sys.meta_path.insert(0, Refuse())
 import tensorflow as tf
+
+for name in [name for name in sys.modules if name.split(".")[0] == "keras"]:
+    sys.modules[name] = None  # TensorFlow imports it; a model must not need it
 
 asked = json.load(open(sys.argv[1]))
 answers = {}
@@ -67,11 +73,25 @@ class Regressor:
         return self.settings.fit(rows.inputs, rows.target)
 
 
+FOUND_BY_AUTOKERAS = {
+    "hyperparameters": {
+        "dense/use_batchnorm": True,
+        "dense/num_layers": 1,
+        "dense/units_0": 16,
+        "dense/dropout": 0.25,
+        "load/dropout": 0.0,
+        "optimizer": "adam",
+        "learning_rate": 0.01,
+    }
+}
+
+
 UNFITTED = {
     one.name: one
     for one in (
         BoostingForecaster(BoostingSettings(trees=20, rows_per_leaf=5, threads=1)),
         KerasForecaster(KerasSettings(epochs=2)),
+        AutomlForecaster(AutomlSettings("autokeras", Budget(60.0), recipe=FOUND_BY_AUTOKERAS)),
         PointForecaster("lightgbm", Regressor(LGBMRegressor(n_estimators=20, verbosity=-1))),
         PointForecaster("xgboost", Regressor(XGBRegressor(n_estimators=20, max_depth=4))),
         PointForecaster(

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import time
 import uuid
 from datetime import date
 from pathlib import Path
@@ -228,3 +229,59 @@ def test_a_version_tells_on_what_it_was_trained(registry: MlflowRegistry, experi
         "data_start": "2025-01-01T00:00:00+00:00",
         "data_end": "2025-04-01T00:00:00+00:00",
     }
+
+
+def test_a_trial_is_a_finished_run_within_its_parent_with_a_score_per_fold(
+    registry: MlflowRegistry, experiment: str
+):
+    from mlflow.client import MlflowClient
+
+    parent = trained(registry, experiment)
+    run_id = registry.log_trial(
+        parent,
+        name="tpot 7",
+        params={"depth": 3, "selector (best)": "x" * 9_000, **{f"gene_{n}": n for n in range(150)}},
+        fold_scores=[2.0, 4.0],
+        seconds=12.5,
+        memory_mb=800.0,
+    )
+    run = run_of(registry, run_id)
+    history = MlflowClient(registry.tracking_uri).get_metric_history(run_id, "fold_mae")
+
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "tpot 7")
+    assert run.info.experiment_id == run_of(registry, parent).info.experiment_id
+    assert run.info.end_time - run.info.start_time == 12_500
+    assert run.data.tags["mlflow.parentRunId"] == parent
+    assert len(run.data.params) == 152
+    assert run.data.params["depth"] == "3"
+    assert run.data.metrics == {"mae": 3.0, "fold_mae": 4.0, "seconds": 12.5, "memory_mb": 800.0}
+    assert sorted((one.step, one.value) for one in history) == [(0, 2.0), (1, 4.0)]
+
+
+def test_a_failed_trial_says_why(registry: MlflowRegistry, experiment: str):
+    parent = trained(registry, experiment)
+    run_id = registry.log_trial(
+        parent, name="h2o 1", params={}, fold_scores=(), seconds=0.0, memory_mb=1.0, error="no JVM"
+    )
+    run = run_of(registry, run_id)
+
+    assert (run.info.status, run.data.tags["smartgrid.error"]) == ("FAILED", "no JVM")
+    assert run.data.metrics == {"seconds": 0.0, "memory_mb": 1.0}
+
+
+def test_a_trial_costs_few_calls_and_a_server_that_went_away_is_noticed_at_once(
+    registry: MlflowRegistry, experiment: str
+):
+    parent = trained(registry, experiment)
+    trial = {"name": "t", "params": {"depth": 1}, "fold_scores": [1.0], "seconds": 1.0}
+    registry.log_trial(parent, **trial, memory_mb=1.0)
+    began = time.monotonic()
+    for _ in range(10):
+        registry.log_trial(parent, **trial, memory_mb=1.0)
+    assert time.monotonic() - began < 10.0
+
+    registry.tracking_uri = "http://127.0.0.1:9"
+    began = time.monotonic()
+    with pytest.raises(ConfigurationError, match="MLflow does not answer"):
+        registry.log_trial(parent, **trial, memory_mb=1.0)
+    assert time.monotonic() - began < 6.0

@@ -1,0 +1,78 @@
+"""Where people see what a search tries: log, MLflow, and the asset's events in Dagster."""
+
+import dagster as dg
+
+from smartgrid_core.ports import ModelRegistry
+from smartgrid_ml.automl.trials import OnTrial, Trial
+
+
+def trial_teller(
+    context: dg.AssetExecutionContext, *, registry: ModelRegistry, parent_run_id: str
+) -> OnTrial:
+    """What to call with the engine's name and each trial, as soon as the trial has ended.
+
+    Every trial becomes a line of the log, a run within the MLflow run `parent_run_id`, and an
+    observation of the asset with engine, number, score (mean absolute error), seconds, error.
+    A registry that fails is told of once and not asked again: a search has a budget to use.
+
+    In an asset: ``trial_teller(context, registry=model_registry,
+    parent_run_id=mlflow.active_run().info.run_id)`` is the `on_trial` of `AutomlForecaster`.
+    """
+    registry_answers = True
+
+    def tell(engine: str, trial: Trial) -> None:
+        nonlocal registry_answers
+        context.log.info(trial_line(engine, trial))
+        run_id = None
+        if registry_answers:
+            try:
+                run_id = registry.log_trial(
+                    parent_run_id,
+                    name=f"{engine} {trial.number}",
+                    params={"engine": engine, **trial.parameters},
+                    fold_scores=trial.fold_scores,
+                    seconds=trial.seconds,
+                    memory_mb=trial.memory_mb,
+                    error=trial.error,
+                )
+            except Exception as error:
+                # What is found matters more than where it is written down.
+                registry_answers = False
+                context.log.warning(
+                    "trials from %s %d on are not written to MLflow: %s",
+                    engine,
+                    trial.number,
+                    error,
+                )
+        context.log_event(
+            dg.AssetObservation(
+                asset_key=context.asset_key,
+                description=trial_line(engine, trial),
+                metadata={
+                    key: value
+                    for key, value in {
+                        "engine": engine,
+                        "number": trial.number,
+                        "score": trial.score,
+                        "seconds": round(trial.seconds, 1),
+                        "memory_mb": round(trial.memory_mb),
+                        "error": trial.error,
+                        "mlflow_run": run_id,
+                    }.items()
+                    if value is not None
+                },
+            )
+        )
+
+    return tell
+
+
+def trial_line(engine: str, trial: Trial) -> str:
+    """One line: which trial, what came of it, how long it took, what was tried."""
+    outcome = (
+        f"failed: {trial.error}"
+        if trial.score is None
+        else f"MAE {trial.score:.4g} ({', '.join(f'{score:.4g}' for score in trial.fold_scores)})"
+    )
+    chosen = ", ".join(f"{name}={value}" for name, value in trial.parameters.items())
+    return f"{engine} trial {trial.number}: {outcome} in {trial.seconds:.1f} s; {chosen}"

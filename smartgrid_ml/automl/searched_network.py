@@ -1,0 +1,68 @@
+"""A straight line and what a searched network adds to it: plain arrays, plausible everywhere."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from smartgrid_ml.forecasting.keras_network import FARTHEST
+from smartgrid_ml.forecasting.layer_graph import LayerGraph
+from smartgrid_ml.forecasting.scaling import FloatArray
+
+RIDGE = 1e-3
+"""Penalty of the line, per row and standard deviation of an input."""
+
+BEYOND = 0.25
+"""Answers may leave the range of the targets learned from by this share of its width."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedNetwork:
+    """A regressor of inputs, float64 (rows, features), NaN where unknown.
+
+    How it answers, which is all that an export has to repeat:
+
+    1. inputs are standardised, (x - input_mean) / input_std, cut at +-FARTHEST, unknown becomes 0;
+    2. the line, inputs @ slopes + intercept, is one part of the answer;
+    3. `network` of the same inputs, times `residual_std`, is the other;
+    4. their sum is cut at `bounds`.
+
+    A network extrapolates without limit where its inputs leave what it was trained on, and a
+    library that searches for one may hand it out half trained; 1 and 4 keep that from being seen.
+    """
+
+    input_mean: FloatArray
+    input_std: FloatArray
+    slopes: FloatArray
+    intercept: float
+    residual_std: float
+    bounds: tuple[float, float]
+    network: LayerGraph
+
+    def predict(self, inputs: FloatArray) -> FloatArray:
+        """One number per row, (rows,)."""
+        known = standardised(inputs, mean=self.input_mean, std=self.input_std)
+        line = known @ self.slopes + self.intercept
+        answer = line + self.network.predict(known) * self.residual_std
+        return np.clip(answer, *self.bounds)
+
+
+def standardised(inputs: FloatArray, *, mean: FloatArray, std: FloatArray) -> FloatArray:
+    """Standard deviations from the mean, cut at +-FARTHEST, 0 where unknown."""
+    standard = (inputs - mean) / std
+    return np.where(np.isnan(standard), 0.0, np.clip(standard, -FARTHEST, FARTHEST))
+
+
+def line(inputs: FloatArray, target: FloatArray) -> tuple[FloatArray, float]:
+    """Slopes and intercept of a ridge regression on standardised inputs."""
+    extended = np.column_stack([inputs, np.ones(len(inputs))])
+    penalty = RIDGE * len(inputs) * np.eye(extended.shape[1])
+    weights = np.linalg.solve(extended.T @ extended + penalty, extended.T @ target)
+    return np.asarray(weights[:-1], np.float64), float(weights[-1])
+
+
+def bounds(target: FloatArray) -> tuple[float, float]:
+    """The least and the most that is answered."""
+    least, most = float(target.min()), float(target.max())
+    beyond = BEYOND * (most - least)
+    # A load that is never negative is not forecast to be.
+    return (max(0.0, least - beyond) if least >= 0 else least - beyond), most + beyond

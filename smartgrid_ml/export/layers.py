@@ -1,0 +1,60 @@
+"""Networks of dense layers in TensorFlow operations, float64 throughout."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from smartgrid_ml.automl.searched_network import SearchedNetwork
+from smartgrid_ml.forecasting.keras_network import FARTHEST
+from smartgrid_ml.forecasting.layer_graph import Functions, LayerGraph, evaluated, layer_graph
+from smartgrid_ml.tensorflow_runtime import tensorflow
+
+
+def keras_model_graph(model: Any) -> Callable[[Any], Any]:
+    """A functional or sequential Keras model of the layers that `layer_graph` knows."""
+    return _first_output(layer_graph(model))
+
+
+def searched_network_graph(model: SearchedNetwork) -> Callable[[Any], Any]:
+    """What an architecture search found, step by step as `SearchedNetwork` says itself."""
+    tf = tensorflow()
+    network = _first_output(model.network)
+
+    def answer(inputs: Any) -> Any:
+        standard = (inputs - model.input_mean) / model.input_std
+        cut = tf.clip_by_value(standard, -FARTHEST, FARTHEST)
+        known = tf.where(tf.math.is_nan(standard), tf.zeros_like(cut), cut)
+        line = tf.linalg.matvec(known, tf.constant(model.slopes)) + model.intercept
+        least, most = model.bounds
+        return tf.clip_by_value(line + network(known) * model.residual_std, least, most)
+
+    return answer
+
+
+def _first_output(graph: LayerGraph) -> Callable[[Any], Any]:
+    functions = tensorflow_functions()
+    tf = tensorflow()
+    return lambda inputs: tf.reshape(evaluated(graph, inputs, functions), [-1])
+
+
+def tensorflow_functions() -> Functions:
+    """The steps of a LayerGraph in TensorFlow."""
+    tf = tensorflow()
+
+    def relu(values: Any, slope: float, threshold: float, most: float) -> Any:
+        answer = tf.where(values >= threshold, values, slope * (values - threshold))
+        return answer if np.isinf(most) else tf.minimum(answer, tf.constant(most, values.dtype))
+
+    return Functions(
+        concatenate=lambda given: tf.concat(given, axis=-1),
+        reshape=lambda values, shape: tf.reshape(values, [-1, *shape]),
+        activations={
+            "relu": relu,
+            "tanh": tf.tanh,
+            "sigmoid": tf.sigmoid,
+            "softplus": tf.nn.softplus,
+            "elu": tf.nn.elu,
+            "silu": lambda values: values * tf.sigmoid(values),
+        },
+    )

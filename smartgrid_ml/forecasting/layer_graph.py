@@ -1,0 +1,257 @@
+"""A trained Keras network of dense layers as plain arrays, which NumPy evaluates in float64.
+
+What is kept is small, can be pickled, and needs no Keras; an export repeats the same steps.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from smartgrid_core.errors import PublicationError
+from smartgrid_ml.forecasting.scaling import FloatArray
+
+Values = Any
+"""Arrays of NumPy or tensors of TensorFlow: the steps are the same."""
+
+INVISIBLE = (
+    "Dropout",
+    "GaussianNoise",
+    "GaussianDropout",
+    "AlphaDropout",
+    "ActivityRegularization",
+)
+"""Layers that do nothing when a model answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation on the results of earlier ones; result 0 is the input (rows, features)."""
+
+    kind: str
+    """dense, affine, activation, concatenate, add or reshape"""
+    sources: Sequence[int]
+    weights: Sequence[FloatArray] = ()
+    """dense: kernel and bias; affine: what is multiplied and what is then added."""
+    name: str = ""
+    """Which activation."""
+    numbers: Sequence[float] = ()
+    """An activation's constants, or the shape of a row that is reshaped."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerGraph:
+    """Steps in the order in which they can be taken; `answer` is the result that counts."""
+
+    steps: Sequence[Step]
+    answer: int
+
+    def predict(self, inputs: FloatArray) -> FloatArray:
+        """The network's first output: float64 (rows, features) -> (rows,)."""
+        return np.asarray(evaluated(self, inputs, numpy_functions()), np.float64).reshape(
+            len(inputs)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Functions:
+    """What the steps are made of, in one library."""
+
+    concatenate: Callable[[list[Values]], Values]
+    reshape: Callable[[Values, Sequence[int]], Values]
+    activations: Mapping[str, Callable[..., Values]]
+
+
+def evaluated(graph: LayerGraph, inputs: Values, functions: Functions) -> Values:
+    """The result of the graph's last step, in the library that `functions` are of."""
+    results = [inputs]
+    for step in graph.steps:
+        given = [results[source] for source in step.sources]
+        match step.kind:
+            case "dense":
+                result = given[0] @ step.weights[0] + step.weights[1]
+            case "affine":
+                result = given[0] * step.weights[0] + step.weights[1]
+            case "activation":
+                result = functions.activations[step.name](given[0], *step.numbers)
+            case "concatenate":
+                result = functions.concatenate(given)
+            case "add":
+                result = sum(given[1:], given[0])
+            case _:
+                result = functions.reshape(given[0], [int(size) for size in step.numbers])
+        results.append(result)
+    return results[graph.answer]
+
+
+def numpy_functions() -> Functions:
+    """The steps in NumPy."""
+    return Functions(
+        concatenate=lambda given: np.concatenate(given, axis=-1),
+        reshape=lambda values, shape: values.reshape((-1, *shape)),
+        activations={
+            "relu": _relu,
+            "tanh": np.tanh,
+            "sigmoid": _sigmoid,
+            "softplus": lambda values: np.logaddexp(0.0, values),
+            "elu": lambda values: np.where(values > 0, values, np.expm1(np.minimum(values, 0.0))),
+            "silu": lambda values: values * _sigmoid(values),
+        },
+    )
+
+
+def _relu(values: FloatArray, slope: float, threshold: float, most: float) -> FloatArray:
+    answer = np.where(values >= threshold, values, slope * (values - threshold))
+    return np.asarray(np.minimum(answer, most))
+
+
+def _sigmoid(values: FloatArray) -> FloatArray:
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)))
+
+
+PLAIN_RELU = (0.0, 0.0, float("inf"))
+"""Slope below, threshold, and the most that it answers."""
+
+_SIMPLE = ("tanh", "sigmoid", "softplus", "elu", "silu")
+
+
+def layer_graph(model: Any) -> LayerGraph:
+    """The steps of a functional or sequential Keras model of one input and one output.
+
+    Raises PublicationError naming the first layer that is none of Dense, BatchNormalization,
+    Normalization, ReLU, LeakyReLU, Activation, Concatenate, Add, Flatten, Reshape and those that
+    do nothing when a model answers.
+    """
+    import keras
+
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise PublicationError(
+            f"export: {model.name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs;"
+            " there is a SavedModel of networks of one each"
+        )
+    steps: list[Step] = []
+    places: dict[int, int] = {}
+    kept: list[Any] = []  # symbolic tensors are told apart by their identity
+
+    def written(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = layer(*args, **kwargs)
+        given = args[0] if isinstance(args[0], list | tuple) else [args[0]]
+        sources = [places[id(one)] for one in given]
+        place = sources[0]
+        for step in _steps_of(layer, sources, first=len(steps) + 1):
+            steps.append(step)
+            place = len(steps)
+        places[id(answer)] = place
+        kept.append(answer)
+        return answer
+
+    flat = keras.Model(model.inputs, model.outputs)
+    start = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype)
+    places[id(start)] = 0
+    copy = keras.models.clone_model(
+        flat,
+        input_tensors=[start],
+        clone_function=lambda layer: layer,
+        call_function=written,
+    )
+    return LayerGraph(tuple(steps), places[id(copy.outputs[0])])
+
+
+def _steps_of(  # noqa: PLR0911 - a table of layers
+    layer: Any, sources: list[int], *, first: int
+) -> list[Step]:
+    """What a layer does, as steps of which the first gets the number `first`."""
+    kind = type(layer).__name__
+    weights = [np.asarray(one, np.float64) for one in layer.get_weights()]
+    match kind:
+        case "Dense":
+            kernel = weights[0]
+            bias = weights[1] if layer.use_bias else np.zeros(kernel.shape[1])
+            return [Step("dense", sources, (kernel, bias)), *_activation(layer, [first])]
+        case "BatchNormalization":
+            return [Step("affine", sources, _batch_norm(layer, weights))]
+        case "Normalization":
+            return [Step("affine", sources, _normalization(layer))]
+        case "Activation":
+            return _activation(layer, sources)
+        case "ReLU":
+            most = float("inf") if layer.max_value is None else float(layer.max_value)
+            numbers = (float(layer.negative_slope), float(layer.threshold), most)
+            return [Step("activation", sources, name="relu", numbers=numbers)]
+        case "LeakyReLU":
+            numbers = (float(layer.negative_slope), 0.0, float("inf"))
+            return [Step("activation", sources, name="relu", numbers=numbers)]
+        case "Concatenate" if layer.axis in (-1, len(layer.output.shape) - 1):
+            return [Step("concatenate", sources)]
+        case "Add":
+            return [Step("add", sources)]
+        case "Flatten" | "Reshape":
+            return [Step("reshape", sources, numbers=tuple(layer.output.shape[1:]))]
+        case "Sequential" | "Functional":
+            return _moved(layer_graph(layer), source=sources[0], first=first)
+        case "CastToFloat32":  # of AutoKeras, at the beginning of all that it builds
+            return []
+    if kind in INVISIBLE:
+        return []
+    raise _unknown(layer, kind)
+
+
+def _moved(inner: LayerGraph, *, source: int, first: int) -> list[Step]:
+    """The steps of a model within a model, whose input is the result `source` of the outer one."""
+    if inner.answer != len(inner.steps):
+        raise PublicationError("export: a model within a model does not answer with its last layer")
+    return [
+        replace(step, sources=[source if one == 0 else first - 1 + one for one in step.sources])
+        for step in inner.steps
+    ]
+
+
+def _activation(layer: Any, sources: list[int]) -> list[Step]:
+    name = getattr(layer.activation, "__name__", type(layer.activation).__name__)
+    if name == "linear":
+        return []
+    if name == "relu":
+        return [Step("activation", sources, name="relu", numbers=PLAIN_RELU)]
+    if name in _SIMPLE:
+        return [Step("activation", sources, name=name)]
+    raise _unknown(layer, f"{type(layer).__name__} with activation {name!r}")
+
+
+def _batch_norm(layer: Any, weights: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
+    _require_last_axis(layer, layer.axis)
+    *trained, mean, variance = weights
+    gamma = trained.pop(0) if layer.scale else np.ones_like(mean)
+    beta = trained.pop(0) if layer.center else np.zeros_like(mean)
+    scale = gamma / np.sqrt(variance + layer.epsilon)
+    return scale, beta - mean * scale
+
+
+def _normalization(layer: Any) -> tuple[FloatArray, FloatArray]:
+    import keras
+
+    _require_last_axis(layer, layer.axis)
+    if layer.invert:
+        raise _unknown(layer, "Normalization with invert=True")
+    mean, variance = (
+        np.asarray(keras.ops.convert_to_numpy(one), np.float64).reshape(-1)
+        for one in (layer.mean, layer.variance)
+    )
+    scale = 1.0 / np.maximum(np.sqrt(variance), keras.config.epsilon())
+    return scale, -mean * scale
+
+
+def _require_last_axis(layer: Any, axis: int | Sequence[int]) -> None:
+    rank = len(layer.output.shape)
+    axes: npt.NDArray[np.int_] = np.atleast_1d(np.asarray(axis, int)) % rank
+    if axes.tolist() != [rank - 1]:
+        raise _unknown(layer, f"{type(layer).__name__} over axis {axis}")
+
+
+def _unknown(layer: Any, what: str) -> PublicationError:
+    return PublicationError(
+        f"export: layer {layer.name!r} is a {what}, of which there is no SavedModel;"
+        " use Dense, BatchNormalization, Normalization, ReLU, LeakyReLU, Activation (linear, relu,"
+        f" {', '.join(_SIMPLE)}), Concatenate, Add, Flatten, Reshape or Dropout"
+    )
