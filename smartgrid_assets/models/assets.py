@@ -8,6 +8,7 @@ import polars as pl
 from smartgrid_assets.models.gate import CHALLENGER
 from smartgrid_assets.models.going_live import go_live
 from smartgrid_assets.models.losses import keep_losses
+from smartgrid_assets.models.trials import trial_teller
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest
 from smartgrid_core.contracts.promotion import PromotionDecisions
@@ -17,14 +18,17 @@ from smartgrid_core.ports import Clock, Lake, ModelRegistry, ModelServer, ModelS
 from smartgrid_core.promotion import why_refused
 from smartgrid_core.serving import LOAD_FORECASTER
 from smartgrid_core.settings import Settings
+from smartgrid_ml.automl.trials import trials_table
 from smartgrid_ml.evaluation.backtest import backtest, best_servable
 from smartgrid_ml.evaluation.leaderboard import (
     leaderboard_markdown,
+    leaderboard_svg,
     newest,
     recipe_of,
     refuse_if_all_failed,
 )
 from smartgrid_ml.evaluation.metrics import ALL, METRICS
+from smartgrid_ml.evaluation.picture import as_markdown
 from smartgrid_ml.evaluation.report import error_by_series, report_html
 from smartgrid_ml.export.saved_model import saved_model_mb
 from smartgrid_ml.forecasting.catalogue import (
@@ -44,7 +48,10 @@ FOLDS = 2
 
 
 @dg.asset(
-    deps=["load_features"], group_name=GROUP, pool=POOL, kinds={"lightgbm", "keras", "mlflow"}
+    deps=["load_features"],
+    group_name=GROUP,
+    pool=POOL,
+    kinds={"lightgbm", "keras", "h2o", "mlflow"},
 )
 def load_backtest(
     context: dg.AssetExecutionContext,
@@ -52,6 +59,7 @@ def load_backtest(
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
+    model_registry: dg.ResourceParam[ModelRegistry],
     mlflow: dg.ResourceParam[Any],
 ) -> dg.MaterializeResult:
     """The leaderboard: every forecaster and naive row on days that it had not seen."""
@@ -62,6 +70,9 @@ def load_backtest(
             settings.automl_budget_s,
             trials=settings.automl_trials,
             memory_mb=settings.automl_memory_mb,
+        ),
+        on_trial=trial_teller(
+            context, registry=model_registry, parent_run_id=mlflow.active_run().info.run_id
         ),
     )
     scores = backtest(
@@ -83,10 +94,17 @@ def load_backtest(
     refuse_if_all_failed(board)
     mlflow.log_text(report_html(scores, title="Load backtest"), "backtest/report.html")
     mlflow.log_text(board.write_csv(), "backtest/leaderboard.csv")
+    mlflow.log_text(trials_table(scores.searches).write_csv(), "backtest/trials.csv")
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": board.height,
             "leaderboard": dg.MetadataValue.md(leaderboard_markdown(board)),
+            "plot": dg.MetadataValue.md(as_markdown(leaderboard_svg(board), about="pinball loss")),
+            "searches": "; ".join(
+                f"{found.engine}: {len(found.trials)} trials, {found.ended}"
+                for found in scores.searches
+            )
+            or "none",
             "best": best_servable(board) or "no model beats the naive rows",
             "tested": f"{start:%Y-%m-%d} .. {end:%Y-%m-%d}",
             "report": _run_page(

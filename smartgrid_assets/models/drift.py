@@ -1,6 +1,5 @@
 """The daily look at whether the champion's world has moved."""
 
-import base64
 from datetime import date, datetime, timedelta
 
 import dagster as dg
@@ -22,6 +21,7 @@ from smartgrid_ml.evaluation.drift import (
 )
 from smartgrid_ml.evaluation.drift_report import drift_markdown, drift_rows, drift_svg
 from smartgrid_ml.evaluation.losses import losses_by_issue, newest_backtests
+from smartgrid_ml.evaluation.picture import as_markdown
 
 
 @dg.asset(
@@ -61,7 +61,6 @@ def model_drift(
     ]
     rows = warehouse.upsert(ModelDrift, drift_rows(signs, day=last, version=champion.version))
     drifted = [f"{each.kind} {each.name}" for each in signs if each.is_drifted]
-    picture = base64.b64encode(drift_svg(signs).encode()).decode()
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": rows.count,
@@ -69,7 +68,7 @@ def model_drift(
             "day": str(last),
             "version": champion.version,
             "signs": dg.MetadataValue.md(drift_markdown(signs)),
-            "plot": dg.MetadataValue.md(f"![drift](data:image/svg+xml;base64,{picture})"),
+            "plot": dg.MetadataValue.md(as_markdown(drift_svg(signs), about="drift")),
         }
     )
 

@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import date
-from html import escape
 
 import polars as pl
 
 from smartgrid_core.contracts.promotion import ModelDrift
 from smartgrid_ml.evaluation.drift import Sign
-
-BAR_WIDTH, BAR_HEIGHT, LABEL_WIDTH = 320, 22, 190
-"""Pixels of the picture."""
+from smartgrid_ml.evaluation.picture import BLUE, RED, Bar, bars_svg
 
 SHOWN_TIMES = 2.0
 """The picture ends at twice the bound: beyond it drift is drift."""
@@ -48,28 +45,16 @@ def drift_markdown(signs: Sequence[Sign]) -> str:
 
 def drift_svg(signs: Sequence[Sign]) -> str:
     """A bar per sign that has a figure and a bound: the figure as a share of the bound."""
-    known = [each for each in signs if each.figure is not None and each.bound]
-    height = BAR_HEIGHT * (len(known) + 1)
-    at_bound = LABEL_WIDTH + BAR_WIDTH / SHOWN_TIMES
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{LABEL_WIDTH + BAR_WIDTH + 60}" '
-        f'height="{height}" font-family="sans-serif" font-size="12">'
-    ]
-    for place, each in enumerate(known):
-        share = (each.figure or 0.0) / (each.bound or 1.0)
-        width = max(1.0, BAR_WIDTH * min(share, SHOWN_TIMES) / SHOWN_TIMES)
-        colour = "#b42318" if each.is_drifted else "#1f6feb"
-        top = place * BAR_HEIGHT
-        parts.append(
-            f'<text x="{LABEL_WIDTH - 6}" y="{top + 15}" text-anchor="end">{escape(each.name)}'
-            f'</text><rect x="{LABEL_WIDTH}" y="{top + 3}" width="{width:.1f}" '
-            f'height="{BAR_HEIGHT - 6}" fill="{colour}"/>'
+    bars = [
+        Bar(
+            each.name,
+            (each.figure or 0.0) / (each.bound or 1.0),
+            colour=RED if each.is_drifted else BLUE,
         )
-    parts.append(
-        f'<line x1="{at_bound}" x2="{at_bound}" y1="0" y2="{height - BAR_HEIGHT}" '
-        f'stroke="#1d2733"/><text x="{at_bound}" y="{height - 6}" text-anchor="middle">bound</text>'
-    )
-    return "".join([*parts, "</svg>"])
+        for each in signs
+        if each.figure is not None and each.bound
+    ]
+    return bars_svg(bars, most=SHOWN_TIMES, mark=1.0, name="bound")
 
 
 def _shown(value: float | None) -> str:

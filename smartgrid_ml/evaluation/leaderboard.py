@@ -8,7 +8,8 @@ import polars as pl
 from smartgrid_core.errors import SmartGridError
 from smartgrid_ml.automl.trials import Recipe
 from smartgrid_ml.evaluation.metrics import ALL, METRICS
-from smartgrid_ml.forecasting.catalogue import SERVABLE
+from smartgrid_ml.evaluation.picture import BLUE, GREY, Bar, bars_svg
+from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS, SERVABLE
 
 
 def newest(leaderboard: pl.DataFrame) -> pl.DataFrame:
@@ -40,6 +41,17 @@ def leaderboard_markdown(board: pl.DataFrame) -> str:
     cells = [columns, ["---"] * len(columns)]
     cells += [[_shown(value) for value in row] for row in overall.select(columns).iter_rows()]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def leaderboard_svg(board: pl.DataFrame) -> str:
+    """A bar per model: its pinball loss over all series, the least first, naive rows in grey."""
+    overall = board.filter(pl.col("series") == ALL, pl.col("pinball").is_not_null())
+    rows = overall.sort("pinball", "model").select("model", "pinball").rows()
+    bars = [
+        Bar(name, loss, colour=GREY if name in NAIVE_ROWS else BLUE, told=f"{loss:.4g}")
+        for name, loss in rows
+    ]
+    return bars_svg(bars, most=max((loss for _, loss in rows), default=0.0))
 
 
 def _shown(value: float | str | None) -> str:

@@ -1,0 +1,54 @@
+"""Bars as a small SVG picture, for places that show Markdown only."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+BAR_WIDTH, BAR_HEIGHT, LABEL_WIDTH, FIGURE_WIDTH = 320, 22, 190, 60
+"""Pixels of the picture."""
+
+BLUE, GREY, RED = "#1f6feb", "#8b98a9", "#b42318"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One line of the picture; `told` stands behind the bar."""
+
+    label: str
+    value: float
+    colour: str = BLUE
+    told: str = ""
+
+
+def bars_svg(bars: Sequence[Bar], *, most: float, mark: float | None = None, name: str = "") -> str:
+    """A bar per line, cut at `most`; a vertical line called `name` at `mark`."""
+    height = BAR_HEIGHT * (len(bars) + (mark is not None))
+    width = LABEL_WIDTH + BAR_WIDTH + FIGURE_WIDTH
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
+        ' font-family="sans-serif" font-size="12">'
+    ]
+    for place, bar in enumerate(bars):
+        length = max(1.0, BAR_WIDTH * min(bar.value / most, 1.0)) if most > 0 else 1.0
+        top = place * BAR_HEIGHT
+        parts.append(
+            f'<text x="{LABEL_WIDTH - 6}" y="{top + 15}" text-anchor="end">{escape(bar.label)}'
+            f'</text><rect x="{LABEL_WIDTH}" y="{top + 3}" width="{length:.1f}" '
+            f'height="{BAR_HEIGHT - 6}" fill="{bar.colour}"/>'
+        )
+        if bar.told:
+            at = LABEL_WIDTH + length + 5
+            parts.append(f'<text x="{at:.1f}" y="{top + 15}">{escape(bar.told)}</text>')
+    if mark is not None and most > 0:
+        at = LABEL_WIDTH + BAR_WIDTH * mark / most
+        parts.append(
+            f'<line x1="{at}" x2="{at}" y1="0" y2="{height - BAR_HEIGHT}" stroke="#1d2733"/>'
+            f'<text x="{at}" y="{height - 6}" text-anchor="middle">{escape(name)}</text>'
+        )
+    return "".join([*parts, "</svg>"])
+
+
+def as_markdown(svg: str, *, about: str) -> str:
+    """A picture within Markdown, without a file."""
+    return f"![{about}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
