@@ -12,7 +12,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from smartgrid_cli.durations import clock, divides_a_day, duration, shown
 from smartgrid_core.errors import ConfigurationError
@@ -23,31 +22,18 @@ if TYPE_CHECKING:
 
     from smartgrid_cli.series_file import How, SeriesTable
     from smartgrid_ml.evaluation.backtest import Backtest
-
-SHOWN_SERIES = 8
-"""A leaderboard of more series is printed for all of them together only."""
+    from smartgrid_ml.forecasting.catalogue import Searching
+    from smartgrid_ml.forecasting.protocol import Forecaster
 
 NEEDED_DAYS = 14
 """Training days below which quantiles of errors mean nothing."""
 
-LEADERBOARD_COLUMNS = (
-    "series",
-    "model",
-    "mae",
-    "mape",
-    "nmae",
-    "pinball",
-    "rcrps",
-    "coverage",
-    "train_s",
-    "predict_ms",
-)
+AUTOML = "automl"
+"""Stands for every servable forecaster in --models."""
 
 Teller = Callable[[str], None]
 
 console = Console(highlight=False, soft_wrap=True)
-WIDTH = 132
-"""Columns of a leaderboard that is written to no terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +79,10 @@ def backtest(
     ] = None,
     models: Annotated[
         list[str] | None,
-        typer.Option(help="Forecasters, repeated or with commas; naive rows always run."),
+        typer.Option(
+            help="Forecasters, repeated or with commas; naive rows always run. `automl` is all:"
+            " boosting, keras, autokeras, tpot, h2o and their ensemble."
+        ),
     ] = None,
     step: Annotated[
         str | None, typer.Option(help="Resample to this step; the file's own if not given.")
@@ -109,17 +98,31 @@ def backtest(
         str | None, typer.Option(help="Format of the times, such as '%d.%m.%Y %H:%M'.")
     ] = None,
     folds: Annotated[int, typer.Option(help="Train anew at the start of so many parts.")] = 1,
+    budget: Annotated[
+        str, typer.Option(help="Wall time of all AutoML searches together: 15m, 2h, 90s.")
+    ] = "15m",
+    memory: Annotated[
+        int, typer.Option(help="Megabytes that one search may hold.", min=500)
+    ] = 6_000,
+    trials: Annotated[
+        int | None, typer.Option(help="Models that one search may try at most.", min=1)
+    ] = None,
 ) -> None:
     """Forecast a file's series day by day and score the forecasts against the naive rows.
 
     Each forecast knows the series up to its issue time, the calendar, and the --exog columns for
     the target hours themselves. Nothing from --test-start on is trained on.
 
+    Searches share --budget equally. Ctrl-C ends one early and goes on with its best so far.
+
     Example: smartgrid backtest --data PJME_hourly.csv --time Datetime --target PJME_MW
     --timezone America/New_York --country US --test-start 2017-08-03 --test-end 2018-08-03
     --out pjme
     """
     from smartgrid_cli.series_file import Columns, read_series
+    from smartgrid_cli.show_backtest import show_leaderboard, show_searches, told
+    from smartgrid_ml.export.saved_model import saved_model_mb
+    from smartgrid_ml.forecasting.catalogue import Searching, shared_budget
 
     if how not in {"mean", "sum"}:
         raise ConfigurationError(f"--how {how!r}: mean or sum")
@@ -147,17 +150,36 @@ def backtest(
             total=total,
             min_coverage=min_coverage,
         )
-        result = run_protocol(table, protocol=protocol, tell=tell)
+        searching = Searching(
+            shared_budget(
+                duration(budget, option="--budget").total_seconds(),
+                trials=trials,
+                memory_mb=memory,
+            ),
+            on_trial=lambda engine, trial: tell(told(engine, trial)),
+        )
+        result = run_protocol(
+            table, protocol=protocol, tell=tell, searching=searching, artifact_mb=saved_model_mb
+        )
         tell("writing")
         write_results(result, table=table, protocol=protocol, out=out, title=data.name)
     for note in table.notes:
         console.print(f"[dim]{escape(note)}[/dim]")
-    show_leaderboard(result.leaderboard)
-    console.print(f"leaderboard.csv, forecasts.parquet and report.html are in {escape(str(out))}")
+    show_searches(result.searches, console)
+    show_leaderboard(result.leaderboard, console)
+    files = "leaderboard.csv, forecasts.parquet and report.html"
+    if result.searches:
+        files = f"trials.csv, {files}"
+    console.print(f"{files} are in {escape(str(out))}")
 
 
 def run_protocol(
-    table: "SeriesTable", *, protocol: Protocol, tell: "Teller" = lambda _: None
+    table: "SeriesTable",
+    *,
+    protocol: Protocol,
+    tell: "Teller" = lambda _: None,
+    searching: "Searching | None" = None,
+    artifact_mb: "Callable[[Forecaster], float] | None" = None,
 ) -> "Backtest":
     """Backtest regular series; times stay on the local wall clock, carried as UTC.
 
@@ -165,6 +187,7 @@ def run_protocol(
     """
     from smartgrid_core.features.load import load_features
     from smartgrid_ml.evaluation.backtest import backtest as score_models
+    from smartgrid_ml.forecasting.catalogue import QUICK, forecaster
 
     issues = _issue_times(table, protocol=protocol)
     tell(f"features of {table.loads['feeder_id'].n_unique()} series, {len(issues)} days")
@@ -182,6 +205,8 @@ def run_protocol(
         test_start=_at(protocol.test_start),
         test_end=_at(protocol.test_end),
         folds=protocol.folds,
+        make=lambda name: forecaster(name, searching=searching or QUICK),
+        artifact_mb=artifact_mb,
         progress=lambda name: tell(f"training and forecasting: {name}"),
     )
 
@@ -189,14 +214,18 @@ def run_protocol(
 def write_results(
     result: "Backtest", *, table: "SeriesTable", protocol: Protocol, out: Path, title: str
 ) -> None:
-    """Write leaderboard.csv, forecasts.parquet (times in UTC) and report.html."""
+    """Write leaderboard.csv, forecasts.parquet (times in UTC), report.html, trials.csv if any."""
     import polars as pl
 
+    from smartgrid_cli.show_backtest import LEADERBOARD_COLUMNS
+    from smartgrid_ml.automl.trials import trials_table
     from smartgrid_ml.evaluation.report import report_html
 
     failed = result.leaderboard["error"].is_not_null().any()
     columns = [*LEADERBOARD_COLUMNS, *(["error"] if failed else [])]
     result.leaderboard.select(columns).write_csv(out / "leaderboard.csv", float_precision=6)
+    if result.searches:
+        trials_table(result.searches).write_csv(out / "trials.csv", float_precision=6)
     zone = protocol.timezone
     forecasts = (
         result.forecasts.with_columns(
@@ -236,42 +265,10 @@ def utc_of_wall(wall: "pl.Expr", *, timezone: str) -> "pl.Expr":
     )
 
 
-def show_leaderboard(leaderboard: "pl.DataFrame") -> None:
-    """Print the rows of all series together, and those of each if there are few."""
-    import polars as pl
-
-    names = leaderboard["series"].n_unique() - 1
-    if not 1 < names <= SHOWN_SERIES:
-        leaderboard = leaderboard.filter(pl.col("series") == "all")
-    table = Table(title="Leaderboard", show_lines=False)
-    for name in LEADERBOARD_COLUMNS:
-        table.add_column(
-            name, overflow="fold", justify="left" if name in {"series", "model"} else "right"
-        )
-    for row in leaderboard.iter_rows(named=True):
-        if row["error"] is not None:
-            table.add_row(row["series"], row["model"], f"[red]{escape(row['error'])}[/red]")
-        else:
-            table.add_row(*(_figure(row[name]) for name in LEADERBOARD_COLUMNS))
-    (console if console.is_terminal else Console(width=WIDTH)).print(table)
-
-
 def shown_clock(since_midnight: timedelta) -> str:
     """HH:MM of a time since midnight."""
     minutes = since_midnight // timedelta(minutes=1)
     return f"{minutes // 60:02d}:{minutes % 60:02d}"
-
-
-def _figure(value: float | str | None) -> str:
-    if value is None:
-        return "-"
-    return (
-        value
-        if isinstance(value, str)
-        else f"{value:,.4g}"
-        if abs(value) < 1000
-        else f"{value:,.1f}"
-    )
 
 
 def _issue_times(table: "SeriesTable", *, protocol: Protocol) -> list[datetime]:
@@ -329,13 +326,14 @@ def _with_exog(features: "pl.DataFrame", exog: "pl.DataFrame | None") -> "pl.Dat
 
 
 def _models(wanted: Sequence[str] | None) -> list[str]:
-    from smartgrid_ml.forecasting.catalogue import FORECASTERS, NAIVE_ROWS
+    from smartgrid_ml.forecasting.catalogue import FORECASTERS, NAIVE_ROWS, SERVABLE
 
     names = [name.strip() for text in wanted or ["boosting"] for name in text.split(",")]
+    names = [one for name in names for one in (SERVABLE if name == AUTOML else [name])]
     if unknown := [name for name in names if name not in FORECASTERS]:
         raise ConfigurationError(
             f"--models {unknown[0]!r}: there is no such forecaster; there are"
-            f" {', '.join(FORECASTERS)}"
+            f" {', '.join(FORECASTERS)}, and {AUTOML} for all that can be served"
         )
     return [*NAIVE_ROWS, *dict.fromkeys(name for name in names if name not in NAIVE_ROWS)]
 

@@ -94,6 +94,13 @@ class Settings(BaseSettings):
     landed within a week of its hour counts from its arrival."""
     latitude: float = 41.33
     longitude: float = 19.82
+    automl_budget_s: float = Field(default=900.0, ge=0)
+    """Wall time of all searches of a backtest together, shared equally by the engines; 0 searches
+    not at all."""
+    automl_trials: int | None = Field(default=None, ge=1)
+    """Models that one engine may try at most; as many as there is time for if unset."""
+    automl_memory_mb: int = Field(default=6_000, ge=500)
+    """A search that holds more is ended; what it found so far counts."""
     log_format: Literal["text", "json"] = "text"
 
     @field_validator("timezone", "landing_timezone")

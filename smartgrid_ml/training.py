@@ -1,6 +1,7 @@
 """From a leaderboard to a registered model: train on all days, export, write it down."""
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,6 +13,7 @@ import polars as pl
 
 from smartgrid_core.ports import ModelRegistry, ModelVersion
 from smartgrid_core.time import HOUR, Window
+from smartgrid_ml.automl.trials import Recipe
 from smartgrid_ml.export.golden import write_golden
 from smartgrid_ml.export.parity import as_served, export_parity, golden_batch
 from smartgrid_ml.export.saved_model import export
@@ -47,8 +49,10 @@ def data_window(features: pl.DataFrame) -> Window:
     return Window(cast(datetime, hours.min()), cast(datetime, hours.max()) + HOUR)
 
 
-def fingerprint(features: pl.DataFrame, *, name: str) -> str:
-    """Hash of a model's name and of every feature and target that it learns from."""
+def fingerprint(features: pl.DataFrame, *, name: str, recipe: Recipe | None = None) -> str:
+    """Hash of a model's name and recipe, and of every feature and target that it learns from."""
+    if recipe is not None:
+        name = f"{name} {json.dumps(recipe, sort_keys=True)}"
     content = features.sort("feeder_id", "issue_time", "hour_start").write_ipc(None).getvalue()
     return hashlib.sha256(name.encode() + b"\0" + content).hexdigest()
 
@@ -57,6 +61,7 @@ def train_and_register(
     features: pl.DataFrame,
     *,
     name: str,
+    recipe: Recipe | None = None,
     registry: ModelRegistry,
     model: str,
     metrics: Mapping[str, float | None],
@@ -65,28 +70,30 @@ def train_and_register(
 ) -> ModelVersion:
     """Fit forecaster `name` on every known row of `LoadFeatures` and register it as `model`.
 
+    `recipe` is what a search or a blend found in the backtest; without one an engine would search.
     The SavedModel carries its golden batch and warm-up requests along. The same features give the
     version that they gave before. A training that was killed is closed as FAILED and done again.
     Raises PublicationError if the exported graph does not say what the forecaster says.
     """
     known = features.filter(pl.col("load_kw").is_not_null())
-    print_of = fingerprint(known, name=name)
+    print_of = fingerprint(known, name=name, recipe=recipe)
     done = registry.find_by_tag(EXPERIMENT, FINGERPRINT, print_of)
     if done is not None:
         return registry.register(model, done)
     registry.fail_unfinished(EXPERIMENT, FINGERPRINT, print_of)
-    untrained = cast(ServableForecaster, forecaster(name))
+    untrained = cast(ServableForecaster, forecaster(name, recipe=recipe))
     run_id = registry.log_training(
         EXPERIMENT,
         params={
             "forecaster": name,
             "rows": known.height,
             "series": known["feeder_id"].n_unique(),
-            **asdict(untrained.settings),
+            **_shown_settings(untrained),
         },
         metrics=metrics,
         data_window=data_window(known),
         figures=figures,
+        tables={} if recipe is None else {"recipe": _as_table(recipe)},
         tags={FINGERPRINT: print_of, **(tags or {})},
         run_name=name,
     )
@@ -106,3 +113,18 @@ def train_and_register(
         raise
     registry.finish(run_id, "FINISHED")
     return version
+
+
+def _shown_settings(untrained: ServableForecaster) -> dict[str, Any]:
+    """Its settings as parameters of a run; a recipe is longer than one may be, and stands apart."""
+    return {
+        name: value
+        for name, value in asdict(untrained.settings).items()
+        if name not in ("recipe", "recipes")
+    }
+
+
+def _as_table(recipe: Recipe) -> pl.DataFrame:
+    """A recipe line by line: columns what, value as JSON."""
+    lines = [(name, json.dumps(value)) for name, value in recipe.items()]
+    return pl.DataFrame(lines, schema=["what", "value"], orient="row")

@@ -18,10 +18,22 @@ from smartgrid_core.promotion import why_refused
 from smartgrid_core.serving import LOAD_FORECASTER
 from smartgrid_core.settings import Settings
 from smartgrid_ml.evaluation.backtest import backtest, best_servable
-from smartgrid_ml.evaluation.leaderboard import leaderboard_markdown, newest, refuse_if_all_failed
+from smartgrid_ml.evaluation.leaderboard import (
+    leaderboard_markdown,
+    newest,
+    recipe_of,
+    refuse_if_all_failed,
+)
 from smartgrid_ml.evaluation.metrics import ALL, METRICS
 from smartgrid_ml.evaluation.report import error_by_series, report_html
-from smartgrid_ml.forecasting.catalogue import FORECASTERS
+from smartgrid_ml.export.saved_model import saved_model_mb
+from smartgrid_ml.forecasting.catalogue import (
+    FORECASTERS,
+    WITHOUT_SEARCH,
+    Searching,
+    forecaster,
+    shared_budget,
+)
 from smartgrid_ml.training import fingerprint, test_span, train_and_register
 
 GROUP = "models"
@@ -45,12 +57,21 @@ def load_backtest(
     """The leaderboard: every forecaster and naive row on days that it had not seen."""
     features = lake.scan(LoadFeatures).filter(pl.col("load_kw").is_not_null()).collect()
     start, end = test_span(features["issue_time"])
+    searching = Searching(
+        shared_budget(
+            settings.automl_budget_s,
+            trials=settings.automl_trials,
+            memory_mb=settings.automl_memory_mb,
+        ),
+    )
     scores = backtest(
         features,
-        models=FORECASTERS,
+        models=FORECASTERS if settings.automl_budget_s else WITHOUT_SEARCH,
         test_start=start,
         test_end=end,
         folds=FOLDS,
+        make=lambda name: forecaster(name, searching=searching),
+        artifact_mb=saved_model_mb,
         progress=lambda name: context.log.info("backtest of %s", name),
     )
     board = scores.leaderboard.with_columns(
@@ -99,6 +120,7 @@ def load_model(
     version = train_and_register(
         lake.scan(LoadFeatures).collect(),
         name=name,
+        recipe=recipe_of(board, model=name),
         registry=model_registry,
         model=LOAD_FORECASTER,
         metrics={key: overall[key] for key in METRICS},

@@ -10,10 +10,12 @@ class LoadBacktest(dy.Schema):
     """The leaderboard: one row per (backtest_id, series, model), scored on unseen days only.
 
     `mae`, `pinball` in the series' unit (kW); `mape`, `nmae` in percent; `rcrps` is CRPS divided by
-    (P99 - P1) of the actuals; `coverage` is the share of actuals within [P10, P90]. `series` "all"
-    pools the hours of every series; its `mape` and `rcrps` are means over series. `train_s` is the
-    time to train on all series, `predict_ms` to forecast one issue time of all series.
-    `error` names why a row has no scores.
+    (P99 - P1) of the actuals; `coverage` is the share of actuals within [P10, P90]; `peak_nmae` is
+    the nmae of each issue's hour of peak. `series` "all" pools the hours of every series; its
+    `mape` and `rcrps` are means over series. `train_s` is the time to train on all series, searches
+    included, `predict_ms` to forecast one issue time of all series, `artifact_mb` the size of the
+    model as it would be served. `error` names why a row has no scores. `recipe` is what a search or
+    a blend found, as JSON: how to train it again.
     """
 
     backtest_id = identifier(primary_key=True)
@@ -25,9 +27,12 @@ class LoadBacktest(dy.Schema):
     pinball = dy.Float64(nullable=True, min=0)
     rcrps = dy.Float64(nullable=True, min=0)
     coverage = dy.Float64(nullable=True, min=0, max=1)
+    peak_nmae = dy.Float64(nullable=True, min=0)
     train_s = dy.Float64(nullable=True, min=0)
     predict_ms = dy.Float64(nullable=True, min=0)
+    artifact_mb = dy.Float64(nullable=True, min=0)
     error = dy.String(nullable=True)
+    recipe = dy.String(nullable=True)
     scored_at = utc()
 
 

@@ -1,6 +1,5 @@
 """An engine as a forecaster: it searches once, and trains anew what it found at every later fit."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,17 +29,10 @@ class AutomlForecaster(PointForecaster):
 
     found: Found | None = None
 
-    def __init__(
-        self,
-        settings: AutomlSettings,
-        *,
-        on_trial: OnTrial = lambda *_: None,
-        on_found: Callable[[Found], None] = lambda _: None,
-    ) -> None:
+    def __init__(self, settings: AutomlSettings, *, on_trial: OnTrial = lambda *_: None) -> None:
         self._settings = settings
         self.recipe = settings.recipe
         self._on_trial = on_trial
-        self._on_found = on_found
         super().__init__(settings.engine, self)
 
     @property
@@ -62,7 +54,6 @@ class AutomlForecaster(PointForecaster):
             seed=settings.seed,
             on_trial=self._on_trial,
         )
-        self._on_found(self.found)
         if self.found.best is None:
             errors = [trial.error for trial in self.found.trials if trial.error]
             told = f"; the last of {len(errors)} errors: {errors[-1]}" if errors else ""

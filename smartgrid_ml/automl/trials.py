@@ -1,8 +1,11 @@
 """What a search may use, and what it says of everything that it tried."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import polars as pl
 
 INNER_FOLDS = 2
 """Rolling origins within the training span on which every trial of every engine is scored."""
@@ -69,3 +72,33 @@ class Found:
 
 OnTrial = Callable[[str, Trial], None]
 """Told of every trial as it ends: the engine's name and what it tried."""
+
+
+def trials_table(searches: Sequence[Found]) -> pl.DataFrame:
+    """One row per trial, in the order in which they ended.
+
+    `score` is the mean absolute error over the inner folds, in the unit of the load; `parameters`
+    and `recipe` are JSON.
+    """
+    return pl.DataFrame(
+        [
+            {
+                "engine": found.engine,
+                "number": trial.number,
+                "score": trial.score,
+                "seconds": trial.seconds,
+                "memory_mb": trial.memory_mb,
+                "error": trial.error,
+                "parameters": json.dumps(trial.parameters, default=str),
+                "recipe": None if trial.recipe is None else json.dumps(trial.recipe),
+            }
+            for found in searches
+            for trial in found.trials
+        ],
+        schema={
+            "engine": pl.String,
+            "number": pl.Int64,
+            **dict.fromkeys(("score", "seconds", "memory_mb"), pl.Float64),
+            **dict.fromkeys(("error", "parameters", "recipe"), pl.String),
+        },
+    )

@@ -1,17 +1,30 @@
 """Rolling-origin backtests: every model trained on what lay before, scored on what came after."""
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol, cast, runtime_checkable
 
 import polars as pl
 
+from smartgrid_core.errors import SmartGridError
+from smartgrid_ml.automl.trials import Found
+from smartgrid_ml.evaluation.blend import blend_weights, blended
 from smartgrid_ml.evaluation.metrics import ALL, METRICS, score
-from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS, SERVABLE, forecaster
-from smartgrid_ml.forecasting.protocol import Forecaster
+from smartgrid_ml.forecasting.catalogue import ENSEMBLE, NAIVE_ROWS, SERVABLE, forecaster
+from smartgrid_ml.forecasting.ensemble import EnsembleForecaster
+from smartgrid_ml.forecasting.protocol import Forecaster, ServableForecaster
 
 Progress = Callable[[str], None]
+
+SELECTION_SHARE = 0.2
+MOST_SELECTION_ISSUES = 365
+FEWEST_SELECTION_ISSUES = 5
+"""Issue times before the test span on which the first weights of an ensemble are chosen: a fifth
+of the training span, a year at most; where a fifth is less than a working week, weights are equal
+in the first fold."""
 
 FORECASTS: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "series": pl.String,
@@ -32,9 +45,18 @@ LEADERBOARD: Mapping[str, pl.DataType | type[pl.DataType]] = {
     **dict.fromkeys(METRICS, pl.Float64),
     "train_s": pl.Float64,
     "predict_ms": pl.Float64,
+    "artifact_mb": pl.Float64,
     "error": pl.String,
+    "recipe": pl.String,
 }
 """Columns of a leaderboard: those of `LoadBacktest` without its ids."""
+
+
+@runtime_checkable
+class Searched(Protocol):
+    """A forecaster that searches."""
+
+    found: Found | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +64,18 @@ class Backtest:
     """What a backtest found.
 
     `leaderboard`: one row per series and model, then the rows of series "all", best first.
-    `train_s` is the time to train on all series, `predict_ms` the time to forecast one issue time
-    of all series. `forecasts`: one row per series, model, issue time and target hour, in the unit
-    of the series. `fitted`: the models as trained for the last fold, without those that failed.
+    `train_s` is the time to train on all series, searches included, `predict_ms` the time to
+    forecast one issue time of all series, `artifact_mb` the size of what would be served. `recipe`
+    is what a search or the blend found, as JSON: how to train it again. `forecasts`: one row per
+    series, model, issue time and target hour, in the unit of the series. `fitted`: the models as
+    trained for the last fold, without those that failed.
     """
 
     leaderboard: pl.DataFrame
     forecasts: pl.DataFrame
     fitted: Mapping[str, Forecaster]
+    searches: Sequence[Found] = ()
+    """What the engines tried, also those that found nothing."""
 
 
 def backtest(
@@ -60,6 +86,7 @@ def backtest(
     test_end: datetime,
     folds: int = 1,
     make: Callable[[str], Forecaster] = forecaster,
+    artifact_mb: Callable[[Forecaster], float] | None = None,
     progress: Progress = lambda _: None,
 ) -> Backtest:
     """Score models on the issue times in [test_start, test_end), trained strictly before them.
@@ -68,49 +95,49 @@ def backtest(
     parts, and each is forecast by models trained on everything before it. A model that fails
     costs its own rows alone: they carry `error` instead of scores.
 
+    The ensemble, if it is among `models`, blends the servable others. Its weights for a fold come
+    from forecasts of days before the fold: of the folds before it, and of a selection span that
+    is held back before the first one for that purpose. A forecaster that searches does so once,
+    before that span. `artifact_mb` exports a fitted servable model and tells its size.
+
     Raises ValueError if no issue time lies in the span, or none before it.
     """
     cuts = _cuts(features, test_start=test_start, test_end=test_end, folds=folds)
+    blends = ENSEMBLE in models
+    selection = _selection(features, before=cuts[0][0]) if blends else []
+    made: dict[str, Forecaster] = {}
+    ran: dict[str, _Ran] = {}
     rows: list[pl.DataFrame] = []
-    forecasts: list[pl.DataFrame] = []
-    fitted: dict[str, Forecaster] = {}
-    for name in models:
+    for name in (name for name in models if name != ENSEMBLE):
         progress(name)
-        clock = time.perf_counter
-        train_s = predict_s = 0.0
-        issues = 0
-        answers = []
         try:
-            for start, end in cuts:
-                train, test = _split(features, start=start, end=end)
-                began = clock()
-                model = make(name).fit(train)
-                trained = clock()
-                answers.append(_forecasts(model, name=name, test=test))
-                train_s += trained - began
-                predict_s += clock() - trained
-                issues += test["issue_time"].n_unique()
+            made[name] = make(name)
+            ran[name] = _run(features, [*selection, *cuts], name=name, model=made[name])
+            answer = ran[name].tested(since=cuts[0][0])
+            size = artifact_mb(ran[name].model) if artifact_mb and name in SERVABLE else None
+            rows.append(_row(answer, ran=ran[name], size=size))
         except Exception as error:
             # One model's failure must not cost the others: its rows say what happened.
+            ran.pop(name, None)
             rows.append(_failed(features, name=name, error=error))
-            continue
-        answer = pl.concat(answers)
-        forecasts.append(answer)
-        fitted[name] = model
-        rows.append(
-            score(answer).select(
-                "series",
-                *METRICS,
-                model=pl.lit(name),
-                train_s=pl.lit(train_s),
-                predict_ms=pl.lit(1000 * predict_s / max(1, issues)),
-                error=pl.lit(None, dtype=pl.String),
-            )
-        )
+    answers = {name: one.tested(since=cuts[0][0]) for name, one in ran.items()}
+    fitted = {name: one.model for name, one in ran.items()}
+    if blends:
+        progress(ENSEMBLE)
+        try:
+            whole = _blend(ran, cuts=cuts)
+            answers[ENSEMBLE], fitted[ENSEMBLE] = whole.forecasts, whole.model
+            size = artifact_mb(whole.model) if artifact_mb else None
+            rows.append(_row(whole.forecasts, ran=whole, size=size))
+        except Exception as error:
+            answers.pop(ENSEMBLE, None)
+            fitted.pop(ENSEMBLE, None)
+            rows.append(_failed(features, name=ENSEMBLE, error=error))
     return Backtest(
         leaderboard=_ranked(rows),
-        forecasts=pl.concat(forecasts) if forecasts else pl.DataFrame(schema=FORECASTS),
+        forecasts=pl.concat(answers.values()) if answers else pl.DataFrame(schema=FORECASTS),
         fitted=fitted,
+        searches=[one.found for one in made.values() if isinstance(one, Searched) and one.found],
     )
 
 
@@ -127,6 +154,100 @@ def best_servable(leaderboard: pl.DataFrame, *, servable: Sequence[str] = SERVAB
     if able.is_empty() or (len(naive) and able["pinball"][0] >= naive.min()):
         return None
     return str(able["model"][0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """A model after all its folds: its forecasts, those of the selection span included."""
+
+    model: Forecaster
+    forecasts: pl.DataFrame
+    train_s: float
+    predict_ms: float
+
+    def tested(self, *, since: datetime) -> pl.DataFrame:
+        """Its forecasts of the test span."""
+        return self.forecasts.filter(pl.col("issue_time") >= since)
+
+
+def _run(
+    features: pl.DataFrame,
+    spans: Sequence[tuple[datetime, datetime]],
+    *,
+    name: str,
+    model: Forecaster,
+) -> _Ran:
+    """Train and forecast span by span; one that searches keeps what it found in the first."""
+    clock = time.perf_counter
+    train_s = predict_s = 0.0
+    issues = 0
+    answers = []
+    for start, end in spans:
+        train, test = _split(features, start=start, end=end)
+        began = clock()
+        model = model.fit(train)
+        trained = clock()
+        answers.append(_forecasts(model, name=name, test=test))
+        train_s += trained - began
+        predict_s += clock() - trained
+        issues += test["issue_time"].n_unique()
+    return _Ran(model, pl.concat(answers), train_s, 1000 * predict_s / max(1, issues))
+
+
+def _blend(ran: Mapping[str, _Ran], *, cuts: Sequence[tuple[datetime, datetime]]) -> _Ran:
+    """The ensemble of the servable models, each fold by the weights of the days before it.
+
+    Its model has the weights of all days. Raises SmartGridError if there is nothing to blend.
+    """
+    able = {name: one for name, one in ran.items() if name in SERVABLE}
+    if not able:
+        raise SmartGridError("no servable model answered, so that there is nothing to blend")
+    known = pl.concat(one.forecasts for one in able.values())
+    issue = pl.col("issue_time")
+    answers = []
+    for start, end in cuts:
+        weights = _weights(known.filter(issue < start), names=list(able))
+        span = known.filter((issue >= start) & (issue < end))
+        answers.append(blended(span, weights=weights, name=ENSEMBLE))
+    weights = _weights(known, names=list(able))
+    members = {name: cast(ServableForecaster, able[name].model) for name in weights}
+    model = EnsembleForecaster(members, weights=weights)
+    model.feature_names = next(iter(members.values())).feature_names
+    return _Ran(
+        model,
+        pl.concat(answers),
+        train_s=sum(able[name].train_s for name in weights),
+        predict_ms=sum(able[name].predict_ms for name in weights),
+    )
+
+
+def _weights(forecasts: pl.DataFrame, *, names: Sequence[str]) -> dict[str, float]:
+    """Weights by forecasts of past days; equal ones where there are none."""
+    return blend_weights(forecasts) or dict.fromkeys(names, 1 / len(names))
+
+
+def _row(answer: pl.DataFrame, *, ran: _Ran, size: float | None) -> pl.DataFrame:
+    recipe = getattr(ran.model, "recipe", None)
+    return score(answer).select(
+        "series",
+        *METRICS,
+        model=pl.lit(answer["model"][0]),
+        train_s=pl.lit(ran.train_s),
+        predict_ms=pl.lit(ran.predict_ms),
+        artifact_mb=pl.lit(size, dtype=pl.Float64),
+        error=pl.lit(None, dtype=pl.String),
+        recipe=pl.lit(None if recipe is None else json.dumps(recipe), dtype=pl.String),
+    )
+
+
+def _selection(features: pl.DataFrame, *, before: datetime) -> list[tuple[datetime, datetime]]:
+    """The span on which weights are chosen first: the last part of the training issue times.
+
+    None where too few would be left to train on.
+    """
+    issues = features.filter(pl.col("issue_time") < before)["issue_time"].unique().sort()
+    days = min(round(len(issues) * SELECTION_SHARE), MOST_SELECTION_ISSUES)
+    return [(issues[-days], before)] if days >= FEWEST_SELECTION_ISSUES else []
 
 
 def _cuts(
@@ -167,9 +288,12 @@ def _forecasts(model: Forecaster, *, name: str, test: pl.DataFrame) -> pl.DataFr
 def _failed(features: pl.DataFrame, *, name: str, error: Exception) -> pl.DataFrame:
     series = [*features["feeder_id"].unique().sort(), ALL]
     text = f"{type(error).__name__}: {error}"
-    nothing = dict.fromkeys((*METRICS, "train_s", "predict_ms"), pl.lit(None, dtype=pl.Float64))
+    scores = (*METRICS, "train_s", "predict_ms", "artifact_mb")
     return pl.DataFrame({"series": series}).with_columns(
-        model=pl.lit(name), error=pl.lit(text), **nothing
+        **dict.fromkeys(scores, pl.lit(None, dtype=pl.Float64)),
+        model=pl.lit(name),
+        error=pl.lit(text),
+        recipe=pl.lit(None, dtype=pl.String),
     )
 
 

@@ -1,8 +1,12 @@
 """Reading a leaderboard: which backtest is the newest, and how it looks to people."""
 
+import json
+from typing import cast
+
 import polars as pl
 
 from smartgrid_core.errors import SmartGridError
+from smartgrid_ml.automl.trials import Recipe
 from smartgrid_ml.evaluation.metrics import ALL, METRICS
 from smartgrid_ml.forecasting.catalogue import SERVABLE
 
@@ -10,6 +14,12 @@ from smartgrid_ml.forecasting.catalogue import SERVABLE
 def newest(leaderboard: pl.DataFrame) -> pl.DataFrame:
     """The rows of `LoadBacktest` that were scored last."""
     return leaderboard.filter(pl.col("scored_at") == pl.col("scored_at").max())
+
+
+def recipe_of(board: pl.DataFrame, *, model: str) -> Recipe | None:
+    """What a search or a blend found for the model, as its row over all series tells."""
+    texts = board.filter(pl.col("series") == ALL, pl.col("model") == model)["recipe"]
+    return None if texts[0] is None else cast(Recipe, json.loads(texts[0]))
 
 
 def refuse_if_all_failed(board: pl.DataFrame) -> None:
@@ -26,7 +36,7 @@ def refuse_if_all_failed(board: pl.DataFrame) -> None:
 def leaderboard_markdown(board: pl.DataFrame) -> str:
     """The rows over all series as a Markdown table, the least pinball loss first."""
     overall = board.filter(pl.col("series") == ALL).sort("pinball", "model", nulls_last=True)
-    columns = ["model", *METRICS, "train_s", "predict_ms", "error"]
+    columns = ["model", *METRICS, "train_s", "predict_ms", "artifact_mb", "error"]
     cells = [columns, ["---"] * len(columns)]
     cells += [[_shown(value) for value in row] for row in overall.select(columns).iter_rows()]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)

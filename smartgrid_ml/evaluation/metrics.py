@@ -1,7 +1,7 @@
 """Scores of quantile forecasts: pure functions of a table of forecasts with their actuals.
 
-A table of forecasts has columns series, p10, p50, p90 and actual; rows without an actual or
-without a forecast are not scored.
+A table of forecasts has columns series, issue_time, p10, p50, p90 and actual; rows without an
+actual or without a forecast are not scored.
 """
 
 import polars as pl
@@ -11,7 +11,7 @@ from smartgrid_ml.forecasting.protocol import QUANTILES
 ALL = "all"
 """The series that stands for every series together."""
 
-METRICS = ("mae", "mape", "nmae", "pinball", "rcrps", "coverage")
+METRICS = ("mae", "mape", "nmae", "pinball", "rcrps", "coverage", "peak_nmae")
 
 COLUMNS = dict(zip(QUANTILES, ("p10", "p50", "p90"), strict=True))
 
@@ -23,7 +23,7 @@ def pinball_loss(quantile: float, *, forecast: pl.Expr, actual: pl.Expr) -> pl.E
 
 
 def metrics() -> dict[str, pl.Expr]:
-    """The scores of one group of forecasts, as aggregations.
+    """The scores of one group of forecasts, as aggregations; `is_peak` marks hours of peak.
 
     mae      mean |P50 - actual|, in the unit of the series
     mape     mean of |P50 - actual| / |actual|, percent, over actuals that are not zero
@@ -32,6 +32,7 @@ def metrics() -> dict[str, pl.Expr]:
     rcrps    CRPS / (P99 - P1 of the actuals); the CRPS, twice the integral of the pinball loss over
              all quantiles, is taken as twice its mean over the three
     coverage share of actuals within [P10, P90], both edges included
+    peak_nmae nmae of the hours of peak: for each series and issue time that of the largest actual
 
     A score whose denominator is zero is null.
     """
@@ -41,6 +42,7 @@ def metrics() -> dict[str, pl.Expr]:
         pinball_loss(quantile, forecast=pl.col(column), actual=actual)
         for quantile, column in COLUMNS.items()
     ).mean()
+    peak_error, peak = (one.filter("is_peak").mean() for one in (error, actual.abs()))
     spread = actual.quantile(0.99, "linear") - actual.quantile(0.01, "linear")
     return {
         "mae": error.mean(),
@@ -49,17 +51,21 @@ def metrics() -> dict[str, pl.Expr]:
         "pinball": pinball,
         "rcrps": _ratio(2 * pinball, spread),
         "coverage": actual.is_between("p10", "p90").mean(),
+        "peak_nmae": 100 * _ratio(peak_error, peak),
     }
 
 
 def score(forecasts: pl.DataFrame) -> pl.DataFrame:
     """One row per series, then one for ALL; columns series, METRICS and hours (rows scored).
 
-    ALL pools the hours of every series for mae, pinball, nmae and coverage; its mape and rcrps are
-    means over series, because hours of different sizes have no common percentage or spread.
+    ALL pools the hours of every series for mae, pinball, nmae, coverage and peak_nmae; its mape and
+    rcrps are means over series, because hours of different sizes have no common percentage or
+    spread.
     Series are told by name and come in order; no scored row at all gives no row.
     """
-    scored = forecasts.drop_nulls(["actual", *COLUMNS.values()])
+    scored = forecasts.drop_nulls(["actual", *COLUMNS.values()]).with_columns(
+        is_peak=pl.col("actual") == pl.col("actual").max().over("series", "issue_time")
+    )
     if scored.is_empty():
         empty = {"series": pl.String, **dict.fromkeys(METRICS, pl.Float64), "hours": pl.UInt32}
         return pl.DataFrame(schema=empty)

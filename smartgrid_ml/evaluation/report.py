@@ -72,7 +72,7 @@ def error_by_series(leaderboard: pl.DataFrame, *, model: str) -> Any:
 def _table(leaderboard: pl.DataFrame) -> str:
     """Rows of all series first, then each series."""
     ordered = leaderboard.sort(pl.col("series") != ALL, maintain_order=True)
-    names = [name for name in LEADERBOARD if name != "error"]
+    names = [name for name in LEADERBOARD if name not in ("error", "recipe")]
     head = "".join(f"<th>{name}</th>" for name in names)
     body = []
     for row in ordered.iter_rows(named=True):
@@ -80,7 +80,7 @@ def _table(leaderboard: pl.DataFrame) -> str:
             cells = "".join(f"<td>{_figure(row[name])}</td>" for name in names)
         else:
             who = f"<td>{escape(row['series'])}</td><td>{escape(row['model'])}</td>"
-            cells = f"{who}<td class='error' colspan='8'>{escape(row['error'])}</td>"
+            cells = f"{who}<td class='error' colspan='{len(names) - 2}'>{escape(row['error'])}</td>"
         body.append(f"<tr>{cells}</tr>")
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 

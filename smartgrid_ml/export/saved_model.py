@@ -1,5 +1,6 @@
 """Export of a forecaster as a SavedModel that a model server runs without any code of ours."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,12 @@ from typing import Any
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.boosting_graph import boosting_graph
 from smartgrid_ml.export.keras_graph import keras_graph
+from smartgrid_ml.export.point_graph import point_graph
 from smartgrid_ml.forecasting.boosting import BoostingForecaster
+from smartgrid_ml.forecasting.catalogue import SERVABLE
+from smartgrid_ml.forecasting.ensemble import EnsembleForecaster
 from smartgrid_ml.forecasting.keras_network import KerasForecaster
+from smartgrid_ml.forecasting.point import PointForecaster
 from smartgrid_ml.forecasting.protocol import ServableForecaster
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
@@ -45,6 +50,16 @@ def export(forecaster: ServableForecaster, folder: Path) -> Path:
     tf.saved_model.save(module, str(folder), signatures={"serving_default": signature})
     refuse_python_ops(folder)
     return folder
+
+
+def saved_model_mb(forecaster: ServableForecaster) -> float:
+    """Megabytes (1e6 bytes) of the forecaster as it would be served.
+
+    Raises PublicationError if it cannot be exported.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        folder = export(forecaster, Path(place) / "saved_model")
+        return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
 
 
 def refuse_python_ops(saved_model: Path) -> None:
@@ -86,6 +101,15 @@ def _graph_of(forecaster: ServableForecaster) -> Any:
         return boosting_graph(forecaster)
     if isinstance(forecaster, KerasForecaster):
         return keras_graph(forecaster)
+    if isinstance(forecaster, PointForecaster):
+        return point_graph(forecaster)
+    if isinstance(forecaster, EnsembleForecaster):
+        members = [
+            (_graph_of(forecaster.members[name]), weight)
+            for name, weight in forecaster.weights.items()
+        ]
+        return lambda inputs: sum(graph(inputs) * weight for graph, weight in members)
     raise PublicationError(
-        f"export: no SavedModel of a {type(forecaster).__name__}; choose boosting or keras"
+        f"export: no SavedModel of a {type(forecaster).__name__}; choose one of"
+        f" {', '.join(SERVABLE)}"
     )

@@ -30,7 +30,7 @@ from smartgrid_ml.forecasting.scaling import (
 if TYPE_CHECKING:
     import lightgbm as lgb
 
-SCOUT = {"trees": 150, "learning_rate": 0.1, "most_rows": 60_000}
+SCOUT = {"trees": 150, "learning_rate": 0.1, "most_rows": 40_000}
 """A model just good enough to tell which scale suits the data."""
 
 
@@ -48,12 +48,15 @@ class BoostingSettings:
     bins: int = 127
     median_seeds: int = 2
     """Boosters for P50, whose outputs are averaged; P10 and P90 have one each."""
-    most_rows: int = 150_000
+    most_rows: int = 100_000
     """Of longer tables so many rows are drawn at random."""
     calibration_share: float = 0.2
     """The last part of the training issue times, on which the scale and the band are chosen."""
     calibration_days: int = 3 * 365
     """No more than so many days of it; each whole year of them is calibrated by itself."""
+    most_calibration_rows: int = 60_000
+    """Of more, so many are drawn at random to learn what the band is calibrated with, and so many
+    to calibrate it on: a decile needs no more."""
     threads: int = 0
     """Boosters grown at the same time, each by one thread; 0: one per core."""
 
@@ -106,7 +109,9 @@ class BoostingForecaster:
             most_days=self.settings.calibration_days,
         )
         head = known.filter(pl.col("hour_start") < cut)
-        tail = known.filter(pl.col("issue_time") >= cut)
+        tail = _sampled(
+            known.filter(pl.col("issue_time") >= cut), self.settings.most_calibration_rows
+        )
         self.scale_feature = best_scale(head, tail, settings=self.settings)
         self.offsets = self._calibrated(head, tail)
         wanted = [(QUANTILES[0], 0), *((0.5, seed) for seed in range(self.settings.median_seeds))]
@@ -142,8 +147,7 @@ class BoostingForecaster:
         import lightgbm as lgb
 
         settings = replace(self.settings, **changes)
-        if known.height > settings.most_rows:
-            known = known.sample(settings.most_rows, seed=1)
+        known = _sampled(known, settings.most_rows)
         inputs = self.inputs(known)
         target = column(known, TARGET) / column(known, self.scale_feature)
 
@@ -169,7 +173,11 @@ class BoostingForecaster:
         if head.is_empty() or tail.is_empty():
             return offsets
         outer = [quantile for quantile in QUANTILES if quantile != 0.5]
-        boosters = self._grown(head, wanted=[(quantile, 0) for quantile in outer])
+        boosters = self._grown(
+            head,
+            wanted=[(quantile, 0) for quantile in outer],
+            most_rows=self.settings.most_calibration_rows,
+        )
         inputs = self.inputs(tail)
         actual = column(tail, TARGET) / column(tail, self.scale_feature)
         lead = np.floor(column(tail, self.lead_feature)).astype(int)
@@ -225,6 +233,15 @@ def _parameters(
     }
 
 
+def _sampled(rows: pl.DataFrame, most: int) -> pl.DataFrame:
+    """The rows, or as many of them, drawn at random."""
+    return rows.sample(most, seed=1) if rows.height > most else rows
+
+
 def _mean_output(boosters: "Sequence[lgb.Booster]", inputs: FloatArray) -> FloatArray:
-    outputs = [np.asarray(booster.predict(inputs), dtype=np.float64) for booster in boosters]
+    threads = os.cpu_count() or 1
+    outputs = [
+        np.asarray(booster.predict(inputs, num_threads=threads), dtype=np.float64)
+        for booster in boosters
+    ]
     return np.asarray(np.mean(outputs, axis=0), dtype=np.float64)

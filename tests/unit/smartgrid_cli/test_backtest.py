@@ -10,7 +10,9 @@ from smartgrid_cli.backtest import Protocol, backtest, run_protocol, utc_of_wall
 from smartgrid_cli.series_file import SeriesTable
 from smartgrid_core.errors import ConfigurationError
 
-LEADERBOARD = "series,model,mae,mape,nmae,pinball,rcrps,coverage,train_s,predict_ms"
+LEADERBOARD = (
+    "series,model,mae,mape,nmae,pinball,rcrps,coverage,train_s,predict_ms,peak_nmae,artifact_mb"
+)
 FORECASTS = ["series", "issue_time", "time", "lead_hours", "model", "p10", "p50", "p90", "actual"]
 
 app = typer.Typer()
@@ -50,11 +52,11 @@ def test_a_file_gets_a_leaderboard_forecasts_and_a_report(csv):
     assert sorted(tuple(row.split(",")[:2]) for row in board[1:]) == [
         (series, model)
         for series in ("a", "all", "b")
-        for model in ("mean_4_weeks", "naive_168h", "naive_24h")
+        for model in ("mean_4_weeks", "naive_168h", "naive_24h", "seasonal_empirical")
     ]
     forecasts = pl.read_parquet(out / "forecasts.parquet")
     assert forecasts.columns == FORECASTS
-    assert forecasts.height == 3 * 2 * 8 * 24
+    assert forecasts.height == 4 * 2 * 8 * 24
     assert forecasts["issue_time"].min() == datetime(2025, 4, 9, 22, tzinfo=UTC)
     assert forecasts["lead_hours"].unique().sort().to_list() == list(range(24))
     scored = forecasts.filter((pl.col("series") == "b") & (pl.col("model") == "naive_24h"))
@@ -102,6 +104,7 @@ def test_half_hours_are_forecast_at_their_own_step_to_the_horizon(tmp_path):
         ({"extra": ["--issue-at", "00:10"]}, "--issue-at 00:10 is not on the grid of 1h"),
         ({"extra": ["--step", "7h"]}, "--step '7h' does not divide a day"),
         ({"extra": ["--how", "max"]}, "--how 'max': mean or sum"),
+        ({"extra": ["--budget", "soon"]}, "--budget 'soon'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said_with_the_mend(csv, options, message):

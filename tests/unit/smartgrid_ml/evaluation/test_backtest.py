@@ -1,11 +1,14 @@
+import json
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from smartgrid_core.errors import PublicationError
 from smartgrid_core.features.load import load_features
 from smartgrid_ml.evaluation.backtest import FORECASTS, LEADERBOARD, backtest, best_servable
+from smartgrid_ml.forecasting.catalogue import forecaster
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -22,7 +25,7 @@ def features() -> pl.DataFrame:
             "load_kw": [float(size + n % 24) for size in (10, 100) for n in hours],
         }
     ).with_columns(pl.col("hour_start").cast(pl.Datetime("us", "UTC")))
-    issues = [START + n * DAY for n in range(29, 50)]
+    issues = [START + n * DAY for n in range(23, 50)]
     return load_features(rows, issue_times=issues, timezone="UTC", country=None)
 
 
@@ -100,6 +103,80 @@ def test_a_model_that_fails_costs_its_own_rows_alone(features):
     ]
     assert result.leaderboard.filter(pl.col("model") == "constant")["mae"].null_count() == 0
     assert set(result.fitted) == {"constant"}
+
+
+class Level:
+    """Answers the series' level, moved by a bias, and keeps what it was trained up to."""
+
+    feature_names = ("level_kw",)
+
+    def __init__(self, name: str, bias: float, seen: list[datetime]) -> None:
+        self.name = name
+        self._bias = bias
+        self._seen = seen
+
+    def fit(self, features):
+        self._seen.append(features["hour_start"].max())
+        return self
+
+    def predict(self, features):
+        answer = pl.col("level_kw") + self._bias
+        return features.select(p10=answer - 1, p50=answer, p90=answer + 1)
+
+
+def blend(features, seen, **settings):
+    bias = {"boosting": 8.0, "keras": -8.0}
+
+    def make(name):
+        return Level(name, bias[name], seen) if name in bias else forecaster(name)
+
+    return run(features, models=["naive_24h", *bias, "ensemble"], make=make, **settings)
+
+
+def test_the_ensemble_blends_what_can_be_served_by_weights_of_days_before_its_own(features):
+    seen: list[datetime] = []
+    result = blend(features, seen, test_start=START + 49 * DAY)
+    assert seen == [START + day * DAY - HOUR for day in (44, 49)] * 2
+    assert result.forecasts.filter(pl.col("model") == "ensemble").height == 2 * 24
+    assert result.forecasts["issue_time"].min() == START + 49 * DAY
+    board = result.leaderboard.filter(pl.col("series") == "all")
+    losses = dict(board.select("model", "pinball").rows())
+    assert losses["ensemble"] < min(losses["boosting"], losses["keras"])
+    recipe = json.loads(board.filter(pl.col("model") == "ensemble")["recipe"].item())
+    assert set(recipe["weights"]) == {"boosting", "keras"}
+    assert result.fitted["ensemble"].recipe == recipe
+
+
+def test_where_the_past_is_too_short_to_choose_weights_they_are_equal(features):
+    seen: list[datetime] = []
+    result = blend(features.filter(pl.col("issue_time") >= START + 38 * DAY), seen)
+    assert seen == [START + 40 * DAY - HOUR] * 2
+    ensemble = result.forecasts.filter(pl.col("model") == "ensemble").sort("series", "time")
+    both = result.forecasts.filter(pl.col("model").is_in(["boosting", "keras"]))
+    means = both.group_by("series", "time").agg(pl.col("p50").mean()).sort("series", "time")
+    assert ensemble["p50"].to_list() == pytest.approx(means["p50"].to_list())
+
+
+def test_the_size_of_what_would_be_served_is_told_and_what_cannot_be_exported_is_no_row(features):
+    def size(model):
+        if model.name == "keras":
+            raise PublicationError("export: no SavedModel of it")
+        return 2.5
+
+    board = run(
+        features,
+        models=["naive_24h", "boosting", "keras"],
+        make=lambda name: Constant(name, []),
+        artifact_mb=size,
+    ).leaderboard.filter(pl.col("series") == "all")
+    assert dict(board.select("model", "artifact_mb").rows()) == {
+        "naive_24h": None,
+        "boosting": 2.5,
+        "keras": None,
+    }
+    assert board.filter(pl.col("model") == "keras")["error"].item() == (
+        "PublicationError: export: no SavedModel of it"
+    )
 
 
 def test_an_empty_span_and_a_span_without_a_past_are_refused(features):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from smartgrid_core.contracts.forecasts import LoadBacktest
-from smartgrid_ml.evaluation.leaderboard import leaderboard_markdown, newest
+from smartgrid_ml.evaluation.leaderboard import leaderboard_markdown, newest, recipe_of
 from smartgrid_ml.forecasting.day_ahead import best_naive
 
 
@@ -24,9 +24,12 @@ def board(*rows: tuple[str, str, float | None, int]) -> pl.DataFrame:
                     "pinball": pinball,
                     "rcrps": None,
                     "coverage": 0.8,
+                    "peak_nmae": None,
                     "train_s": None,
                     "predict_ms": None,
+                    "artifact_mb": None,
                     "error": None if pinball else "no history",
+                    "recipe": None,
                     "scored_at": datetime(2026, 3, day, tzinfo=UTC),
                 }
                 for series, model, pinball, day in rows
@@ -62,10 +65,22 @@ def test_the_table_that_people_read_ranks_by_pinball_loss_and_keeps_failures():
     rows = board(
         ("all", "naive_24h", 1.5, 1), ("all", "boosting", 0.5, 1), ("all", "keras", None, 1)
     )
-    assert leaderboard_markdown(rows).splitlines() == [
-        "| model | mae | mape | nmae | pinball | rcrps | coverage | train_s | predict_ms | error |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-        "| boosting | 0.5 |  |  | 0.5 |  | 0.8 |  |  |  |",
-        "| naive_24h | 1.5 |  |  | 1.5 |  | 0.8 |  |  |  |",
-        "| keras |  |  |  |  |  | 0.8 |  |  | no history |",
+    head, rule, *body = leaderboard_markdown(rows).splitlines()
+    assert head == (
+        "| model | mae | mape | nmae | pinball | rcrps | coverage | peak_nmae | train_s |"
+        " predict_ms | artifact_mb | error |"
+    )
+    assert rule == "|" + " --- |" * 12
+    assert body == [
+        "| boosting | 0.5 |  |  | 0.5 |  | 0.8 |  |  |  |  |  |",
+        "| naive_24h | 1.5 |  |  | 1.5 |  | 0.8 |  |  |  |  |  |",
+        "| keras |  |  |  |  |  | 0.8 |  |  |  |  | no history |",
     ]
+
+
+def test_what_a_search_found_is_read_from_the_row_over_all_series():
+    rows = board(("all", "tpot", 0.5, 1), ("all", "boosting", 0.6, 1)).with_columns(
+        recipe=pl.when(pl.col("model") == "tpot").then(pl.lit('{"steps": ["Ridge"]}'))
+    )
+    assert recipe_of(rows, model="tpot") == {"steps": ["Ridge"]}
+    assert recipe_of(rows, model="boosting") is None

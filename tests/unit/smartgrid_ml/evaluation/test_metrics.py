@@ -1,4 +1,5 @@
 import math
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -7,10 +8,12 @@ from hypothesis import strategies as st
 
 from smartgrid_ml.evaluation.metrics import METRICS, pinball_loss, score
 
+NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
+
 
 def forecasts(*rows: tuple[str, float | None, float | None, float | None, float | None]):
     columns = {"series": pl.String, **dict.fromkeys(("p10", "p50", "p90", "actual"), pl.Float64)}
-    return pl.DataFrame(rows, schema=columns, orient="row")
+    return pl.DataFrame(rows, schema=columns, orient="row").with_columns(issue_time=pl.lit(NOON))
 
 
 def loss(quantile: float, forecast: float, actual: float) -> float:
@@ -36,6 +39,7 @@ def test_scores_of_one_series_as_computed_by_hand():
         "pinball": pytest.approx((8.0 + 7.0 + 2.2) / 9),
         "rcrps": pytest.approx(2 * (17.2 / 9) / (12.96 - 0.22)),
         "coverage": pytest.approx(1 / 3),
+        "peak_nmae": pytest.approx(100 * 3 / 13),
         "hours": 3,
     }
 
@@ -49,6 +53,14 @@ def test_all_pools_hours_and_averages_percentages_over_series():
     assert overall["coverage"] == pytest.approx(2 / 3)
     assert overall["mape"] == pytest.approx((a["mape"] + b["mape"]) / 2)
     assert overall["hours"] == 3
+
+
+def test_the_peak_of_each_issue_is_scored_by_itself():
+    first = forecasts(("a", 0, 9, 9, 10), ("a", 0, 5, 9, 5))
+    second = forecasts(("a", 0, 5, 9, 5), ("a", 0, 24, 30, 20)).with_columns(
+        pl.col("issue_time") + timedelta(days=1)
+    )
+    assert score(pl.concat([first, second]))["peak_nmae"][0] == pytest.approx(100 * (1 + 4) / 30)
 
 
 def test_hours_without_actual_or_forecast_are_not_scored():

@@ -19,4 +19,5 @@ def test_the_chosen_model_stands_beside_the_naive_rows_series_by_series():
         "naive_24h": (("F1", "all"), (25.0, 26.0)),
         "naive_168h": ((), ()),
         "mean_4_weeks": ((), ()),
+        "seasonal_empirical": ((), ()),
     }

@@ -9,6 +9,7 @@ from smartgrid_core.features.load import FEATURES, SCALES
 from smartgrid_ml.export.parity import as_served, ask_saved_model, export_parity
 from smartgrid_ml.export.saved_model import export, refuse_python_ops
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
+from smartgrid_ml.forecasting.ensemble import EnsembleForecaster
 from smartgrid_ml.forecasting.keras_network import KerasForecaster, KerasSettings
 from smartgrid_ml.forecasting.naive import NaiveForecaster
 from smartgrid_ml.forecasting.protocol import ServableForecaster
@@ -19,11 +20,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
 SMALL_TREES = BoostingSettings(trees=40, leaves=31, rows_per_leaf=10, threads=1)
 
 
-@pytest.fixture(scope="module", params=["boosting", "keras"])
+@pytest.fixture(scope="module", params=["boosting", "keras", "ensemble"])
 def fitted(request: pytest.FixtureRequest, grid_features: pl.DataFrame) -> ServableForecaster:
-    if request.param == "boosting":
-        return BoostingForecaster(SMALL_TREES).fit(grid_features)
-    return KerasForecaster(KerasSettings(epochs=3)).fit(grid_features)
+    boosting = BoostingForecaster(SMALL_TREES)
+    keras = KerasForecaster(KerasSettings(epochs=3))
+    both = EnsembleForecaster(
+        {"boosting": boosting, "keras": keras}, weights={"boosting": 0.75, "keras": 0.25}
+    )
+    each: list[ServableForecaster] = [boosting, keras, both]
+    return next(one for one in each if one.name == request.param).fit(grid_features)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +106,7 @@ def test_a_folder_in_use_is_left_alone(fitted: ServableForecaster, exported: Pat
 def test_a_forecaster_without_export_is_refused(tmp_path: Path):
     naive = NaiveForecaster("naive_24h", repeats=["same_hour_1d_kw"])
 
-    with pytest.raises(PublicationError, match="NaiveForecaster; choose boosting or keras"):
+    with pytest.raises(PublicationError, match="NaiveForecaster; choose one of boosting, keras"):
         export(naive, tmp_path / "model")  # type: ignore[arg-type] # what is to be refused
 
 

@@ -1,0 +1,95 @@
+"""Boosting on 200 feeders and a year: features, four folds and their scores, in time and memory.
+
+The load is made up: a daily and a weekly rhythm, a season and noise, of feeders of 20 kW to 2 MW.
+Prints seconds and peak memory against their bounds, and the error as a ratio to the best naive row
+in the same run; ends with 1 if a bound is missed. `--feeders` and `--days` make it smaller.
+"""
+
+import argparse
+import re
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from smartgrid_core.features.load import HISTORY_NEEDED, load_features
+from smartgrid_ml.evaluation.backtest import backtest
+from smartgrid_ml.evaluation.metrics import ALL
+from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS
+
+FIRST = datetime(2024, 1, 1, tzinfo=UTC)
+FOLDS = 4
+SECONDS, MEGABYTES = 300.0, 4_000.0
+"""Bounds on two cores."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--feeders", type=int, default=200)
+    parser.add_argument("--days", type=int, default=365)
+    wanted = parser.parse_args()
+    loads = made_up(wanted.feeders, days=wanted.days)
+    known = FIRST + HISTORY_NEEDED
+    issues = [known + timedelta(days=day) for day in range(wanted.days - HISTORY_NEEDED.days)]
+    began = time.perf_counter()
+    features = load_features(loads, issue_times=issues, timezone="Europe/Tirane", country="AL")
+    built = time.perf_counter() - began
+    rows = features.height
+    result = backtest(
+        features,
+        models=[*NAIVE_ROWS, "boosting"],
+        test_start=issues[-len(issues) // 4],
+        test_end=issues[-1] + timedelta(days=1),
+        folds=FOLDS,
+    )
+    took = time.perf_counter() - began
+    board = result.leaderboard.filter(pl.col("series") == ALL)
+    loss = dict(board.select("model", "pinball").rows())
+    naive = min(loss[name] for name in NAIVE_ROWS)
+    memory = peak_mb()
+    print(
+        f"{wanted.feeders} feeders, {wanted.days} days, {rows:,} rows: features {built:.0f} s, with"
+        f" {FOLDS} folds {took:.0f} s (bound {SECONDS:.0f}, ratio {took / SECONDS:.2f});"
+        f" peak memory {memory:,.0f} MB (bound {MEGABYTES:,.0f}, ratio {memory / MEGABYTES:.2f})"
+    )
+    print(f"pinball of boosting against the best naive row: ratio {loss['boosting'] / naive:.2f}")
+    return int(took > SECONDS or memory > MEGABYTES or loss["boosting"] >= naive)
+
+
+def made_up(feeders: int, *, days: int) -> pl.DataFrame:
+    """Columns feeder_id, hour_start, load_kw."""
+    random = np.random.default_rng(11)
+    hour = np.arange(24 * days)
+    end = FIRST + timedelta(hours=24 * days - 1)
+    times = pl.datetime_range(FIRST, end, "1h", time_unit="us", time_zone="UTC", eager=True)
+    rows = []
+    for number, size in enumerate(np.geomspace(20, 2000, feeders)):
+        peak, weekend, season = (
+            random.uniform(8, 20),
+            random.uniform(0, 0.3),
+            random.uniform(0, 0.4),
+        )
+        shape = 1 + 0.4 * np.cos((hour - peak) / 24 * 2 * np.pi)
+        shape -= weekend * (hour // 24 % 7 >= 5)
+        shape += season * np.cos(hour / 8760 * 2 * np.pi)
+        weather = np.convolve(random.normal(size=len(hour) + 47), np.ones(48) / 48, "valid")
+        load = size * (shape + 0.3 * weather) * (1 + 0.06 * random.normal(size=len(hour)))
+        rows.append(
+            pl.DataFrame(
+                {"feeder_id": f"F{number:03}", "hour_start": times, "load_kw": np.maximum(load, 0)}
+            )
+        )
+    return pl.concat(rows)
+
+
+def peak_mb() -> float:
+    """The most memory that this process held."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""The seasonal empirical row: what this hour of such a day has been, in units of the level."""
+
+from typing import Self
+
+import polars as pl
+
+from smartgrid_core.features.load import SCALE
+from smartgrid_ml.forecasting.protocol import QUANTILES
+from smartgrid_ml.forecasting.scaling import TARGET
+
+FEWEST = 8
+"""Past loads below which an hour borrows those of the whole day: a decile of fewer is noise."""
+
+GROUPS = (["feeder_id", "is_weekend", "hour"], ["feeder_id", "is_weekend"], ["feeder_id"])
+"""Asked in this order."""
+
+COLUMNS = ("p10", "p50", "p90")
+
+
+class SeasonalEmpirical:
+    """P10, P50, P90 of the known loads of the same series, kind of day and whole hour.
+
+    Loads are divided by the series' level of their time and multiplied by that of the forecast.
+    Kinds of day are weekends and other days. Where fewer than FEWEST are known the whole kind of
+    day stands in, then everything of the series.
+    """
+
+    name = "seasonal_empirical"
+
+    def __init__(self) -> None:
+        self._levels: list[tuple[list[str], pl.DataFrame]] = []
+
+    def fit(self, features: pl.DataFrame) -> Self:
+        """Learn from rows whose load and level are known."""
+        rows = features.select(
+            "feeder_id", *_slot(), share=pl.col(TARGET) / pl.col(SCALE)
+        ).drop_nulls("share")
+        self._levels = []
+        for keys in (
+            ["feeder_id", "is_weekend", "hour"],
+            ["feeder_id", "is_weekend"],
+            ["feeder_id"],
+        ):
+            quantiles = [
+                pl.col("share").quantile(quantile, "linear").alias(name)
+                for name, quantile in zip(COLUMNS, QUANTILES, strict=True)
+            ]
+            known = rows.group_by(keys).agg(*quantiles, n=pl.len())
+            enough = (pl.col("n") >= FEWEST) | (keys == GROUPS[-1])
+            self._levels.append((keys, known.filter(enough).drop("n")))
+        return self
+
+    def predict(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Columns p10 <= p50 <= p90 in the unit of the load; null where nothing is known."""
+        rows = features.select("feeder_id", *_slot(), SCALE)
+        for at, (keys, known) in enumerate(self._levels):
+            named = known.rename({name: f"{name}_{at}" for name in COLUMNS})
+            rows = rows.join(named, on=keys, how="left", maintain_order="left")
+        return rows.select(
+            (pl.coalesce(f"{name}_{at}" for at in range(len(self._levels))) * pl.col(SCALE)).alias(
+                name
+            )
+            for name in COLUMNS
+        )
+
+
+def _slot() -> list[pl.Expr]:
+    return [pl.col("is_weekend"), pl.col("hour_of_day").floor().alias("hour")]
