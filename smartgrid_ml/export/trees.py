@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import Graph
+from smartgrid_ml.export.small_trees import small_sum, small_trees
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 FloatArray = npt.NDArray[np.float64]
@@ -222,43 +223,60 @@ def ensemble(trees: Sequence[Tree], *, scale: float = 1.0, base: float = 0.0) ->
 
 def ensemble_graph(trees: Trees) -> Graph:
     """The ensemble's prediction: a function of float64 (batch, features) to float64 (batch,)."""
-    tf = tensorflow()
+    column, rank, left = _unpacked(trees.nodes)
+    small = small_trees(
+        roots=trees.roots.reshape(-1), column=column, rank=rank, left=left, value=trees.value
+    )
 
     def predict(features: Any) -> Any:
         columns = _ranks(trees, features)
-        n_columns = tf.shape(columns)[1]
-        n_rows = tf.shape(features)[0]
-        flat = tf.reshape(columns, [-1])
-        row_start = (tf.range(n_rows) * n_columns)[:, tf.newaxis]
-        nodes, value = tf.constant(trees.nodes), tf.constant(trees.value)
-        roots, depths = tf.constant(trees.roots), tf.constant(trees.depths)
-
-        def step(taken: Any, node: Any) -> tuple[Any, Any]:
-            packed = tf.gather(nodes, node)
-            column = tf.cast(tf.bitwise.right_shift(packed, LEFT_BITS + RANK_BITS), tf.int32)
-            rank = tf.bitwise.bitwise_and(
-                tf.bitwise.right_shift(packed, LEFT_BITS), tf.constant(NEVER_LEFT, tf.int64)
-            )
-            left = tf.cast(
-                tf.bitwise.bitwise_and(packed, tf.constant(2**LEFT_BITS - 1, tf.int64)), tf.int32
-            )
-            goes_right = tf.gather(flat, row_start + column) > tf.cast(rank, tf.int32)
-            return taken + 1, left + tf.cast(goes_right, tf.int32)
-
-        def block(index: Any, total: Any) -> tuple[Any, Any]:
-            node = tf.broadcast_to(roots[index], [n_rows, BLOCK])
-            steps = depths[index]
-            _, node = tf.while_loop(lambda taken, _: taken < steps, step, [tf.constant(0), node])
-            return index + 1, total + tf.reduce_sum(tf.gather(value, node), axis=1)
-
-        _, total = tf.while_loop(
-            lambda index, _: index < len(trees.depths),
-            block,
-            [tf.constant(0), tf.zeros([n_rows], tf.float64)],
-        )
+        total = _walked_sum(trees, columns) if small is None else small_sum(small, columns)
         return total * trees.scale + trees.base
 
     return predict
+
+
+def _unpacked(nodes: Any) -> tuple[Any, Any, Any]:
+    return (
+        nodes >> (LEFT_BITS + RANK_BITS),
+        (nodes >> LEFT_BITS) & NEVER_LEFT,
+        nodes & (2**LEFT_BITS - 1),
+    )
+
+
+def _walked_sum(trees: Trees, columns: Any) -> Any:
+    """The sum of one leaf per tree, float64 (batch,), of int32 (batch, columns)."""
+    tf = tensorflow()
+    n_rows, n_columns = tf.shape(columns)[0], tf.shape(columns)[1]
+    flat = tf.reshape(columns, [-1])
+    row_start = (tf.range(n_rows) * n_columns)[:, tf.newaxis]
+    nodes, value = tf.constant(trees.nodes), tf.constant(trees.value)
+    roots, depths = tf.constant(trees.roots), tf.constant(trees.depths)
+    whole = tf.constant(NEVER_LEFT, tf.int64)
+
+    def step(taken: Any, node: Any) -> tuple[Any, Any]:
+        packed = tf.gather(nodes, node)
+        upper = tf.bitwise.right_shift(packed, LEFT_BITS)
+        column = tf.cast(tf.bitwise.right_shift(upper, RANK_BITS), tf.int32)
+        rank = tf.cast(tf.bitwise.bitwise_and(upper, whole), tf.int32)
+        left = tf.cast(
+            tf.bitwise.bitwise_and(packed, tf.constant(2**LEFT_BITS - 1, tf.int64)), tf.int32
+        )
+        goes_right = tf.gather(flat, row_start + column) > rank
+        return taken + 1, left + tf.cast(goes_right, tf.int32)
+
+    def block(index: Any, total: Any) -> tuple[Any, Any]:
+        node = tf.broadcast_to(roots[index], [n_rows, BLOCK])
+        steps = depths[index]
+        _, node = tf.while_loop(lambda taken, _: taken < steps, step, [tf.constant(0), node])
+        return index + 1, total + tf.reduce_sum(tf.gather(value, node), axis=1)
+
+    _, total = tf.while_loop(
+        lambda index, _: index < len(trees.depths),
+        block,
+        [tf.constant(0), tf.zeros([n_rows], tf.float64)],
+    )
+    return total
 
 
 def _ranks(trees: Trees, features: Any) -> Any:
