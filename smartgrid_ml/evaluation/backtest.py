@@ -8,6 +8,7 @@ from datetime import datetime
 import polars as pl
 
 from smartgrid_ml.evaluation.metrics import ALL, METRICS, score
+from smartgrid_ml.evaluation.plausibility import PlausibilityError, implausible
 from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS, SERVABLE, forecaster
 from smartgrid_ml.forecasting.protocol import Forecaster
 
@@ -66,7 +67,8 @@ def backtest(
 
     `features` are rows of `LoadFeatures`. With several folds the span is cut into as many equal
     parts, and each is forecast by models trained on everything before it. A model that fails
-    costs its own rows alone: they carry `error` instead of scores.
+    costs its own rows alone: they carry `error` instead of scores. So does one whose answers could
+    not be those of the load (`evaluation/plausibility.py`).
 
     Raises ValueError if no issue time lies in the span, or none before it.
     """
@@ -87,6 +89,8 @@ def backtest(
                 model = make(name).fit(train)
                 trained = clock()
                 answers.append(_forecasts(model, name=name, test=test))
+                if reason := implausible(answers[-1], test=test, train=train):
+                    raise PlausibilityError(reason)
                 train_s += trained - began
                 predict_s += clock() - trained
                 issues += test["issue_time"].n_unique()
