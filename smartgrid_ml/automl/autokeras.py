@@ -10,7 +10,7 @@ and answers are cut to the range of the targets (`SearchedNetwork`).
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from smartgrid_ml.automl.engine import Report
 from smartgrid_ml.automl.searched_network import SearchedNetwork, bounds, line, standardised
 from smartgrid_ml.automl.trials import INNER_FOLDS, Budget, Recipe, Trial
 from smartgrid_ml.forecasting.keras_network import moments
-from smartgrid_ml.forecasting.layer_graph import layer_graph
+from smartgrid_ml.forecasting.layer_graph import LayerGraph, layer_graph
 from smartgrid_ml.forecasting.point import Rows
 from smartgrid_ml.forecasting.scaling import FloatArray
 from smartgrid_ml.tensorflow_runtime import tensorflow
@@ -43,6 +43,9 @@ STEPS_AT_ONCE = 16
 
 EPOCHS = 40
 PATIENCE = 5
+NETWORKS = 3
+"""Whose mean is the model: single ones differ by a few percent by nothing but their seed."""
+
 STOPPING_SHARE = 0.15
 STOPPING_ISSUES = 7
 """Training stops by a share of the weeks, drawn by the seed: the newest days are learned from."""
@@ -81,8 +84,9 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
 
     A trial's fold scores are those of `rows.rolling_origin(INNER_FOLDS)`, every fold: mean absolute
     error in load units on the later rows, of a network trained on the earlier ones alone, which
-    stopped by a part of these. A long table is sampled for training, never for scoring. A training
-    ends after a sixteenth of the budget, whatever it has reached.
+    stopped by a part of these; one network, where `train` takes the mean of several. A long table
+    is sampled for training, never for scoring. A training ends after a sixteenth of the budget,
+    whatever it has reached.
     """
     clock = _Clock.of(budget)
     tensorflow()
@@ -108,7 +112,7 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
 
 
 def train(recipe: Recipe, rows: Rows, *, seed: int) -> SearchedNetwork:
-    """The network of a reported recipe, trained on all rows.
+    """NETWORKS networks of a reported recipe, each trained on all rows but the weeks it stops by.
 
     Raises ValueError for a recipe that does not say all that the network is made of.
     """
@@ -116,7 +120,7 @@ def train(recipe: Recipe, rows: Rows, *, seed: int) -> SearchedNetwork:
     return _trained(
         lambda: _built(recipe["hyperparameters"], features=len(rows.names), rows=len(rows)),
         rows,
-        seed=seed,
+        seeds=range(seed, seed + NETWORKS),
     )
 
 
@@ -202,7 +206,7 @@ def _auto_model(
             model = _trained(
                 lambda: self._try_build(trial.hyperparameters),
                 _sampled(learned, seed=seed),
-                seed=seed,
+                seeds=[seed],
                 ends=clock.training_ends(),
             )
             missed = np.abs(model.predict(later.inputs) - later.target) * later.size
@@ -246,41 +250,27 @@ def _built(values: Mapping[str, Any], *, features: int, rows: int) -> Any:
     return model
 
 
-def _trained(build: Any, rows: Rows, *, seed: int, ends: float = float("inf")) -> SearchedNetwork:
-    """A line through the rows, and the network that `build` makes trained on what it leaves."""
-    import keras
-
+def _trained(
+    build: Callable[[], Any], rows: Rows, *, seeds: Sequence[int], ends: float = float("inf")
+) -> SearchedNetwork:
+    """A line through the rows, and what `build` makes trained on what it leaves, once per seed."""
     mean, std = moments(rows.inputs)
     known = standardised(rows.inputs, mean=mean, std=std)
     slopes, intercept = line(known, rows.target)
     left = rows.target - known @ slopes - intercept
     spread = float(left.std()) or 1.0
-
-    keras.utils.set_random_seed(seed)
-    model = build()
-    # Small networks: most of the time goes into starting steps, not into computing them.
-    model.jit_compile = False
-    model.steps_per_execution = STEPS_AT_ONCE
-    inputs, target = known.astype(np.float32), (left / spread).astype(np.float32)[:, np.newaxis]
-    stopping = _stopping(rows, seed=seed)
-    learned = ~stopping
-    model.fit(
-        inputs[learned],
-        target[learned],
-        sample_weight=_weights(rows)[learned],
-        validation_data=(inputs[stopping], target[stopping], _weights(rows)[stopping]),
-        batch_size=max(FEWEST_BATCH_ROWS, -(-int(learned.sum()) // STEPS_PER_EPOCH)),
-        validation_batch_size=4096,
-        epochs=EPOCHS,
-        verbose=0,
-        callbacks=[
-            keras.callbacks.EarlyStopping(
-                patience=PATIENCE, restore_best_weights=True, start_from_epoch=0
-            ),
-            keras.callbacks.TerminateOnNaN(),
-            _until(ends),
-        ],
-    )
+    networks = [
+        _network(
+            build,
+            (known.astype(np.float32), (left / spread).astype(np.float32)[:, np.newaxis]),
+            # Errors are judged in the unit of the load; weights are 1 on average.
+            weights=(rows.size / rows.size.mean()).astype(np.float32),
+            stopping=_stopping(rows, seed=seed),
+            seed=seed,
+            ends=ends,
+        )
+        for seed in seeds
+    ]
     return SearchedNetwork(
         input_mean=mean,
         input_std=std,
@@ -288,8 +278,45 @@ def _trained(build: Any, rows: Rows, *, seed: int, ends: float = float("inf")) -
         intercept=intercept,
         residual_std=spread,
         bounds=bounds(rows.target),
-        network=layer_graph(model),
+        networks=networks,
     )
+
+
+def _network(
+    build: Callable[[], Any],
+    rows: tuple[Any, Any],
+    *,
+    weights: Any,
+    stopping: Any,
+    seed: int,
+    ends: float,
+) -> LayerGraph:
+    """One network at its best epoch, judged by the rows that are `stopping`."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    model = build()
+    # Small networks: most of the time goes into starting steps, not into computing them.
+    model.jit_compile = False
+    model.steps_per_execution = STEPS_AT_ONCE
+    inputs, target = rows
+    learned = ~stopping
+    model.fit(
+        inputs[learned],
+        target[learned],
+        sample_weight=weights[learned],
+        validation_data=(inputs[stopping], target[stopping], weights[stopping]),
+        batch_size=max(FEWEST_BATCH_ROWS, -(-int(learned.sum()) // STEPS_PER_EPOCH)),
+        validation_batch_size=4096,
+        epochs=EPOCHS,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True),
+            keras.callbacks.TerminateOnNaN(),
+            _until(ends),
+        ],
+    )
+    return layer_graph(model)
 
 
 def _until(ends: float) -> Any:
@@ -303,11 +330,6 @@ def _until(ends: float) -> Any:
                 self.model.stop_training = True
 
     return Until()
-
-
-def _weights(rows: Rows) -> Any:
-    """What an error of a row counts, 1 on average: errors are judged in the unit of the load."""
-    return (rows.size / rows.size.mean()).astype(np.float32)
 
 
 def _stopping(rows: Rows, *, seed: int) -> Any:

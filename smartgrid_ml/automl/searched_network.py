@@ -1,5 +1,6 @@
-"""A straight line and what a searched network adds to it: plain arrays, plausible everywhere."""
+"""A straight line and what searched networks add to it: plain arrays, plausible everywhere."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ class SearchedNetwork:
 
     1. inputs are standardised, (x - input_mean) / input_std, cut at +-FARTHEST, unknown becomes 0;
     2. the line, inputs @ slopes + intercept, is one part of the answer;
-    3. `network` of the same inputs, times `residual_std`, is the other;
+    3. the mean of `networks` of the same inputs, times `residual_std`, is the other;
     4. their sum is cut at `bounds`.
 
     A network extrapolates without limit where its inputs leave what it was trained on, and a
@@ -36,14 +37,15 @@ class SearchedNetwork:
     intercept: float
     residual_std: float
     bounds: tuple[float, float]
-    network: LayerGraph
+    networks: Sequence[LayerGraph]
+    """Of one architecture, trained from different seeds."""
 
     def predict(self, inputs: FloatArray) -> FloatArray:
         """One number per row, (rows,)."""
         known = standardised(inputs, mean=self.input_mean, std=self.input_std)
         line = known @ self.slopes + self.intercept
-        answer = line + self.network.predict(known) * self.residual_std
-        return np.clip(answer, *self.bounds)
+        added = sum(network.predict(known) for network in self.networks) / len(self.networks)
+        return np.clip(line + added * self.residual_std, *self.bounds)
 
 
 def standardised(inputs: FloatArray, *, mean: FloatArray, std: FloatArray) -> FloatArray:

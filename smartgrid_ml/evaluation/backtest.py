@@ -13,6 +13,7 @@ from smartgrid_core.errors import SmartGridError
 from smartgrid_ml.automl.trials import Found
 from smartgrid_ml.evaluation.blend import blend_weights, blended
 from smartgrid_ml.evaluation.metrics import ALL, METRICS, score
+from smartgrid_ml.evaluation.plausibility import PlausibilityError, implausible
 from smartgrid_ml.forecasting.catalogue import ENSEMBLE, NAIVE_ROWS, SERVABLE, forecaster
 from smartgrid_ml.forecasting.ensemble import EnsembleForecaster
 from smartgrid_ml.forecasting.protocol import Forecaster, ServableForecaster
@@ -93,7 +94,8 @@ def backtest(
 
     `features` are rows of `LoadFeatures`. With several folds the span is cut into as many equal
     parts, and each is forecast by models trained on everything before it. A model that fails
-    costs its own rows alone: they carry `error` instead of scores.
+    costs its own rows alone: they carry `error` instead of scores. So does one whose answers could
+    not be those of the load (`evaluation/plausibility.py`).
 
     The ensemble, if it is among `models`, blends the servable others. Its weights for a fold come
     from forecasts of days before the fold: of the folds before it, and of a selection span that
@@ -188,6 +190,8 @@ def _run(
         model = model.fit(train)
         trained = clock()
         answers.append(_forecasts(model, name=name, test=test))
+        if reason := implausible(answers[-1], test=test, train=train):
+            raise PlausibilityError(reason)
         train_s += trained - began
         predict_s += clock() - trained
         issues += test["issue_time"].n_unique()

@@ -19,7 +19,7 @@ def keras_model_graph(model: Any) -> Callable[[Any], Any]:
 def searched_network_graph(model: SearchedNetwork) -> Callable[[Any], Any]:
     """What an architecture search found, step by step as `SearchedNetwork` says itself."""
     tf = tensorflow()
-    network = _first_output(model.network)
+    networks = [_first_output(network) for network in model.networks]
 
     def answer(inputs: Any) -> Any:
         standard = (inputs - model.input_mean) / model.input_std
@@ -27,7 +27,8 @@ def searched_network_graph(model: SearchedNetwork) -> Callable[[Any], Any]:
         known = tf.where(tf.math.is_nan(standard), tf.zeros_like(cut), cut)
         line = tf.linalg.matvec(known, tf.constant(model.slopes)) + model.intercept
         least, most = model.bounds
-        return tf.clip_by_value(line + network(known) * model.residual_std, least, most)
+        added = tf.add_n([network(known) for network in networks]) / len(networks)
+        return tf.clip_by_value(line + added * model.residual_std, least, most)
 
     return answer
 

@@ -29,8 +29,8 @@ def features() -> pl.DataFrame:
     return load_features(rows, issue_times=issues, timezone="UTC", country=None)
 
 
-class Constant:
-    """Answers the largest load that it was trained on."""
+class Yesterday:
+    """Repeats yesterday; tells the last hour that it was trained on."""
 
     def __init__(self, name: str, seen: list[datetime]) -> None:
         self.name = name
@@ -38,12 +38,11 @@ class Constant:
 
     def fit(self, features):
         self._seen.append(features["hour_start"].max())
-        self._most = features["load_kw"].max()
         return self
 
     def predict(self, features):
-        most = pl.col("lead_hours") * 0 + self._most
-        return features.select(p10=most, p50=most, p90=most)
+        same = pl.col("same_hour_1d_kw")
+        return features.select(p10=same, p50=same, p90=same)
 
 
 class Broken:
@@ -87,22 +86,24 @@ def test_forecasts_carry_the_actuals_of_the_test_span_alone(features):
 @pytest.mark.parametrize(("folds", "origins"), [(1, [40]), (2, [40, 45]), (3, [40, 44, 48])])
 def test_each_fold_is_trained_strictly_before_its_own_span(features, folds, origins):
     seen: list[datetime] = []
-    result = run(features, models=["constant"], folds=folds, make=lambda name: Constant(name, seen))
+    result = run(
+        features, models=["yesterday"], folds=folds, make=lambda name: Yesterday(name, seen)
+    )
     assert seen == [START + day * DAY - HOUR for day in origins]
     assert result.forecasts["issue_time"].n_unique() == 10
 
 
 def test_a_model_that_fails_costs_its_own_rows_alone(features):
     def make(name):
-        return Broken() if name == "broken" else Constant(name, [])
+        return Broken() if name == "broken" else Yesterday(name, [])
 
-    result = run(features, models=["broken", "constant"], make=make)
+    result = run(features, models=["broken", "yesterday"], make=make)
     failed = result.leaderboard.filter(pl.col("model") == "broken")
     assert failed.select("series", "mae", "error").rows() == [
         (series, None, "RuntimeError: no luck") for series in ("F1", "F2", "all")
     ]
-    assert result.leaderboard.filter(pl.col("model") == "constant")["mae"].null_count() == 0
-    assert set(result.fitted) == {"constant"}
+    assert result.leaderboard.filter(pl.col("model") == "yesterday")["mae"].null_count() == 0
+    assert set(result.fitted) == {"yesterday"}
 
 
 class Level:

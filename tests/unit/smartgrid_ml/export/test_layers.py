@@ -143,7 +143,7 @@ def test_a_searched_network_is_exported_to_the_last_digits_also_where_inputs_are
         intercept=0.3,
         residual_std=0.01,
         bounds=bounds(np.array([0.1, 4.0])),
-        network=layer_graph(model(what_autokeras_builds)),
+        networks=[layer_graph(model(what_autokeras_builds)), layer_graph(model(with_a_short_cut))],
     )
     inputs = random.normal(size=(ROWS, FEATURES))
     for odd in (np.nan, 1e30, -1e30, 0.0, np.inf, -np.inf):

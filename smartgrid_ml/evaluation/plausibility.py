@@ -1,0 +1,157 @@
+"""Could this be a forecast of a load at all? Asked before a model is scored, of rows it never saw.
+
+A model that is orders of magnitude off now and then, or answers the same number always, may still
+win a mean over many series. It is not ranked: its first implausible answer is said instead.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+
+from smartgrid_core.errors import SmartGridError
+from smartgrid_core.features.load import LOAD_FEATURES, SCALE
+
+HIGHEST = 5.0
+"""Times the largest |load| that the series was known to have: no feeder grows so in a night."""
+
+WRONG_SIGN = 0.1
+"""Of the largest known |load|: so far may the P50 of a load that was never negative fall below 0
+(and that of a feed-in rise above), as an additive model near zero does."""
+
+MAGNITUDE = 10.0
+"""Mean |P50| against the series' level, either way: an order of magnitude."""
+
+FEWEST_HOURS = 24
+"""Rows of a series by which its level and its movement are judged: a day."""
+
+MOVES = 0.05
+"""Standard deviation of a load that moves, in mean |load|."""
+
+STILL = 1e-6
+"""Standard deviation of a P50 that does not move, in mean |P50|."""
+
+QUANTILES = ("p10", "p50", "p90")
+
+
+class PlausibilityError(SmartGridError):
+    """A model answered what cannot be a load; the message says where."""
+
+
+Sentence = Callable[[dict[str, Any]], str]
+
+
+def implausible(forecasts: pl.DataFrame, *, test: pl.DataFrame, train: pl.DataFrame) -> str | None:
+    """What is wrong with the first answer that cannot be one; None if all could be.
+
+    `forecasts` are rows of FORECASTS of one model, in the order of `test`, the `LoadFeatures` that
+    it answered; `train` are those that it learned from. Judged in this order, by series and time:
+    every row whose level is known has finite P10, P50, P90; none lies beyond HIGHEST times the
+    largest known |load|; P50 has a sign that the load has had; and over a series, the mean |P50| is
+    of the level's order of magnitude, and P50 moves if the load did before and does now.
+    """
+    known = [name for name in (SCALE, *LOAD_FEATURES) if name in test.columns]
+    largest = pl.max_horizontal(pl.col(known).abs().fill_nan(None).max())
+    load = pl.col("load_kw").fill_nan(None)
+    learned = train.group_by(series="feeder_id").agg(
+        largest=pl.max_horizontal(load.abs().max(), largest),
+        lowest=load.min(),
+        highest=load.max(),
+        moved=_moves(load, by=MOVES),
+    )
+    rows = (
+        forecasts.with_columns(pl.col(*QUANTILES, "actual").fill_nan(None), level=test[SCALE])
+        .join(test.group_by(series="feeder_id").agg(largest_now=largest), on="series", how="left")
+        .join(learned, on="series", how="left")
+        .with_columns(most=pl.max_horizontal("largest", "largest_now"))
+        .sort("series", "issue_time", "time")
+    )
+    for is_wrong, sentence in _OF_A_ROW:
+        if (found := rows.filter(is_wrong).head(1)).height:
+            row = found.row(0, named=True)
+            return f"{_place(row)}: {sentence(row)}"
+    series = _by_series(rows)
+    for is_wrong, sentence in _OF_A_SERIES:
+        if (found := series.filter(is_wrong).head(1)).height:
+            row = found.row(0, named=True)
+            return f"{_place(row)} and all {row['hours']} hours: {sentence(row)}"
+    return None
+
+
+def _by_series(rows: pl.DataFrame) -> pl.DataFrame:
+    """Means and movements over the rows with a P50, in the order of series."""
+    return (
+        rows.filter(pl.col("p50").is_not_null())
+        .group_by("series", maintain_order=True)
+        .agg(
+            pl.first("issue_time", "time", "moved"),
+            hours=pl.len(),
+            answered=pl.col("p50").abs().mean(),
+            first=pl.col("p50").first(),
+            level=pl.col("level").abs().mean(),
+            was=pl.col("actual").abs().mean(),
+            is_still=~_moves(pl.col("p50"), by=STILL),
+            moves=_moves(pl.col("actual"), by=MOVES),
+        )
+        .filter(pl.col("hours") >= FEWEST_HOURS)
+    )
+
+
+def _moves(values: pl.Expr, *, by: float) -> pl.Expr:
+    return values.std().fill_null(0.0) > by * values.abs().mean()
+
+
+def _place(row: dict[str, Any]) -> str:
+    return (
+        f"series {row['series']}, issued {row['issue_time']:%Y-%m-%d %H:%M} for"
+        f" {row['time']:%Y-%m-%d %H:%M}"
+    )
+
+
+def _farthest(row: dict[str, Any]) -> str:
+    return max(QUANTILES, key=lambda name: abs(row[name]) if row[name] is not None else -1.0)
+
+
+_HAS_LEVEL = (pl.col("level").is_finite() & (pl.col("level") > 0)).fill_null(False)
+_IS_INFINITE = pl.any_horizontal(pl.col(*QUANTILES).is_infinite()).fill_null(False)
+_IS_UNKNOWN = pl.any_horizontal(pl.col(*QUANTILES).is_null())
+
+_OF_A_ROW: tuple[tuple[pl.Expr, Sentence], ...] = (
+    (
+        _IS_INFINITE | (_HAS_LEVEL & _IS_UNKNOWN),
+        lambda row: (
+            f"P10, P50, P90 are {row['p10']}, {row['p50']}, {row['p90']} where the level is"
+            f" {row['level'] if row['level'] is None else format(row['level'], '.4g')}"
+        ),
+    ),
+    (
+        pl.max_horizontal(pl.col(*QUANTILES).abs()) > HIGHEST * pl.col("most"),
+        lambda row: (
+            f"{_farthest(row).upper()} is {row[_farthest(row)]:.4g}, beyond {HIGHEST:g} times the"
+            f" largest known load of {row['most']:.4g}"
+        ),
+    ),
+    (
+        (pl.col("lowest") >= 0) & (pl.col("p50") < -WRONG_SIGN * pl.col("most")),
+        lambda row: f"P50 is {row['p50']:.4g} of a load that was never below {row['lowest']:.4g}",
+    ),
+    (
+        (pl.col("highest") <= 0) & (pl.col("p50") > WRONG_SIGN * pl.col("most")),
+        lambda row: f"P50 is {row['p50']:.4g} of a load that was never above {row['highest']:.4g}",
+    ),
+)
+
+_OF_A_SERIES: tuple[tuple[pl.Expr, Sentence], ...] = (
+    (
+        (pl.col("answered") > MAGNITUDE * pl.max_horizontal("level", "was"))
+        | (MAGNITUDE * pl.col("answered") < pl.min_horizontal("level", "was")),
+        lambda row: (
+            f"mean |P50| is {row['answered']:.4g}, orders of magnitude off the level of"
+            f" {row['level']:.4g}"
+        ),
+    ),
+    (
+        pl.col("is_still") & pl.col("moves") & pl.col("moved"),
+        lambda row: f"P50 is {row['first']:.4g} always, while the load moves",
+    ),
+)
