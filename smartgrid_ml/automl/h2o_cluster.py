@@ -7,6 +7,7 @@ that whoever kills our process group does not kill the watchman before its task 
 """
 
 import contextlib
+import io
 import os
 import re
 import secrets
@@ -14,6 +15,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -163,7 +165,8 @@ def _connected(h2o: Any, url: str, *, whose: str) -> Iterator[None]:
     deadline = time.monotonic() + START_S
     while True:
         try:
-            h2o.connect(url=url, verbose=False, strict_version_check=False)
+            with contextlib.redirect_stdout(io.StringIO()):  # it tells how old it is, every time
+                h2o.connect(url=url, verbose=False, strict_version_check=False)
             break
         except (h2o.exceptions.H2OConnectionError, h2o.exceptions.H2OServerError) as error:
             if whose != "our own node" or time.monotonic() > deadline:
@@ -178,4 +181,6 @@ def _connected(h2o: Any, url: str, *, whose: str) -> Iterator[None]:
 
 
 def _keys(h2o: Any) -> set[str]:
-    return set(h2o.ls()["key"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it recommends a faster way for large frames
+        return set(h2o.ls()["key"])
