@@ -113,6 +113,9 @@ class _Worker:
         self.process.wait()
         for reader in self._readers:
             reader.join(GRACE_S)
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
 
     def _read_said(self) -> None:
         assert self.process.stdout is not None  # noqa: S101 - it was asked for above
