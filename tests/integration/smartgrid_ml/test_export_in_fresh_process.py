@@ -21,6 +21,8 @@ from sklearn.preprocessing import StandardScaler
 from xgboost import XGBRegressor
 
 from smartgrid_core.features.load import load_features
+from smartgrid_ml.automl.engine import engine
+from smartgrid_ml.automl.trials import Recipe
 from smartgrid_ml.export.parity import golden_batch
 from smartgrid_ml.export.saved_model import export
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
@@ -67,6 +69,16 @@ class Regressor:
         return self.settings.fit(rows.inputs, rows.target)
 
 
+@dataclass(frozen=True)
+class H2ORegressor:
+    """Learns by a recipe for H2O."""
+
+    settings: Recipe
+
+    def learn(self, rows: Rows) -> PointModel:
+        return engine("h2o").train(self.settings, rows, seed=1)
+
+
 UNFITTED = {
     one.name: one
     for one in (
@@ -74,6 +86,9 @@ UNFITTED = {
         KerasForecaster(KerasSettings(epochs=2)),
         PointForecaster("lightgbm", Regressor(LGBMRegressor(n_estimators=20, verbosity=-1))),
         PointForecaster("xgboost", Regressor(XGBRegressor(n_estimators=20, max_depth=4))),
+        PointForecaster(
+            "h2o", H2ORegressor({"algorithm": "gbm", "parameters": {"ntrees": 20, "min_rows": 5}})
+        ),
         PointForecaster(
             "scikit-learn",
             Regressor(
