@@ -86,6 +86,9 @@ FOUND_BY_AUTOKERAS = {
 }
 
 
+FOUND_BY_H2O = {"algorithm": "gbm", "parameters": {"ntrees": 20, "min_rows": 5}}
+
+
 UNFITTED = {
     one.name: one
     for one in (
@@ -94,6 +97,7 @@ UNFITTED = {
         AutomlForecaster(AutomlSettings("autokeras", Budget(60.0), recipe=FOUND_BY_AUTOKERAS)),
         PointForecaster("lightgbm", Regressor(LGBMRegressor(n_estimators=20, verbosity=-1))),
         PointForecaster("xgboost", Regressor(XGBRegressor(n_estimators=20, max_depth=4))),
+        AutomlForecaster(AutomlSettings("h2o", Budget(60.0), recipe=FOUND_BY_H2O)),
         PointForecaster(
             "scikit-learn",
             Regressor(

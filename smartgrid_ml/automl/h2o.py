@@ -1,0 +1,295 @@
+"""H2O's AutoML as an engine: it searches in a JVM of its own, we score what it finds.
+
+AutoML trains on the rows before the newest inner fold, with that fold as its leaderboard frame:
+it ranks by it and never learns from it. A model is scored by us as it appears: on the newest fold,
+by the mean absolute error in the unit of the load. That is the one score of a trial here: older
+folds lie within what the model has learned from. AutoML's cross-validation has consecutive blocks
+of issue times as folds; stacked ensembles learn from it how to weigh.
+"""
+
+import contextlib
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import psutil
+
+from smartgrid_core.errors import SmartGridError
+from smartgrid_ml.automl.engine import Report
+from smartgrid_ml.automl.h2o_cluster import h2o_cluster
+from smartgrid_ml.automl.h2o_model import H2OModel
+from smartgrid_ml.automl.trials import INNER_FOLDS, Budget, Recipe, Trial
+from smartgrid_ml.export.h2o_graph import ALGORITHMS
+from smartgrid_ml.forecasting.point import Rows
+
+MOST_ROWS = 100_000
+"""A search looks at so many rows, evenly spread: more cost trials, and tell models apart no
+better."""
+
+CROSS_VALIDATION_FOLDS = 3
+"""Each is one training per model: few, for a budget of minutes."""
+
+LOOK_S = 1.0
+"""The leaderboard is looked at so often."""
+
+LAST_S = 5.0
+"""AutoML ends so long before the budget does: time to score its last models."""
+
+TRAIN_MEMORY_MB = 4_000
+"""Of the node in which a recipe is trained, and this process."""
+
+TARGET, FOLD, SIZE = "target", "fold", "size"
+
+_OURS = frozenset(
+    {
+        "model_id",
+        "training_frame",
+        "validation_frame",
+        "response_column",
+        "ignored_columns",
+        "fold_column",
+        "base_models",
+        "blending_frame",
+        "metalearner_params",
+        "export_checkpoints_dir",
+        "max_runtime_secs",
+        "keep_cross_validation_models",
+        "checkpoint",
+        "nfolds",
+        "fold_assignment",
+        "keep_cross_validation_predictions",
+        "keep_cross_validation_fold_assignment",
+        "auc_type",
+        "lambda",  # a search for it finds the one that suits the rows
+        "max_iterations",
+        "calibration_method",
+        "stopping_metric",  # cross-validation stopped already: the number of trees is in the recipe
+        "stopping_tolerance",
+        "stopping_rounds",
+        # XGBoost's own names for parameters that are there under H2O's names, too.
+        "subsample",
+        "colsample_bylevel",
+        "colsample_bytree",
+        "min_child_weight",
+        "eta",
+        "n_estimators",
+        "gamma",
+        "max_delta_step",
+        "gainslift_bins",
+        "categorical_encoding",
+        "monotone_constraints",
+        "calibration_frame",
+        "pretrained_autoencoder",
+        "seed",
+        "metalearner_fold_column",
+        "metalearner_nfolds",
+        "metalearner_fold_assignment",
+    }
+)
+"""Parameters of a model that belong to the rows or to the search, not to its recipe."""
+
+
+def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
+    """See `Engine.search`; the seconds count from here on."""
+    began = time.monotonic()
+    *_, (earlier, newest) = rows.rolling_origin(INNER_FOLDS)
+    earlier, newest = _thinned(earlier), _thinned(newest)
+    with h2o_cluster(memory_mb=budget.memory_mb) as h2o:
+        from h2o.automl import H2OAutoML
+
+        training, ranking = _frame(h2o, earlier), _frame(h2o, newest)
+        left = budget.seconds - (time.monotonic() - began) - LAST_S
+        if left < 1:
+            raise SmartGridError(f"H2O: {budget.seconds:.0f} s are over before its JVM has started")
+        automl = H2OAutoML(
+            max_runtime_secs=int(left),
+            max_models=budget.trials,
+            include_algos=list(ALGORITHMS),
+            seed=seed,
+            sort_metric="mae",
+            stopping_metric="mae",
+            distribution="laplace",  # the absolute error, where an algorithm can minimise it
+            keep_cross_validation_predictions=True,  # ensembles are stacked from them
+            verbosity=None,
+            project_name=f"smartgrid_{time.time_ns()}",
+        )
+        failed: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                automl.train(
+                    x=list(rows.names),
+                    y=TARGET,
+                    training_frame=training,
+                    leaderboard_frame=ranking,
+                    fold_column=FOLD,
+                )
+            except Exception as error:  # told below, by the thread that searches
+                failed.append(error)
+
+        running = threading.Thread(target=run, daemon=True)
+        running.start()
+        board = _Board(h2o, automl.project_name, ranking, report)
+        while running.is_alive():
+            running.join(LOOK_S)
+            board.look()
+        board.look()
+        if failed and not board.seen:
+            raise SmartGridError(f"H2O: {failed[0]}") from failed[0]
+
+
+def train(recipe: Recipe, rows: Rows, *, seed: int) -> H2OModel:
+    """See `Engine.train`: all rows, in a cluster of its own."""
+    with h2o_cluster(memory_mb=TRAIN_MEMORY_MB) as h2o, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its remarks on a recipe's parameters
+        model = _trained(h2o, recipe, _frame(h2o, rows), list(rows.names), seed=seed)
+        return H2OModel(_mojo(model), tuple(rows.names))
+
+
+class _Board:
+    """Which models there are already, and what was reported of them."""
+
+    def __init__(self, h2o: Any, project: str, newest: Any, report: Report) -> None:
+        self._h2o, self._project, self._newest, self._report = h2o, project, newest, report
+        self.seen: set[str] = set()
+
+    def look(self) -> None:
+        """Score and report every model that is new."""
+        for key in self._models():
+            if key not in self.seen:
+                self.seen.add(key)
+                self._report(self._trial(key))
+
+    def _models(self) -> list[str]:
+        with contextlib.suppress(self._h2o.exceptions.H2OResponseError):  # there is none yet
+            told = self._h2o.api(f"GET /99/AutoML/{self._project}")
+            return [model["name"] for model in told["leaderboard"]["models"]]
+        return []
+
+    def _trial(self, key: str) -> Trial:
+        number, parameters = len(self.seen), {"model": key}
+        held = psutil.Process().children(recursive=True)
+        memory = sum(_resident(one) for one in (psutil.Process(), *held)) / 1e6
+        try:
+            model = self._h2o.get_model(key)
+            recipe = _recipe(self._h2o, model)
+            parameters = {"model": key, "algorithm": recipe["algorithm"], **_flat(recipe)}
+            newest = self._newest
+            missed = (model.predict(newest)["predict"] - newest[TARGET]).abs() * newest[SIZE]
+            return Trial(
+                number,
+                parameters,
+                fold_scores=(float(missed.mean()[0]),),
+                seconds=model.run_time / 1e3,
+                memory_mb=memory,
+                recipe=recipe,
+            )
+        except Exception as error:  # whatever is wrong with one model is that trial's error
+            return Trial(number, parameters, memory_mb=memory, error=str(error))
+
+
+def _recipe(h2o: Any, model: Any) -> dict[str, Any]:
+    """What tells the model from H2O's defaults; of an ensemble also that of every base model."""
+    actual, default = model.actual_params, model.default_params
+    parameters = {
+        name: value
+        for name, value in actual.items()
+        if name not in _OURS and value != default.get(name) and _is_plain(value)
+    }
+    if model.algo != "stackedensemble":
+        return {"algorithm": model.algo, "parameters": parameters}
+    return {
+        "algorithm": model.algo,
+        "parameters": {},
+        "base_models": [_recipe(h2o, h2o.get_model(key)) for key in model.base_models],
+        "metalearner": model.metalearner().algo,
+    }
+
+
+def _trained(
+    h2o: Any, recipe: Recipe, frame: Any, names: list[str], *, seed: int, is_base: bool = False
+) -> Any:
+    from h2o import estimators
+
+    if recipe["algorithm"] != "stackedensemble":
+        stacking = {"fold_column": FOLD, "keep_cross_validation_predictions": True}
+        model = _estimators(estimators)[recipe["algorithm"]](
+            seed=seed, **(stacking if is_base else {}), **recipe["parameters"]
+        )
+        model.train(x=names, y=TARGET, training_frame=frame)
+        return model
+    bases = [
+        _trained(h2o, base, frame, names, seed=seed, is_base=True) for base in recipe["base_models"]
+    ]
+    algorithm = recipe["metalearner"]
+    stacked = estimators.H2OStackedEnsembleEstimator(
+        base_models=bases,
+        # AUTO is a GLM without negative weights, which is what AutoML stacks with.
+        metalearner_algorithm="AUTO" if algorithm == "glm" else algorithm,
+        metalearner_fold_column=FOLD,
+        seed=seed,
+    )
+    stacked.train(x=names, y=TARGET, training_frame=frame)
+    return stacked
+
+
+def _estimators(module: Any) -> Mapping[str, Any]:
+    return {
+        "gbm": module.H2OGradientBoostingEstimator,
+        "drf": module.H2ORandomForestEstimator,
+        "xgboost": module.H2OXGBoostEstimator,
+        "glm": module.H2OGeneralizedLinearEstimator,
+        "deeplearning": module.H2ODeepLearningEstimator,
+    }
+
+
+def _frame(h2o: Any, rows: Rows) -> Any:
+    """The rows in the cluster: names, TARGET, and FOLD, consecutive blocks of issue times."""
+    held = pl.DataFrame(rows.inputs, schema=list(rows.names), orient="row").fill_nan(None)
+    first, span = rows.issue.min(), np.ptp(rows.issue) + 1
+    held = held.with_columns(
+        pl.Series(TARGET, rows.target),
+        pl.Series(SIZE, rows.size),
+        pl.Series(FOLD, (rows.issue - first) * CROSS_VALIDATION_FOLDS // span),
+    )
+    with tempfile.TemporaryDirectory(prefix="smartgrid-h2o-") as folder:
+        path = Path(folder) / "rows.csv"
+        held.write_csv(path)
+        return h2o.upload_file(str(path), header=1, col_types=["numeric"] * held.width)
+
+
+def _thinned(rows: Rows) -> Rows:
+    if len(rows) <= MOST_ROWS:
+        return rows
+    return rows.at(np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.int64))
+
+
+def _mojo(model: Any) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="smartgrid-h2o-") as folder:
+        return Path(model.download_mojo(folder)).read_bytes()
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(_is_plain(one) for one in value)
+    return isinstance(value, bool | int | float | str)
+
+
+def _flat(recipe: Recipe) -> dict[str, Any]:
+    flat = dict(recipe["parameters"])
+    if "base_models" in recipe:
+        bases = [base["algorithm"] for base in recipe["base_models"]]
+        flat |= {"base_models": ", ".join(bases), "metalearner": recipe["metalearner"]}
+    return flat
+
+
+def _resident(process: psutil.Process) -> float:
+    with contextlib.suppress(psutil.Error):
+        return float(process.memory_info().rss)
+    return 0.0

@@ -1,0 +1,83 @@
+"""GLM and DeepLearning of H2O in TensorFlow operations.
+
+Sources: GlmMojoModel, DeeplearningMojoModel and ActivationFunctions of h2o-genmodel 3.46.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from smartgrid_core.errors import PublicationError
+from smartgrid_ml.export.exportable import Graph
+from smartgrid_ml.export.h2o_links import inverse_link
+from smartgrid_ml.export.h2o_mojo import Mojo
+from smartgrid_ml.tensorflow_runtime import tensorflow
+
+LOG_DISTRIBUTIONS = ("poisson", "gamma", "tweedie")
+"""Of DeepLearning: all other distributions of a regression answer as they are."""
+
+
+def glm_graph(mojo: Mojo) -> Graph:
+    """Weights of unscaled inputs, the intercept last; an unknown input has its mean."""
+    tf = tensorflow()
+    *weights, intercept = mojo.value("beta")
+    means = np.array(mojo.value("num_means") or [], np.float64)
+    imputes = bool(mojo.value("mean_imputation"))
+    link = mojo.info["link"]
+    if link not in ("identity", "log"):
+        raise PublicationError(f"H2O: a GLM with the link {link!r} cannot be exported")
+
+    def predict(features: Any) -> Any:
+        known = tf.where(tf.math.is_nan(features), means, features) if imputes else features
+        eta = tf.linalg.matvec(known, np.array(weights, np.float64)) + intercept
+        return tf.exp(eta) if link == "log" else eta
+
+    return predict
+
+
+def deep_learning_graph(mojo: Mojo) -> Graph:
+    """Standardised inputs through all layers and back to the unit of the target.
+
+    An unknown input counts as its mean. Raises PublicationError for Maxout and an autoencoder.
+    """
+    tf = tensorflow()
+    activation = mojo.info["activation"]
+    of_hidden = {"Rectifier": tf.nn.relu, "Tanh": tf.math.tanh}.get(
+        activation.removesuffix("WithDropout")
+    )
+    if of_hidden is None:
+        raise PublicationError(
+            f"H2O: DeepLearning with the activation {activation} cannot be exported: use Rectifier"
+            " or Tanh, with or without dropout"
+        )
+    sizes = mojo.value("neural_network_sizes")
+    layers = [
+        (
+            np.array(mojo.value(f"weight_layer{place}"), np.float64).reshape(units, inputs).T,
+            np.array(mojo.value(f"bias_layer{place}"), np.float64),
+        )
+        for place, (inputs, units) in enumerate(pairwise(sizes))
+    ]
+    drops = activation.endswith("WithDropout")
+    kept = [1.0 - ratio for ratio in mojo.value("hidden_dropout_ratios") or []] if drops else []
+    factor, shift = (
+        np.array(mojo.value(key) or [neutral] * sizes[0], np.float64)
+        for key, neutral in (("norm_mul", 1.0), ("norm_sub", 0.0))
+    )
+    (target_factor,) = mojo.value("norm_resp_mul") or [1.0]
+    (target_shift,) = mojo.value("norm_resp_sub") or [0.0]
+    link = inverse_link("log" if mojo.info["distribution"] in LOG_DISTRIBUTIONS else "identity")
+
+    def predict(features: Any) -> Any:
+        standard = (features - shift) * factor
+        layer = tf.where(tf.math.is_nan(standard), tf.zeros_like(standard), standard)
+        for place, (kernel, bias) in enumerate(layers[:-1]):
+            layer = of_hidden(layer @ kernel + bias)
+            if drops:
+                layer *= kept[place]
+        kernel, bias = layers[-1]
+        answer = tf.squeeze(layer @ kernel + bias, axis=1)
+        return link(answer / target_factor + target_shift)
+
+    return predict
