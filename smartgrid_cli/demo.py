@@ -1,5 +1,6 @@
 """`smartgrid demo`: the demo grid's readings walked through the whole graph, step by step."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ from smartgrid_cli.land import land_files, said
 from smartgrid_cli.machine import Machine
 from smartgrid_cli.progress import ShownProgress
 from smartgrid_cli.stores import (
+    Answered,
     Stores,
-    forecast_over_rest,
     leaderboard,
+    newest_decision,
     open_alerts,
+    served_forecast,
     settings_of,
     table_sizes,
 )
@@ -37,6 +40,9 @@ HELD = "dagster_daemon"
 
 REOPENS = "late_readings"
 """The sensor that asks for the days that a landing touched."""
+
+SEARCHES = {"SMARTGRID_AUTOML_BUDGET_S": "240"}
+"""Enough for each engine to start and find something; a setting of one's own counts instead."""
 
 TRUTH_CHECK = "planted_faults_found"
 """It warns elsewhere; the demo planted the faults itself and has to find them."""
@@ -72,9 +78,10 @@ def demo(
         f"The demo grid from {plan.first_day} to {plan.last_day} ({plan.days} days) in {home.root}"
     )
     began = time.monotonic()
+    wishes = plan.environment | {name: os.environ.get(name, SEARCHES[name]) for name in SEARCHES}
     with (
         ShownProgress(console) as progress,
-        running(home, say=progress.say, overrides=plan.environment, held=[HELD]) as machine,
+        running(home, say=progress.say, overrides=wishes, held=[HELD]) as machine,
         Graph(machine.addresses["dagster"], while_away=machine.raise_if_given_up) as graph,
     ):
         walk = Walk(home, plan, state, machine, progress, graph)
@@ -104,7 +111,7 @@ class Walk:
     progress: ShownProgress
     graph: Graph
     launched: int = 0
-    forecast: pl.DataFrame | None = None
+    forecast: Answered | None = None
     released: float = 0.0
     """When the sensors began to look, seconds since 1970."""
 
@@ -143,6 +150,7 @@ class Walk:
         show.show_sizes(table_sizes(warehouse.url, self.stores.lake), console)
         show.show_checks(self.graph.checks(), console)
         show.show_leaderboard(leaderboard(warehouse), console)
+        show.show_decision(newest_decision(warehouse), console)
         if self.forecast is None:
             console.print("[yellow]The model server has no model[/yellow]: the naive row stands in")
         else:
@@ -236,7 +244,7 @@ class Walk:
         wanted = {job: self._days_of(job) for job in JOBS}
         wrong = wrong_things(self.graph.assets(), wanted=wanted, refused=refused)
         try:
-            self.forecast = forecast_over_rest(self.stores, window=self.forecast_window)
+            self.forecast = served_forecast(self.stores, window=self.forecast_window)
         except ModelUnavailableError as error:
             published = Path(self.stores.settings.model_place) / LOAD_FORECASTER
             if any(published.glob("[0-9]*")):

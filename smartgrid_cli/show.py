@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from smartgrid_cli.graph import Check
-from smartgrid_cli.stores import TableSize
+from smartgrid_cli.stores import Answered, TableSize
 from smartgrid_core.serving import Served
 
 MOST_ALERTS = 10
@@ -66,7 +66,10 @@ def show_checks(checks: Sequence[Check], console: Console) -> None:
 
 def show_leaderboard(board: pl.DataFrame, console: Console) -> None:
     """The newest backtest over all series."""
-    figures = ("mae", "mape", "nmae", "pinball", "rcrps", "coverage", "train_s", "predict_ms")
+    figures = (
+        *("mae", "nmae", "pinball", "rcrps", "coverage", "peak_nmae"),
+        *("train_s", "predict_ms", "artifact_mb"),
+    )
     grid = table("Leaderboard (all feeders, unseen days)", "model", *figures, right=figures)
     for row in board.filter(pl.col("error").is_null()).iter_rows(named=True):
         cells = ["-" if row[name] is None else f"{row[name]:.4g}" for name in figures]
@@ -76,10 +79,28 @@ def show_leaderboard(board: pl.DataFrame, console: Console) -> None:
         console.print(f"[yellow]{row['model']} has no scores[/yellow]: {escape(row['error'])}")
 
 
-def show_forecast(forecast: pl.DataFrame, console: Console, *, server: str) -> None:
+def show_decision(rows: pl.DataFrame, console: Console) -> None:
+    """What the gate decided last, condition by condition; `rows` of `PromotionDecisions`."""
+    if rows.is_empty():
+        return
+    first = rows.row(0, named=True)
+    words = {"promote": "promotes", "refuse": "refuses", "keep": "keeps", "roll_back": "takes back"}
+    title = f"The gate {words[first['decision']]} version {first['version']}: {first['reason']}"
+    grid = table(escape(title), "condition", "in words")
+    for row in rows.iter_rows(named=True):
+        colour = "green" if row["passed"] else "yellow"
+        grid.add_row(f"[{colour}]{row['condition']}[/{colour}]", escape(row["sentence"]))
+    console.print(grid)
+
+
+def show_forecast(answered: Answered, console: Console, *, server: str) -> None:
     """Every third hour of the whole grid's forecast, as the model server answered it."""
+    forecast = answered.frame
     version = forecast["model_version"][0] if forecast.height else "?"
-    title = f"Forecast of the whole grid, kW (version {version}, asked of {server})"
+    title = (
+        f"Forecast of the whole grid, kW (version {version}, asked of {server};"
+        f" over gRPC the same within {answered.grpc_apart:.1g} kW)"
+    )
     grid = table(title, "hour (UTC)", "P10", "P50", "P90", right=("P10", "P50", "P90"))
     for row in forecast.gather_every(3).iter_rows(named=True):
         grid.add_row(

@@ -13,6 +13,7 @@ from smartgrid_core.contracts.alerts import Alerts
 from smartgrid_core.contracts.catalogue import CATALOGUE
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest
+from smartgrid_core.contracts.promotion import PromotionDecisions
 from smartgrid_core.errors import ConfigurationError
 from smartgrid_core.ports import Lake, Warehouse
 from smartgrid_core.serving import LOAD_FORECASTER, STABLE
@@ -21,6 +22,8 @@ from smartgrid_core.time import Window
 from smartgrid_io.lake import ParquetLake
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 from smartgrid_io.serving.client import ModelServerClient
+
+QUANTILES = ("p10", "p50", "p90")
 
 WHOLE_GRID = "grid"
 """The series that is the sum of all feeders."""
@@ -100,10 +103,22 @@ def open_alerts(warehouse: Warehouse) -> pl.DataFrame:
     )
 
 
-def forecast_over_rest(stores: Stores, *, window: Window) -> pl.DataFrame:
-    """The whole grid's forecast for the window, asked of the model server over REST.
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The whole grid's forecast as the model server answered it over REST.
 
-    Columns hour_start, p10, p50, p90 (kW), model_version. Raises ModelUnavailableError.
+    `frame`: hour_start, p10, p50, p90 (kW), model_version. `grpc_apart` is the largest difference
+    of the answer over gRPC to it, kW.
+    """
+
+    frame: pl.DataFrame
+    grpc_apart: float
+
+
+def served_forecast(stores: Stores, *, window: Window) -> Answered:
+    """The whole grid's forecast for the window, asked of the model server over REST and gRPC.
+
+    Raises ModelUnavailableError.
     """
     features = (
         stores.lake.scan(LoadFeatures, window=window)
@@ -114,14 +129,24 @@ def forecast_over_rest(stores: Stores, *, window: Window) -> pl.DataFrame:
     settings = stores.settings
     with ModelServerClient(settings.model_server_grpc, settings.model_server_rest) as server:
         names = server.input_names(LOAD_FORECASTER, label=STABLE)
-        answer = server.predict_over_rest(
-            LOAD_FORECASTER,
-            {name: features[name].cast(pl.Float32).to_numpy() for name in names},
-            label=STABLE,
-        )
-    return features.select("hour_start").with_columns(
-        *answer.frame.select("p10", "p50", "p90"), model_version=pl.lit(answer.model_version)
+        asked = {name: features[name].cast(pl.Float32).to_numpy() for name in names}
+        rest = server.predict_over_rest(LOAD_FORECASTER, asked, label=STABLE)
+        grpc = server.predict(LOAD_FORECASTER, asked, label=STABLE)
+    apart = (rest.frame.select(QUANTILES) - grpc.frame.select(QUANTILES)).select(
+        pl.max_horizontal(pl.col(QUANTILES).abs().max())
     )
+    return Answered(
+        features.select("hour_start").with_columns(
+            *rest.frame.select(QUANTILES), model_version=pl.lit(rest.model_version)
+        ),
+        float(apart.item() or 0.0),
+    )
+
+
+def newest_decision(warehouse: Warehouse) -> pl.DataFrame:
+    """Rows of `PromotionDecisions` of the decision that was taken last; none before the first."""
+    rows = warehouse.read(PromotionDecisions)
+    return rows.filter(pl.col("decided_at") == pl.col("decided_at").max())
 
 
 def _lake_rows(lake: Lake, schema: type[dy.Schema]) -> int | None:

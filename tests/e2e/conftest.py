@@ -31,6 +31,8 @@ class Machine:
 
     home: Home
     first_port: int
+    search_s: float = 0.0
+    """How long the AutoML engines may search together."""
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `smartgrid ...`; what it says goes to `said`."""
@@ -63,6 +65,7 @@ class Machine:
         return {
             **kept,
             "SMARTGRID_HOME": str(self.home.root),
+            "SMARTGRID_AUTOML_BUDGET_S": str(self.search_s),
             "SMARTGRID_PORT_DATA_DOCS": str(self.first_port + 9),
             **{name: str(port) for name, port in ports.items()},
         }
@@ -117,9 +120,9 @@ class Machine:
 
 
 @contextmanager
-def machine_in(folder: Path, *, first_port: int) -> Iterator[Machine]:
+def machine_in(folder: Path, *, first_port: int, search_s: float = 0.0) -> Iterator[Machine]:
     """A machine in a new home, of which nothing is left running in the end."""
-    machine = Machine(Home(folder).make(), first_port)
+    machine = Machine(Home(folder).make(), first_port, search_s)
     try:
         yield machine
     finally:
@@ -129,7 +132,8 @@ def machine_in(folder: Path, *, first_port: int) -> Iterator[Machine]:
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A home whose demo ran to its end without any disturbance; nothing runs any more."""
-    with machine_in(tmp_path_factory.mktemp("undisturbed") / "home", first_port=21000) as machine:
+    home = tmp_path_factory.mktemp("undisturbed") / "home"
+    with machine_in(home, first_port=21000, search_s=180.0) as machine:
         code = machine.finish(machine.demo())
         assert code == 0, machine.last_words()
         yield machine

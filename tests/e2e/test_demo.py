@@ -14,8 +14,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(2700), pytest.mark.xdist_gro
 
 def test_the_demo_shows_what_happened(undisturbed):
     said = undisturbed.said.read_text()
-    for heading in ("Rows per table", "Checks: ", "Leaderboard", "Forecast of the whole grid"):
+    for heading in ("Rows per table", "Checks: ", "Leaderboard"):
         assert heading in said
+    for model in ("boosting", "autokeras", "tpot", "h2o", "ensemble", "seasonal_empirical"):
+        assert re.search(rf"^ *{model} ", said, re.MULTILINE)
+    assert re.search(r"The gate (promotes|refuses) version 1: ", said)
+    assert re.search(r"beats_naive_24h +(not )?better", said)
+    promoted = "The gate promotes version 1: " in said
+    assert ("Forecast of the whole grid" in said) == promoted
+    assert ("over gRPC the same within" in said) == promoted
     assert "Open alerts: " in said
     assert re.search(r"Dagster +http://127\.0\.0\.1:21002", said)
     assert "All is right after" in said

@@ -167,7 +167,7 @@ def test_the_size_of_what_would_be_served_is_told_and_what_cannot_be_exported_is
     board = run(
         features,
         models=["naive_24h", "boosting", "keras"],
-        make=lambda name: Constant(name, []),
+        make=lambda name: Yesterday(name, []),
         artifact_mb=size,
     ).leaderboard.filter(pl.col("series") == "all")
     assert dict(board.select("model", "artifact_mb").rows()) == {
