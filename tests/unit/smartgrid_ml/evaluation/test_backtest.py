@@ -106,10 +106,10 @@ def test_a_model_that_fails_costs_its_own_rows_alone(features):
     assert set(result.fitted) == {"yesterday"}
 
 
-class Level:
-    """Answers the series' level, moved by a bias, and keeps what it was trained up to."""
+class Biased:
+    """Answers yesterday's load, moved by a bias, and keeps what it was trained up to."""
 
-    feature_names = ("level_kw",)
+    feature_names = ("same_hour_1d_kw",)
 
     def __init__(self, name: str, bias: float, seen: list[datetime]) -> None:
         self.name = name
@@ -121,7 +121,7 @@ class Level:
         return self
 
     def predict(self, features):
-        answer = pl.col("level_kw") + self._bias
+        answer = pl.col("same_hour_1d_kw") + self._bias
         return features.select(p10=answer - 1, p50=answer, p90=answer + 1)
 
 
@@ -129,7 +129,7 @@ def blend(features, seen, **settings):
     bias = {"boosting": 8.0, "keras": -8.0}
 
     def make(name):
-        return Level(name, bias[name], seen) if name in bias else forecaster(name)
+        return Biased(name, bias[name], seen) if name in bias else forecaster(name)
 
     return run(features, models=["naive_24h", *bias, "ensemble"], make=make, **settings)
 

@@ -119,7 +119,7 @@ def test_without_any_naive_row_nothing_is_promoted():
 @pytest.mark.parametrize(
     ("artifact", "name", "words"),
     [
-        (Artifact(251.0, 3.0, 0.0), "answer_ms", "1,000 rows take 251 ms, 250 may be"),
+        (Artifact(501.0, 3.0, 0.0), "answer_ms", "1,000 rows take 501 ms, 500 may be"),
         (Artifact(20.0, 250.0, 0.0), "size_mb", "the SavedModel has 250 MB, 200 may be"),
         (
             Artifact(20.0, 3.0, 2e-4),
