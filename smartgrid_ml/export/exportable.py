@@ -68,6 +68,11 @@ REGRESSORS: Mapping[str, str] = {
     "xgboost.sklearn.XGBRegressor": "smartgrid_ml.export.xgboost_trees:regressor_graph",
     "xgboost.sklearn.XGBRFRegressor": "smartgrid_ml.export.xgboost_trees:regressor_graph",
     "xgboost.core.Booster": "smartgrid_ml.export.xgboost_trees:booster_graph",
+    "keras.src.models.functional.Functional": "smartgrid_ml.export.layers:keras_model_graph",
+    "keras.src.models.sequential.Sequential": "smartgrid_ml.export.layers:keras_model_graph",
+    "smartgrid_ml.automl.searched_network.SearchedNetwork": (
+        "smartgrid_ml.export.layers:searched_network_graph"
+    ),
     "smartgrid_ml.automl.h2o_model.H2OModel": "smartgrid_ml.export.h2o_graph:h2o_graph",
 }
 """Trained, they answer one number per row. Private modules are left out of a class's path."""

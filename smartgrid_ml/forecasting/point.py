@@ -147,9 +147,9 @@ class PointForecaster:
         )
         head = known.filter(pl.col("hour_start") < cut)
         tail = known.filter(pl.col("issue_time") >= cut)
-        self.scale_feature = best_scale(head, tail)
+        self.scale_feature = self.chosen_scale(head, tail)
         self.prepare(self.rows(known if head.is_empty() else head))
-        self.offsets = self._calibrated(head, tail)
+        self.offsets = self.calibrated(head, tail)
         self.model = self.learner.learn(self.rows(known))
         return self
 
@@ -198,7 +198,11 @@ class PointForecaster:
             issue=known["issue_time"].rank("dense").cast(pl.Int64).to_numpy() - 1,
         )
 
-    def _calibrated(self, head: pl.DataFrame, tail: pl.DataFrame) -> FloatArray:
+    def chosen_scale(self, head: pl.DataFrame, tail: pl.DataFrame) -> str:
+        """The one of SCALES that suits the data."""
+        return best_scale(head, tail)
+
+    def calibrated(self, head: pl.DataFrame, tail: pl.DataFrame) -> FloatArray:
         """How far P10 and P90 lie from the answer to be right on the unseen tail."""
         leads = int(column(pl.concat([head, tail]), self.lead_feature).max()) + 1
         offsets = np.zeros((len(QUANTILES), leads))
