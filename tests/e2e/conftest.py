@@ -133,7 +133,7 @@ def machine_in(folder: Path, *, first_port: int, search_s: float = 0.0) -> Itera
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A home whose demo ran to its end without any disturbance; nothing runs any more."""
     home = tmp_path_factory.mktemp("undisturbed") / "home"
-    with machine_in(home, first_port=21000, search_s=180.0) as machine:
+    with machine_in(home, first_port=21000, search_s=120.0) as machine:
         code = machine.finish(machine.demo())
         assert code == 0, machine.last_words()
         yield machine
