@@ -15,7 +15,7 @@ from smartgrid_core.ports import ModelRegistry, ModelVersion
 from smartgrid_core.time import HOUR, Window
 from smartgrid_ml.automl.trials import Recipe
 from smartgrid_ml.export.golden import write_golden
-from smartgrid_ml.export.parity import as_served, export_parity, golden_batch
+from smartgrid_ml.export.parity import as_served, export_parity, golden_batch, hard_rows
 from smartgrid_ml.export.saved_model import export
 from smartgrid_ml.export.warmup import write_warmup
 from smartgrid_ml.forecasting.catalogue import forecaster
@@ -31,7 +31,7 @@ TEST_SHARE = 0.25
 LONGEST_TEST = timedelta(days=56)
 """A quarter of the days, at most eight weeks."""
 
-PARITY_ROWS = 2_000
+PARITY_ROWS = 10_000
 
 
 def test_span(issue_times: pl.Series) -> tuple[datetime, datetime]:
@@ -102,7 +102,8 @@ def train_and_register(
         inputs = tuple(fitted.feature_names)
         with tempfile.TemporaryDirectory() as folder:
             saved_model = export(fitted, Path(folder) / "saved_model")
-            export_parity(fitted, saved_model, rows=as_served(known, inputs=inputs)[-PARITY_ROWS:])
+            hard = hard_rows(as_served(known, inputs=inputs), n=PARITY_ROWS)
+            export_parity(fitted, saved_model, rows=hard)
             golden = golden_batch(known, inputs=inputs)
             write_golden(saved_model, rows=golden, quantiles=fitted.predict(golden))
             write_warmup(saved_model, rows=golden, model=model)

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from smartgrid_core.errors import PublicationError
+from smartgrid_core.features.load import SCALES
 from smartgrid_ml.forecasting.protocol import ServableForecaster
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
@@ -32,6 +33,31 @@ def golden_batch(features: pl.DataFrame, *, inputs: tuple[str, ...], n: int = 32
 def as_served(features: pl.DataFrame, *, inputs: tuple[str, ...]) -> pl.DataFrame:
     """The columns as a served model gets them: float32, NaN where unknown."""
     return features.select(pl.col(name).cast(pl.Float32).fill_null(np.nan) for name in inputs)
+
+
+def hard_rows(served: pl.DataFrame, *, n: int, seed: int = 1) -> pl.DataFrame:
+    """`n` rows of `as_served` that ask much of an export: half as they are, half made hard.
+
+    The first half are the newest ones given. In the second a tenth of the values is unknown, and
+    some are zero, or a thousand times too large, to either side; scales stay positive or unknown.
+    """
+    random = np.random.default_rng(seed)
+    half = served.tail(n // 2)
+    drawn = served.sample(n - half.height, with_replacement=True, seed=seed)
+    values = drawn.to_numpy().astype(np.float32)
+    for share, change in ((0.02, 1e3), (0.02, -1e3), (0.03, 0.0), (0.1, np.nan)):
+        hit = random.random(values.shape) < share
+        values = np.where(hit, values * np.float32(change), values)
+    changed = pl.DataFrame(values, schema=served.columns)
+    positive = [name for name in SCALES if name in served.columns]
+    kept = changed.with_columns(
+        pl.when(changed[name] > 0)
+        .then(changed[name])
+        .otherwise(pl.lit(np.nan, pl.Float32))
+        .alias(name)
+        for name in positive
+    )
+    return pl.concat([half, kept.cast(pl.Float32)])
 
 
 def ask_saved_model(saved_model: Path, rows: pl.DataFrame) -> pl.DataFrame:

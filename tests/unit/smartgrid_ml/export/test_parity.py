@@ -5,8 +5,9 @@ import polars as pl
 import pytest
 
 from smartgrid_core.errors import PublicationError
+from smartgrid_core.features.load import FEATURES, SCALES
 from smartgrid_ml.export import parity
-from smartgrid_ml.export.parity import as_served, export_parity, golden_batch
+from smartgrid_ml.export.parity import as_served, export_parity, golden_batch, hard_rows
 
 INPUTS = ("lead_hours", "level_kw", "same_hour_1d_kw", "temperature_1d_c")
 
@@ -82,3 +83,22 @@ def test_a_difference_beyond_the_tolerance_names_the_row(monkeypatch: pytest.Mon
 
     with pytest.raises(PublicationError, match=r"p90 of row 1 is 7.1 exported and 7.0 offline"):
         export_parity(Offline(quantiles((5, 6, 7), (5, 6, 7))), Path(), rows=pl.DataFrame())
+
+
+def test_hard_rows_are_the_newest_ones_and_others_with_gaps_zeros_and_extremes(
+    grid_features: pl.DataFrame,
+):
+    served = as_served(grid_features, inputs=FEATURES)
+    rows = hard_rows(served, n=10_000)
+    hard = rows.tail(5_000)
+    values = hard.to_numpy()
+
+    assert rows.height == 10_000
+    assert rows.schema == served.schema
+    assert rows.head(served.height).equals(served.tail(5_000))
+    assert rows.equals(hard_rows(served, n=10_000))
+    assert np.isnan(values).mean() > 0.08
+    assert (values == 0).any()
+    assert np.nanmax(np.abs(values)) > 100 * np.nanmax(np.abs(served.to_numpy()))
+    for name in SCALES:
+        assert hard.filter(pl.col(name) <= 0).is_empty()

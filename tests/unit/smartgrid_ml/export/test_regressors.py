@@ -135,7 +135,5 @@ def test_several_outputs_are_refused(model: Any):
 
 
 def test_a_library_that_is_not_known_is_told_what_is():
-    with pytest.raises(
-        PublicationError, match="from keras, lightgbm, sklearn, xgboost"
-    ):
+    with pytest.raises(PublicationError, match="from keras, lightgbm, sklearn, xgboost"):
         regressor_graph(object())  # type: ignore[arg-type] # what is to be refused
