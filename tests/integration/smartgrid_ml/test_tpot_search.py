@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -62,3 +65,28 @@ def test_a_short_search_finds_a_pipeline_that_can_be_trained_again_and_served():
     assert error == pytest.approx(best.fold_scores[1], rel=0.05), "the recipe is what was scored"
     exported = regressor_graph(model)(tensorflow().constant(validate.inputs))
     np.testing.assert_allclose(np.asarray(exported), offline, rtol=1e-4, atol=1e-4)
+
+
+CLUSTER = """
+import sys
+from distributed import LocalCluster
+with LocalCluster(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None,
+                  protocol="tcp", host="127.0.0.1") as cluster:
+    print(cluster.scheduler_address, flush=True)
+    sys.stdin.read()
+    print(len(cluster.scheduler.workers), flush=True)
+"""
+
+
+def test_a_named_dask_cluster_evaluates_and_is_left_running(monkeypatch: pytest.MonkeyPatch):
+    with subprocess.Popen(
+        [sys.executable, "-c", CLUSTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as cluster:
+        assert cluster.stdout is not None
+        monkeypatch.setenv(tpot.CLUSTER, cluster.stdout.readline().strip())
+        found = search("tpot", rows(600), budget=Budget(120, trials=2))
+        left, _ = cluster.communicate("", timeout=30)
+
+    assert found.ended == "all trials used", found.ended
+    assert found.best is not None
+    assert left.strip() == "1", "its worker is still there"
