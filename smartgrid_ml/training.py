@@ -65,12 +65,14 @@ def train_and_register(
     registry: ModelRegistry,
     model: str,
     metrics: Mapping[str, float | None],
+    params: Mapping[str, str] | None = None,
     figures: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> ModelVersion:
     """Fit forecaster `name` on every known row of `LoadFeatures` and register it as `model`.
 
-    `recipe` is what a search or a blend found in the backtest; without one an engine would search.
+    `params` are written down with the settings. `recipe` is what a search or a blend found in the
+    backtest; without one an engine would search.
     The SavedModel carries its golden batch and warm-up requests along. The same features give the
     version that they gave before. A training that was killed is closed as FAILED and done again.
     Raises PublicationError if the exported graph does not say what the forecaster says.
@@ -89,6 +91,7 @@ def train_and_register(
             "rows": known.height,
             "series": known["feeder_id"].n_unique(),
             **_shown_settings(untrained),
+            **(params or {}),
         },
         metrics=metrics,
         data_window=data_window(known),
@@ -121,7 +124,7 @@ def _shown_settings(untrained: ServableForecaster) -> dict[str, Any]:
     return {
         name: value
         for name, value in asdict(untrained.settings).items()
-        if name not in ("recipe", "recipes")
+        if name not in ("recipe", "recipes", "budget")
     }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from smartgrid_assets.models.gate import CHALLENGER
+from smartgrid_assets.models.gate import BACKTEST, CHALLENGER
 from smartgrid_assets.models.going_live import go_live
 from smartgrid_assets.models.losses import keep_losses
 from smartgrid_assets.models.trials import trial_teller
@@ -142,6 +142,7 @@ def load_model(
         registry=model_registry,
         model=LOAD_FORECASTER,
         metrics={key: overall[key] for key in METRICS},
+        params={BACKTEST: overall["backtest_id"]},
         figures={"error_by_series": error_by_series(board, model=name)},
         tags={"mlflow.parentRunId": mlflow.active_run().info.run_id},
     )

@@ -18,6 +18,9 @@ from smartgrid_ml.evaluation.losses import newest_backtests
 from smartgrid_ml.evaluation.promotion import decide
 from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS
 
+BACKTEST = "backtest_id"
+"""Parameter of a training: the backtest whose recipe and scores it rests on."""
+
 CHALLENGER = "challenger"
 """The alias of the version that was trained last."""
 
@@ -37,7 +40,7 @@ def promotion_decision(
 ) -> dg.MaterializeResult:
     """Whether the challenger may be published, condition by condition, against the champion.
 
-    The challenger is judged by the newest backtest of its forecaster, the champion by asking it for
+    The challenger is judged by the backtest that chose it, the champion by asking it for
     those of the same issue times that lie behind its own training data.
     """
     challenger = model_registry.by_alias(LOAD_FORECASTER, CHALLENGER)
@@ -49,13 +52,14 @@ def promotion_decision(
             told = f"version {version} bears the label {label} already"
             return dg.MaterializeResult(metadata={"outcome": told})
     champion = model_registry.by_alias(LOAD_FORECASTER, CHAMPION)
-    losses = newest_backtests(warehouse.read(BacktestLosses), most=1)
-    forecaster = model_registry.params(challenger)["forecaster"]
+    trained = model_registry.params(challenger)
+    losses = losses_of(warehouse.read(BacktestLosses), backtest_id=trained.get(BACKTEST))
     with tempfile.TemporaryDirectory() as folder:
         artifact = weigh(model_registry.download(challenger, Path(folder)))
     decision = decide(
-        losses.filter(pl.col("model") == forecaster),
+        losses.filter(pl.col("model") == trained["forecaster"]),
         naive=losses.filter(pl.col("model").is_in(NAIVE_ROWS)),
+        naive_rows=NAIVE_ROWS,
         champion=None
         if champion is None
         else losses_of_champion(
@@ -82,6 +86,16 @@ def promotion_decision(
             "champion": "none" if champion is None else champion.version,
         }
     )
+
+
+def losses_of(losses: pl.DataFrame, *, backtest_id: str | None) -> pl.DataFrame:
+    """Losses of the backtest that chose the challenger; of the newest one if none is on record.
+
+    A backtest that is kept no longer leaves none: then nothing is decided.
+    """
+    if backtest_id is None:
+        return newest_backtests(losses, most=1)
+    return losses.filter(pl.col("backtest_id") == backtest_id)
 
 
 def losses_of_champion(

@@ -1,9 +1,14 @@
 """Where people see what a search tries: log, MLflow, and the asset's events in Dagster."""
 
+import time
+
 import dagster as dg
 
 from smartgrid_core.ports import ModelRegistry
 from smartgrid_ml.automl.trials import OnTrial, Trial
+
+PAUSE_S = 30.0
+"""A server that was started anew answers by then; waiting for it costs trials."""
 
 
 def trial_teller(
@@ -13,18 +18,18 @@ def trial_teller(
 
     Every trial becomes a line of the log, a run within the MLflow run `parent_run_id`, and an
     observation of the asset with engine, number, score (mean absolute error), seconds, error.
-    A registry that fails is told of once and not asked again: a search has a budget to use.
+    A registry that fails is left alone for PAUSE_S: a search has a budget to use.
 
     In an asset: ``trial_teller(context, registry=model_registry,
     parent_run_id=mlflow.active_run().info.run_id)`` is the `on_trial` of `AutomlForecaster`.
     """
-    registry_answers = True
+    asked_again_at = 0.0
 
     def tell(engine: str, trial: Trial) -> None:
-        nonlocal registry_answers
+        nonlocal asked_again_at
         context.log.info(trial_line(engine, trial))
         run_id = None
-        if registry_answers:
+        if time.monotonic() >= asked_again_at:
             try:
                 run_id = registry.log_trial(
                     parent_run_id,
@@ -37,11 +42,12 @@ def trial_teller(
                 )
             except Exception as error:
                 # What is found matters more than where it is written down.
-                registry_answers = False
+                asked_again_at = time.monotonic() + PAUSE_S
                 context.log.warning(
-                    "trials from %s %d on are not written to MLflow: %s",
-                    engine,
+                    "trial %d of %s and those of the next %.0f s are not written to MLflow: %s",
                     trial.number,
+                    engine,
+                    PAUSE_S,
                     error,
                 )
         context.log_event(

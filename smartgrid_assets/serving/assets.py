@@ -133,7 +133,7 @@ def variant_comparison(
             decision,
             model=LOAD_FORECASTER,
             version=str(served.canary),
-            champion=str(served.stable),
+            champion=None if served.stable is None else str(served.stable),
             by="variant_comparison",
             now=clock.now(),
         ),

@@ -49,7 +49,7 @@ def settle(
             settlement(promoted=config.action == "promote", reason=config.reason),
             model=LOAD_FORECASTER,
             version=str(config.version),
-            champion=str(served.stable),
+            champion=None if served.stable is None else str(served.stable),
             by=NAME,
             now=clock.now(),
         )

@@ -3,14 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
-
 from smartgrid_core.errors import SmartGridError
 from smartgrid_ml.automl.engine import engine
 from smartgrid_ml.automl.search import search
 from smartgrid_ml.automl.trials import Budget, Found, OnTrial, Recipe
 from smartgrid_ml.forecasting.point import PointForecaster, PointModel, Rows
-from smartgrid_ml.forecasting.scaling import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,7 @@ class AutomlForecaster(PointForecaster):
     """The best model that an engine found within its budget.
 
     The first `fit` searches, unless a recipe is given; a later one only trains anew. What the
-    search found stays in `found`, what is trained in `recipe`; scale and band stay, too.
+    search found stays in `found`, what is trained in `recipe`.
     """
 
     found: Found | None = None
@@ -35,8 +32,6 @@ class AutomlForecaster(PointForecaster):
     def __init__(self, settings: AutomlSettings, *, on_trial: OnTrial = lambda *_: None) -> None:
         self._settings = settings
         self.recipe = settings.recipe
-        self._scale: str | None = None
-        self._band: FloatArray | None = None
         self._on_trial = on_trial
         super().__init__(settings.engine, self)
 
@@ -67,18 +62,6 @@ class AutomlForecaster(PointForecaster):
                 f" ({self.found.ended}){told}"
             )
         self.recipe = self.found.best.recipe
-
-    def chosen_scale(self, head: pl.DataFrame, tail: pl.DataFrame) -> str:
-        """That of the first fit: the band is in its units."""
-        if self._scale is None:
-            self._scale = super().chosen_scale(head, tail)
-        return self._scale
-
-    def calibrated(self, head: pl.DataFrame, tail: pl.DataFrame) -> FloatArray:
-        """The band of the first fit: each one costs a training, which engines are slow at."""
-        if self._band is None:
-            self._band = super().calibrated(head, tail)
-        return self._band
 
     def learn(self, rows: Rows) -> PointModel:
         """Train what was found on these rows."""

@@ -29,8 +29,7 @@ from smartgrid_ml.export.h2o_graph import ALGORITHMS
 from smartgrid_ml.forecasting.point import Rows
 
 MOST_ROWS = 100_000
-"""A search looks at so many rows, evenly spread: more cost trials, and tell models apart no
-better."""
+"""So many rows are looked at, evenly spread: more cost trials, and tell models apart no better."""
 
 CROSS_VALIDATION_FOLDS = 3
 """Each is one training per model: few, for a budget of minutes."""
@@ -98,7 +97,10 @@ _OURS = frozenset(
 def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
     """See `Engine.search`; the seconds count from here on."""
     began = time.monotonic()
-    *_, (earlier, newest) = rows.rolling_origin(INNER_FOLDS)
+    folds = list(rows.rolling_origin(INNER_FOLDS))
+    if not folds:
+        raise SmartGridError("H2O: the rows are of too few issue times for a fold to score on")
+    earlier, newest = folds[-1]
     earlier, newest = _thinned(earlier), _thinned(newest)
     with h2o_cluster(memory_mb=budget.memory_mb) as h2o:
         from h2o.automl import H2OAutoML
@@ -140,15 +142,15 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
             running.join(LOOK_S)
             board.look()
         board.look()
-        if failed and not board.seen:
+        if failed:
             raise SmartGridError(f"H2O: {failed[0]}") from failed[0]
 
 
 def train(recipe: Recipe, rows: Rows, *, seed: int) -> H2OModel:
-    """See `Engine.train`: all rows, in a cluster of its own."""
+    """See `Engine.train`: in a cluster of its own; of longer tables, MOST_ROWS spread evenly."""
     with h2o_cluster(memory_mb=TRAIN_MEMORY_MB) as h2o, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its remarks on a recipe's parameters
-        model = _trained(h2o, recipe, _frame(h2o, rows), list(rows.names), seed=seed)
+        model = _trained(h2o, recipe, _frame(h2o, _thinned(rows)), list(rows.names), seed=seed)
         return H2OModel(_mojo(model), tuple(rows.names))
 
 

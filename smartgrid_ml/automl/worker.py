@@ -37,6 +37,7 @@ def write_task(folder: Path, rows: Rows, *, budget: Budget, seed: int, engine: s
         target=rows.target,
         size=rows.size,
         issue=rows.issue,
+        known=rows.issue + 1 if rows.known is None else rows.known,
     )
     task = {
         "engine": engine,
@@ -52,6 +53,8 @@ def main(folder: Path) -> None:
     # Whatever a library prints, also from C, must not mix with what is said to the parent.
     said = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
+    # Asked to end, it leaves the servers that it used as they were.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     task = json.loads((folder / TASK).read_text())
     threading.Thread(target=_die_with, args=(task["parent"],), daemon=True).start()
     searching = engine(task["engine"])
@@ -63,6 +66,7 @@ def main(folder: Path) -> None:
             held["target"],
             held["size"],
             held["issue"],
+            held["known"],
         )
 
     one_at_a_time = threading.Lock()

@@ -49,6 +49,9 @@ those from being taken for drift."""
 FEWEST_ISSUES = 5
 """Of a week of served forecasts; the truth of the last days may be late."""
 
+USUAL_MARGIN = 1.5
+"""Training weeks are disjoint and few; the week that slides over them day by day differs more."""
+
 MOST_FEEDERS = 500
 """Of more feeders so many are looked at: PSI of two million values does not get surer by more."""
 
@@ -82,7 +85,8 @@ def needed_columns() -> list[str]:
 def feature_drift(reference: pl.DataFrame, recent: pl.DataFrame) -> list[Sign]:
     """One sign per feature: PSI of `recent` against `reference`, both rows of `LoadFeatures`.
 
-    The bound is MOVED, or the largest PSI that a week of the reference has against its other weeks:
+    The bound is MOVED, or USUAL_MARGIN times the largest PSI that a reference week has against the
+    others:
     how much weeks differ without drift depends on the number of feeders and on what their load is
     like. None where the reference has fewer than FEWEST_WEEKS whole weeks. Days before a feature
     has the history that it looks back to are none of its training days.
@@ -96,7 +100,7 @@ def feature_drift(reference: pl.DataFrame, recent: pl.DataFrame) -> list[Sign]:
         old, new = _counts_by_week(before, weeks, edges=edges), _counts(now, edges=edges)
         total = _counts(before, edges=edges)
         usual = [psi_of_counts(total - each, each) for each in old]
-        bound = max(MOVED, *usual) if len(usual) >= FEWEST_WEEKS else None
+        bound = max(MOVED, USUAL_MARGIN * max(usual)) if len(usual) >= FEWEST_WEEKS else None
         figure = psi_of_counts(total, new) if len(now) and len(before) else None
         signs.append(Sign("feature", name, figure, bound))
     return signs

@@ -31,6 +31,9 @@ MOVES = 0.05
 STILL = 1e-6
 """Standard deviation of a P50 that does not move, in mean |P50|."""
 
+SIGNED = ("latest_1h_kw", "min_24h_kw", "max_24h_kw", "same_hour_1d_kw")
+"""Features that are loads of hours just before the tested ones: what turned to feed-in shows."""
+
 QUANTILES = ("p10", "p50", "p90")
 
 
@@ -47,11 +50,14 @@ def implausible(forecasts: pl.DataFrame, *, test: pl.DataFrame, train: pl.DataFr
     `forecasts` are rows of FORECASTS of one model, in the order of `test`, the `LoadFeatures` that
     it answered; `train` are those that it learned from. Judged in this order, by series and time:
     every row whose level is known has finite P10, P50, P90; none lies beyond HIGHEST times the
-    largest known |load|; P50 has a sign that the load has had; and over a series, the mean |P50| is
-    of the level's order of magnitude, and P50 moves if the load did before and does now.
+    largest known |load|; P50 has a sign that the load has had, the
+    hours known at the tested issue times included; and over a series, the mean |P50| is of the
+    level's order of magnitude, and P50 moves if the load did before and does now.
     """
     known = [name for name in (SCALE, *LOAD_FEATURES) if name in test.columns]
     largest = pl.max_horizontal(pl.col(known).abs().fill_nan(None).max())
+    signed = [pl.col(name).fill_nan(None) for name in SIGNED if name in test.columns]
+    unknown = pl.lit(None, pl.Float64)
     load = pl.col("load_kw").fill_nan(None)
     learned = train.group_by(series="feeder_id").agg(
         largest=pl.max_horizontal(load.abs().max(), largest),
@@ -61,9 +67,21 @@ def implausible(forecasts: pl.DataFrame, *, test: pl.DataFrame, train: pl.DataFr
     )
     rows = (
         forecasts.with_columns(pl.col(*QUANTILES, "actual").fill_nan(None), level=test[SCALE])
-        .join(test.group_by(series="feeder_id").agg(largest_now=largest), on="series", how="left")
+        .join(
+            test.group_by(series="feeder_id").agg(
+                largest_now=largest,
+                lowest_now=pl.min_horizontal(unknown, *(one.min() for one in signed)),
+                highest_now=pl.max_horizontal(unknown, *(one.max() for one in signed)),
+            ),
+            on="series",
+            how="left",
+        )
         .join(learned, on="series", how="left")
-        .with_columns(most=pl.max_horizontal("largest", "largest_now"))
+        .with_columns(
+            most=pl.max_horizontal("largest", "largest_now"),
+            lowest=pl.min_horizontal("lowest", "lowest_now"),
+            highest=pl.max_horizontal("highest", "highest_now"),
+        )
         .sort("series", "issue_time", "time")
     )
     for is_wrong, sentence in _OF_A_ROW:

@@ -27,8 +27,9 @@ class Limits:
     """The bounds of the gate, each with its reason."""
 
     significance: float = 0.05
-    """One-sided, for the question is who is better: a challenger that is only as good as the
-    champion passes once in twenty times."""
+    """One-sided, for the question is who is better. One candidate that is only as good as the
+    champion passes once in twenty times, the best of six up to three times as often, and so does
+    one that is trained every week: the trial that follows asks at 1 %."""
 
     fewest_issues: int = 3
     """Of the naive rows, in a first week of data too: of few issue times the t-distribution asks
@@ -103,15 +104,22 @@ def decide(
     naive: pl.DataFrame,
     champion: pl.DataFrame | None,
     artifact: Artifact,
+    naive_rows: Sequence[str] = (),
     limits: Limits = LIMITS,
 ) -> Decision:
     """Promote or refuse a challenger.
 
     `challenger` and `champion` are losses, `naive` losses with a column `model`. `champion` holds
     the issue times that it had not been trained on; None if there is none. Rows may come in any
-    order.
+    order. Of `naive_rows` each has to have losses: one that could not be scored is not beaten.
     """
+    scored = set(naive["model"].unique())
     conditions = [
+        *(
+            Condition(f"beats_{name}", False, None, None, f"{name} was not scored to compare with")
+            for name in naive_rows
+            if name not in scored
+        ),
         *(
             beats(
                 challenger,

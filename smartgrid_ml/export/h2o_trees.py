@@ -65,10 +65,8 @@ def xgboost_graph(mojo: Mojo) -> Graph:
 
 
 def _shared_trees(mojo: Mojo) -> list[Tree]:
-    if mojo.value("n_trees_per_class") != 1 or tuple(mojo.info["mojo_version"].split(".")) < (
-        "1",
-        "20",
-    ):
+    version = tuple(int(part) for part in mojo.info["mojo_version"].split("."))
+    if mojo.value("n_trees_per_class") != 1 or version < (1, 20):
         raise PublicationError(f"H2O: a MOJO of version {mojo.info['mojo_version']} is too old")
     return [
         _shared_tree(mojo.files[f"trees/t00_{place:03d}.bin"])

@@ -48,6 +48,9 @@ class Rows:
     """(rows,)"""
     issue: npt.NDArray[np.int64]
     """(rows,): the place of the row's issue time among all, from 0."""
+    known: npt.NDArray[np.int64] | None = None
+    """(rows,): the place of the first issue time at which the row's load is known; None: of the
+    next one. Horizons beyond the next issue make it a later one."""
 
     def __len__(self) -> int:
         return len(self.target)
@@ -60,6 +63,7 @@ class Rows:
             self.target[places],
             self.size[places],
             self.issue[places],
+            None if self.known is None else self.known[places],
         )
 
     def rolling_origin(self, folds: int, *, share: float = 0.15) -> Iterator[tuple["Rows", "Rows"]]:
@@ -75,7 +79,8 @@ class Rows:
             start = end - span
             if start > 0:
                 validated = (self.issue >= start) & (self.issue < end)
-                yield self.at(self.issue < start), self.at(validated)
+                known = self.issue + 1 if self.known is None else self.known
+                yield self.at(known <= start), self.at(validated)
 
 
 class PointModel(Protocol):
@@ -147,9 +152,9 @@ class PointForecaster:
         )
         head = known.filter(pl.col("hour_start") < cut)
         tail = known.filter(pl.col("issue_time") >= cut)
-        self.scale_feature = self.chosen_scale(head, tail)
+        self.scale_feature = best_scale(head, tail)
         self.prepare(self.rows(known if head.is_empty() else head))
-        self.offsets = self.calibrated(head, tail)
+        self.offsets = self._calibrated(head, tail)
         self.model = self.learner.learn(self.rows(known))
         return self
 
@@ -190,19 +195,17 @@ class PointForecaster:
     def rows(self, known: pl.DataFrame) -> Rows:
         """Rows of `known_rows`, ordered by issue time, as a regressor learns from them."""
         size = column(known, self.scale_feature)
+        issues = known["issue_time"].unique().sort()
         return Rows(
             names=self.feature_names,
             inputs=self.inputs(known),
             target=column(known, TARGET) / size,
             size=size,
-            issue=known["issue_time"].rank("dense").cast(pl.Int64).to_numpy() - 1,
+            issue=issues.search_sorted(known["issue_time"]).cast(pl.Int64).to_numpy(),
+            known=issues.search_sorted(known["hour_start"], side="right").cast(pl.Int64).to_numpy(),
         )
 
-    def chosen_scale(self, head: pl.DataFrame, tail: pl.DataFrame) -> str:
-        """The one of SCALES that suits the data."""
-        return best_scale(head, tail)
-
-    def calibrated(self, head: pl.DataFrame, tail: pl.DataFrame) -> FloatArray:
+    def _calibrated(self, head: pl.DataFrame, tail: pl.DataFrame) -> FloatArray:
         """How far P10 and P90 lie from the answer to be right on the unseen tail."""
         leads = int(column(pl.concat([head, tail]), self.lead_feature).max()) + 1
         offsets = np.zeros((len(QUANTILES), leads))

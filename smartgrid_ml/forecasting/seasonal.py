@@ -5,6 +5,7 @@ from typing import Self
 import polars as pl
 
 from smartgrid_core.features.load import SCALE
+from smartgrid_ml.forecasting.naive import FALLBACKS
 from smartgrid_ml.forecasting.protocol import QUANTILES
 from smartgrid_ml.forecasting.scaling import TARGET
 
@@ -36,11 +37,7 @@ class SeasonalEmpirical:
             "feeder_id", *_slot(), share=pl.col(TARGET) / pl.col(SCALE)
         ).drop_nulls("share")
         self._levels = []
-        for keys in (
-            ["feeder_id", "is_weekend", "hour"],
-            ["feeder_id", "is_weekend"],
-            ["feeder_id"],
-        ):
+        for keys in GROUPS:
             quantiles = [
                 pl.col("share").quantile(quantile, "linear").alias(name)
                 for name, quantile in zip(COLUMNS, QUANTILES, strict=True)
@@ -51,16 +48,20 @@ class SeasonalEmpirical:
         return self
 
     def predict(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Columns p10 <= p50 <= p90 in the unit of the load; null where nothing is known."""
-        rows = features.select("feeder_id", *_slot(), SCALE)
+        """Columns p10 <= p50 <= p90 in the unit of the load; null where nothing is known.
+
+        Where the level or the series is not, the last known load of that time stands in.
+        """
+        past = [name for name in FALLBACKS if name in features.columns]
+        rows = features.select("feeder_id", *_slot(), SCALE, past=pl.coalesce(past))
         for at, (keys, known) in enumerate(self._levels):
             named = known.rename({name: f"{name}_{at}" for name in COLUMNS})
             rows = rows.join(named, on=keys, how="left", maintain_order="left")
+        share = {
+            name: pl.coalesce(f"{name}_{at}" for at in range(len(self._levels))) for name in COLUMNS
+        }
         return rows.select(
-            (pl.coalesce(f"{name}_{at}" for at in range(len(self._levels))) * pl.col(SCALE)).alias(
-                name
-            )
-            for name in COLUMNS
+            pl.coalesce(one * pl.col(SCALE), "past").alias(name) for name, one in share.items()
         )
 
 

@@ -22,6 +22,7 @@ from smartgrid_core.serving import Served
 from smartgrid_ml.evaluation.artifact import golden_difference
 from smartgrid_ml.export.golden import write_golden
 from smartgrid_ml.export.parity import ask_saved_model
+from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
@@ -82,13 +83,18 @@ class Registry:
         self.saved_model = saved_model
         self.aliases = {"challenger": "1"}
         self.data_end = TESTED
+        self.backtest_id = "b1"
 
     def by_alias(self, name: str, alias: str) -> ModelVersion | None:
         version = self.aliases.get(alias)
         return None if version is None else ModelVersion(name, version, f"run-{version}")
 
     def params(self, version: ModelVersion) -> dict[str, str]:
-        return {"forecaster": "boosting", "data_end": self.data_end.isoformat()}
+        return {
+            "forecaster": "boosting",
+            "data_end": self.data_end.isoformat(),
+            "backtest_id": self.backtest_id,
+        }
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
         return Path(shutil.copytree(self.saved_model, folder / "saved_model"))
@@ -149,7 +155,10 @@ def backtested(store, features, *, error_kw: float, backtest_id: str = "b1") -> 
     rows = pl.concat(
         [
             forecasts(features, model="boosting", error_kw=error_kw, seed=1),
-            forecasts(features, model="naive_24h", error_kw=1.0, seed=2),
+            *(
+                forecasts(features, model=name, error_kw=1.0, seed=seed)
+                for seed, name in enumerate(NAIVE_ROWS, start=2)
+            ),
         ]
     )
     board = pl.DataFrame({"backtest_id": [backtest_id], "scored_at": [NOW]})
@@ -197,13 +206,16 @@ def with_champion(parts) -> None:
 def test_the_first_model_that_passes_is_stable_and_its_decision_is_on_record(parts):
     check, said = trained(parts)
     assert (check.passed, check.description) == (True, "version 1 may be published")
-    assert said["promotion_decision"] == "promote version 1: all 7 conditions are met"
+    assert said["promotion_decision"] == "promote version 1: all 10 conditions are met"
     assert said["served_model"] == "version 1 of load_forecaster answers as stable"
     rows = parts["warehouse"].read(PromotionDecisions)
     assert rows.select("condition", "passed").sort("condition").rows() == [
         ("answer_ms", True),
         ("beats_champion", True),
+        ("beats_mean_4_weeks", True),
+        ("beats_naive_168h", True),
         ("beats_naive_24h", True),
+        ("beats_seasonal_empirical", True),
         ("coverage", True),
         ("golden_batch", True),
         ("size_mb", True),
@@ -218,8 +230,8 @@ def test_the_decision_shows_every_condition_as_a_line_of_a_table(parts):
     (made,) = result.get_asset_materialization_events()
     lines = made.materialization.metadata["decision"].value.splitlines()
     assert lines[0] == "| condition | figure | bound | passed | in words |"
-    assert len(lines) == 2 + 7
-    assert lines[2].startswith("| beats_naive_24h | ")
+    assert len(lines) == 2 + 10
+    assert lines[2].startswith("| beats_mean_4_weeks | ")
 
 
 def test_a_later_version_that_beats_the_champion_is_tried_as_canary(parts):
@@ -240,6 +252,7 @@ def test_a_version_no_better_than_the_champion_is_refused_and_the_champion_stays
 ):
     with_champion(parts)
     backtested(store, features, error_kw=0.75, backtest_id="b2")
+    parts["model_registry"].backtest_id = "b2"
     check, said = trained(parts)
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert check.description.startswith("version 2 is refused: not better beyond chance than")
@@ -262,6 +275,7 @@ def test_a_first_model_that_does_not_beat_the_naive_row_leaves_nothing_served(
     parts, store, features
 ):
     backtested(store, features, error_kw=1.5, backtest_id="b2")
+    parts["model_registry"].backtest_id = "b2"
     check, said = trained(parts)
     assert not check.passed
     assert said["served_model"].startswith("version 1 is refused: not better beyond chance")
@@ -306,6 +320,7 @@ def test_served_model_follows_a_decision_by_itself_unless_the_gate_refused(
         """Trained elsewhere."""
 
     backtested(store, features, error_kw=error_kw, backtest_id="b2")
+    parts["model_registry"].backtest_id = "b2"
     graph = dg.Definitions(
         assets=[load_model, promotion_decision, served_model],
         asset_checks=[promotion_gate],

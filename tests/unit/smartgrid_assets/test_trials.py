@@ -108,6 +108,7 @@ def test_a_registry_that_is_away_is_told_of_once_and_ends_no_search(away_from: i
     ]
     warnings = [line for line in lines if "not written to MLflow" in line]
     assert warnings == [
-        f"trials from tpot {away_from} on are not written to MLflow: MLflow does not answer"
+        f"trial {away_from} of tpot and those of the next 30 s are not written to MLflow:"
+        " MLflow does not answer"
     ]
     assert registry.asked == away_from

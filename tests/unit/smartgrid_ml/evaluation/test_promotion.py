@@ -323,3 +323,15 @@ def test_the_newest_backtests_are_kept():
         }
     )
     assert newest_backtests(rows, most=2)["backtest_id"].to_list() == ["c", "d", "d"]
+
+
+def test_a_naive_row_that_could_not_be_scored_is_not_beaten():
+    decision = decide(
+        losses(),
+        naive=naive(),
+        champion=None,
+        artifact=SOUND,
+        naive_rows=["naive_24h", "mean_4_weeks", "naive_168h"],
+    )
+    assert decision.outcome == "refuse"
+    assert [each.name for each in decision.failed] == ["beats_naive_168h"]

@@ -34,11 +34,17 @@ def test_an_hour_that_was_hardly_seen_borrows_from_its_kind_of_day():
     assert SeasonalEmpirical().fit(past).predict(rows([0.0], hour=3.0))["p50"][0] == 10.0
 
 
-def test_a_weekend_is_no_working_day_and_an_unknown_series_has_no_forecast():
+def test_a_weekend_is_no_working_day_and_an_unknown_series_has_its_level():
     past = pl.concat([rows([10.0] * 9), rows([50.0] * 9, weekend=1.0)])
     fitted = SeasonalEmpirical().fit(past)
     assert fitted.predict(rows([0.0], weekend=1.0))["p50"][0] == 50.0
-    assert fitted.predict(rows([0.0], feeder="new")).row(0) == (None, None, None)
+    assert fitted.predict(rows([0.0], feeder="new")).row(0) == (2.0, 2.0, 2.0)
+
+
+def test_without_a_level_the_last_known_load_of_that_time_stands_in():
+    fitted = SeasonalEmpirical().fit(rows([10.0] * 9))
+    young = rows([0.0]).with_columns(level_kw=pl.lit(None, pl.Float64), same_hour_2d_kw=pl.lit(7.0))
+    assert fitted.predict(young).row(0) == (7.0, 7.0, 7.0)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40))
