@@ -25,6 +25,10 @@ MAGNITUDE = 10.0
 FEWEST_HOURS = 24
 """Rows of a series by which its level and its movement are judged: a day."""
 
+SPARED = 0.1
+"""Share of the series that may look so: the median of a load that is rarely there is far below
+its mean, or does not move."""
+
 MOVES = 0.05
 """Standard deviation of a load that moves, in mean |load|."""
 
@@ -51,8 +55,9 @@ def implausible(forecasts: pl.DataFrame, *, test: pl.DataFrame, train: pl.DataFr
     it answered; `train` are those that it learned from. Judged in this order, by series and time:
     every row whose level is known has finite P10, P50, P90; none lies beyond HIGHEST times the
     largest known |load|; P50 has a sign that the load has had, the
-    hours known at the tested issue times included; and over a series, the mean |P50| is of the
-    level's order of magnitude, and P50 moves if the load did before and does now.
+    hours known at the tested issue times included; and over a series, of more than SPARED of
+    them, the mean |P50| is of the level's order of magnitude, and P50 moves if the load did before
+    and does now.
     """
     known = [name for name in (SCALE, *LOAD_FEATURES) if name in test.columns]
     largest = pl.max_horizontal(pl.col(known).abs().fill_nan(None).max())
@@ -90,9 +95,11 @@ def implausible(forecasts: pl.DataFrame, *, test: pl.DataFrame, train: pl.DataFr
             return f"{_place(row)}: {sentence(row)}"
     series = _by_series(rows)
     for is_wrong, sentence in _OF_A_SERIES:
-        if (found := series.filter(is_wrong).head(1)).height:
+        found = series.filter(is_wrong)
+        if found.height > SPARED * series.height:
             row = found.row(0, named=True)
-            return f"{_place(row)} and all {row['hours']} hours: {sentence(row)}"
+            alike = f" ({found.height} of {series.height} series)" if series.height > 1 else ""
+            return f"{_place(row)} and all {row['hours']} hours: {sentence(row)}{alike}"
     return None
 
 
