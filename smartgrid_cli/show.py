@@ -10,7 +10,7 @@ from rich.table import Table
 
 from smartgrid_cli.graph import Check
 from smartgrid_cli.stores import Answered, TableSize
-from smartgrid_core.serving import Served
+from smartgrid_core.serving import OUTPUTS, Served
 
 MOST_ALERTS = 10
 
@@ -103,9 +103,7 @@ def show_forecast(answered: Answered, console: Console, *, server: str) -> None:
     )
     grid = table(title, "hour (UTC)", "P10", "P50", "P90", right=("P10", "P50", "P90"))
     for row in forecast.gather_every(3).iter_rows(named=True):
-        grid.add_row(
-            f"{row['hour_start']:%Y-%m-%d %H:%M}", *(f"{row[q]:.1f}" for q in ("p10", "p50", "p90"))
-        )
+        grid.add_row(f"{row['hour_start']:%Y-%m-%d %H:%M}", *(f"{row[q]:.1f}" for q in OUTPUTS))
     console.print(grid)
 
 

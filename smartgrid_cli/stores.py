@@ -16,14 +16,12 @@ from smartgrid_core.contracts.forecasts import LoadBacktest
 from smartgrid_core.contracts.promotion import PromotionDecisions
 from smartgrid_core.errors import ConfigurationError
 from smartgrid_core.ports import Lake, Warehouse
-from smartgrid_core.serving import LOAD_FORECASTER, STABLE
+from smartgrid_core.serving import LOAD_FORECASTER, OUTPUTS, STABLE
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 from smartgrid_io.lake import ParquetLake
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 from smartgrid_io.serving.client import ModelServerClient
-
-QUANTILES = ("p10", "p50", "p90")
 
 WHOLE_GRID = "grid"
 """The series that is the sum of all feeders."""
@@ -132,12 +130,12 @@ def served_forecast(stores: Stores, *, window: Window) -> Answered:
         asked = {name: features[name].cast(pl.Float32).to_numpy() for name in names}
         rest = server.predict_over_rest(LOAD_FORECASTER, asked, label=STABLE)
         grpc = server.predict(LOAD_FORECASTER, asked, label=STABLE)
-    apart = (rest.frame.select(QUANTILES) - grpc.frame.select(QUANTILES)).select(
-        pl.max_horizontal(pl.col(QUANTILES).abs().max())
+    apart = (rest.frame.select(OUTPUTS) - grpc.frame.select(OUTPUTS)).select(
+        pl.max_horizontal(pl.col(OUTPUTS).abs().max())
     )
     return Answered(
         features.select("hour_start").with_columns(
-            *rest.frame.select(QUANTILES), model_version=pl.lit(rest.model_version)
+            *rest.frame.select(OUTPUTS), model_version=pl.lit(rest.model_version)
         ),
         float(apart.item() or 0.0),
     )

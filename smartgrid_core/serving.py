@@ -7,6 +7,9 @@ from smartgrid_core.errors import PublicationError
 LOAD_FORECASTER = "load_forecaster"
 """The name under which the registry keeps the forecaster and the model server answers."""
 
+OUTPUTS = ("p10", "p50", "p90")
+"""What a forecaster's signature answers, and the columns of every forecast: kW, in this order."""
+
 STABLE = "stable"
 """The label of the version that answers unless something else is asked for."""
 CANARY = "canary"

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from smartgrid_core.serving import OUTPUTS
+
 SAVED_MODEL_DIR = "saved_model"
-QUANTILE_OUTPUTS = ("p10", "p50", "p90")
 
 
 def write_mlflow_model(
@@ -38,9 +39,7 @@ def write_mlflow_model(
         artifact_path=model.artifact_location,
         run_id=run_id,
         model_id=model.model_id,
-        signature=ModelSignature(
-            inputs=tensors(tuple(example.columns)), outputs=tensors(QUANTILE_OUTPUTS)
-        ),
+        signature=ModelSignature(inputs=tensors(tuple(example.columns)), outputs=tensors(OUTPUTS)),
         saved_input_example_info={
             "artifact_path": "input_example.json",
             "serving_input_path": "serving_input_example.json",

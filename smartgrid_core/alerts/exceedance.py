@@ -3,6 +3,7 @@
 import polars as pl
 
 from smartgrid_core.contracts.alerts import LimitExceedances
+from smartgrid_core.serving import OUTPUTS
 
 Z90 = 1.2815515655446004
 """The standard normal's P90."""
@@ -45,7 +46,7 @@ def exceedance_probability(rated: pl.DataFrame) -> pl.Series:
     """
     from scipy.special import ndtr
 
-    p10, p50, p90 = (rated[name].cast(pl.Float64) for name in ("p10", "p50", "p90"))
+    p10, p50, p90 = (rated[name].cast(pl.Float64) for name in OUTPUTS)
     margin = rated["rating_kw"].cast(pl.Float64) - p50
     sides = pl.DataFrame({"margin": margin, "below": p50 - p10, "above": p90 - p50})
     spread = pl.when(pl.col("margin") < 0).then("below").otherwise("above") / Z90

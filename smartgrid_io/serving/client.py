@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from smartgrid_core.errors import ContractError, ModelUnavailableError
 from smartgrid_core.ports import Quantiles
+from smartgrid_core.serving import OUTPUTS
 from smartgrid_io.serving import wire
-
-QUANTILES = ("p10", "p50", "p90")
 
 _CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", -1),
@@ -328,19 +327,19 @@ def _quantile_frame(
     outputs: Mapping[str, NDArray[np.float64]], *, model: str, batch: int
 ) -> pl.DataFrame:
     """Columns p10, p50, p90 Float64, `batch` rows; (batch, 1) counts as (batch,)."""
-    missing = [name for name in QUANTILES if name not in outputs]
+    missing = [name for name in OUTPUTS if name not in outputs]
     if missing:
         raise ContractError(
             f"{model}: output {missing[0]} is missing, the model gives {sorted(outputs)}"
         )
-    for name in QUANTILES:
+    for name in OUTPUTS:
         if outputs[name].shape not in {(batch,), (batch, 1)}:
             raise ContractError(
                 f"{model}: output {name} has shape {outputs[name].shape}, expected ({batch},)"
             )
     return pl.DataFrame(
-        {name: outputs[name].reshape(batch) for name in QUANTILES},
-        schema=dict.fromkeys(QUANTILES, pl.Float64),
+        {name: outputs[name].reshape(batch) for name in OUTPUTS},
+        schema=dict.fromkeys(OUTPUTS, pl.Float64),
     )
 
 

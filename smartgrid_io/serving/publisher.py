@@ -14,7 +14,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from smartgrid_core.errors import ModelUnavailableError, PublicationError
-from smartgrid_io.serving.client import QUANTILES, VersionStatus
+from smartgrid_core.serving import OUTPUTS
+from smartgrid_io.serving.client import VersionStatus
 from smartgrid_io.serving.folder import (
     GRAPH,
     ModelFolder,
@@ -149,9 +150,9 @@ def golden_parity(served: pl.DataFrame, offline: pl.DataFrame, tolerance: float 
     if offline.height == 0:
         raise PublicationError("parity: the golden batch is empty, which proves nothing")
     apart = {
-        name: _relative_difference(served=served[name], offline=offline[name]) for name in QUANTILES
+        name: _relative_difference(served=served[name], offline=offline[name]) for name in OUTPUTS
     }
-    name = max(QUANTILES, key=lambda quantile: float(apart[quantile].max()))
+    name = max(OUTPUTS, key=lambda quantile: float(apart[quantile].max()))
     row = int(apart[name].argmax())
     worst = float(apart[name][row])
     if worst > tolerance:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from smartgrid_core.contracts.serving import PredictionLog
 from smartgrid_core.errors import ContractError, ModelUnavailableError
 from smartgrid_core.ports import ModelServer, Quantiles, Routed
-from smartgrid_core.serving import CANARY, STABLE, Served
+from smartgrid_core.serving import CANARY, OUTPUTS, STABLE, Served
 
 DEFAULT_SHARE = 0.1
 """Of a canary that nobody has given a share: enough to see it fail, little enough to bear it."""
@@ -23,7 +23,7 @@ DEFAULT_SHARE = 0.1
 _RANGE = 2.0**64
 
 _ANSWER = {
-    **dict.fromkeys(("p10", "p50", "p90"), pl.Float64),
+    **dict.fromkeys(OUTPUTS, pl.Float64),
     **dict.fromkeys(("model_version", "variant"), pl.String),
 }
 
@@ -143,7 +143,7 @@ class _Call:
 def _rows_of(answer: Quantiles, *, rows: NDArray[np.intp], variant: str) -> pl.DataFrame:
     return answer.frame.select(
         pl.Series("row", rows, dtype=pl.Int64),
-        pl.col("p10", "p50", "p90").cast(pl.Float64),
+        pl.col(OUTPUTS).cast(pl.Float64),
         model_version=pl.lit(answer.model_version),
         variant=pl.lit(variant),
     )

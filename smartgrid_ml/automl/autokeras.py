@@ -19,12 +19,12 @@ import numpy as np
 import psutil
 
 from smartgrid_ml.automl.engine import Report
-from smartgrid_ml.automl.searched_network import SearchedNetwork, bounds, line, standardised
+from smartgrid_ml.automl.searched_network import RIDGE, SearchedNetwork, bounds
 from smartgrid_ml.automl.trials import INNER_FOLDS, Budget, Recipe, Trial
-from smartgrid_ml.forecasting.keras_network import moments
 from smartgrid_ml.forecasting.layer_graph import LayerGraph, layer_graph
 from smartgrid_ml.forecasting.point import Rows
 from smartgrid_ml.forecasting.scaling import FloatArray
+from smartgrid_ml.forecasting.standardising import moments, ridge_line, standardised
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 UNITS = [16, 32, 64, 128, 256]
@@ -256,7 +256,7 @@ def _trained(
     """A line through the rows, and what `build` makes trained on what it leaves, once per seed."""
     mean, std = moments(rows.inputs)
     known = standardised(rows.inputs, mean=mean, std=std)
-    slopes, intercept = line(known, rows.target)
+    slopes, intercept = ridge_line(known, rows.target, penalty=RIDGE)
     left = rows.target - known @ slopes - intercept
     spread = float(left.std()) or 1.0
     networks = [

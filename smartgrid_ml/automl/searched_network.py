@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smartgrid_ml.forecasting.keras_network import FARTHEST
 from smartgrid_ml.forecasting.layer_graph import LayerGraph
 from smartgrid_ml.forecasting.scaling import FloatArray
+from smartgrid_ml.forecasting.standardising import standardised
 
 RIDGE = 1e-3
 """Penalty of the line, per row and standard deviation of an input."""
@@ -46,20 +46,6 @@ class SearchedNetwork:
         line = known @ self.slopes + self.intercept
         added = sum(network.predict(known) for network in self.networks) / len(self.networks)
         return np.clip(line + added * self.residual_std, *self.bounds)
-
-
-def standardised(inputs: FloatArray, *, mean: FloatArray, std: FloatArray) -> FloatArray:
-    """Standard deviations from the mean, cut at +-FARTHEST, 0 where unknown."""
-    standard = (inputs - mean) / std
-    return np.where(np.isnan(standard), 0.0, np.clip(standard, -FARTHEST, FARTHEST))
-
-
-def line(inputs: FloatArray, target: FloatArray) -> tuple[FloatArray, float]:
-    """Slopes and intercept of a ridge regression on standardised inputs."""
-    extended = np.column_stack([inputs, np.ones(len(inputs))])
-    penalty = RIDGE * len(inputs) * np.eye(extended.shape[1])
-    weights = np.linalg.solve(extended.T @ extended + penalty, extended.T @ target)
-    return np.asarray(weights[:-1], np.float64), float(weights[-1])
 
 
 def bounds(target: FloatArray) -> tuple[float, float]:

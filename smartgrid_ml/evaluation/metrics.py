@@ -6,6 +6,7 @@ actual or without a forecast are not scored.
 
 import polars as pl
 
+from smartgrid_core.serving import OUTPUTS
 from smartgrid_ml.forecasting.protocol import QUANTILES
 
 ALL = "all"
@@ -13,7 +14,7 @@ ALL = "all"
 
 METRICS = ("mae", "mape", "nmae", "pinball", "rcrps", "coverage", "peak_nmae")
 
-COLUMNS = dict(zip(QUANTILES, ("p10", "p50", "p90"), strict=True))
+COLUMNS = dict(zip(QUANTILES, OUTPUTS, strict=True))
 
 
 def pinball_loss(quantile: float, *, forecast: pl.Expr, actual: pl.Expr) -> pl.Expr:

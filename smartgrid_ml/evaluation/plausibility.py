@@ -11,6 +11,7 @@ import polars as pl
 
 from smartgrid_core.errors import SmartGridError
 from smartgrid_core.features.load import LOAD_FEATURES, SCALE
+from smartgrid_core.serving import OUTPUTS
 
 HIGHEST = 5.0
 """Times the largest |load| that the series was known to have: no feeder grows so in a night."""
@@ -37,8 +38,6 @@ STILL = 1e-6
 
 SIGNED = ("latest_1h_kw", "min_24h_kw", "max_24h_kw", "same_hour_1d_kw")
 """Features that are loads of hours just before the tested ones: what turned to feed-in shows."""
-
-QUANTILES = ("p10", "p50", "p90")
 
 
 class PlausibilityError(SmartGridError):
@@ -71,7 +70,7 @@ def implausible(forecasts: pl.DataFrame, *, test: pl.DataFrame, train: pl.DataFr
         moved=_moves(load, by=MOVES),
     )
     rows = (
-        forecasts.with_columns(pl.col(*QUANTILES, "actual").fill_nan(None), level=test[SCALE])
+        forecasts.with_columns(pl.col(*OUTPUTS, "actual").fill_nan(None), level=test[SCALE])
         .join(
             test.group_by(series="feeder_id").agg(
                 largest_now=largest,
@@ -134,12 +133,12 @@ def _place(row: dict[str, Any]) -> str:
 
 
 def _farthest(row: dict[str, Any]) -> str:
-    return max(QUANTILES, key=lambda name: abs(row[name]) if row[name] is not None else -1.0)
+    return max(OUTPUTS, key=lambda name: abs(row[name]) if row[name] is not None else -1.0)
 
 
 _HAS_LEVEL = (pl.col("level").is_finite() & (pl.col("level") > 0)).fill_null(False)
-_IS_INFINITE = pl.any_horizontal(pl.col(*QUANTILES).is_infinite()).fill_null(False)
-_IS_UNKNOWN = pl.any_horizontal(pl.col(*QUANTILES).is_null())
+_IS_INFINITE = pl.any_horizontal(pl.col(*OUTPUTS).is_infinite()).fill_null(False)
+_IS_UNKNOWN = pl.any_horizontal(pl.col(*OUTPUTS).is_null())
 
 _OF_A_ROW: tuple[tuple[pl.Expr, Sentence], ...] = (
     (
@@ -150,7 +149,7 @@ _OF_A_ROW: tuple[tuple[pl.Expr, Sentence], ...] = (
         ),
     ),
     (
-        pl.max_horizontal(pl.col(*QUANTILES).abs()) > HIGHEST * pl.col("most"),
+        pl.max_horizontal(pl.col(*OUTPUTS).abs()) > HIGHEST * pl.col("most"),
         lambda row: (
             f"{_farthest(row).upper()} is {row[_farthest(row)]:.4g}, beyond {HIGHEST:g} times the"
             f" largest known load of {row['most']:.4g}"

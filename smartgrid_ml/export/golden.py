@@ -5,11 +5,10 @@ from pathlib import Path
 import polars as pl
 
 from smartgrid_core.errors import PublicationError
+from smartgrid_core.serving import OUTPUTS
 
 GOLDEN = Path("assets.extra") / "golden.parquet"
 """Model servers leave `assets.extra` alone; it is meant for what travels with a model."""
-
-OUTPUTS = ("p10", "p50", "p90")
 
 
 def write_golden(saved_model: Path, *, rows: pl.DataFrame, quantiles: pl.DataFrame) -> Path:

@@ -1,28 +1,23 @@
 """The Keras forecaster's prediction in TensorFlow operations, step by step as it says itself."""
 
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from smartgrid_ml.forecasting.keras_network import FARTHEST, KerasForecaster
+from smartgrid_ml.export.scaled_graph import scaled_graph, standardised_graph
+from smartgrid_ml.forecasting.keras_network import KerasForecaster
+from smartgrid_ml.forecasting.standardising import FARTHEST
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
-def keras_graph(forecaster: KerasForecaster) -> Any:
+def keras_graph(forecaster: KerasForecaster) -> Callable[[Any], Any]:
     """A function of inputs, float64 (batch, feature_names), to loads, float64 (batch, 3)."""
     tf = tensorflow()
-    names = list(forecaster.feature_names)
-    is_scaled = np.array([name in forecaster.scaled_features for name in names])
-    scale_at = names.index(forecaster.scale_feature)
-    lead_at = names.index(forecaster.lead_feature)
     network = forecaster.network
 
-    def loads(inputs: Any) -> Any:
-        scale = inputs[:, scale_at, tf.newaxis]
-        scaled = tf.where(is_scaled, inputs / scale, inputs)
-        standard = (scaled - forecaster.input_mean) / forecaster.input_std
-        cut = tf.clip_by_value(standard, -FARTHEST, FARTHEST)
-        known = tf.where(tf.math.is_nan(standard), tf.zeros_like(cut), cut)
+    def answer(features: Any) -> Any:
+        known = standardised_graph(
+            features, mean=forecaster.input_mean, std=forecaster.input_std, farthest=FARTHEST
+        )
         layer = known
         for kernel, bias in network.hidden:
             layer = tf.nn.relu(layer @ kernel + bias)
@@ -31,14 +26,6 @@ def keras_graph(forecaster: KerasForecaster) -> Any:
         answers = tf.stack(
             [middle - tf.nn.softplus(below), middle, middle + tf.nn.softplus(above)], axis=1
         )
-        quantiles = answers * forecaster.target_std + forecaster.target_mean
-        lead = tf.floor(inputs[:, lead_at])
-        last_lead = float(forecaster.offsets.shape[1] - 1)
-        lead = tf.where(tf.math.is_nan(lead), tf.zeros_like(lead), lead)
-        moved = quantiles + tf.gather(
-            tf.constant(forecaster.offsets.T.copy()),
-            tf.cast(tf.clip_by_value(lead, 0.0, last_lead), tf.int32),
-        )
-        return tf.sort(moved, axis=1) * scale
+        return answers * forecaster.target_std + forecaster.target_mean
 
-    return loads
+    return scaled_graph(forecaster, offsets=forecaster.offsets, answer=answer)

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from smartgrid_ml.automl.searched_network import SearchedNetwork
-from smartgrid_ml.forecasting.keras_network import FARTHEST
+from smartgrid_ml.export.scaled_graph import standardised_graph
 from smartgrid_ml.forecasting.layer_graph import Functions, LayerGraph, evaluated, layer_graph
+from smartgrid_ml.forecasting.standardising import FARTHEST
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
@@ -22,9 +23,9 @@ def searched_network_graph(model: SearchedNetwork) -> Callable[[Any], Any]:
     networks = [_first_output(network) for network in model.networks]
 
     def answer(inputs: Any) -> Any:
-        standard = (inputs - model.input_mean) / model.input_std
-        cut = tf.clip_by_value(standard, -FARTHEST, FARTHEST)
-        known = tf.where(tf.math.is_nan(standard), tf.zeros_like(cut), cut)
+        known = standardised_graph(
+            inputs, mean=model.input_mean, std=model.input_std, farthest=FARTHEST
+        )
         line = tf.linalg.matvec(known, tf.constant(model.slopes)) + model.intercept
         least, most = model.bounds
         added = tf.add_n([network(known) for network in networks]) / len(networks)

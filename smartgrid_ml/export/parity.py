@@ -7,10 +7,9 @@ import polars as pl
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.features.load import SCALES
+from smartgrid_core.serving import OUTPUTS
 from smartgrid_ml.forecasting.protocol import ServableForecaster
 from smartgrid_ml.tensorflow_runtime import tensorflow
-
-OUTPUTS = ("p10", "p50", "p90")
 
 
 def golden_batch(features: pl.DataFrame, *, inputs: tuple[str, ...], n: int = 32) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from smartgrid_core.errors import PublicationError
+from smartgrid_core.serving import OUTPUTS
 from smartgrid_ml.export.boosting_graph import boosting_graph
 from smartgrid_ml.export.keras_graph import keras_graph
 from smartgrid_ml.export.point_graph import point_graph
@@ -17,8 +18,6 @@ from smartgrid_ml.forecasting.keras_network import KerasForecaster
 from smartgrid_ml.forecasting.point import PointForecaster
 from smartgrid_ml.forecasting.protocol import ServableForecaster
 from smartgrid_ml.tensorflow_runtime import tensorflow
-
-OUTPUTS = ("p10", "p50", "p90")
 
 PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 """They call into the Python process that exported the model, and die in every other."""

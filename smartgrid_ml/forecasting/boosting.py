@@ -10,10 +10,13 @@ import numpy as np
 import polars as pl
 
 from smartgrid_core.features.load import SCALES
+from smartgrid_core.serving import OUTPUTS
 from smartgrid_ml.forecasting.conformal import (
+    CALIBRATION_DAYS,
+    CALIBRATION_SHARE,
     at_lead,
-    calibration_start,
     cautious_offsets,
+    split_tail,
     years_back,
 )
 from smartgrid_ml.forecasting.protocol import QUANTILES
@@ -50,10 +53,8 @@ class BoostingSettings:
     """Boosters for P50, whose outputs are averaged; P10 and P90 have one each."""
     most_rows: int = 100_000
     """Of longer tables so many rows are drawn at random."""
-    calibration_share: float = 0.2
-    """The last part of the training issue times, on which the scale and the band are chosen."""
-    calibration_days: int = 3 * 365
-    """No more than so many days of it; each whole year of them is calibrated by itself."""
+    calibration_share: float = CALIBRATION_SHARE
+    calibration_days: int = CALIBRATION_DAYS
     most_calibration_rows: int = 60_000
     """Of more, so many are drawn at random to learn what the band is calibrated with, and so many
     to calibrate it on: a decile needs no more."""
@@ -103,15 +104,11 @@ class BoostingForecaster:
         known = known_rows(features)
         self.feature_names = input_names(known)
         self.scaled_features = in_load_units(self.feature_names)
-        cut = calibration_start(
-            known["issue_time"],
-            share=self.settings.calibration_share,
-            most_days=self.settings.calibration_days,
+        settings = self.settings
+        head, tail = split_tail(
+            known, share=settings.calibration_share, most_days=settings.calibration_days
         )
-        head = known.filter(pl.col("hour_start") < cut)
-        tail = _sampled(
-            known.filter(pl.col("issue_time") >= cut), self.settings.most_calibration_rows
-        )
+        tail = _sampled(tail, settings.most_calibration_rows)
         self.scale_feature = best_scale(head, tail, settings=self.settings)
         self.offsets = self._calibrated(head, tail)
         wanted = [(QUANTILES[0], 0), *((0.5, seed) for seed in range(self.settings.median_seeds))]
@@ -129,7 +126,7 @@ class BoostingForecaster:
             ]
         )
         loads = np.sort(scaled, axis=1) * column(features, self.scale_feature)[:, np.newaxis]
-        return pl.DataFrame(loads, schema=["p10", "p50", "p90"]).fill_nan(None)
+        return pl.DataFrame(loads, schema=list(OUTPUTS)).fill_nan(None)
 
     def inputs(self, features: pl.DataFrame) -> FloatArray:
         """What the trees see: float64, (rows, feature_names), scaled, NaN where unknown."""

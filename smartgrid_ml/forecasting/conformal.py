@@ -9,6 +9,12 @@ import polars as pl
 
 from smartgrid_ml.forecasting.scaling import FloatArray
 
+CALIBRATION_SHARE = 0.2
+"""The last part of the training issue times, on which the scale and the band are chosen."""
+
+CALIBRATION_DAYS = 3 * 365
+"""No more than so many days of it; each whole year of them is calibrated by itself."""
+
 FEWEST_TO_JUDGE = 300
 """Residuals below which a lead borrows those of its neighbours: a decile of fewer is noise."""
 
@@ -20,6 +26,17 @@ def calibration_start(issues: pl.Series, *, share: float, most_days: int) -> dat
     per_day = max(1, round(len(times) / max(1, times.dt.date().n_unique())))
     start: datetime = times[-min(wanted, most_days * per_day)]
     return start
+
+
+def split_tail(
+    known: pl.DataFrame, *, share: float = CALIBRATION_SHARE, most_days: int = CALIBRATION_DAYS
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows whose hour lies before the calibration span, and rows issued within it.
+
+    `known` are rows of `known_rows`; the first part is empty for a single issue time.
+    """
+    cut = calibration_start(known["issue_time"], share=share, most_days=most_days)
+    return known.filter(pl.col("hour_start") < cut), known.filter(pl.col("issue_time") >= cut)
 
 
 def cautious_offsets(

@@ -9,7 +9,7 @@ import polars as pl
 from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.features.load import FEATURES
 from smartgrid_core.ports import Routed
-from smartgrid_core.serving import LOAD_FORECASTER
+from smartgrid_core.serving import LOAD_FORECASTER, OUTPUTS
 from smartgrid_ml.evaluation.leaderboard import newest
 from smartgrid_ml.evaluation.metrics import ALL
 from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS, forecaster
@@ -57,7 +57,7 @@ def day_ahead(
         known = history.filter(pl.col("load_kw").is_not_null()).collect()
         naive = forecaster(stand_in).fit(known).predict(features.filter(is_open))
         stood_in = rows.filter(is_open).with_columns(
-            *naive.select("p10", "p50", "p90").cast(pl.Float64), model=pl.lit(stand_in)
+            *naive.select(OUTPUTS).cast(pl.Float64), model=pl.lit(stand_in)
         )
         answered = pl.concat([answered, stood_in]).sort("feeder_id", "issue_time", "hour_start")
     forecast = answered.drop_nulls("p50").with_columns(

@@ -1,14 +1,15 @@
 """The weighted ensemble: quantiles of several forecasters, averaged."""
 
+import functools
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import polars as pl
 
+from smartgrid_core.serving import OUTPUTS
 from smartgrid_ml.forecasting.protocol import ServableForecaster
-
-COLUMNS = ("p10", "p50", "p90")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,7 @@ class EnsembleForecaster:
     def predict(self, features: pl.DataFrame) -> pl.DataFrame:
         """Columns p10 <= p50 <= p90; null where a member has no forecast."""
         answers = {name: member.predict(features) for name, member in self.members.items()}
-        return pl.DataFrame(
-            {
-                column: sum(
-                    (answers[name][column] * weight for name, weight in self.weights.items()),
-                    pl.Series([0.0]).new_from_index(0, features.height),
-                )
-                for column in COLUMNS
-            }
-        )
+        weighed = [
+            answers[name].select(pl.col(OUTPUTS) * weight) for name, weight in self.weights.items()
+        ]
+        return functools.reduce(operator.add, weighed)

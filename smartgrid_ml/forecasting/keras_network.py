@@ -10,6 +10,8 @@ import numpy.typing as npt
 import polars as pl
 
 from smartgrid_core.features.load import SCALE
+from smartgrid_core.serving import OUTPUTS
+from smartgrid_ml.forecasting.conformal import at_lead, cautious_offsets, years_back
 from smartgrid_ml.forecasting.protocol import QUANTILES
 from smartgrid_ml.forecasting.scaling import (
     TARGET,
@@ -20,13 +22,8 @@ from smartgrid_ml.forecasting.scaling import (
     known_rows,
     scaled_inputs,
 )
+from smartgrid_ml.forecasting.standardising import moments, ridge_line, standardised
 from smartgrid_ml.tensorflow_runtime import tensorflow
-
-FARTHEST = 8.0
-"""Standard deviations at which an input is cut off: the network never saw farther ones."""
-
-FEWEST_TO_JUDGE = 300
-"""Residuals below which a lead borrows those of its neighbours: a decile of fewer is noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +120,13 @@ class KerasForecaster:
         scale = column(features, self.scale_feature)
         with np.errstate(invalid="ignore"):  # a row without level is NaN from here to the end
             loads = np.sort(self._scaled_quantiles(features), axis=1) * scale[:, np.newaxis]
-        return pl.DataFrame(loads, schema=["p10", "p50", "p90"]).fill_nan(None)
+        return pl.DataFrame(loads, schema=list(OUTPUTS)).fill_nan(None)
 
     def _scaled_quantiles(self, features: pl.DataFrame) -> FloatArray:
         answers = _evaluated(self.network, self._standard_inputs(self._scaled_inputs(features)))
-        lead = np.nan_to_num(np.floor(column(features, self.lead_feature)))
-        at_lead = np.clip(lead, 0, self.offsets.shape[1] - 1).astype(int)
-        return answers * self.target_std + self.target_mean + self.offsets[:, at_lead].T
+        lead = column(features, self.lead_feature)
+        moved = np.column_stack([at_lead(offsets, lead) for offsets in self.offsets])
+        return answers * self.target_std + self.target_mean + moved
 
     def _scaled_inputs(self, features: pl.DataFrame) -> FloatArray:
         return scaled_inputs(
@@ -140,8 +137,7 @@ class KerasForecaster:
         )
 
     def _standard_inputs(self, inputs: FloatArray) -> FloatArray:
-        standard = (inputs - self.input_mean) / self.input_std
-        return np.where(np.isnan(standard), 0.0, np.clip(standard, -FARTHEST, FARTHEST))
+        return standardised(inputs, mean=self.input_mean, std=self.input_std)
 
     def _scaled_target(self, features: pl.DataFrame) -> FloatArray:
         return column(features, TARGET) / column(features, self.scale_feature)
@@ -198,19 +194,14 @@ class KerasForecaster:
         offsets = np.zeros((len(QUANTILES), int(lead.max()) + 1))
         for place, quantile in enumerate(QUANTILES):
             if quantile != 0.5:
-                for hour in range(offsets.shape[1]):
-                    near = _near(lead, hour)
-                    offsets[place, hour] = np.quantile(missed[near, place], quantile)
+                offsets[place] = cautious_offsets(
+                    missed[:, place],
+                    quantile=quantile,
+                    lead=lead,
+                    year=years_back(held_out["issue_time"]),
+                    leads=offsets.shape[1],
+                )
         return offsets
-
-
-def _near(lead: npt.NDArray[np.int_], hour: int) -> npt.NDArray[np.bool_]:
-    """Rows of that lead and its neighbours, of all leads where these are too few."""
-    for reach in (1, 3):
-        near = np.abs(lead - hour) <= reach
-        if np.count_nonzero(near) >= FEWEST_TO_JUDGE:
-            return near
-    return np.ones(len(lead), np.bool_)
 
 
 def _split(known: pl.DataFrame, *, share: float) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -222,15 +213,6 @@ def _split(known: pl.DataFrame, *, share: float) -> tuple[pl.DataFrame, pl.DataF
         known.filter(pl.col("issue_time") >= cut),
     )
     return (known, known) if train.is_empty() else (train, held_out)
-
-
-def moments(inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation of each column's known values; 0 and 1 where none varies."""
-    known = np.isfinite(inputs)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, inputs, 0.0).sum(axis=0) / count
-    spread = np.sqrt((np.where(known, inputs - mean, 0.0) ** 2).sum(axis=0) / count)
-    return mean, np.where(spread > 1e-9, spread, 1.0)
 
 
 def _untrained(n_features: int, *, settings: KerasSettings) -> Any:
@@ -257,14 +239,12 @@ def _linear_head(
     A network that starts at random needs far more rows than a young grid has to find out that
     tomorrow looks like a mean of the days before.
     """
-    known = np.column_stack([inputs, np.ones(len(inputs))])
-    penalty = ridge * len(inputs) * np.eye(known.shape[1])
-    weights = np.linalg.solve(known.T @ known + penalty, known.T @ target)
-    low, high = np.quantile(target - known @ weights, [QUANTILES[0], QUANTILES[-1]])
+    slopes, intercept = ridge_line(inputs, target, penalty=ridge)
+    low, high = np.quantile(target - inputs @ slopes - intercept, [QUANTILES[0], QUANTILES[-1]])
     kernel = np.zeros((hidden + inputs.shape[1], 3))
-    kernel[hidden:, 0] = weights[:-1]
+    kernel[hidden:, 0] = slopes
     widths = [np.log(np.expm1(max(width, 1e-3))) for width in (-low, high)]  # softplus, inverted
-    return [kernel, np.array([weights[-1], *widths])]
+    return [kernel, np.array([intercept, *widths])]
 
 
 def _pinball(actual: Any, head: Any) -> Any:

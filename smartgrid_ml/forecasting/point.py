@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from smartgrid_core.serving import OUTPUTS
 from smartgrid_ml.forecasting.boosting import best_scale
 from smartgrid_ml.forecasting.conformal import (
     at_lead,
-    calibration_start,
     cautious_offsets,
+    split_tail,
     years_back,
 )
 from smartgrid_ml.forecasting.protocol import QUANTILES
@@ -25,10 +26,6 @@ from smartgrid_ml.forecasting.scaling import (
     known_rows,
     scaled_inputs,
 )
-
-CALIBRATION_SHARE = 0.2
-CALIBRATION_DAYS = 3 * 365
-"""As boosting has them: bands of both are then judged on the same days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +144,7 @@ class PointForecaster:
         known = known_rows(features).sort("issue_time", "feeder_id", "hour_start")
         self.feature_names = input_names(known)
         self.scaled_features = in_load_units(self.feature_names)
-        cut = calibration_start(
-            known["issue_time"], share=CALIBRATION_SHARE, most_days=CALIBRATION_DAYS
-        )
-        head = known.filter(pl.col("hour_start") < cut)
-        tail = known.filter(pl.col("issue_time") >= cut)
+        head, tail = split_tail(known)
         self.scale_feature = best_scale(head, tail)
         self.prepare(self.rows(known if head.is_empty() else head))
         self.offsets = self._calibrated(head, tail)
@@ -181,7 +174,7 @@ class PointForecaster:
         )
         with np.errstate(invalid="ignore"):
             loads = np.sort(scaled, axis=1) * size[:, np.newaxis]
-        return pl.DataFrame(loads, schema=["p10", "p50", "p90"]).fill_nan(None)
+        return pl.DataFrame(loads, schema=list(OUTPUTS)).fill_nan(None)
 
     def inputs(self, features: pl.DataFrame) -> FloatArray:
         """What the regressor sees: float64, (rows, feature_names), scaled, NaN where unknown."""

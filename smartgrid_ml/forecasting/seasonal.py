@@ -5,6 +5,7 @@ from typing import Self
 import polars as pl
 
 from smartgrid_core.features.load import SCALE
+from smartgrid_core.serving import OUTPUTS
 from smartgrid_ml.forecasting.naive import FALLBACKS
 from smartgrid_ml.forecasting.protocol import QUANTILES
 from smartgrid_ml.forecasting.scaling import TARGET
@@ -14,8 +15,6 @@ FEWEST = 8
 
 GROUPS = (["feeder_id", "is_weekend", "hour"], ["feeder_id", "is_weekend"], ["feeder_id"])
 """Asked in this order."""
-
-COLUMNS = ("p10", "p50", "p90")
 
 
 class SeasonalEmpirical:
@@ -40,7 +39,7 @@ class SeasonalEmpirical:
         for keys in GROUPS:
             quantiles = [
                 pl.col("share").quantile(quantile, "linear").alias(name)
-                for name, quantile in zip(COLUMNS, QUANTILES, strict=True)
+                for name, quantile in zip(OUTPUTS, QUANTILES, strict=True)
             ]
             known = rows.group_by(keys).agg(*quantiles, n=pl.len())
             enough = (pl.col("n") >= FEWEST) | (keys == GROUPS[-1])
@@ -55,10 +54,10 @@ class SeasonalEmpirical:
         past = [name for name in FALLBACKS if name in features.columns]
         rows = features.select("feeder_id", *_slot(), SCALE, past=pl.coalesce(past))
         for at, (keys, known) in enumerate(self._levels):
-            named = known.rename({name: f"{name}_{at}" for name in COLUMNS})
+            named = known.rename({name: f"{name}_{at}" for name in OUTPUTS})
             rows = rows.join(named, on=keys, how="left", maintain_order="left")
         share = {
-            name: pl.coalesce(f"{name}_{at}" for at in range(len(self._levels))) for name in COLUMNS
+            name: pl.coalesce(f"{name}_{at}" for at in range(len(self._levels))) for name in OUTPUTS
         }
         return rows.select(
             pl.coalesce(one * pl.col(SCALE), "past").alias(name) for name, one in share.items()

@@ -6,6 +6,7 @@ import pytest
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.features.load import FEATURES, SCALES
+from smartgrid_core.serving import OUTPUTS
 from smartgrid_ml.export import parity
 from smartgrid_ml.export.parity import as_served, export_parity, golden_batch, hard_rows
 
@@ -29,7 +30,7 @@ class Offline:
 
 
 def quantiles(*rows: tuple[float | None, float | None, float | None]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=dict.fromkeys(parity.OUTPUTS, pl.Float64), orient="row")
+    return pl.DataFrame(rows, schema=dict.fromkeys(OUTPUTS, pl.Float64), orient="row")
 
 
 def test_the_golden_batch_is_the_same_rows_whatever_their_order(grid_features: pl.DataFrame):

@@ -1,0 +1,55 @@
+"""What the graphs of all forecasters share: inputs in units of the size, offsets, order, loads."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from smartgrid_ml.forecasting.scaling import FloatArray
+from smartgrid_ml.tensorflow_runtime import tensorflow
+
+
+class Scaled(Protocol):
+    """A forecaster of loads in units of their size."""
+
+    lead_feature: str
+    scale_feature: str
+    feature_names: Sequence[str]
+    scaled_features: Sequence[str]
+
+
+def scaled_graph(
+    forecaster: Scaled, *, offsets: FloatArray, answer: Callable[[Any], Any]
+) -> Callable[[Any], Any]:
+    """A function of inputs, float64 (batch, feature_names), to loads, float64 (batch, 3).
+
+    `answer` gets the inputs with `scaled_features` divided by the size, and gives P10, P50, P90 in
+    units of it, (batch, 3) or one number for all, (batch, 1). `offsets`, (3, leads), are added by
+    the whole hour of lead, the last one beyond it, the first if it is unknown.
+    """
+    tf = tensorflow()
+    names = list(forecaster.feature_names)
+    is_scaled = np.array([name in forecaster.scaled_features for name in names])
+    scale_at = names.index(forecaster.scale_feature)
+    lead_at = names.index(forecaster.lead_feature)
+    by_lead, last_lead = np.ascontiguousarray(offsets.T), float(offsets.shape[1] - 1)
+
+    def loads(inputs: Any) -> Any:
+        size = inputs[:, scale_at, tf.newaxis]
+        lead = tf.floor(inputs[:, lead_at])
+        lead = tf.where(tf.math.is_nan(lead), tf.zeros_like(lead), lead)
+        place = tf.cast(tf.clip_by_value(lead, 0.0, last_lead), tf.int32)
+        moved = answer(tf.where(is_scaled, inputs / size, inputs)) + tf.gather(
+            tf.constant(by_lead), place
+        )
+        return tf.sort(moved, axis=1) * size
+
+    return loads
+
+
+def standardised_graph(inputs: Any, *, mean: FloatArray, std: FloatArray, farthest: float) -> Any:
+    """Standard deviations from the mean, cut at +-`farthest`, 0 where unknown."""
+    tf = tensorflow()
+    standard = (inputs - mean) / std
+    cut = tf.clip_by_value(standard, -farthest, farthest)
+    return tf.where(tf.math.is_nan(standard), tf.zeros_like(cut), cut)
