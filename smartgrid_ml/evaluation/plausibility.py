@@ -26,12 +26,9 @@ MAGNITUDE = 10.0
 FEWEST_HOURS = 24
 """Rows of a series by which its level and its movement are judged: a day."""
 
-SPARED = 0.1
-"""Share of the series that may look so: the median of a load that is rarely there is far below
-its mean, or does not move."""
-
 MOVES = 0.05
-"""Standard deviation of a load that moves, in mean |load|."""
+"""Between the quartiles of a load that moves, in mean |load|: one that is rarely there has a still
+median."""
 
 STILL = 1e-6
 """Standard deviation of a P50 that does not move, in mean |P50|."""
@@ -54,9 +51,9 @@ def implausible(forecasts: pl.DataFrame, *, test: pl.DataFrame, train: pl.DataFr
     it answered; `train` are those that it learned from. Judged in this order, by series and time:
     every row whose level is known has finite P10, P50, P90; none lies beyond HIGHEST times the
     largest known |load|; P50 has a sign that the load has had, the
-    hours known at the tested issue times included; and over a series, of more than SPARED of
-    them, the mean |P50| is of the level's order of magnitude, and P50 moves if the load did before
-    and does now.
+    hours known at the tested issue times included; and over a series, the mean |P50| is of the
+    order of magnitude of the level, or of the median load where that is less, and P50 moves if the
+    load did before and does now.
     """
     known = [name for name in (SCALE, *LOAD_FEATURES) if name in test.columns]
     largest = pl.max_horizontal(pl.col(known).abs().fill_nan(None).max())
@@ -67,7 +64,8 @@ def implausible(forecasts: pl.DataFrame, *, test: pl.DataFrame, train: pl.DataFr
         largest=pl.max_horizontal(load.abs().max(), largest),
         lowest=load.min(),
         highest=load.max(),
-        moved=_moves(load, by=MOVES),
+        median=load.abs().median(),
+        moved=_moves(load),
     )
     rows = (
         forecasts.with_columns(pl.col(*OUTPUTS, "actual").fill_nan(None), level=test[SCALE])
@@ -94,11 +92,9 @@ def implausible(forecasts: pl.DataFrame, *, test: pl.DataFrame, train: pl.DataFr
             return f"{_place(row)}: {sentence(row)}"
     series = _by_series(rows)
     for is_wrong, sentence in _OF_A_SERIES:
-        found = series.filter(is_wrong)
-        if found.height > SPARED * series.height:
+        if (found := series.filter(is_wrong).head(1)).height:
             row = found.row(0, named=True)
-            alike = f" ({found.height} of {series.height} series)" if series.height > 1 else ""
-            return f"{_place(row)} and all {row['hours']} hours: {sentence(row)}{alike}"
+            return f"{_place(row)} and all {row['hours']} hours: {sentence(row)}"
     return None
 
 
@@ -108,21 +104,22 @@ def _by_series(rows: pl.DataFrame) -> pl.DataFrame:
         rows.filter(pl.col("p50").is_not_null())
         .group_by("series", maintain_order=True)
         .agg(
-            pl.first("issue_time", "time", "moved"),
+            pl.first("issue_time", "time", "moved", "median"),
             hours=pl.len(),
             answered=pl.col("p50").abs().mean(),
             first=pl.col("p50").first(),
             level=pl.col("level").abs().mean(),
             was=pl.col("actual").abs().mean(),
-            is_still=~_moves(pl.col("p50"), by=STILL),
-            moves=_moves(pl.col("actual"), by=MOVES),
+            is_still=pl.col("p50").std().fill_null(0.0) <= STILL * pl.col("p50").abs().mean(),
+            moves=_moves(pl.col("actual")),
         )
         .filter(pl.col("hours") >= FEWEST_HOURS)
     )
 
 
-def _moves(values: pl.Expr, *, by: float) -> pl.Expr:
-    return values.std().fill_null(0.0) > by * values.abs().mean()
+def _moves(load: pl.Expr) -> pl.Expr:
+    width = load.quantile(0.75, "linear") - load.quantile(0.25, "linear")
+    return width.fill_null(0.0) > MOVES * load.abs().mean()
 
 
 def _place(row: dict[str, Any]) -> str:
@@ -168,7 +165,7 @@ _OF_A_ROW: tuple[tuple[pl.Expr, Sentence], ...] = (
 _OF_A_SERIES: tuple[tuple[pl.Expr, Sentence], ...] = (
     (
         (pl.col("answered") > MAGNITUDE * pl.max_horizontal("level", "was"))
-        | (MAGNITUDE * pl.col("answered") < pl.min_horizontal("level", "was")),
+        | (MAGNITUDE * pl.col("answered") < pl.min_horizontal("level", "was", "median")),
         lambda row: (
             f"mean |P50| is {row['answered']:.4g}, orders of magnitude off the level of"
             f" {row['level']:.4g}"
