@@ -16,7 +16,7 @@ if ! "$VENV/bin/python" -c \
   echo "Making $VENV with $("$PYTHON" --version) ($PYTHON)"
   "$UV" venv --quiet --clear --python "$PYTHON" "$VENV"
 fi
-echo "Installing into $VENV (once; about 3.6 GB with everything it needs)"
+echo "Installing into $VENV (once; about 4 GB with everything it needs)"
 log="$VENV/install.log"
 "$UV" pip install --python "$VENV/bin/python" -c requirements.lock -e . "$@" >"$log" 2>&1 &
 worker=$!

@@ -12,6 +12,7 @@ from sensors.polling import is_at_work, read_cursor, write_cursor
 from smartgrid_core.contracts.forecasts import LoadBacktest
 from smartgrid_core.contracts.promotion import ModelDrift
 from smartgrid_core.ports import Clock, Warehouse
+from smartgrid_core.time import Window
 
 JOB = "train_models"
 
@@ -70,6 +71,11 @@ def decide(
     return Retraining(new, kept | dict.fromkeys(new, today))
 
 
+def _trained_at(warehouse: Warehouse) -> datetime | None:
+    newest: datetime | None = warehouse.read(LoadBacktest)["scored_at"].max()
+    return newest
+
+
 @dg.sensor(
     job_name=JOB,
     minimum_interval_seconds=30,
@@ -83,12 +89,14 @@ def drift_watch(
     """Features or errors that drifted since the champion was trained."""
     if is_at_work(context.instance, JOB):
         return dg.SkipReason("models are being trained")
-    boards = warehouse.read(LoadBacktest)
+    now = clock.now()
+    drift = warehouse.read(ModelDrift, window=Window.of_days((now - FRESH).date(), now.date()))
     decision = decide(
-        warehouse.read(ModelDrift),
+        drift,
         before=read_cursor(context.cursor),
-        trained_at=boards["scored_at"].max() if boards.height else None,
-        now=clock.now(),
+        # The boards of years: read only if their newest day matters.
+        trained_at=_trained_at(warehouse) if drift["is_drifted"].any() else None,
+        now=now,
     )
     cursor = write_cursor(decision.cursor)
     if not decision.facts:

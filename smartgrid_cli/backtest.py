@@ -120,7 +120,7 @@ def backtest(
     --out pjme
     """
     from smartgrid_cli.series_file import Columns, read_series
-    from smartgrid_cli.show_backtest import show_leaderboard, show_searches, told
+    from smartgrid_cli.show_backtest import show_leaderboard, show_searches
     from smartgrid_ml.export.saved_model import saved_model_mb
     from smartgrid_ml.forecasting.catalogue import Searching, shared_budget
 
@@ -156,7 +156,7 @@ def backtest(
                 trials=trials,
                 memory_mb=memory,
             ),
-            on_trial=lambda engine, trial: tell(told(engine, trial)),
+            on_trial=lambda engine, trial: tell(trial.line(engine)),
         )
         result = run_protocol(
             table, protocol=protocol, tell=tell, searching=searching, artifact_mb=saved_model_mb

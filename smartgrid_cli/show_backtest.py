@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from smartgrid_ml.automl.trials import Found, Trial
+from smartgrid_ml.automl.trials import Found
 
 SHOWN_SERIES = 8
 """A leaderboard of more series is printed for all of them together only."""
@@ -38,14 +38,6 @@ def show_leaderboard(leaderboard: pl.DataFrame, console: Console) -> None:
         else:
             table.add_row(*(_figure(row[name]) for name in LEADERBOARD_COLUMNS))
     (console if console.is_terminal else Console(width=WIDTH)).print(table)
-
-
-def told(engine: str, trial: Trial) -> str:
-    """A trial as a line."""
-    what = trial.parameters.get("model", f"model {trial.number}")
-    if trial.error is not None:
-        return f"{engine}: {what} failed: {trial.error.splitlines()[0]}"
-    return f"{engine}: {what}, MAE {_figure(trial.score)} in {trial.seconds:.1f} s"
 
 
 def show_searches(searches: Sequence[Found], console: Console) -> None:

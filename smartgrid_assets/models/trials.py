@@ -27,7 +27,7 @@ def trial_teller(
 
     def tell(engine: str, trial: Trial) -> None:
         nonlocal asked_again_at
-        context.log.info(trial_line(engine, trial))
+        context.log.info(trial.line(engine))
         run_id = None
         if time.monotonic() >= asked_again_at:
             try:
@@ -53,7 +53,7 @@ def trial_teller(
         context.log_event(
             dg.AssetObservation(
                 asset_key=context.asset_key,
-                description=trial_line(engine, trial),
+                description=trial.line(engine),
                 metadata={
                     key: value
                     for key, value in {
@@ -71,14 +71,3 @@ def trial_teller(
         )
 
     return tell
-
-
-def trial_line(engine: str, trial: Trial) -> str:
-    """One line: which trial, what came of it, how long it took, what was tried."""
-    outcome = (
-        f"failed: {trial.error}"
-        if trial.score is None
-        else f"MAE {trial.score:.4g} ({', '.join(f'{score:.4g}' for score in trial.fold_scores)})"
-    )
-    chosen = ", ".join(f"{name}={value}" for name, value in trial.parameters.items())
-    return f"{engine} trial {trial.number}: {outcome} in {trial.seconds:.1f} s; {chosen}"

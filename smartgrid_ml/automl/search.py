@@ -188,15 +188,16 @@ def _take_down(
     """Keep the trial that a line tells of; say how the search ended if this was its last."""
     try:
         message: dict[str, Any] = json.loads(line)
-        ended, trial = message.get("ended"), message.get("trial")
-    except (ValueError, AttributeError):
+        ended, given = message.get("ended"), message.get("trial")
+        trial = None if given is None else Trial(**given)
+    except (ValueError, AttributeError, TypeError):
         worker.noise.append(line.strip())  # not ours: printed before we took standard output over
         return None
     if ended is not None:
         return str(ended)
     if trial is not None and (budget.trials is None or len(found.trials) < budget.trials):
-        found.trials.append(Trial(**trial))
-        on_trial(found.engine, found.trials[-1])
+        found.trials.append(trial)
+        on_trial(found.engine, trial)
         if len(found.trials) == budget.trials:
             return "all trials used"
     return None

@@ -50,6 +50,16 @@ class Trial:
         """Mean over the folds; None for a trial that failed."""
         return sum(self.fold_scores) / len(self.fold_scores) if self.fold_scores else None
 
+    def line(self, engine: str) -> str:
+        """One line for people: what was tried, what came of it, how long it took."""
+        told = f"MAE {self.score:.4g}" if self.score is not None else "failed"
+        if len(self.fold_scores) > 1:
+            told += f" ({', '.join(f'{score:.4g}' for score in self.fold_scores)})"
+        if self.error is not None:
+            told += f": {self.error.splitlines()[0] if self.error else 'it said nothing'}"
+        chosen = ", ".join(f"{name}={value}" for name, value in self.parameters.items())
+        return f"{engine} trial {self.number}: {told} in {self.seconds:.1f} s; {chosen}"
+
     def to_json(self) -> dict[str, Any]:
         """As a worker writes it down."""
         return asdict(self)

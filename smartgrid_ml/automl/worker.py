@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def main(folder: Path) -> None:
     one_at_a_time = threading.Lock()
 
     def report(trial: Trial) -> None:
-        line = json.dumps({"trial": trial.to_json()}, default=_plain)
+        line = json.dumps({"trial": _plainly(trial)}, default=_shown)
         with one_at_a_time:
             print(line, file=said, flush=True)
 
@@ -91,8 +91,28 @@ def _die_with(parent: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else str(value)
+def _plainly(trial: Trial) -> dict[str, Any]:
+    """The trial; without its recipe, but with the reason, where that is not plain JSON.
+
+    A recipe that says "<object at 0x7f...>" could be written down and never trained again.
+    """
+    try:
+        recipe = json.loads(json.dumps(trial.recipe, default=_number))
+    except TypeError as error:
+        recipe, trial = None, replace(trial, error=f"its recipe is no plain JSON: {error}")
+    return {**trial.to_json(), "recipe": recipe}
+
+
+def _number(value: Any) -> Any:
+    """A NumPy number as Python's. Raises TypeError for anything else."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} in it")
+
+
+def _shown(value: Any) -> Any:
+    """Parameters are for people: what is no number is told as text."""
+    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 if __name__ == "__main__":

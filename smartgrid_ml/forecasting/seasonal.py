@@ -6,7 +6,7 @@ import polars as pl
 
 from smartgrid_core.features.load import SCALE
 from smartgrid_core.serving import OUTPUTS
-from smartgrid_ml.forecasting.naive import FALLBACKS
+from smartgrid_ml.forecasting.naive import FALLBACKS, slot_of_series
 from smartgrid_ml.forecasting.protocol import QUANTILES
 from smartgrid_ml.forecasting.scaling import TARGET
 
@@ -32,9 +32,9 @@ class SeasonalEmpirical:
 
     def fit(self, features: pl.DataFrame) -> Self:
         """Learn from rows whose load and level are known."""
-        rows = features.select(
-            "feeder_id", *_slot(), share=pl.col(TARGET) / pl.col(SCALE)
-        ).drop_nulls("share")
+        rows = features.select(*slot_of_series(), share=pl.col(TARGET) / pl.col(SCALE)).drop_nulls(
+            "share"
+        )
         self._levels = []
         for keys in GROUPS:
             quantiles = [
@@ -52,7 +52,7 @@ class SeasonalEmpirical:
         Where the level or the series is not, the last known load of that time stands in.
         """
         past = [name for name in FALLBACKS if name in features.columns]
-        rows = features.select("feeder_id", *_slot(), SCALE, past=pl.coalesce(past))
+        rows = features.select(*slot_of_series(), SCALE, past=pl.coalesce(past))
         for at, (keys, known) in enumerate(self._levels):
             named = known.rename({name: f"{name}_{at}" for name in OUTPUTS})
             rows = rows.join(named, on=keys, how="left", maintain_order="left")
@@ -62,7 +62,3 @@ class SeasonalEmpirical:
         return rows.select(
             pl.coalesce(one * pl.col(SCALE), "past").alias(name) for name, one in share.items()
         )
-
-
-def _slot() -> list[pl.Expr]:
-    return [pl.col("is_weekend"), pl.col("hour_of_day").floor().alias("hour")]
