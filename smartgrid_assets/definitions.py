@@ -31,11 +31,27 @@ from smartgrid_assets.schedules import SCHEDULES
 from smartgrid_assets.serving.settle import settle_canary
 from smartgrid_assets.weather import fetch_weather, fetch_weather_daily
 
-GROUPS = ("readings", "aggregates", "findings", "features", "models", "serving", "alerts")
-"""The rooms of the graph, in the way of the data."""
+ROOMS = {
+    "readings": ("assets",),
+    "aggregates": ("assets",),
+    "findings": ("assets",),
+    "features": ("assets",),
+    "models": ("assets", "gate", "drift"),
+    "mining": (),
+    "serving": ("assets",),
+    "alerts": ("assets",),
+}
+"""The rooms of the graph, in the way of the data, and where their assets stand."""
 
-CHECKED = ("readings", "aggregates", "findings", "features", "models", "serving")
-"""The rooms with checks."""
+CHECKS = (
+    "readings.checks",
+    "aggregates.checks",
+    "findings.checks",
+    "features.checks",
+    "models.checks",
+    "serving.checks",
+)
+"""Where checks stand."""
 
 AUTOMATION = dg.AutomationConditionSensorDefinition(
     "automation_conditions",
@@ -50,12 +66,9 @@ def build_definitions(**overrides: Any) -> dg.Definitions:
     """The whole project; a keyword replaces the resource of that name, as tests do."""
     return dg.Definitions(
         assets=dg.load_assets_from_modules(
-            [
-                *(_room(group, "assets") for group in GROUPS),
-                *(_room("models", module) for module in ("gate", "drift")),
-            ]
+            [_module(f"{room}.{module}") for room, modules in ROOMS.items() for module in modules]
         ),
-        asset_checks=[check for checks in CHECKED for check in _room(checks, "checks").CHECKS],
+        asset_checks=[check for module in CHECKS for check in _module(module).CHECKS],
         # For runs that no job of ours describes (automation, the UI): a process per step would
         # import everything anew for each.
         executor=dg.in_process_executor,
@@ -89,8 +102,8 @@ def build_definitions(**overrides: Any) -> dg.Definitions:
     )
 
 
-def _room(group: str, module: str) -> ModuleType:
-    return import_module(f"smartgrid_assets.{group}.{module}")
+def _module(name: str) -> ModuleType:
+    return import_module(f"smartgrid_assets.{name}")
 
 
 @dg.definitions

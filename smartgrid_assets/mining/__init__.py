@@ -1,0 +1,1 @@
+"""What the grid's data tell an operator: segments, rules, anomalies, suspicions, insights."""

@@ -1,0 +1,1 @@
+"""Finds what nobody asked for: kinds of customers, rules of events, anomalies, theft."""

@@ -1,0 +1,25 @@
+"""Plots of what was mined, for places that show Markdown and for MLflow."""
+
+import base64
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 80
+"""Enough for a screen; a picture within Markdown is stored with every run."""
+
+
+def new_figure(*, width: float = 9.0, height: float = 4.0) -> "Figure":
+    """An empty figure, in inches, that belongs to no window and no global state."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def figure_markdown(figure: "Figure", *, about: str) -> str:
+    """The figure as a picture within Markdown, without a file; `about` is its alternative text."""
+    png = BytesIO()
+    figure.savefig(png, format="png", dpi=DOTS_PER_INCH)
+    return f"![{about}](data:image/png;base64,{base64.b64encode(png.getvalue()).decode()})"
