@@ -1,7 +1,6 @@
 """The gate between training and serving: what it lets through, and what stays when it does not."""
 
 import shutil
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from smartgrid_ml.export.golden import write_golden
 from smartgrid_ml.export.parity import ask_saved_model
 from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS
 from smartgrid_ml.tensorflow_runtime import tensorflow
+from tests.unit.smartgrid_assets.shelf import Shelf
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
 
@@ -101,34 +101,6 @@ class Registry:
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         self.aliases[alias] = version
-
-
-class Shelf:
-    """Remembers what lies on it and what is served; the server follows at once."""
-
-    def __init__(self) -> None:
-        self.now = Served(MODEL)
-        self.versions: set[int] = set()
-
-    def served(self, model: str) -> Served:
-        return self.now
-
-    def change(self, model: str, move: Callable[[Served], Served]) -> Served:
-        self.now = move(self.now)
-        return self.now
-
-    def publish(self, saved_model: Path, *, model: str, version: int) -> str:
-        self.versions.add(version)
-        return str(saved_model)
-
-    def wait_until_live(self, model: str, version: int) -> None:
-        assert version in self.versions & set(self.now.versions)
-
-    def wait_until_labelled(self, model: str, label: str, version: int) -> None:
-        assert self.now.labels[label] == version
-
-    def prune(self, model: str) -> list[int]:
-        return []
 
 
 class Server:

@@ -1,6 +1,5 @@
 """A version gets its label only after it has proved equal, and what answered goes on answering."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from smartgrid_core.errors import ConfigurationError, ModelUnavailableError, Pub
 from smartgrid_core.ports import ModelVersion, Quantiles
 from smartgrid_core.serving import Served
 from smartgrid_ml.export.golden import write_golden
+from tests.unit.smartgrid_assets.shelf import Shelf
 
 MODEL = "load_forecaster"
 NOW = datetime(2026, 3, 3, 12, tzinfo=UTC)
@@ -35,38 +35,6 @@ class Registry:
         if self.is_away:
             raise ConfigurationError("MLflow does not answer")
         self.aliases[alias] = version
-
-
-class Shelf:
-    """Remembers what lies on it and what is served."""
-
-    def __init__(self) -> None:
-        self.versions: set[int] = set()
-        self.now = Served(MODEL)
-
-    def served(self, model: str) -> Served:
-        return self.now
-
-    def change(self, model: str, move: Callable[[Served], Served]) -> Served:
-        self.now = move(self.now)
-        return self.now
-
-    def publish(self, saved_model: Path, *, model: str, version: int) -> str:
-        self.versions.add(version)
-        return str(saved_model)
-
-    def wait_until_live(self, model: str, version: int) -> None:
-        assert version in self.versions & set(self.now.versions)
-
-    def wait_until_labelled(self, model: str, label: str, version: int) -> None:
-        assert self.now.labels[label] == version
-
-    def withdraw(self, model: str, version: int) -> None:
-        assert version not in self.now.versions
-        self.versions.discard(version)
-
-    def prune(self, model: str) -> list[int]:
-        return []
 
 
 class Server:

@@ -103,6 +103,31 @@ def test_a_search_sees_the_rows_the_budget_and_the_seed_and_tells_every_trial(an
     assert heard == [(name, 1), (name, 2), (name, 3)]
 
 
+def test_a_recipe_that_could_not_be_written_down_is_a_failed_trial(an_engine: Write):
+    name = an_engine("""
+        report(Trial(1, {"depth": 1}, (1.0, 1.0), recipe={"depth": object()}))
+        report(tried(2, 2.0))
+    """)
+
+    found = search(name, a_few_rows(), budget=Budget(AMPLE))
+
+    assert found.trials[0].recipe is None
+    assert found.trials[0].error == "its recipe is no plain JSON: object in it"
+    assert found.best == found.trials[1]
+
+
+def test_a_line_that_is_no_trial_of_ours_ends_nothing(an_engine: Write):
+    name = an_engine("""
+        report(tried(1, 1.0))
+        os.write(1, b'{"trial": {"depth": 1}}\\n')
+        report(tried(2, 2.0))
+    """)
+
+    found = search(name, a_few_rows(), budget=Budget(AMPLE))
+
+    assert (found.ended, numbers(found)) == ("finished", [1, 2])
+
+
 def test_used_up_seconds_end_a_search_and_keep_the_best_so_far(an_engine: Write):
     name = an_engine("""
         report(tried(1, 3.0))
