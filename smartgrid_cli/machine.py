@@ -84,6 +84,7 @@ def build_machine(
         "SMARTGRID_HOME": str(home.root),
         "SMARTGRID_DATABASE_URL": databases.product,
         "SMARTGRID_DAGSTER_URL": databases.dagster,
+        "SMARTGRID_DAGSTER_UI_URL": addresses["dagster"],
         "SMARTGRID_MLFLOW_URL": addresses["mlflow"],
         "SMARTGRID_MODEL_SERVER_GRPC": addresses["model_server_grpc"],
         "SMARTGRID_MODEL_SERVER_REST": addresses["model_server"],

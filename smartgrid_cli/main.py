@@ -108,6 +108,23 @@ def land(
 
 
 @app.command()
+def insights(
+    *,
+    day: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Of the readings up to this day; the newest."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write it here, .html or .md, instead of showing it.")
+    ] = None,
+) -> None:
+    """Show what an operator should know: whom to inspect, anomalies, rules, kinds of consumers."""
+    from smartgrid_cli.insights import show_insights
+
+    show_insights(_home(make=False), console, day=day.date() if day else None, out=out)
+
+
+@app.command()
 def rollback(
     *,
     to: Annotated[

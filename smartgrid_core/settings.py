@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     mlflow_url: str = "http://127.0.0.1:5500"
     model_server_grpc: str = "127.0.0.1:8500"
     model_server_rest: str = "http://127.0.0.1:8501"
+    dagster_ui_url: str = ""
+    """Where people open Dagster, for links in what is forwarded; links within it if unset."""
     data_docs_url: str | None = None
     """Where the folder of Data Docs is served; the folder's path is shown if unset."""
     timezone: str = "Europe/Tirane"
