@@ -16,7 +16,7 @@ def test_the_newest_page_is_shown_unless_a_day_is_named():
 
 
 def test_a_day_without_a_page_names_the_days_that_have_one():
-    with pytest.raises(NoPageError, match="no page of 2026-01-01.*2026-11-23, 2026-11-24"):
+    with pytest.raises(NoPageError, match=r"no page of 2026-01-01; .* 2026-11-23, 2026-11-24"):
         page_of(PAGES, day=date(2026, 1, 1))
 
 
