@@ -148,6 +148,7 @@ class Overlay:
 
     def measured(self, part: Window, flow: Flow) -> tuple[Flow, Bools]:
         """What the sensors say, and which places are silent, (n_places, n_steps)."""
+        flow = self._behind_joints(part, flow)
         row = {f"S-{node}": number for number, node in enumerate(flow.node_ids)}
         voltage, current, power = (
             flow.voltage_v.copy(),
@@ -169,6 +170,20 @@ class Overlay:
         for fault in self._plan.of("gap", subject_kind="sensor"):
             silent[row[fault.subject_id], fault.steps(part)] = True
         return replace(flow, voltage_v=voltage, current_a=current, power_kw=power), silent
+
+    def _behind_joints(self, part: Window, flow: Flow) -> Flow:
+        """Voltage moves around `factor` of nominal; the loads draw what keeps their power."""
+        voltage, current = flow.voltage_v.copy(), flow.current_a.copy()
+        nominal = dict(self._grid.places().select("node_id", "nominal_voltage_v").iter_rows())
+        for fault in self._plan.of("weak_joint", subject_kind="sensor"):
+            node = fault.subject_id.removeprefix("S-")
+            row, steps = flow.node_ids.index(node), fault.steps(part)
+            if steps.start < steps.stop:
+                lost = float(flow.voltage_v[row].mean() - fault.factor * nominal[node] / 3**0.5)
+                self._told.setdefault(fault, lost)
+                current[row, steps] *= voltage[row, steps] / (voltage[row, steps] - lost)
+                voltage[row, steps] -= lost
+        return replace(flow, voltage_v=voltage, current_a=current)
 
     def truth(self) -> dy.DataFrame[PlantedFaults]:
         """The ground truth, once every part has been laid over."""

@@ -17,6 +17,7 @@ from demo.faults import (
     is_night,
 )
 from demo.grid import Floats, Grid
+from demo.planted_rule import plan_weak_joint
 from demo.profiles import LOCAL_ZONE, STEP, normal_power
 from smartgrid_core.time import DAY, HOUR, Window
 
@@ -61,6 +62,7 @@ def plan_faults(grid: Grid, *, window: Window, seed: int) -> Plan:
     taken.update(grid.meters.filter(on_feeder)["meter_id"])
     faults.append(_theft(grid, window=window, night_kwh=survey.night_kwh, taken=taken, days=days))
     faults.extend(overload)
+    faults.extend(plan_weak_joint(grid, window=window, hourly_kw=survey.hourly_kw, others=faults))
     return Plan(tuple(faults), start_kwh)
 
 
@@ -146,6 +148,7 @@ class _Survey:
 
     before_kwh: energy of each rollover's meter up to the rollover. night_kwh: energy of every
     meter in the nights. drawn_kw, fed_kw: (n_feeders, n_hours) over the last OVERLOAD_DAYS.
+    hourly_kw: net load, (n_feeders, n_hours) over the window.
     """
 
     before_kwh: list[float]
@@ -153,6 +156,7 @@ class _Survey:
     last: Window
     drawn_kw: Floats
     fed_kw: Floats
+    hourly_kw: Floats
 
 
 def _survey(grid: Grid, *, window: Window, seed: int, rollovers: list[Planted]) -> _Survey:
@@ -165,12 +169,15 @@ def _survey(grid: Grid, *, window: Window, seed: int, rollovers: list[Planted]) 
     member = grid.feeders["feeder_id"].to_numpy()[:, None] == feeder
     drawn: list[Floats] = []
     fed: list[Floats] = []
+    net: list[Floats] = []
     for part, active_kw, _ in normal_power(grid, window=window, seed=seed):
         energy = active_kw * 0.25
         night += energy[:, is_night(part)].sum(axis=1)
         for number, fault in enumerate(rollovers):
             until = int((min(max(fault.start, part.start), part.end) - part.start) / STEP)
             before[number] += float(energy[rows[fault.subject_id], :until].sum())
+        whole = active_kw.reshape(len(active_kw), -1, 4).mean(axis=2)
+        net.append((member & ~is_pv) @ whole - (member & is_pv) @ whole)
         tail = (
             active_kw[:, int((max(last.start, part.start) - part.start) / STEP) :]
             if (part.end > last.start)
@@ -179,7 +186,7 @@ def _survey(grid: Grid, *, window: Window, seed: int, rollovers: list[Planted]) 
         hourly = tail.reshape(len(tail), -1, 4).mean(axis=2)
         drawn.append((member & ~is_pv) @ hourly)
         fed.append((member & is_pv) @ hourly)
-    return _Survey(before, night, last, np.concatenate(drawn, 1), np.concatenate(fed, 1))
+    return _Survey(before, night, last, *(np.concatenate(each, 1) for each in (drawn, fed, net)))
 
 
 def _theft(grid: Grid, *, window: Window, night_kwh: Floats, taken: set[str], days: int) -> Planted:

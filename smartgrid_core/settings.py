@@ -63,6 +63,12 @@ class Settings(BaseSettings):
     min_meter_share: float = Field(default=0.9, ge=0, le=1)
     """Forecasts learn from and look back on hours of which at least so many of a feeder's meters
     reported; the load of others counts as unknown. 0 takes every hour as it is."""
+    voltage_band: float = Field(default=0.05, gt=0, lt=1)
+    """Share of the nominal voltage by which an hour may differ before it is an event."""
+    rule_window_days: int = Field(default=28, ge=1, le=366)
+    """Days that association rules are mined from, and those before that they are held against."""
+    rule_transaction_hours: Literal[1, 8] = 1
+    """What a transaction of events is: an hour, or a shift from 6:00, 14:00 or 22:00 local time."""
     register_capacity_kwh: float = Field(default=1_000_000.0, gt=0)
     """A register rolls over to zero at this count."""
     landing_columns: dict[str, str] = Field(default_factory=dict)

@@ -54,6 +54,21 @@ def _nodes_above(
     return above
 
 
+def feeder_of_nodes(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """One row per feeder and per node below one: node_id, feeder_id, ordered by node_id."""
+    nodes = topology.lazy().select("node_id", "node_kind", "parent_id").collect()
+    kind_of = dict(zip(nodes["node_id"], nodes["node_kind"], strict=True))
+    parent_of = dict(zip(nodes["node_id"], nodes["parent_id"], strict=True))
+    rows = []
+    for node_id in sorted(kind_of):
+        is_feeder = kind_of[node_id] == "feeder"
+        above = _nodes_above(node_id, kind_of=kind_of, parent_of=parent_of)
+        feeder = node_id if is_feeder else above.get("feeder")
+        if feeder is not None:
+            rows.append((node_id, feeder))
+    return pl.DataFrame(rows, schema={"node_id": pl.String, "feeder_id": pl.String}, orient="row")
+
+
 def feeder_ratings(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """One row per feeder with a known thermal limit: feeder_id, rating_kw, ordered by feeder_id."""
     return (

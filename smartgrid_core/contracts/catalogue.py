@@ -8,6 +8,7 @@ import dataframely as dy
 from smartgrid_core.contracts import (
     aggregates,
     alerts,
+    events,
     features,
     forecasts,
     grid,
@@ -62,6 +63,10 @@ CATALOGUE: dict[type[dy.Schema], Table] = {
         Table(aggregates.DailyConsumption, "local_day"),
         Table(aggregates.FeederLoad, "hour_start"),
         Table(features.LoadFeatures, "issue_time"),
+        Table(events.GridEvents, "hour_start"),
+        Table(events.EventItemsets, "day"),
+        Table(events.EventRules, "day"),
+        Table(events.EventRuleChanges, "day"),
         Table(forecasts.LoadBacktest),
         Table(forecasts.LoadForecasts, "issue_time"),
         Table(serving.LabelMoves),

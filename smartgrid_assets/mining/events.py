@@ -1,0 +1,73 @@
+"""The asset that turns hours of the grid into transactions of events."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from smartgrid_assets.partitions import daily_asset, window_of
+from smartgrid_core.contracts.aggregates import FeederLoad, SensorAggregates
+from smartgrid_core.contracts.alerts import Alerts, LimitExceedances
+from smartgrid_core.contracts.events import GridEvents
+from smartgrid_core.contracts.grid import GridTopology, Weather
+from smartgrid_core.contracts.readings import ReadingFindings
+from smartgrid_core.features.events import LOAD_HISTORY, EventLimits
+from smartgrid_core.features.events import grid_events as events_of
+from smartgrid_core.ports import Lake, Warehouse
+from smartgrid_core.settings import Settings
+
+LONGEST_LEAD = timedelta(days=7)
+"""No forecast is issued earlier about an hour."""
+
+
+@daily_asset(
+    deps=[
+        "sensor_aggregates",
+        dg.AssetDep(
+            "feeder_load",
+            partition_mapping=dg.TimeWindowPartitionMapping(
+                start_offset=-LOAD_HISTORY.days, allow_nonexistent_upstream_partitions=True
+            ),
+        ),
+        "weather",
+        "grid_topology",
+        "reading_findings",
+        "limit_exceedances",
+        "alerts",
+    ],
+    group_name="mining",
+    kinds={"polars", "parquet"},
+)
+def grid_events(
+    context: dg.AssetExecutionContext,
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """What happened on every feeder in every hour, as items; one UTC day per partition.
+
+    Peaks and ramps are those against the feeder's own four weeks before.
+    """
+    window = window_of(context)
+    events = events_of(
+        window=window,
+        topology=lake.scan(GridTopology),
+        load=lake.scan(FeederLoad, window=window.widened(before=LOAD_HISTORY)),
+        sensors=lake.scan(SensorAggregates, window=window),
+        weather=lake.scan(Weather, window=window),
+        exceedances=warehouse.read(LimitExceedances, window=window.widened(before=LONGEST_LEAD)),
+        alerts=warehouse.read(Alerts),
+        findings=warehouse.read(ReadingFindings),
+        timezone=settings.zone,
+        country=settings.country,
+        limits=EventLimits(
+            voltage_band=settings.voltage_band, least_meter_share=settings.min_meter_share
+        ),
+    )
+    rows = lake.replace(GridEvents, events, window=window)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows.count,
+            "feeders": rows.distinct("feeder_id"),
+            **{f"hours/{item}": hours for item, hours in rows.tally("item").items()},
+        }
+    )

@@ -1,0 +1,161 @@
+"""Assets that say what goes together on a feeder: itemsets, rules, and how rules move."""
+
+from datetime import date, timedelta
+
+import dagster as dg
+import polars as pl
+
+from smartgrid_core.contracts.events import (
+    EventItemsets,
+    EventRuleChanges,
+    EventRules,
+    GridEvents,
+)
+from smartgrid_core.features.events import into_shifts
+from smartgrid_core.ports import Clock, Lake, ModelRegistry, Warehouse
+from smartgrid_core.settings import Settings
+from smartgrid_core.time import Window
+from smartgrid_ml.mining.plots import figure_markdown
+from smartgrid_ml.mining.rule_drift import rule_changes
+from smartgrid_ml.mining.rules import Mined, RuleLimits, mine_rules
+from smartgrid_ml.mining.rules_report import (
+    changes_markdown,
+    itemsets_markdown,
+    rules_figure,
+    rules_markdown,
+)
+
+EXPERIMENT = "event_rules"
+
+NO_DAY = "no whole day has events yet"
+
+
+def last_day(lake: Lake, *, clock: Clock) -> date | None:
+    """The last whole UTC day that has events; None if there is none."""
+    days = [day for day in lake.days(GridEvents) if day < clock.now().date()]
+    return days[-1] if days else None
+
+
+def window_events(lake: Lake, *, last: date, settings: Settings) -> tuple[Window, pl.DataFrame]:
+    """The window that ends with a day, and its transactions by hour or by shift."""
+    window = Window.of_days(last - timedelta(days=settings.rule_window_days - 1), last)
+    events = lake.scan(GridEvents, window=window).collect()
+    if settings.rule_transaction_hours == 8:
+        events = into_shifts(events, timezone=settings.zone)
+    return window, events
+
+
+def mined(events: pl.DataFrame, *, last: date, settings: Settings) -> Mined:
+    """Itemsets and rules of the transactions of a window."""
+    return mine_rules(
+        events,
+        day=last,
+        timezone=settings.zone,
+        unit="hours" if settings.rule_transaction_hours == 1 else "shifts",
+    )
+
+
+@dg.asset(deps=["grid_events"], group_name="mining", kinds={"polars", "postgres"})
+def event_itemsets(
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
+) -> dg.MaterializeResult:
+    """What is often together on a feeder in the window that ends with the last whole day.
+
+    The itemsets of the newest window only: rules keep what they need of older ones.
+    """
+    last = last_day(lake, clock=clock)
+    if last is None:
+        return dg.MaterializeResult(metadata={"outcome": NO_DAY})
+    window, events = window_events(lake, last=last, settings=settings)
+    rows = warehouse.replace(EventItemsets, mined(events, last=last, settings=settings).itemsets)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows.count,
+            "window": _in_words(window),
+            "transactions": events.select("feeder_id", "hour_start").n_unique(),
+            "itemsets": dg.MetadataValue.md(itemsets_markdown(rows.collect())),
+        }
+    )
+
+
+@dg.asset(
+    deps=["grid_events", "event_itemsets"],
+    group_name="mining",
+    kinds={"polars", "postgres", "mlflow"},
+)
+def event_rules(
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
+    model_registry: dg.ResourceParam[ModelRegistry],
+) -> dg.MaterializeResult:
+    """What an operator acts on, and what goes before it; against the window before as well.
+
+    Rules are those of the newest window; the changes of every window that was looked at are kept.
+    """
+    last = last_day(lake, clock=clock)
+    if last is None:
+        return dg.MaterializeResult(metadata={"outcome": NO_DAY})
+    window, events = window_events(lake, last=last, settings=settings)
+    found = mined(events, last=last, settings=settings)
+    before = last - timedelta(days=settings.rule_window_days)
+    _, events_before = window_events(lake, last=before, settings=settings)
+    changes = rule_changes(
+        rules=found.rules,
+        rules_before=mined(events_before, last=before, settings=settings).rules,
+        events=events,
+        events_before=events_before,
+        day=last,
+        timezone=settings.zone,
+        false_discovery_rate=RuleLimits().false_discovery_rate,
+    )
+    rows = warehouse.replace(EventRules, found.rules, window=Window.of_day(last))
+    moved = warehouse.replace(EventRuleChanges, changes, window=Window.of_day(last))
+    figure = rules_figure(found.rules)
+    run_id = model_registry.log_training(
+        EXPERIMENT,
+        params={**_limits(), "transaction_hours": settings.rule_transaction_hours},
+        metrics={
+            "rules": rows.count,
+            "hypotheses": found.hypotheses,
+            **{f"changes_{change}": n for change, n in moved.tally("change").items()},
+        },
+        data_window=window,
+        figures={"rules": figure},
+        tables={"rules": found.rules, "changes": changes},
+        run_name=f"{last}",
+    )
+    model_registry.finish(run_id, "FINISHED")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows.count,
+            "outcome": _outcome(found.rules),
+            "window": _in_words(window),
+            "hypotheses": found.hypotheses,
+            "rules": dg.MetadataValue.md(rules_markdown(found.rules)),
+            "plot": dg.MetadataValue.md(figure_markdown(figure, about="rules by strength")),
+            "changes": dg.MetadataValue.md(
+                changes_markdown(changes)
+                if events_before.height
+                else "There are no days before the window."
+            ),
+            "mlflow_run": run_id,
+        }
+    )
+
+
+def _outcome(rules: pl.DataFrame) -> str:
+    return str(rules.sort("rank")["sentence"][0]) if rules.height else "no rule is significant"
+
+
+def _in_words(window: Window) -> str:
+    return f"{window.start:%Y-%m-%d} .. {window.end - timedelta(days=1):%Y-%m-%d}"
+
+
+def _limits() -> dict[str, object]:
+    limits = RuleLimits()
+    return {name: getattr(limits, name) for name in RuleLimits.__slots__}

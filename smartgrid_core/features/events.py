@@ -1,0 +1,320 @@
+"""Grid events: what happened on a feeder within an hour, as items that rules are made of.
+
+Every threshold is absolute, or a quantile of the feeder's own past that ends where the UTC day
+begins: no item depends on what came later, and a day has the same items whether it is computed
+alone or in a range. Quantiles and not mean and deviation, because the past holds the very peaks and
+faults that are sought.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from smartgrid_core.aggregates.feeder import without_silent_hours
+from smartgrid_core.alerts.decide import OPEN_AT
+from smartgrid_core.contracts.event_items import FINDING_PREFIX
+from smartgrid_core.contracts.events import GridEvents
+from smartgrid_core.features.calendar import public_holidays
+from smartgrid_core.time import DAY, HOUR, Window, midnight
+from smartgrid_core.topology import feeder_of_nodes, feeder_ratings, sensor_voltages
+
+LOAD_HISTORY = timedelta(days=28)
+"""Four of every weekday; recent enough to follow the season."""
+
+NIGHT_FROM = 22
+
+HOUR_BANDS = ((6, "night"), (10, "morning"), (17, "midday"), (NIGHT_FROM, "evening"), (24, "night"))
+"""Local hours before which a band ends: the two daily peaks of households stand in bands of their
+own."""
+
+TEMPERATURE_BANDS = ((0.0, "freezing"), (15.0, "cold"), (24.0, "mild"), (float("inf"), "hot"))
+"""Degrees Celsius below which a band ends. Eurostat counts heating degree days up to 15 and cooling
+degree days from 24 (Energy statistics, cooling and heating degree days, nrg_chdd)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventLimits:
+    """Where an item begins."""
+
+    voltage_band: float = 0.05
+    """Share of the nominal voltage that an hour's mean may differ. EN 50160 allows 10 % at the
+    customer; what a transformer loses of the band its customers lack."""
+    interruption: float = 0.05
+    """EN 50160: below 5 % of the nominal voltage supply is interrupted."""
+    peak_quantile: float = 0.95
+    """Of the past hours' load: an hour and a quarter a day, on average."""
+    ramp_quantile: float = 0.95
+    """Of the past changes from hour to hour; the same share below for falls."""
+    least_history: timedelta = timedelta(days=7)
+    """Fewer known hours make no quantile: the feeder has no peaks and ramps yet."""
+    least_meter_share: float = 0.9
+    """Below it meters are silent, and the load of the hour is unknown."""
+    estimated_share: float = 0.05
+    """Of the hour's energy."""
+
+
+def grid_events(
+    *,
+    window: Window,
+    topology: pl.DataFrame | pl.LazyFrame,
+    load: pl.DataFrame | pl.LazyFrame,
+    sensors: pl.DataFrame | pl.LazyFrame,
+    timezone: ZoneInfo,
+    country: str | None,
+    weather: pl.DataFrame | pl.LazyFrame | None = None,
+    exceedances: pl.DataFrame | pl.LazyFrame | None = None,
+    alerts: pl.DataFrame | pl.LazyFrame | None = None,
+    findings: pl.DataFrame | pl.LazyFrame | None = None,
+    limits: EventLimits | None = None,
+) -> pl.DataFrame:
+    """Rows of `GridEvents` for the window's whole UTC days, ordered by key.
+
+    ``load``: `FeederLoad` from LOAD_HISTORY before the window on; ``sensors``: `SensorAggregates`;
+    ``exceedances``: `LimitExceedances`; ``findings``: `ReadingFindings`; the rest as named. An
+    hour in which neither a meter nor a sensor of any feeder said anything has no events.
+    """
+    limits = limits or EventLimits()
+    nodes = feeder_of_nodes(topology)
+    feeders = nodes.select("feeder_id").unique()
+    known = feeders.join(load.lazy().collect(), on="feeder_id")
+    heard = _within(sensors.lazy().rename({"hour_bucket": "hour_start"}), window)
+    sensed = heard.join(nodes.rename({"node_id": "sensor_id"}), on="sensor_id")
+    hours = (
+        pl.concat([_within(known.lazy(), window).select("hour_start"), sensed.select("hour_start")])
+        .unique()
+        .join(feeders, how="cross")
+    )
+    parts = [
+        *_of_clock(hours, timezone=timezone, country=country),
+        *_of_voltage(sensed, topology=topology, limits=limits),
+        *_of_meters(
+            _within(known.lazy(), window),
+            metered=_feeders_with("meter", topology=topology, nodes=nodes),
+            limits=limits,
+        ),
+        *_of_load(known, ratings=feeder_ratings(topology), window=window, limits=limits),
+        _of_silent_sensors(sensed, placed=_feeders_with("sensor", topology=topology, nodes=nodes)),
+    ]
+    if weather is not None:
+        parts.append(_of_weather(_within(weather.lazy(), window), hours=hours))
+    if exceedances is not None:
+        likely = exceedances.lazy().filter(pl.col("probability") >= OPEN_AT)
+        parts.append(_item(_within(likely, window), "limit_exceedance"))
+    if alerts is not None:
+        opened = alerts.lazy().select(
+            node_id="subject_id", hour_start=pl.col("opened_at").dt.truncate("1h")
+        )
+        parts.append(_item(_within(opened, window).join(nodes, on="node_id"), "alert"))
+    if findings is not None:
+        parts.append(_of_findings(findings.lazy(), nodes=nodes, window=window))
+    events = pl.concat(parts).join(hours, on=["feeder_id", "hour_start"], how="semi")
+    return GridEvents.validate(events.unique().sort("feeder_id", "hour_start", "item"), cast=True)
+
+
+def _within(rows: pl.LazyFrame, window: Window) -> pl.DataFrame:
+    inside = pl.col("hour_start").is_between(window.start, window.end, closed="left")
+    return rows.filter(inside).collect()
+
+
+def _feeders_with(
+    kind: str, *, topology: pl.DataFrame | pl.LazyFrame, nodes: pl.DataFrame
+) -> pl.DataFrame:
+    """The nodes of a kind below a feeder: node_id, feeder_id."""
+    of_kind = topology.lazy().filter(pl.col("node_kind") == kind).select("node_id").collect()
+    return nodes.join(of_kind, on="node_id", how="semi")
+
+
+def _item(rows: pl.DataFrame, item: str | pl.Expr) -> pl.DataFrame:
+    named = pl.lit(item) if isinstance(item, str) else item
+    return rows.select("feeder_id", "hour_start", item=named.cast(pl.String))
+
+
+def _of_clock(
+    hours: pl.DataFrame, *, timezone: ZoneInfo, country: str | None
+) -> Iterator[pl.DataFrame]:
+    """The hour band and the kind of day, both local."""
+    local = pl.col("hour_start").dt.convert_time_zone(str(timezone))
+    read = hours.with_columns(hour=local.dt.hour(), day=local.dt.date())
+    yield _item(read, _banded(pl.col("hour"), HOUR_BANDS))
+    if hours.is_empty():
+        return
+    days = read["day"].unique().sort()
+    free = public_holidays(days[0], days[-1], country=country)
+    weekday = pl.col("day").dt.weekday()
+    kind = (
+        pl.when((weekday == 7) | pl.col("day").is_in(sorted(free)))
+        .then(pl.lit("sunday_or_holiday"))
+        .when(weekday == 6)
+        .then(pl.lit("saturday"))
+        .otherwise(pl.lit("workday"))
+    )
+    yield _item(read, kind)
+
+
+def _banded(value: pl.Expr, bands: tuple[tuple[float, str], ...]) -> pl.Expr:
+    """The first band whose end lies above the value."""
+    band = pl.lit(bands[-1][1])
+    for end, name in reversed(bands[:-1]):
+        band = pl.when(value < end).then(pl.lit(name)).otherwise(band)
+    return band
+
+
+def _of_voltage(
+    sensed: pl.DataFrame, *, topology: pl.DataFrame | pl.LazyFrame, limits: EventLimits
+) -> Iterator[pl.DataFrame]:
+    """Any sensor of the feeder. The hour's mean, which one odd reading does not move."""
+    volts = sensed.filter(pl.col("sensor_type") == "voltage").join(
+        sensor_voltages(topology), on="sensor_id"
+    )
+    share = pl.col("avg_value") / pl.col("nominal_v")
+    is_gone = pl.col("min_value") / pl.col("nominal_v") < limits.interruption
+    yield _item(volts.filter(is_gone), "outage")
+    yield _item(volts.filter(~is_gone, share < 1 - limits.voltage_band), "voltage_low")
+    yield _item(volts.filter(share > 1 + limits.voltage_band), "voltage_high")
+
+
+def _of_meters(
+    load: pl.DataFrame, *, metered: pl.DataFrame, limits: EventLimits
+) -> Iterator[pl.DataFrame]:
+    """Silence and estimates; no word from any meter of a feeder, but from others, is an outage."""
+    others = load.select("hour_start").unique()
+    nobody = (
+        metered.select("feeder_id")
+        .unique()
+        .join(others, how="cross")
+        .join(load, on=["feeder_id", "hour_start"], how="anti")
+    )
+    yield _item(nobody, "outage")
+    least = pl.col("expected_meters") * limits.least_meter_share
+    yield _item(load.filter(pl.col("meters") < least), "meters_silent")
+    estimated = load.filter(pl.col("estimated_share") > limits.estimated_share)
+    yield _item(estimated, "readings_estimated")
+
+
+def _of_load(
+    load: pl.DataFrame, *, ratings: pl.DataFrame, window: Window, limits: EventLimits
+) -> Iterator[pl.DataFrame]:
+    """Peaks and ramps against the feeder's own past, peaks also against its rating."""
+    known = (
+        without_silent_hours(load, least_share=limits.least_meter_share)
+        .filter(pl.col("load_kw").is_not_null())
+        .sort("feeder_id", "hour_start")
+        .with_columns(
+            change_kw=pl.when(
+                pl.col("hour_start") - pl.col("hour_start").shift().over("feeder_id") == HOUR
+            ).then(pl.col("load_kw") - pl.col("load_kw").shift().over("feeder_id")),
+            day=pl.col("hour_start").dt.date(),
+        )
+    )
+    usual = pl.concat(
+        [_usual(known, day=Window.of_day(day), limits=limits) for day in window.days()]
+    )
+    judged = (
+        _within(known.lazy(), window)
+        .join(usual, on=["feeder_id", "day"], how="left")
+        .join(ratings, on="feeder_id", how="left")
+    )
+    load_kw, change = pl.col("load_kw"), pl.col("change_kw")
+    is_peak = (load_kw > pl.col("peak_kw")).fill_null(value=False)
+    is_over = (load_kw >= pl.col("rating_kw")).fill_null(value=False)
+    yield _item(judged.filter((load_kw > 0) & (is_peak | is_over)), "load_peak")
+    yield _item(judged.filter(load_kw < 0), "reverse_flow")
+    yield _item(judged.filter(change > pl.max_horizontal("rise_kw", 0.0)), "ramp_up")
+    yield _item(judged.filter(change < pl.min_horizontal("fall_kw", 0.0)), "ramp_down")
+
+
+def _usual(known: pl.DataFrame, *, day: Window, limits: EventLimits) -> pl.DataFrame:
+    """Quantiles of every feeder's load and changes in the LOAD_HISTORY before the day."""
+    past = known.filter(
+        pl.col("hour_start").is_between(day.start - LOAD_HISTORY, day.start, closed="left")
+    )
+    change = pl.col("change_kw")
+    return (
+        past.group_by("feeder_id")
+        .agg(
+            hours=pl.len(),
+            peak_kw=pl.col("load_kw").quantile(limits.peak_quantile, "linear"),
+            rise_kw=change.quantile(limits.ramp_quantile, "linear"),
+            fall_kw=change.quantile(1 - limits.ramp_quantile, "linear"),
+        )
+        .filter(pl.col("hours") >= limits.least_history / HOUR)
+        .select("feeder_id", "peak_kw", "rise_kw", "fall_kw", day=pl.lit(day.start.date()))
+    )
+
+
+def _of_silent_sensors(sensed: pl.DataFrame, *, placed: pl.DataFrame) -> pl.DataFrame:
+    """A sensor of the feeder of which less than half of an hour's readings came, or none.
+
+    Only hours in which some sensor spoke: when all are silent the line to them is down.
+    """
+    spoken = sensed.filter(pl.col("count") * 2 >= pl.col("expected_count"))
+    missing = (
+        spoken.select("hour_start")
+        .unique()
+        .join(placed.rename({"node_id": "sensor_id"}), how="cross")
+        .join(spoken, on=["sensor_id", "hour_start"], how="anti")
+    )
+    return _item(missing, "sensor_silent")
+
+
+def _of_weather(weather: pl.DataFrame, *, hours: pl.DataFrame) -> pl.DataFrame:
+    """The band of the stations' mean temperature."""
+    mean = weather.group_by("hour_start").agg(pl.col("temperature_c").mean()).drop_nulls()
+    joined = hours.join(mean, on="hour_start")
+    return _item(joined, _banded(pl.col("temperature_c"), TEMPERATURE_BANDS))
+
+
+def _of_findings(findings: pl.LazyFrame, *, nodes: pl.DataFrame, window: Window) -> pl.DataFrame:
+    """Every hour that a spell of a finding on a meter or sensor of the feeder touches."""
+    last = pl.max_horizontal(
+        pl.col("end_time").dt.offset_by("-1us").dt.truncate("1h"),
+        pl.col("start_time").dt.truncate("1h"),
+    )
+    spells = (
+        findings.filter(pl.col("start_time") < window.end, pl.col("end_time") >= window.start - DAY)
+        .join(nodes.lazy().rename({"node_id": "subject_id"}), on="subject_id")
+        .select(
+            "feeder_id",
+            item=pl.lit(FINDING_PREFIX) + pl.col("kind"),
+            hour_start=pl.datetime_ranges(
+                pl.max_horizontal(pl.col("start_time").dt.truncate("1h"), pl.lit(window.start)),
+                pl.min_horizontal(last, pl.lit(window.end)),
+                "1h",
+                time_zone="UTC",
+                time_unit="us",
+            ),
+        )
+        .explode("hour_start")
+        .filter(pl.col("hour_start").is_not_null())
+    )
+    return _item(_within(spells, window), pl.col("item"))
+
+
+def into_shifts(events: pl.DataFrame, *, timezone: ZoneInfo) -> pl.DataFrame:
+    """Rows of `GridEvents` by 8-hour shift: `hour_start` is the first hour that the shift has.
+
+    Shifts begin at 6:00, 14:00 and 22:00 local time; a shift has every item that one of its hours
+    has, and of the hour band and the kind of day that of its first hour. The shifts of a night in
+    which the clock changes have 7 or 9 hours.
+    """
+    local = pl.col("hour_start").dt.convert_time_zone(str(timezone)).dt.replace_time_zone(None)
+    shift = (local - pl.duration(hours=6)).dt.truncate("8h")
+    clock = ["night", "morning", "midday", "evening", "workday", "saturday", "sunday_or_holiday"]
+    cut = events.with_columns(shift=shift)
+    first = pl.col("hour_start").min().over("feeder_id", "shift")
+    return (
+        cut.with_columns(first=first)
+        .filter((pl.col("hour_start") == pl.col("first")) | ~pl.col("item").is_in(clock))
+        .select("feeder_id", "item", hour_start="first")
+        .unique()
+        .sort("feeder_id", "hour_start", "item")
+        .select(GridEvents.column_names())
+    )
+
+
+def days_of_history(window: Window) -> Window:
+    """The window of `FeederLoad` that `grid_events` of a window needs."""
+    return Window(midnight(window.start.date()) - LOAD_HISTORY, window.end)

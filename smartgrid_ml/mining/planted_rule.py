@@ -1,0 +1,55 @@
+"""Whether the rules bring back the one that the demo's ground truth plants."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from smartgrid_core.time import Window
+from smartgrid_core.topology import feeder_of_nodes
+
+KIND = "weak_joint"
+ANTECEDENT, CONSEQUENT = "evening & load_peak", "voltage_low"
+"""What the joint does: it gives way when its feeder's evening peaks, and voltage drops."""
+
+BY_SHIFT = "load_peak"
+"""A shift has no evening: what is left of the antecedent when hours are taken together."""
+
+LEAST_EPISODES = 10
+"""On fewer evenings the rule is there, but no honest test can tell it from chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlantedRule:
+    """A feeder with a weak joint: how often it gave way, and its rule's rank, None for no rule."""
+
+    feeder_id: str
+    episodes: int
+    rank: int | None
+
+
+def planted_rules(
+    rules: pl.DataFrame,
+    *,
+    planted: pl.DataFrame,
+    topology: pl.DataFrame | pl.LazyFrame,
+    window: Window,
+    antecedent: str = ANTECEDENT,
+) -> list[PlantedRule]:
+    """One entry per feeder whose joint gave way on enough evenings of the window, by feeder.
+
+    ``rules``: rows of `EventRules` of one window; ``planted``: rows of `PlantedFaults`.
+    """
+    within = planted.filter(
+        pl.col("kind") == KIND,
+        pl.col("start_time") < window.end,
+        pl.col("end_time") > window.start,
+    )
+    places = feeder_of_nodes(topology).rename({"node_id": "subject_id"})
+    episodes = within.join(places, on="subject_id").group_by("feeder_id").len().sort("feeder_id")
+    its_own = rules.filter(pl.col("antecedent") == antecedent, pl.col("consequent") == CONSEQUENT)
+    ranks = dict(its_own.select("feeder_id", "rank").iter_rows())
+    return [
+        PlantedRule(feeder_id, count, ranks.get(feeder_id))
+        for feeder_id, count in episodes.iter_rows()
+        if count >= LEAST_EPISODES
+    ]
