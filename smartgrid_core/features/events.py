@@ -222,8 +222,8 @@ def _of_load(
     is_over = (load_kw >= pl.col("rating_kw")).fill_null(value=False)
     yield _item(judged.filter((load_kw > 0) & (is_peak | is_over)), "load_peak")
     yield _item(judged.filter(load_kw < 0), "reverse_flow")
-    yield _item(judged.filter(change > pl.max_horizontal("rise_kw", 0.0)), "ramp_up")
-    yield _item(judged.filter(change < pl.min_horizontal("fall_kw", 0.0)), "ramp_down")
+    yield _item(judged.filter((change > pl.col("rise_kw")) & (change > 0)), "ramp_up")
+    yield _item(judged.filter((change < pl.col("fall_kw")) & (change < 0)), "ramp_down")
 
 
 def _usual(known: pl.DataFrame, *, day: Window, limits: EventLimits) -> pl.DataFrame:

@@ -72,7 +72,7 @@ def transactions_of(events: pl.DataFrame, *, timezone: ZoneInfo) -> Transactions
         .with_columns(day=day - day.min(), slot=local.dt.hour().rank("dense") - 1)
     )
     items = sorted(events["item"].unique())
-    numbers = pl.DataFrame({"item": items, "number": range(len(items))})
+    numbers = pl.DataFrame({"item": items}, schema={"item": pl.String}).with_row_index("number")
     cells = (
         events.unique(["hour_start", "item"]).join(hours, on="hour_start").join(numbers, on="item")
     )
