@@ -18,7 +18,7 @@ from smartgrid_core.alerts.decide import OPEN_AT
 from smartgrid_core.contracts.event_items import FINDING_PREFIX
 from smartgrid_core.contracts.events import GridEvents
 from smartgrid_core.features.calendar import public_holidays
-from smartgrid_core.time import DAY, HOUR, Window, midnight
+from smartgrid_core.time import DAY, HOUR, Window
 from smartgrid_core.topology import feeder_of_nodes, feeder_ratings, sensor_voltages
 
 LOAD_HISTORY = timedelta(days=28)
@@ -313,8 +313,3 @@ def into_shifts(events: pl.DataFrame, *, timezone: ZoneInfo) -> pl.DataFrame:
         .sort("feeder_id", "hour_start", "item")
         .select(GridEvents.column_names())
     )
-
-
-def days_of_history(window: Window) -> Window:
-    """The window of `FeederLoad` that `grid_events` of a window needs."""
-    return Window(midnight(window.start.date()) - LOAD_HISTORY, window.end)
