@@ -9,6 +9,7 @@ from smartgrid_core.contracts.events import EventItemsets, EventRules, GridEvent
 from smartgrid_core.contracts.grid import GridTopology, PlantedFaults
 from smartgrid_core.ports import Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
+from smartgrid_core.time import Window
 from smartgrid_ml.mining.planted_rule import ANTECEDENT, BY_SHIFT, planted_rules
 from smartgrid_ml.mining.rules import mine_rules
 
@@ -66,9 +67,9 @@ def planted_rule_found(
     A truth with no episode within the window is none.
     """
     last = last_day(lake, clock=clock)
-    rules = warehouse.read(EventRules).filter(pl.col("day") == last)
     if last is None:
         return dg.AssetCheckResult(passed=True, description="there are no events yet")
+    rules = warehouse.read(EventRules, window=Window.of_day(last))
     window, _ = window_events(lake, last=last, settings=settings)
     joints = planted_rules(
         rules,

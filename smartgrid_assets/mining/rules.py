@@ -95,7 +95,7 @@ def event_rules(
 ) -> dg.MaterializeResult:
     """What an operator acts on, and what goes before it; against the window before as well.
 
-    Rules are those of the newest window; the changes of every window that was looked at are kept.
+    The rules and changes of every window that was looked at are kept, by its last day.
     """
     last = last_day(lake, clock=clock)
     if last is None:

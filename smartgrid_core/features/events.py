@@ -18,7 +18,7 @@ from smartgrid_core.alerts.decide import OPEN_AT
 from smartgrid_core.contracts.event_items import FINDING_PREFIX
 from smartgrid_core.contracts.events import GridEvents
 from smartgrid_core.features.calendar import public_holidays
-from smartgrid_core.time import DAY, HOUR, Window, midnight
+from smartgrid_core.time import DAY, HOUR, Window
 from smartgrid_core.topology import feeder_of_nodes, feeder_ratings, sensor_voltages
 
 LOAD_HISTORY = timedelta(days=28)
@@ -222,8 +222,8 @@ def _of_load(
     is_over = (load_kw >= pl.col("rating_kw")).fill_null(value=False)
     yield _item(judged.filter((load_kw > 0) & (is_peak | is_over)), "load_peak")
     yield _item(judged.filter(load_kw < 0), "reverse_flow")
-    yield _item(judged.filter(change > pl.max_horizontal("rise_kw", 0.0)), "ramp_up")
-    yield _item(judged.filter(change < pl.min_horizontal("fall_kw", 0.0)), "ramp_down")
+    yield _item(judged.filter((change > pl.col("rise_kw")) & (change > 0)), "ramp_up")
+    yield _item(judged.filter((change < pl.col("fall_kw")) & (change < 0)), "ramp_down")
 
 
 def _usual(known: pl.DataFrame, *, day: Window, limits: EventLimits) -> pl.DataFrame:
@@ -313,8 +313,3 @@ def into_shifts(events: pl.DataFrame, *, timezone: ZoneInfo) -> pl.DataFrame:
         .sort("feeder_id", "hour_start", "item")
         .select(GridEvents.column_names())
     )
-
-
-def days_of_history(window: Window) -> Window:
-    """The window of `FeederLoad` that `grid_events` of a window needs."""
-    return Window(midnight(window.start.date()) - LOAD_HISTORY, window.end)

@@ -1,17 +1,19 @@
 """Frequent itemsets of transactions, by Apriori and by FP-Growth, on mlxtend.
 
 Both take the same sparse one-hot matrix and give the same frame. mlxtend's own FP-Growth builds a
-conditional tree for every longest itemset that it then does not look into, and takes a dense copy
-of the input; here its tree is filled from the sparse rows, each distinct row once, and walked no
-deeper than asked for.
+conditional tree for every longest itemset that it then does not look into, puts every path in by
+itself and takes a dense copy of the input; here its tree is filled from the sparse rows, each
+distinct row once, and walked no deeper than asked for.
 """
 
+import gc
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, cast
+from itertools import combinations, pairwise
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -20,6 +22,8 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+Key = TypeVar("Key", bound=Hashable)
 
 Algorithm = Literal["apriori", "fpgrowth"]
 
@@ -72,7 +76,7 @@ def transactions_of(events: pl.DataFrame, *, timezone: ZoneInfo) -> Transactions
         .with_columns(day=day - day.min(), slot=local.dt.hour().rank("dense") - 1)
     )
     items = sorted(events["item"].unique())
-    numbers = pl.DataFrame({"item": items, "number": range(len(items))})
+    numbers = pl.DataFrame({"item": items}, schema={"item": pl.String}).with_row_index("number")
     cells = (
         events.unique(["hour_start", "item"]).join(hours, on="hour_start").join(numbers, on="item")
     )
@@ -146,8 +150,6 @@ def _fp_growth(
     transactions: Transactions, *, min_support: float, max_items: int
 ) -> Iterator[tuple[Sequence[int], int]]:
     """FP-Growth (Han, Pei, Yin, Mining frequent patterns without candidate generation, 2000)."""
-    from mlxtend.frequent_patterns.fpcommon import FPTree
-
     least = least_count(len(transactions), min_support=min_support)
     counts = np.asarray(transactions.matrix.sum(axis=0, dtype=np.int64)).ravel()
     # By falling count: what most transactions share stands at the root, so that the tree is small.
@@ -157,31 +159,69 @@ def _fp_growth(
         return
     rows = transactions.matrix[:, order].tocsr()
     rows.sort_indices()
-    tree = FPTree({number: -number for number in range(len(order))})
-    cells, ends = rows.indices.astype(np.int32), rows.indptr
-    distinct = Counter(cells[first:behind].tobytes() for first, behind in pairwise(ends.tolist()))
-    for row, count in distinct.items():
-        tree.insert_itemset(np.frombuffer(row, dtype=np.int32).tolist(), count)
-    for numbers, count in _walk(tree, least=least, max_items=max_items):
+    cells = rows.indices.tolist()
+    distinct = Counter(
+        tuple(cells[first:behind]) for first, behind in pairwise(rows.indptr.tolist())
+    )
+    with _no_collection():
+        found = list(_walk(_tree(distinct, []), least=least, max_items=max_items))
+    for numbers, count in found:
         yield order[numbers].tolist(), count
 
 
 def _walk(tree: Any, *, least: int, max_items: int) -> Iterator[tuple[list[int], int]]:
     """Every frequent itemset of a tree that holds frequent items only."""
-    known = len(tree.cond_items)
     for item, nodes in tree.nodes.items():
-        yield [*tree.cond_items, item], sum(node.count for node in nodes)
-    if known + 1 >= max_items:
-        return
-    for item, nodes in tree.nodes.items():
-        if known + 2 < max_items:
-            yield from _walk(tree.conditional_tree(item, least), least=least, max_items=max_items)
+        known = [*tree.cond_items, item]
+        yield known, sum(node.count for node in nodes)
+        if len(known) == max_items:
             continue
-        # The longest itemsets need their counts only, no trees.
-        above: Counter[int] = Counter()
-        for node in nodes:
-            for other in node.itempath_from_root():
-                above[other] += node.count
-        for other, count in above.items():
-            if count >= least:
-                yield [*tree.cond_items, item, other], count
+        paths = [(node.itempath_from_root(), node.count) for node in nodes]
+        kept = _frequent(((other, count) for path, count in paths for other in path), least=least)
+        # Few items are frequent together with this one, and then most paths are alike.
+        distinct: Counter[tuple[int, ...]] = Counter()
+        for path, count in paths:
+            distinct[tuple(other for other in path if other in kept)] += count
+        if len(known) + 2 < max_items:
+            yield from _walk(_tree(distinct, known), least=least, max_items=max_items)
+            continue
+        # The longest itemsets need their counts only, no tree.
+        for other, count in kept.items():
+            yield [*known, other], count
+        if len(known) + 2 == max_items:
+            both = (
+                (pair, count) for path, count in distinct.items() for pair in combinations(path, 2)
+            )
+            for pair, count in _frequent(both, least=least).items():
+                yield [*known, *pair], count
+
+
+def _frequent(seen: Iterable[tuple[Key, int]], *, least: int) -> dict[Key, int]:
+    """Counts of what was seen often enough."""
+    counts: Counter[Key] = Counter()
+    for what, count in seen:
+        counts[what] += count
+    return {what: count for what, count in counts.items() if count >= least}
+
+
+def _tree(paths: Mapping[tuple[int, ...], int], known: list[int]) -> Any:
+    """The tree of mlxtend over transactions, each distinct one with its count."""
+    from mlxtend.frequent_patterns.fpcommon import FPTree
+
+    tree = FPTree()
+    for path, count in paths.items():
+        tree.insert_itemset(list(path), count)
+    tree.cond_items = known
+    return tree
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Pauses the collector of cyclic garbage, which looks through a growing tree for nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -182,13 +182,16 @@ def _tested(
 def _improvement(
     items: frozenset[str], consequent: str, *, count_of: Mapping[frozenset[str], int], base: float
 ) -> float:
-    """Over the simpler rules; one that is too rare together has next to no confidence."""
+    """Over the rules with one condition less, and the share without any.
+
+    One that is too rare together to be counted has next to no confidence.
+    """
 
     def confidence(some: frozenset[str]) -> float:
         return count_of.get(some | {consequent}, 0) / count_of[some]
 
-    simpler = (confidence(items - {item}) for item in items if len(items) > 1)
-    return confidence(items) - max(base, *simpler, base)
+    simpler = [confidence(items - {item}) for item in items if len(items) > 1]
+    return confidence(items) - max([base, *simpler])
 
 
 def _kept(

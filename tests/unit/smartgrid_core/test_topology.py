@@ -3,7 +3,12 @@ import pytest
 
 from smartgrid_core.contracts.grid import GridTopology, MeterPlaces
 from smartgrid_core.errors import ContractError
-from smartgrid_core.topology import feeder_ratings, meter_places, sensor_voltages
+from smartgrid_core.topology import (
+    feeder_of_nodes,
+    feeder_ratings,
+    meter_places,
+    sensor_voltages,
+)
 
 
 def tree(*nodes: tuple[str, str, str | None], **more: dict[str, object]) -> pl.DataFrame:
@@ -79,4 +84,27 @@ def test_a_sensor_measures_the_phase_voltage_of_what_it_hangs_on():
     assert voltages.rows() == [
         ("S-F1", pytest.approx(11_547.0, abs=0.1)),
         ("S-T1", pytest.approx(230.9, abs=0.1)),
+    ]
+
+
+def test_every_node_below_a_feeder_is_told_its_feeder():
+    tree = pl.DataFrame(
+        [
+            ("SUB1", "substation", None),
+            ("S-SUB1", "sensor", "SUB1"),
+            ("F1", "feeder", "SUB1"),
+            ("S-F1", "sensor", "F1"),
+            ("T1", "transformer", "F1"),
+            ("M1", "meter", "T1"),
+            ("LOST", "meter", "NOWHERE"),
+        ],
+        schema=["node_id", "node_kind", "parent_id"],
+        orient="row",
+    )
+
+    assert feeder_of_nodes(tree).rows() == [
+        ("F1", "F1"),
+        ("M1", "F1"),
+        ("S-F1", "F1"),
+        ("T1", "F1"),
     ]
