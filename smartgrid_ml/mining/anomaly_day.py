@@ -37,11 +37,11 @@ CUSUM_SLACK = 0.5
 Montgomery, Introduction to Statistical Quality Control, chapter 9)."""
 
 USUAL = np.array([3.5, 1.5, 1.0, 3.0, 3.0, 0.3])
-UNRULY = np.array([0.3, 0.3, 0.3, 0.3, 0.15, 0.05])
+UNRULY = np.array([0.28, 0.28, 0.28, 0.28, 0.15, 0.05])
 """What a usual day's largest value is, by detector, and how much its power of `surprise.SHAPE`
 varies, as long as a series has told nothing itself."""
 
-SETTLED_DAYS = 5
+SETTLED_DAYS = 9
 """Deviations from a profile of fewer days say more of the profile than of the series."""
 
 LEAST_KNOWN_SHARE = 0.5
