@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from smartgrid_core.contracts.anomalies import ANOMALY_KINDS as KINDS
+from smartgrid_core.contracts.anomalies import ANOMALY_KINDS
 from smartgrid_ml.mining.anomaly_range import Floats
 
 POINT, SHIFT, DAY_SHIFT, DRIFT, FLAT, SILENT = range(6)
@@ -19,7 +19,7 @@ EXTREME_DAYS = 35
 EVIDENCE = 7
 """Figures of one kind within a spell: score, time, value, lower, upper, a figure aside, hours."""
 
-SPELL_FIGURES = 2 + EVIDENCE * len(KINDS)
+SPELL_FIGURES = 2 + EVIDENCE * len(ANOMALY_KINDS)
 """Start and end of the open spell (µs since 1970, NaN for none), then the evidence of each kind."""
 
 
