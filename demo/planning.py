@@ -18,6 +18,7 @@ from demo.faults import (
 )
 from demo.grid import Floats, Grid
 from demo.planted_rule import plan_weak_joint
+from demo.planted_sensor_faults import plan_sensor_faults
 from demo.profiles import LOCAL_ZONE, STEP, normal_power
 from smartgrid_core.time import DAY, HOUR, Window
 
@@ -62,6 +63,7 @@ def plan_faults(grid: Grid, *, window: Window, seed: int) -> Plan:
     taken.update(grid.meters.filter(on_feeder)["meter_id"])
     faults.append(_theft(grid, window=window, night_kwh=survey.night_kwh, taken=taken, days=days))
     faults.extend(overload)
+    faults.extend(plan_sensor_faults(grid, window=window, seed=seed, planted=tuple(faults)))
     faults.extend(plan_weak_joint(grid, window=window, hourly_kw=survey.hourly_kw, others=faults))
     return Plan(tuple(faults), start_kwh)
 

@@ -37,7 +37,7 @@ ROOMS = {
     "findings": ("assets",),
     "features": ("assets",),
     "models": ("assets", "gate", "drift"),
-    "mining": ("events", "rules"),
+    "mining": ("events", "rules", "anomalies"),
     "serving": ("assets",),
     "alerts": ("assets",),
 }
@@ -50,6 +50,7 @@ CHECKS = (
     "features.checks",
     "models.checks",
     "mining.rule_checks",
+    "mining.anomaly_checks",
     "serving.checks",
 )
 """Where checks stand."""

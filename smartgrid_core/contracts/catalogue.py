@@ -8,6 +8,7 @@ import dataframely as dy
 from smartgrid_core.contracts import (
     aggregates,
     alerts,
+    anomalies,
     events,
     features,
     forecasts,
@@ -78,6 +79,10 @@ CATALOGUE: dict[type[dy.Schema], Table] = {
         Table(promotion.ModelDrift, "day"),
         Table(insights.Insights),
         Table(insights.InsightPages),
+        Table(anomalies.Anomalies, "start_time"),
+        Table(anomalies.AnomalyDays, "day"),
+        Table(anomalies.AnomalyScores, "time"),
+        Table(anomalies.AnomalyStates, "day"),
         Table(alerts.LimitExceedances, "issue_time"),
         Table(alerts.Alerts),
         Table(alerts.Outbox),

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from smartgrid_ml.mining.anomaly_report import worst_first
 from smartgrid_ml.mining.page import Evidence, Insight, Section
 
 MOST = 5
@@ -40,21 +41,22 @@ def inspection_section(inspections: pl.DataFrame, *, pictures: Sequence[str] = (
 
 def anomaly_section(anomalies: pl.DataFrame, *, day: date, pictures: Sequence[str] = ()) -> Section:
     """The strongest anomalies of the week up to `day`; ``anomalies``: rows of `Anomalies`."""
-    began = pl.col("start_time").dt.date()
-    recent = anomalies.filter(began > day - RECENT, began <= day).sort(
-        "score", "subject_id", "start_time", descending=[True, False, False]
+    recent = worst_first(
+        anomalies.filter(
+            pl.col("end_time").dt.date() > day - RECENT, pl.col("start_time").dt.date() <= day
+        )
     )
     kinds = recent.group_by("kind").len().sort("len", "kind", descending=[True, False])
     insights = [
         Insight(
-            f"{row['subject_id']}, {row['start_time']:%a %d %b %H:%M} UTC, "
-            f"{row['kind'].replace('_', ' ')}:",
+            f"{row['subject_id']} {row['quantity']}, {row['kind'].replace('_', ' ')} since "
+            f"{row['start_time']:%a %d %b %H:%M} UTC:",
             row["reason"],
             Evidence(
                 "anomalies",
                 {
                     "subject_id": row["subject_id"],
-                    "kind": row["kind"],
+                    "quantity": row["quantity"],
                     "start_time": row["start_time"].isoformat(),
                 },
                 partition=row["start_time"].date(),

@@ -1,4 +1,4 @@
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
@@ -18,8 +18,10 @@ def anomaly(
     start = datetime(2026, 11, 24 - hours_ago // 24, 12, tzinfo=UTC)
     return {
         "subject_id": subject,
+        "quantity": "voltage",
         "kind": kind,
         "start_time": start,
+        "end_time": start + timedelta(hours=1),
         "score": score,
         "reason": f"{subject} is odd.",
     }
@@ -43,7 +45,7 @@ def test_the_strongest_anomalies_of_the_week_come_first_and_older_ones_do_not_co
         ("S-3", 9.0, "S-3 is odd."),
         ("S-1", 3.0, "S-1 is odd."),
     ]
-    assert section.insights[1].title == "S-3, Mon 23 Nov 12:00 UTC, level shift:"
+    assert section.insights[1].title == "S-3 voltage, level shift since Mon 23 Nov 12:00 UTC:"
     assert section.insights[1].evidence.link("") == "/assets/anomalies?partition=2026-11-23"
 
 
