@@ -18,7 +18,7 @@ METADATA = sa.MetaData(
     }
 )
 
-LAKE_ONLY = frozenset({"register_brackets", "meter_consumption", "load_features"})
+LAKE_ONLY = frozenset({"register_brackets", "meter_consumption", "load_features", "head_energy"})
 """Computed from other tables for one purpose, and only ever read in whole days."""
 
 PARTITIONED = (readings.SensorData, readings.MeterReadings)
