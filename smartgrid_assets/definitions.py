@@ -37,7 +37,7 @@ ROOMS = {
     "findings": ("assets",),
     "features": ("assets",),
     "models": ("assets", "gate", "drift"),
-    "mining": ("events", "rules", "anomalies"),
+    "mining": ("events", "rules", "anomalies", "inspections"),
     "serving": ("assets",),
     "alerts": ("assets",),
 }
@@ -51,6 +51,7 @@ CHECKS = (
     "models.checks",
     "mining.rule_checks",
     "mining.anomaly_checks",
+    "mining.inspection_checks",
     "serving.checks",
 )
 """Where checks stand."""

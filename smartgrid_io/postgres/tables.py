@@ -24,6 +24,7 @@ LAKE_ONLY = frozenset(
         "meter_consumption",
         "load_features",
         "grid_events",
+        "head_energy",
         "anomaly_days",
         "anomaly_scores",
         "anomaly_states",

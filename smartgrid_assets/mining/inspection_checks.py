@@ -1,0 +1,60 @@
+"""Checks of the list of inspections against a known truth, where there is one."""
+
+import dagster as dg
+import polars as pl
+
+from smartgrid_assets.mining.inspections import judged_window, last_whole_day
+from smartgrid_assets.quality import schema_check
+from smartgrid_core.contracts.aggregates import MeterConsumption
+from smartgrid_core.contracts.grid import PlantedFaults
+from smartgrid_core.contracts.inspections import HeadEnergy, Inspections
+from smartgrid_core.ports import Clock, Lake, Warehouse
+from smartgrid_core.settings import Settings
+from smartgrid_ml.mining.inspections import planted_theft_ranks
+
+TOP = 3
+"""A crew that sets out today visits so many."""
+
+
+@dg.asset_check(
+    asset="inspections",
+    description="Planted thefts are at the top of the list; passes without a truth.",
+)
+def planted_theft_found(
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
+) -> dg.AssetCheckResult:
+    """Judges the list by the ground truth of a data set that carries one, as the demo does.
+
+    A theft that did not last for at least half of the judged window is none.
+    """
+    last = last_whole_day(lake.days(MeterConsumption), clock=clock)
+    if last is None:
+        return dg.AssetCheckResult(passed=True, description="no whole day has energy yet")
+    listed = warehouse.read(Inspections)
+    ranks = planted_theft_ranks(
+        listed,
+        planted=warehouse.read(PlantedFaults),
+        judged=judged_window(last, settings=settings),
+    )
+    missed = ranks.filter(pl.col("rank").is_null() | (pl.col("rank") > TOP - 1 + ranks.height))
+    likely = listed.filter(pl.col("suspicion") == "theft", pl.col("probability") >= 0.5)
+    false = likely.filter(~pl.col("subject_id").is_in(ranks["subject_id"].to_list()))
+    return dg.AssetCheckResult(
+        passed=missed.is_empty(),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{ranks.height - missed.height} of {ranks.height} planted thefts are at the"
+        " top of the list",
+        metadata={
+            "ranks": [
+                f"{subject}: {rank or 'not listed'}"
+                for subject, rank in ranks.select("subject_id", "rank").rows()
+            ],
+            "likely_suspects_not_planted": false["subject_id"].to_list() if ranks.height else [],
+        },
+    )
+
+
+CHECKS = [schema_check(HeadEnergy), planted_theft_found]

@@ -1,0 +1,231 @@
+"""Assets that look for theft and miscounting: energy balances, and the list of inspections."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from smartgrid_assets.partitions import daily_asset, window_of
+from smartgrid_core.aggregates.feeder import FEED_IN_KINDS
+from smartgrid_core.contracts.aggregates import MeterConsumption, SensorAggregates
+from smartgrid_core.contracts.grid import GridTopology, Weather
+from smartgrid_core.contracts.inspections import EnergyBalance, HeadEnergy, Inspections
+from smartgrid_core.contracts.readings import ReadingFindings
+from smartgrid_core.ports import Clock, Lake, ModelRegistry, Warehouse
+from smartgrid_core.settings import Settings
+from smartgrid_core.time import Window, local_day_window
+from smartgrid_core.topology import meter_places
+from smartgrid_ml.mining.attacks import ATTACKS
+from smartgrid_ml.mining.energy_balance import (
+    energy_balance as balance_of,
+)
+from smartgrid_ml.mining.energy_balance import (
+    head_energy as energy_of_heads,
+)
+from smartgrid_ml.mining.energy_balance import watched_nodes, with_losses
+from smartgrid_ml.mining.inspecting import LOOK_BACK_DAYS, inspect_grid, judged_span
+from smartgrid_ml.mining.inspections import inspections as list_of
+from smartgrid_ml.mining.inspections_report import (
+    balance_figure,
+    inspections_markdown,
+    kinds_markdown,
+)
+from smartgrid_ml.mining.judged_days import calendar_and_weather
+from smartgrid_ml.mining.meter_days import MeterDays, meter_days, slots_for
+from smartgrid_ml.mining.plots import figure_markdown
+from smartgrid_ml.mining.suspects import daily_gap
+
+GROUP = "mining"
+EXPERIMENT = "theft_score"
+TOO_LITTLE = "too few meters with a past to learn from; the list holds faults and balances only"
+
+
+def last_whole_day(days: Sequence[date], *, clock: Clock) -> date | None:
+    """The last day that is over."""
+    whole = [day for day in days if day < clock.now().date()]
+    return whole[-1] if whole else None
+
+
+def look_back(last: date) -> Window:
+    """The UTC days that a list looks at, the judged weeks at their end."""
+    return Window.of_days(last - timedelta(days=LOOK_BACK_DAYS - 1), last)
+
+
+def judged_window(last: date, *, settings: Settings) -> Window:
+    """The instants that a list judges which looks back from a day."""
+    first, last = judged_span(list(look_back(last).days()))
+    return Window(
+        local_day_window(first, timezone=settings.zone).start,
+        local_day_window(last, timezone=settings.zone).end,
+    )
+
+
+@daily_asset(
+    deps=["sensor_aggregates", "meter_consumption", "grid_topology"],
+    group_name=GROUP,
+    kinds={"polars", "parquet"},
+)
+def head_energy(
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
+) -> dg.MaterializeResult:
+    """What entered below every power sensor and what meters counted there, kWh by hour."""
+    window, topology = window_of(context), lake.scan(GridTopology)
+    hours = energy_of_heads(
+        lake.scan(SensorAggregates, window=window),
+        lake.scan(MeterConsumption, window=window),
+        nodes=watched_nodes(topology),
+        places=meter_places(topology),
+    )
+    rows = lake.replace(HeadEnergy, hours, window=window)
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": rows.count, "nodes": rows.distinct("node_id")}
+    )
+
+
+@dg.asset(deps=["head_energy"], group_name=GROUP, kinds={"polars", "postgres"})
+def energy_balance(
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    clock: dg.ResourceParam[Clock],
+) -> dg.MaterializeResult:
+    """Energy that entered below a node and that no meter counted, by day, with its usual band.
+
+    Technical losses are fitted on the calm days of the last twelve weeks; older rows stay.
+    """
+    last = last_whole_day(lake.days(HeadEnergy), clock=clock)
+    if last is None:
+        return dg.MaterializeResult(metadata={"outcome": "no whole day has a balance yet"})
+    window = look_back(last)
+    days = balance_of(with_losses(lake.scan(HeadEnergy, window=window).collect()))
+    rows = warehouse.replace(EnergyBalance, days, window=window)
+    beyond = days.filter("is_beyond")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows.count,
+            "nodes": rows.distinct("node_id"),
+            "days_beyond_their_band": beyond.height,
+            "unexplained_kwh": float(beyond["unexplained_kwh"].sum()),
+        }
+    )
+
+
+@dg.asset(
+    deps=["energy_balance", "head_energy", "meter_consumption", "reading_findings", "weather"],
+    group_name=GROUP,
+    kinds={"lightgbm", "postgres", "mlflow"},
+)
+def inspections(
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
+    model_registry: dg.ResourceParam[ModelRegistry],
+) -> dg.MaterializeResult:
+    """Which meters and nodes are worth a visit, with reasons, over the last four weeks.
+
+    The score is learned anew from attacks on this grid's own history; the trees that judge a meter
+    have not seen it.
+    """
+    last = last_whole_day(lake.days(MeterConsumption), clock=clock)
+    if last is None:
+        return dg.MaterializeResult(metadata={"outcome": "no whole day has energy yet"})
+    window = look_back(last)
+    places = meter_places(lake.scan(GridTopology))
+    hours = with_losses(lake.scan(HeadEnergy, window=window).collect())
+    days = list(window.days())
+    n_slots = slots_for(lake.scan(MeterConsumption, window=window))
+
+    def read(meter_ids: Sequence[str]) -> MeterDays:
+        of_meters = pl.col("meter_id").is_in(list(meter_ids))
+        return meter_days(
+            lake.scan(MeterConsumption, window=window).filter(of_meters),
+            first=days[0],
+            last=days[-1],
+            timezone=settings.zone,
+            n_slots=n_slots,
+        )
+
+    context = calendar_and_weather(
+        days,
+        country=settings.country,
+        temperature_c=_temperatures(lake, window=window, settings=settings),
+    )
+    feeds_in = pl.col("customer_kind").is_in(FEED_IN_KINDS)
+    seen = inspect_grid(
+        read,
+        meter_ids=places.filter(~feeds_in.fill_null(False))["meter_id"].to_list(),
+        places=places,
+        hours=hours,
+        context=context,
+        timezone=settings.zone,
+    )
+    judged = judged_window(last, settings=settings)
+    first_judged, last_judged = judged_span(days)
+    balance = balance_of(hours.filter(pl.col("day") >= first_judged))
+    listed = list_of(
+        seen.suspects if seen else None,
+        balance=balance,
+        hours=hours,
+        findings=warehouse.read(ReadingFindings),
+        places=places,
+        judged=judged,
+    )
+    rows = warehouse.replace(Inspections, listed)
+    told = {
+        "dagster/row_count": rows.count,
+        "judged": f"{first_judged} .. {last_judged}",
+        "list": dg.MetadataValue.md(inspections_markdown(listed)),
+    }
+    if seen is None:
+        return dg.MaterializeResult(metadata={"outcome": TOO_LITTLE, **told})
+    tables = {"inspections": listed, "by_kind": seen.by_kind}
+    figure = None
+    suspect = listed.filter(pl.col("suspicion") == "theft", pl.col("node_id").is_not_null()).head(1)
+    if suspect.height:
+        meter_id, node_id = suspect.select("subject_id", "node_id").row(0)
+        gap = daily_gap(read([meter_id]), model=seen.model)
+        figure = balance_figure(balance_of(hours), node_id=node_id, gap=gap, meter_id=meter_id)
+        told["plot"] = dg.MetadataValue.md(figure_markdown(figure, about=f"balance of {node_id}"))
+    run_id = model_registry.log_training(
+        EXPERIMENT,
+        params={
+            "meters": seen.suspects.height,
+            "learned_from": len(seen.model.fold_of),
+            "attacks": ", ".join(ATTACKS),
+        },
+        metrics=seen.figures,
+        data_window=window,
+        figures={"balance": figure} if figure else {},
+        tables=tables,
+        run_name=f"{last}",
+    )
+    model_registry.finish(run_id, "FINISHED")
+    return dg.MaterializeResult(
+        metadata={
+            **told,
+            **rows.tally("suspicion"),
+            **seen.figures,
+            "by_kind": dg.MetadataValue.md(kinds_markdown(seen.by_kind)),
+            "mlflow_run": run_id,
+        }
+    )
+
+
+def _temperatures(lake: Lake, *, window: Window, settings: Settings) -> np.ndarray | None:
+    """The mean temperature of every local day of the window, NaN where unknown; None for none."""
+    days = list(window.days())
+    local = pl.col("hour_start").dt.convert_time_zone(settings.timezone).dt.date()
+    daily = (
+        lake.scan(Weather, window=window)
+        .group_by(day=(local - pl.lit(days[0])).dt.total_days())
+        .agg(pl.col("temperature_c").mean())
+        .filter(pl.col("day").is_between(0, len(days) - 1))
+        .collect()
+    )
+    if daily.is_empty():
+        return None
+    temperatures = np.full(len(days), np.nan)
+    temperatures[daily["day"].to_numpy()] = daily["temperature_c"].to_numpy()
+    return temperatures

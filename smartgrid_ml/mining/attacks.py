@@ -1,0 +1,102 @@
+"""Meter days that were tampered with: what a score of theft learns from.
+
+The kinds and their ranges are those of P. Jokar, N. Arianpoo, V. C. M. Leung, "Electricity Theft
+Detection in AMI Using Customers' Consumption Patterns", IEEE Transactions on Smart Grid 7 (1),
+2016 (h1 scaling, h2 on/off, h3 per slot, h4 and h5 mean of the day, h6 reversed), and a bypass that
+works at night alone.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Attack = Callable[[Floats, np.random.Generator], Floats]
+
+LEAST_FACTOR, LARGEST_FACTOR = 0.1, 0.8
+"""What is left of a reading: the range of the source, uniform."""
+
+SHORTEST_OFF_SHARE = 4 / 24
+"""An on/off attack lasts at least four hours."""
+
+NIGHT = (22, 5)
+"""Hours of the day in which the night's bypass works: from 22:00 to 5:00."""
+
+RESOLUTION_KWH = 0.001
+"""What a reading is rounded to, or its decimals would give the attack away."""
+
+
+def attack(
+    days: Floats,
+    *,
+    kind: str,
+    rng: np.random.Generator,
+    resolution_kwh: float = RESOLUTION_KWH,
+) -> Floats:
+    """The same days as a meter under attack would tell them, kWh.
+
+    ``days``: float64, (n_days, n_slots), the energy of each slot of a day that begins at midnight,
+    not negative. No day gains energy but by rounding: `reversed` keeps it, every other kind lowers
+    it. Raises KeyError for a kind that is not one of `ATTACKS`.
+    """
+    told = ATTACKS[kind](np.asarray(days, dtype=np.float64), rng)
+    return np.round(told / resolution_kwh) * resolution_kwh
+
+
+def is_night(n_slots: int) -> NDArray[np.bool_]:
+    """Which of a day's equal slots begin at night, (n_slots,)."""
+    hour = np.arange(n_slots) * 24 / n_slots
+    return np.asarray((hour >= NIGHT[0]) | (hour < NIGHT[1]))
+
+
+def _factors(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
+    return rng.uniform(LEAST_FACTOR, LARGEST_FACTOR, size=shape)
+
+
+def _scaling(days: Floats, rng: np.random.Generator) -> Floats:
+    """All of a day by one factor."""
+    return days * _factors(rng, (len(days), 1))
+
+
+def _on_off(days: Floats, rng: np.random.Generator) -> Floats:
+    """Nothing at all for one span of the day."""
+    n_days, n_slots = days.shape
+    shortest = round(SHORTEST_OFF_SHARE * n_slots)
+    begins = rng.integers(0, n_slots - shortest + 1, size=(n_days, 1))
+    lasts = rng.integers(shortest, n_slots + 1, size=(n_days, 1))
+    slot = np.arange(n_slots)
+    return np.where((slot >= begins) & (slot < begins + lasts), 0.0, days)
+
+
+def _per_slot(days: Floats, rng: np.random.Generator) -> Floats:
+    """Every slot by a factor of its own."""
+    return days * _factors(rng, (len(days), days.shape[1]))
+
+
+def _flat_mean(days: Floats, rng: np.random.Generator) -> Floats:
+    """The day's mean in every slot, each scaled by a factor of its own."""
+    mean: Floats = days.mean(axis=1, keepdims=True)
+    return mean * _factors(rng, (len(days), days.shape[1]))
+
+
+def _reversed(days: Floats, rng: np.random.Generator) -> Floats:
+    """The day's last slot first: what was drawn in dear hours seems drawn in cheap ones."""
+    backwards: Floats = days[:, ::-1]
+    return backwards
+
+
+def _night_time(days: Floats, rng: np.random.Generator) -> Floats:
+    """The hours of the night by one factor."""
+    return np.where(is_night(days.shape[1]), days * _factors(rng, (len(days), 1)), days)
+
+
+ATTACKS: dict[str, Attack] = {
+    "scaling": _scaling,
+    "on_off": _on_off,
+    "per_slot": _per_slot,
+    "flat_mean": _flat_mean,
+    "reversed": _reversed,
+    "night_time": _night_time,
+}
+"""What each kind makes of days (n_days, n_slots)."""
