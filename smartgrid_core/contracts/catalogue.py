@@ -13,6 +13,7 @@ from smartgrid_core.contracts import (
     grid,
     promotion,
     readings,
+    segments,
     serving,
 )
 
@@ -70,6 +71,11 @@ CATALOGUE: dict[type[dy.Schema], Table] = {
         Table(promotion.BacktestLosses),
         Table(promotion.PromotionDecisions),
         Table(promotion.ModelDrift, "day"),
+        Table(segments.ConsumerProfiles),
+        Table(segments.ConsumerSegments),
+        Table(segments.ConsumerOutliers),
+        Table(segments.SegmentHistory, "day"),
+        Table(segments.SegmentBands, "day"),
         Table(alerts.LimitExceedances, "issue_time"),
         Table(alerts.Alerts),
         Table(alerts.Outbox),

@@ -18,8 +18,10 @@ METADATA = sa.MetaData(
     }
 )
 
-LAKE_ONLY = frozenset({"register_brackets", "meter_consumption", "load_features"})
-"""Computed from other tables for one purpose, and only ever read in whole days."""
+LAKE_ONLY = frozenset(
+    {"register_brackets", "meter_consumption", "load_features", "consumer_profiles"}
+)
+"""Computed from other tables for one purpose, and only ever read in whole days, or as a whole."""
 
 PARTITIONED = (readings.SensorData, readings.MeterReadings)
 """Cut into months by `event_time`; the months are made before a load needs them."""
