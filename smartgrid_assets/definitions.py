@@ -37,7 +37,7 @@ ROOMS = {
     "findings": ("assets",),
     "features": ("assets",),
     "models": ("assets", "gate", "drift"),
-    "mining": ("events", "rules", "anomalies", "inspections"),
+    "mining": ("segments", "events", "rules", "anomalies", "inspections"),
     "serving": ("assets",),
     "alerts": ("assets",),
 }
@@ -52,6 +52,7 @@ CHECKS = (
     "mining.rule_checks",
     "mining.anomaly_checks",
     "mining.inspection_checks",
+    "mining.segment_checks",
     "serving.checks",
 )
 """Where checks stand."""

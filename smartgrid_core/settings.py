@@ -109,6 +109,14 @@ class Settings(BaseSettings):
     """Models that one engine may try at most; as many as there is time for if unset."""
     automl_memory_mb: int = Field(default=6_000, ge=500)
     """A search that holds more is ended; what it found so far counts."""
+    segment_window_weeks: int = Field(default=8, ge=1, le=104)
+    """How far consumer profiles look back."""
+    segment_min_coverage: float = Field(default=0.5, gt=0, le=1)
+    """A meter that measured less of that time gets no profile."""
+    segment_engine: Literal["local", "spark"] = "local"
+    """What finds the centres of segments: this machine, or Spark (extra `spark`, Java 17)."""
+    spark_url: str = "local[*]"
+    """A Spark master, or `sc://host:15002` of a Spark Connect server."""
     log_format: Literal["text", "json"] = "text"
 
     @field_validator("timezone", "landing_timezone")

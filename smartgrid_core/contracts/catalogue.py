@@ -17,6 +17,7 @@ from smartgrid_core.contracts import (
     inspections,
     promotion,
     readings,
+    segments,
     serving,
 )
 
@@ -87,6 +88,11 @@ CATALOGUE: dict[type[dy.Schema], Table] = {
         Table(inspections.HeadEnergy, "hour_start"),
         Table(inspections.EnergyBalance, "day"),
         Table(inspections.Inspections),
+        Table(segments.ConsumerProfiles),
+        Table(segments.ConsumerSegments),
+        Table(segments.ConsumerOutliers),
+        Table(segments.SegmentHistory, "day"),
+        Table(segments.SegmentBands, "day"),
         Table(alerts.LimitExceedances, "issue_time"),
         Table(alerts.Alerts),
         Table(alerts.Outbox),

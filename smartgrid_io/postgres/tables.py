@@ -25,12 +25,13 @@ LAKE_ONLY = frozenset(
         "load_features",
         "grid_events",
         "head_energy",
+        "consumer_profiles",
         "anomaly_days",
         "anomaly_scores",
         "anomaly_states",
     }
 )
-"""Computed from other tables for one purpose, and only ever read in whole days."""
+"""Computed from other tables for one purpose, and only ever read in whole days, or as a whole."""
 
 PARTITIONED = (readings.SensorData, readings.MeterReadings)
 """Cut into months by `event_time`; the months are made before a load needs them."""

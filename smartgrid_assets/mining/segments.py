@@ -1,0 +1,208 @@
+"""Assets of what kinds of consumers there are: profiles, outliers, segments."""
+
+from datetime import date, timedelta
+
+import dagster as dg
+import polars as pl
+
+from smartgrid_core.contracts.aggregates import MeterConsumption
+from smartgrid_core.contracts.grid import GridTopology
+from smartgrid_core.contracts.segments import (
+    ConsumerOutliers,
+    ConsumerProfiles,
+    ConsumerSegments,
+    SegmentBands,
+    SegmentHistory,
+)
+from smartgrid_core.features.calendar import public_holidays
+from smartgrid_core.features.profiles import consumer_profiles as profiles_of
+from smartgrid_core.ports import Clock, Lake, ModelRegistry, Warehouse
+from smartgrid_core.settings import Settings
+from smartgrid_core.time import Window
+from smartgrid_core.topology import meter_places
+from smartgrid_ml.mining.clusters import CentreFinder, LocalKMeans
+from smartgrid_ml.mining.outliers import find_outliers
+from smartgrid_ml.mining.plots import figure_markdown
+from smartgrid_ml.mining.segment_plots import (
+    bands_figure,
+    knee_figure,
+    outliers_markdown,
+    projection_figure,
+    segments_markdown,
+    sizes_figure,
+    tried_markdown,
+    tried_table,
+)
+from smartgrid_ml.mining.segments import Segments, find_segments
+from smartgrid_ml.mining.spark_clusters import SparkKMeans
+
+GROUP = "mining"
+EXPERIMENT = "consumer_segments"
+
+NO_PROFILES = "no meter has a profile yet"
+
+
+def profiled_window(lake: Lake, *, today: date, weeks: int) -> Window | None:
+    """The last whole weeks of consumption in the lake, up to yesterday; None for none."""
+    days = [day for day in lake.days(MeterConsumption) if day < today]
+    if not days:
+        return None
+    return Window.of_days(max(days[0], days[-1] - timedelta(days=7 * weeks - 1)), days[-1])
+
+
+def engine_of(settings: Settings) -> CentreFinder:
+    """What finds centres, by the setting."""
+    return SparkKMeans(settings.spark_url) if settings.segment_engine == "spark" else LocalKMeans()
+
+
+@dg.asset(
+    deps=["meter_consumption", "grid_topology"], group_name=GROUP, kinds={"polars", "parquet"}
+)
+def consumer_profiles(
+    lake: dg.ResourceParam[Lake],
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
+) -> dg.MaterializeResult:
+    """The typical weekday and weekend day of every meter, over the last weeks; in the lake only."""
+    window = profiled_window(lake, today=clock.now().date(), weeks=settings.segment_window_weeks)
+    if window is None:
+        lake.replace(ConsumerProfiles, ConsumerProfiles.create_empty())
+        return dg.MaterializeResult(metadata={"outcome": "no day has consumption yet"})
+    profiles = profiles_of(
+        lake.scan(MeterConsumption, window=window),
+        places=meter_places(lake.scan(GridTopology)),
+        window=window,
+        timezone=settings.zone,
+        holidays=public_holidays(
+            window.start.date(), window.end.date(), country=settings.country or None
+        ),
+        min_coverage=settings.segment_min_coverage,
+    )
+    rows = lake.replace(ConsumerProfiles, profiles.frame)
+    left_out = sum(profiles.left_out.values())
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows.count,
+            "outcome": f"{rows.count} of {rows.count + left_out} meters have a profile",
+            "window": f"{window.start:%Y-%m-%d} .. {window.end:%Y-%m-%d}",
+            "feed_in_registers": int(rows.sum("is_feed_in")),
+            **{f"left_out/{reason}": count for reason, count in profiles.left_out.items()},
+        }
+    )
+
+
+@dg.asset(deps=["consumer_profiles"], group_name=GROUP, kinds={"scikit-learn", "postgres"})
+def consumer_outliers(
+    lake: dg.ResourceParam[Lake], warehouse: dg.ResourceParam[Warehouse]
+) -> dg.MaterializeResult:
+    """Meters whose typical day has no company (DBSCAN's noise), and what is unusual about it."""
+    profiles = lake.scan(ConsumerProfiles).collect()
+    day = last_day(profiles)
+    if day is None:
+        warehouse.replace(ConsumerOutliers, ConsumerOutliers.create_empty())
+        return dg.MaterializeResult(metadata={"outcome": NO_PROFILES})
+    found = find_outliers(profiles, day=day)
+    rows = warehouse.replace(ConsumerOutliers, found.rows)
+    figure = knee_figure(found.distances, eps=found.eps)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows.count,
+            "outcome": f"{rows.count} of {profiles.height} meters are like no others",
+            "day": str(day),
+            "eps": found.eps,
+            "min_samples": found.min_samples,
+            "dense_clusters": found.clusters,
+            "outliers": dg.MetadataValue.md(outliers_markdown(found.rows)),
+            "plot": dg.MetadataValue.md(figure_markdown(figure, about="neighbour distances")),
+        }
+    )
+
+
+@dg.asset(
+    deps=["consumer_profiles", "consumer_outliers"],
+    group_name=GROUP,
+    kinds={"scikit-learn", "mlflow", "postgres"},
+)
+def consumer_segments(
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+    model_registry: dg.ResourceParam[ModelRegistry],
+) -> dg.MaterializeResult:
+    """Which kind of consumer every meter is; segments keep identity and name from run to run."""
+    profiles = lake.scan(ConsumerProfiles).collect()
+    day = last_day(profiles)
+    if day is None:
+        warehouse.replace(ConsumerSegments, ConsumerSegments.create_empty())
+        return dg.MaterializeResult(metadata={"outcome": NO_PROFILES})
+    engine = engine_of(settings)
+    usual = profiles.join(warehouse.read(ConsumerOutliers), on="meter_id", how="anti")
+    found = find_segments(
+        usual,
+        day=day,
+        engine=engine,
+        history=warehouse.read(SegmentHistory),
+        bands=warehouse.read(SegmentBands),
+    )
+    rows = warehouse.replace(ConsumerSegments, found.members)
+    window = Window.of_day(day)
+    warehouse.replace(SegmentHistory, found.history, window=window)
+    warehouse.replace(SegmentBands, found.bands, window=window)
+    figures = {
+        "typical_days": bands_figure(found.bands, found.history),
+        "projection": projection_figure(profiles, found.members),
+        "sizes": sizes_figure(warehouse.read(SegmentHistory)),
+    }
+    run_id = model_registry.log_training(
+        EXPERIMENT,
+        params={"engine": engine.name, "segments": found.members["segment_id"].n_unique()},
+        metrics=_metrics(found),
+        data_window=Window(profiles["window_start"].min(), profiles["window_end"].max()),
+        figures=figures,
+        tables={
+            "segments": found.history,
+            "bands": found.bands,
+            "numbers_tried": tried_table(found.tried),
+        },
+        tags={"day": str(day)},
+        run_name=f"segments of {day}",
+    )
+    model_registry.finish(run_id, "FINISHED")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows.count,
+            "outcome": found.why,
+            "day": str(day),
+            "engine": engine.name,
+            "mlflow_run": run_id,
+            "segments": dg.MetadataValue.md(segments_markdown(found.history)),
+            "numbers_tried": dg.MetadataValue.md(tried_markdown(found.tried)),
+            **{f"segments/{state}": n for state, n in _states(found.history).items()},
+            **{
+                f"plot/{name}": dg.MetadataValue.md(
+                    figure_markdown(figure, about=name.replace("_", " "))
+                )
+                for name, figure in figures.items()
+            },
+        }
+    )
+
+
+def last_day(profiles: pl.DataFrame) -> date | None:
+    """The last day that the profiles look at; None without profiles."""
+    end = profiles["window_end"].max()
+    return None if end is None else (end - timedelta(microseconds=1)).date()
+
+
+def _metrics(found: Segments) -> dict[str, float | None]:
+    chosen = found.chosen
+    return {
+        "stability": chosen.stability if chosen else None,
+        "silhouette": chosen.silhouette if chosen else None,
+        "smallest_share": chosen.smallest_share if chosen else None,
+        "meters": float(found.members.height),
+    }
+
+
+def _states(history: pl.DataFrame) -> dict[str, int]:
+    return dict(history.group_by("state").len().sort("state").iter_rows())

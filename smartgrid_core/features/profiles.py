@@ -1,0 +1,236 @@
+"""Consumer profiles: how every meter's typical weekday and weekend day look, free of its size."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from smartgrid_core.aggregates.feeder import FEED_IN_KINDS
+from smartgrid_core.contracts.segments import HOURS, ConsumerProfiles
+from smartgrid_core.time import Window
+
+WEEKDAYS, WEEKEND_DAYS = 5, 2
+"""A standard week: what shapes are weighted by, however many holidays the window has."""
+
+NIGHT = range(6)
+MIDDAY = range(11, 15)
+"""Local hours around the sun's highest stand, in winter and summer time."""
+
+COARSEST_MINUTES = 60
+"""A longer interval says nothing of the hours within it."""
+
+WHOLE_DAY_MINUTES = 20 * 60
+"""Days with less on record say little of how days differ."""
+
+FEWEST_NEIGHBOURS = 3
+"""Meters on a feeder, the meter itself among them, that make a median worth the name."""
+
+METERS_PER_BATCH = 5_000
+"""Eight weeks of so many meters are some seven million hours: a few hundred megabytes."""
+
+TOO_LITTLE, NO_ENERGY = "too_little_coverage", "no_energy"
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """Rows of `ConsumerProfiles`, by meter_id; `left_out` counts the other meters by reason.
+
+    Reasons: `too_little_coverage` (or not every hour of the week seen) and `no_energy`.
+    """
+
+    frame: pl.DataFrame
+    left_out: Mapping[str, int]
+
+
+def consumer_profiles(
+    consumption: pl.LazyFrame,
+    *,
+    places: pl.DataFrame,
+    window: Window,
+    timezone: ZoneInfo | str,
+    holidays: frozenset[date] = frozenset(),
+    min_coverage: float = 0.5,
+    meters_per_batch: int = METERS_PER_BATCH,
+) -> Profiles:
+    """The profiles of all meters that have energy in the window.
+
+    ``consumption``: rows of `MeterConsumption` of the window; ``places``: rows of `MeterPlaces`;
+    a meter without a place is profiled, but has no neighbours. Estimated intervals are left aside:
+    their energy is right, their shape is a straight line. ``holidays`` count as weekend.
+
+    Rows are read once per batch of meters and never held together: memory is that of a batch and of
+    the profiles. Parquet files in the order of their key are only opened where a batch lies.
+
+    Features after Haben, Singleton and Grindrod (2016), IEEE Transactions on Smart Grid 7(1):
+    power relative to the mean by time of day, relative deviation, weekday against weekend.
+    """
+    usable = consumption.filter(
+        pl.col("interval_start").is_between(window.start, window.end, closed="left")
+    )
+    meters = _all_meters(usable, places)
+    none = pl.DataFrame(schema=_batch_schema())
+    frames = [
+        _batch(usable, first, last, window=window, timezone=str(timezone), holidays=holidays)
+        for first, last in _ranges(meters, size=meters_per_batch)
+    ]
+    raw = pl.concat([none, *frames])
+    covered = raw.filter(
+        pl.col("coverage") >= min_coverage,
+        pl.col("weekday_kw").list.len() == HOURS,
+        pl.col("weekend_kw").list.len() == HOURS,
+    )
+    drawing = covered.filter(pl.col("mean_kw") > 0)
+    left_out = {
+        TOO_LITTLE: len(meters) - covered.height,
+        NO_ENERGY: covered.height - drawing.height,
+    }
+    profiles = _with_neighbours(_shaped(drawing, window=window), places)
+    return Profiles(
+        ConsumerProfiles.validate(
+            profiles.select(ConsumerProfiles.column_names()).sort("meter_id"), cast=True
+        ),
+        {reason: count for reason, count in left_out.items() if count},
+    )
+
+
+def _all_meters(consumption: pl.LazyFrame, places: pl.DataFrame) -> list[str]:
+    """Every meter that has rows or a place, in order."""
+    seen = consumption.select("meter_id").unique().collect(engine="streaming")
+    return pl.concat([seen, places.select("meter_id")])["meter_id"].unique().sort().to_list()
+
+
+def _ranges(meters: Sequence[str], *, size: int) -> Iterator[tuple[str, str]]:
+    """The first and last meter of every batch."""
+    for start in range(0, len(meters), size):
+        yield meters[start], meters[min(start + size, len(meters)) - 1]
+
+
+def _batch_schema() -> dict[str, pl.DataType]:
+    kw = pl.Float64()
+    return {
+        "meter_id": pl.String(),
+        "weekday_kw": pl.List(kw),
+        "weekend_kw": pl.List(kw),
+        "mean_kw": kw,
+        "variability": kw,
+        "coverage": kw,
+    }
+
+
+def _batch(
+    consumption: pl.LazyFrame,
+    first: str,
+    last: str,
+    *,
+    window: Window,
+    timezone: str,
+    holidays: frozenset[date],
+) -> pl.DataFrame:
+    """Typical days in kW of the meters `first` to `last`, in the columns of `_batch_schema`."""
+    local = pl.col("interval_start").dt.convert_time_zone(timezone)
+    hours = (
+        consumption.filter(
+            pl.col("meter_id").is_between(pl.lit(first), pl.lit(last)),
+            ~pl.col("is_estimated"),
+            pl.col("interval_minutes") <= COARSEST_MINUTES,
+        )
+        .group_by("meter_id", local_day=local.dt.date(), hour=local.dt.hour())
+        .agg(pl.col("energy_kwh").sum(), minutes=pl.col("interval_minutes").sum())
+        .collect(engine="streaming")
+        # Sums of floats depend on the order of their rows, which a hash table does not keep.
+        .sort("meter_id", "local_day", "hour")
+    )
+    mean_kw = pl.col("energy_kwh").sum() * 60 / pl.col("minutes").sum()
+    is_weekend = (pl.col("local_day").dt.weekday() >= 6) | pl.col("local_day").is_in(list(holidays))
+    typical = (
+        hours.group_by("meter_id", "hour", is_weekend=is_weekend, maintain_order=True)
+        .agg(kw=mean_kw)
+        .sort("meter_id", "is_weekend", "hour")
+        .group_by("meter_id", "is_weekend", maintain_order=True)
+        .agg("kw")
+    )
+    days = (
+        hours.group_by("meter_id", "local_day", maintain_order=True)
+        .agg(kw=mean_kw, minutes=pl.col("minutes").sum())
+        .filter(pl.col("minutes") >= WHOLE_DAY_MINUTES)
+        .group_by("meter_id", maintain_order=True)
+        .agg(
+            variability=pl.when(pl.col("kw").mean() > 0)
+            .then(pl.col("kw").std() / pl.col("kw").mean())
+            .fill_null(0.0)
+        )
+    )
+    span_minutes = (window.end - window.start).total_seconds() / 60
+    covered = hours.group_by("meter_id", maintain_order=True).agg(
+        coverage=(pl.col("minutes").sum() / span_minutes).clip(0.0, 1.0)
+    )
+    both = (
+        covered.join(_of(typical, weekend=False), on="meter_id", how="left")
+        .join(_of(typical, weekend=True), on="meter_id", how="left")
+        .join(days, on="meter_id", how="left")
+    )
+    return both.with_columns(
+        mean_kw=_of_week(pl.col("weekday_kw").list.mean(), pl.col("weekend_kw").list.mean()),
+        variability=pl.col("variability").fill_null(0.0),
+    ).select(pl.col(name).cast(dtype) for name, dtype in _batch_schema().items())
+
+
+def _of(typical: pl.DataFrame, *, weekend: bool) -> pl.DataFrame:
+    name = "weekend_kw" if weekend else "weekday_kw"
+    return typical.filter(pl.col("is_weekend") == weekend).select(
+        "meter_id", pl.col("kw").alias(name)
+    )
+
+
+def _of_week(weekday: pl.Expr, weekend: pl.Expr) -> pl.Expr:
+    """The mean over a standard week."""
+    return (WEEKDAYS * weekday + WEEKEND_DAYS * weekend) / (WEEKDAYS + WEEKEND_DAYS)
+
+
+def _shaped(batch: pl.DataFrame, *, window: Window) -> pl.DataFrame:
+    """The columns of `ConsumerProfiles` that need no other meter, and `midday`."""
+    relative = batch.with_columns(
+        (pl.col(f"{kind}_kw") / pl.col("mean_kw"))
+        .cast(pl.List(pl.Float32))
+        .list.to_array(HOURS)
+        .alias(f"{kind}_shape")
+        for kind in ("weekday", "weekend")
+    )
+    week = [
+        _of_week(pl.col("weekday_kw").list.get(hour), pl.col("weekend_kw").list.get(hour))
+        / pl.col("mean_kw")
+        for hour in range(HOURS)
+    ]
+    weekend = WEEKEND_DAYS * pl.col("weekend_kw").list.mean()
+    return relative.with_columns(
+        peak_hour=pl.concat_list(week).list.arg_max().cast(pl.Int32),
+        night_share=(pl.sum_horizontal(week[hour] for hour in NIGHT) / HOURS).clip(0.0, 1.0),
+        weekend_share=(weekend / ((WEEKDAYS + WEEKEND_DAYS) * pl.col("mean_kw"))).clip(0.0, 1.0),
+        midday=pl.mean_horizontal(week[hour] for hour in MIDDAY),
+        window_start=pl.lit(window.start).cast(pl.Datetime("us", "UTC")),
+        window_end=pl.lit(window.end).cast(pl.Datetime("us", "UTC")),
+    )
+
+
+def _with_neighbours(profiles: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    """What a meter is beside others: its feed-in register, its midday against its feeder's."""
+    known = places.select("meter_id", "customer_id", "customer_kind", "feeder_id")
+    feeding = known.filter(pl.col("customer_kind").is_in(FEED_IN_KINDS))
+    customers = feeding["customer_id"].drop_nulls().unique().to_list()
+    placed = profiles.join(known, on="meter_id", how="left").with_columns(
+        is_feed_in=pl.col("customer_kind").is_in(FEED_IN_KINDS).fill_null(value=False)
+    )
+    drawing = ~pl.col("is_feed_in") & pl.col("feeder_id").is_not_null()
+    feeders = (
+        placed.filter(drawing)
+        .group_by("feeder_id")
+        .agg(usual_midday=pl.col("midday").median(), neighbours=pl.len())
+    )
+    dip = pl.col("usual_midday") - pl.col("midday")
+    return placed.join(feeders, on="feeder_id", how="left").with_columns(
+        midday_dip=pl.when(drawing & (pl.col("neighbours") >= FEWEST_NEIGHBOURS)).then(dip),
+        has_feed_in=pl.col("is_feed_in")
+        | pl.col("customer_id").is_in(customers).fill_null(value=False),
+    )

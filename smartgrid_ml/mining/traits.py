@@ -1,0 +1,117 @@
+"""What sets consumers apart, in words that an operator uses."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from smartgrid_core.contracts.segments import HOURS
+from smartgrid_core.features.profiles import WEEKDAYS, WEEKEND_DAYS
+
+TRAITS = ("peaks", "night", "weekend", "varies", "midday", "level")
+
+WORDS = {
+    "night": ("much at night", "little at night"),
+    "weekend": ("weekend-heavy", "weekday-heavy"),
+    "varies": ("days differ much", "days alike"),
+    "midday": ("high at midday", "low at midday"),
+    "peaks": ("peaky", "flat"),
+    "level": ("large", "small"),
+}
+"""More of the trait than others, less of it."""
+
+PARTS_OF_DAY = (
+    (6, "night peak"),
+    (11, "morning peak"),
+    (15, "midday peak"),
+    (18, "afternoon peak"),
+    (22, "evening peak"),
+    (24, "late-evening peak"),
+)
+"""The first local hour behind each part, and what a peak within it is called."""
+
+PLAIN = 0.5
+"""Half a standard deviation from everyone's mean is worth a word."""
+
+MOST_WORDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How the traits of all meters spread: mean and standard deviation by trait."""
+
+    mean: Mapping[str, float]
+    deviation: Mapping[str, float]
+
+    def of(self, trait: str, value: float) -> float:
+        """The value in standard deviations from the mean; 0 where all meters are alike."""
+        deviation = self.deviation[trait]
+        return (value - self.mean[trait]) / deviation if deviation > 1e-9 else 0.0
+
+
+def traits(profiles: pl.DataFrame) -> pl.DataFrame:
+    """One row per row of `ConsumerProfiles`: TRAITS as numbers, and `peak_hour`.
+
+    `peaks` is the highest hour over the mean, `midday` the mean of 11:00 to 15:00 over the mean,
+    `level` the logarithm of the mean power; `night`, `weekend` and `varies` as in the contract.
+    """
+    weekday, weekend = (
+        profiles[f"{kind}_shape"].to_numpy().reshape(-1, HOURS) for kind in ("weekday", "weekend")
+    )
+    week = (WEEKDAYS * weekday + WEEKEND_DAYS * weekend) / (WEEKDAYS + WEEKEND_DAYS)
+    return profiles.select(
+        "peak_hour",
+        peaks=pl.Series(week.max(axis=1).astype(np.float64), dtype=pl.Float64),
+        night="night_share",
+        weekend="weekend_share",
+        varies="variability",
+        midday=pl.Series(week[:, 11:15].mean(axis=1).astype(np.float64), dtype=pl.Float64),
+        level=pl.col("mean_kw").log(),
+    )
+
+
+def scale_of(some: pl.DataFrame) -> Scale:
+    """The spread of `traits`."""
+    means, deviations = some.select(TRAITS).mean(), some.select(TRAITS).std(ddof=0)
+    return Scale(means.row(0, named=True), deviations.row(0, named=True))
+
+
+def peak_words(hour: int) -> str:
+    """`evening peak` for 18 to 21 o'clock."""
+    return next(words for end, words in PARTS_OF_DAY if hour < end)
+
+
+def words_for(typical: Mapping[str, float], *, scale: Scale) -> list[str]:
+    """The part of the day of the peak, then every trait by how much it sets apart, in words."""
+    apart = {trait: scale.of(trait, typical[trait]) for trait in TRAITS}
+    by_size = sorted(TRAITS, key=lambda trait: -abs(apart[trait]))
+    words = [WORDS[trait][0 if apart[trait] > 0 else 1] for trait in by_size]
+    return [peak_words(int(typical["peak_hour"])), *words]
+
+
+def plain_words(typical: Mapping[str, float], *, scale: Scale) -> int:
+    """How many traits are worth a word."""
+    return sum(abs(scale.of(trait, typical[trait])) >= PLAIN for trait in TRAITS)
+
+
+def name_for(typical: Mapping[str, float], *, scale: Scale, taken: set[str]) -> str:
+    """A name that no other segment has: `evening peak, little at night, weekday-heavy`.
+
+    The peak and up to two plain traits; more words, then a number, where that is taken.
+    """
+    words = words_for(typical, scale=scale)
+    usual = 1 + min(plain_words(typical, scale=scale), MOST_WORDS - 1)
+    for name in _longer_and_longer(words, usual=usual):
+        if name not in taken:
+            return name
+    raise AssertionError("numbers never end")
+
+
+def _longer_and_longer(words: list[str], *, usual: int) -> Iterator[str]:
+    for length in range(usual, len(words) + 1):
+        yield ", ".join(words[:length])
+    number = 2
+    while True:
+        yield f"{', '.join(words[:usual])} ({number})"
+        number += 1
