@@ -37,7 +37,7 @@ ROOMS = {
     "findings": ("assets",),
     "features": ("assets",),
     "models": ("assets", "gate", "drift"),
-    "mining": ("segments", "events", "rules", "anomalies", "inspections"),
+    "mining": ("segments", "events", "rules", "anomalies", "inspections", "insights"),
     "serving": ("assets",),
     "alerts": ("assets",),
 }

@@ -41,11 +41,7 @@ def inspection_section(inspections: pl.DataFrame, *, pictures: Sequence[str] = (
 
 def anomaly_section(anomalies: pl.DataFrame, *, day: date, pictures: Sequence[str] = ()) -> Section:
     """The strongest anomalies of the week up to `day`; ``anomalies``: rows of `Anomalies`."""
-    recent = worst_first(
-        anomalies.filter(
-            pl.col("end_time").dt.date() > day - RECENT, pl.col("start_time").dt.date() <= day
-        )
-    )
+    recent = of_the_week(anomalies, day=day)
     kinds = recent.group_by("kind").len().sort("len", "kind", descending=[True, False])
     insights = [
         Insight(
@@ -74,6 +70,15 @@ def anomaly_section(anomalies: pl.DataFrame, *, day: date, pictures: Sequence[st
         else "None in seven days."
     )
     return Section("anomalies", lead, insights, tuple(pictures))
+
+
+def of_the_week(anomalies: pl.DataFrame, *, day: date) -> pl.DataFrame:
+    """Rows of `Anomalies` that touch the seven days up to `day`, the worst first."""
+    return worst_first(
+        anomalies.filter(
+            pl.col("end_time").dt.date() > day - RECENT, pl.col("start_time").dt.date() <= day
+        )
+    )
 
 
 def rule_section(

@@ -46,11 +46,15 @@ def _figure(value: float | None, digits: int) -> str:
 
 
 def balance_figure(
-    balance: pl.DataFrame, *, node_id: str, gap: pl.DataFrame, meter_id: str
+    balance: pl.DataFrame,
+    *,
+    node_id: str,
+    gap: pl.DataFrame | None = None,
+    meter_id: str | None = None,
 ) -> "Figure":
     """What a node misses day by day, its band, and what the suspect below it seems to hide.
 
-    ``balance``: rows of `EnergyBalance`; ``gap``: columns day, gap_kwh.
+    ``balance``: rows of `EnergyBalance`; ``gap``: columns day, gap_kwh, of the meter if known.
     """
     figure = new_figure()
     axes = figure.add_subplot()
@@ -58,13 +62,14 @@ def balance_figure(
     days, band = of_node["day"].to_list(), of_node["band_kwh"].to_numpy()
     axes.fill_between(days, -band, band, color="0.85", label="usual", step="mid")
     axes.plot(days, of_node["unexplained_kwh"].to_numpy(), color="C3", label=f"{node_id} misses")
-    axes.plot(
-        gap["day"].to_list(),
-        gap["gap_kwh"].to_numpy(),
-        color="C0",
-        linestyle="--",
-        label=f"{meter_id} counts too little, by its past",
-    )
+    if gap is not None:
+        axes.plot(
+            gap["day"].to_list(),
+            gap["gap_kwh"].to_numpy(),
+            color="C0",
+            linestyle="--",
+            label=f"{meter_id} counts too little, by its past",
+        )
     axes.axhline(0, color="0.5", linewidth=0.8)
     axes.set_ylabel("kWh a day")
     axes.legend(loc="upper left")

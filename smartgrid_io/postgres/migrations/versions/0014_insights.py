@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("day", "section", "position", name=op.f("pk_insights")),
         postgresql_partition_by=None,
     )
+    op.create_index(op.f("ix_insights_day"), "insights", ["day"], unique=False)
     op.create_table(
         "insight_pages",
         sa.Column("day", sa.Date(), nullable=False),
@@ -45,6 +46,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("day", name=op.f("pk_insight_pages")),
         postgresql_partition_by=None,
     )
+    op.create_index(op.f("ix_insight_pages_day"), "insight_pages", ["day"], unique=False)
 
 
 def downgrade() -> None:
