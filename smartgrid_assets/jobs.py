@@ -99,6 +99,29 @@ raise_alerts = _asset_job(
     description="Record the alerts that a day's limit exceedances call for.",
 )
 
+mine_days = _asset_job(
+    "mine_days",
+    "grid_events",
+    "head_energy",
+    "anomalies",
+    writes="mined_days",
+    description="Judge days: their events, their anomalies, the energy that nobody counted.",
+)
+
+mine_grid = _asset_job(
+    "mine_grid",
+    "consumer_profiles",
+    "consumer_outliers",
+    "consumer_segments",
+    "event_itemsets",
+    "event_rules",
+    "energy_balance",
+    "inspections",
+    "insights",
+    writes="mining",
+    description="Segments, rules and inspections of the last weeks, and the page that tells them.",
+)
+
 JOBS = [
     refresh_days,
     judge_readings,
@@ -109,4 +132,6 @@ JOBS = [
     compare_variants,
     watch_drift,
     raise_alerts,
+    mine_days,
+    mine_grid,
 ]

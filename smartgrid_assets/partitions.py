@@ -46,6 +46,22 @@ For what the job `refresh_days` leaves out or reaches beyond: within the job all
 """
 
 
+def follow_closed_days(*assets: str) -> dg.AutomationCondition:
+    """Computed again when one of these inputs was, as soon as the day is over.
+
+    For what judges whole days: a day that is still open would look as if its rest were missing.
+    Other inputs, such as the tree, say nothing new of old days.
+    """
+    return (
+        dg.AutomationCondition.any_deps_updated()
+        .allow(dg.AssetSelection.assets(*assets))
+        .since_last_handled()
+        & ~dg.AutomationCondition.in_latest_time_window()
+        & ~dg.AutomationCondition.any_deps_in_progress()
+        & ~dg.AutomationCondition.in_progress()
+    )
+
+
 def window_of(context: dg.AssetExecutionContext) -> Window:
     """The UTC window of the run: one day, or the whole range of a backfill."""
     span = context.partition_time_window

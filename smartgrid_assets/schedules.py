@@ -8,6 +8,7 @@ from smartgrid_assets.jobs import (
     compare_variants,
     forecast_day,
     judge_readings,
+    mine_grid,
     read_topology,
     refresh_days,
     train_models,
@@ -93,6 +94,14 @@ watch_drift_daily = dg.ScheduleDefinition(
     description="Every day at 05:50, with the night's late readings in: has the world moved?",
 )
 
+mine_daily = dg.ScheduleDefinition(
+    name="mine_daily",
+    job=mine_grid,
+    cron_schedule="0 6 * * *",
+    default_status=RUNNING,
+    description="Every day at 06:00, with the night's late readings in: the page of insights.",
+)
+
 SCHEDULES = [
     judge_daily,
     read_topology_daily,
@@ -101,4 +110,5 @@ SCHEDULES = [
     train_weekly,
     compare_daily,
     watch_drift_daily,
+    mine_daily,
 ]

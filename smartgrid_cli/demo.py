@@ -15,6 +15,7 @@ from smartgrid_cli import show
 from smartgrid_cli.demo_state import DemoPlan, DemoState, as_text
 from smartgrid_cli.graph import Graph
 from smartgrid_cli.home import Home
+from smartgrid_cli.insights import show_standing
 from smartgrid_cli.land import land_files, said
 from smartgrid_cli.machine import Machine
 from smartgrid_cli.progress import ShownProgress
@@ -31,6 +32,7 @@ from smartgrid_cli.stores import (
 from smartgrid_cli.up import running, stay
 from smartgrid_cli.walk import Walker, wrong_things
 from smartgrid_core.contracts.grid import PlantedFaults
+from smartgrid_core.contracts.insights import InsightPages
 from smartgrid_core.errors import ModelUnavailableError, SmartGridError
 from smartgrid_core.serving import LOAD_FORECASTER
 from smartgrid_core.time import Window
@@ -51,6 +53,7 @@ TOPOLOGY, DAYS = "read_topology", "refresh_days"
 JOBS = (
     *(TOPOLOGY, DAYS, "judge_readings", "build_features"),
     *("train_models", "forecast_day", "raise_alerts", "compare_variants"),
+    *("mine_days", "mine_grid"),
 )
 """In the way of the data."""
 
@@ -135,7 +138,7 @@ class Walk:
             "late_days",
             lambda: self._land_late(walker),
         )
-        self.progress.say("Features, models, forecast, alerts")
+        self.progress.say("Features, models, forecast, alerts, insights")
         for job in JOBS:
             first, last = self._days_of(job)
             walker.run_missing(job, first=first, last=last)
@@ -157,6 +160,7 @@ class Walk:
             server = self.machine.addresses["model_server"]
             show.show_forecast(self.forecast, console, server=server)
         show.show_alerts(open_alerts(warehouse), console)
+        show_standing(warehouse.read(InsightPages), console)
         show.show_addresses(self.machine.addresses, console)
 
     def step(self, title: str, name: str, work: Callable[[], None]) -> None:

@@ -46,6 +46,14 @@ def show_insights(home: Home, console: Console, *, day: date | None, out: Path |
     console.print(f"Written to {out}")
 
 
+def show_standing(pages: pl.DataFrame, console: Console) -> None:
+    """How things stand, the head of the newest page, if there is one; rows of `InsightPages`."""
+    if pages.height:
+        head = page_of(pages, day=None).split("\n## ", maxsplit=1)[0]
+        console.print(Markdown(head))
+        console.print("`smartgrid insights --out insights.html` writes the whole page.")
+
+
 def page_of(pages: pl.DataFrame, *, day: date | None) -> str:
     """The page of the day, the newest for None; rows of `InsightPages`. Raises NoPageError."""
     if pages.is_empty():

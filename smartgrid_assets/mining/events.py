@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from smartgrid_assets.partitions import daily_asset, window_of
+from smartgrid_assets.partitions import daily_asset, follow_closed_days, window_of
 from smartgrid_core.contracts.aggregates import FeederLoad, SensorAggregates
 from smartgrid_core.contracts.alerts import Alerts, LimitExceedances
 from smartgrid_core.contracts.events import GridEvents
@@ -34,6 +34,7 @@ LONGEST_LEAD = timedelta(days=7)
         "limit_exceedances",
         "alerts",
     ],
+    automation_condition=follow_closed_days("sensor_aggregates", "feeder_load"),
     group_name="mining",
     kinds={"polars", "parquet"},
 )

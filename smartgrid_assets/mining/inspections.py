@@ -7,7 +7,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from smartgrid_assets.partitions import daily_asset, window_of
+from smartgrid_assets.partitions import daily_asset, follow_closed_days, window_of
 from smartgrid_core.aggregates.feeder import FEED_IN_KINDS
 from smartgrid_core.contracts.aggregates import MeterConsumption, SensorAggregates
 from smartgrid_core.contracts.grid import GridTopology, Weather
@@ -64,6 +64,7 @@ def judged_window(last: date, *, settings: Settings) -> Window:
 
 @daily_asset(
     deps=["sensor_aggregates", "meter_consumption", "grid_topology"],
+    automation_condition=follow_closed_days("sensor_aggregates", "meter_consumption"),
     group_name=GROUP,
     kinds={"polars", "parquet"},
 )
