@@ -217,6 +217,7 @@ def write_results(
     """Write leaderboard.csv, forecasts.parquet (times in UTC), report.html, trials.csv if any."""
     import polars as pl
 
+    from smartgrid_cli.file_times import utc_of_wall
     from smartgrid_cli.show_backtest import LEADERBOARD_COLUMNS
     from smartgrid_ml.automl.trials import trials_table
     from smartgrid_ml.evaluation.report import report_html
@@ -247,22 +248,6 @@ def write_results(
     ]
     page = report_html(result, title=f"Backtest of {title}", facts=facts)
     (out / "report.html").write_text(page, encoding="utf-8")
-
-
-def utc_of_wall(wall: "pl.Expr", *, timezone: str) -> "pl.Expr":
-    """Wall clock carried as UTC -> true UTC.
-
-    Of a doubled hour the first is meant; an hour that spring leaves out is the one after it.
-    """
-    import polars as pl
-
-    def localised(naive: "pl.Expr") -> "pl.Expr":
-        return naive.dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
-
-    naive = wall.dt.replace_time_zone(None)
-    return pl.coalesce(localised(naive), localised(naive.dt.offset_by("1h"))).dt.convert_time_zone(
-        "UTC"
-    )
 
 
 def shown_clock(since_midnight: timedelta) -> str:
