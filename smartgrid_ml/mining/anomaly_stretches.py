@@ -1,0 +1,362 @@
+"""From scores to anomalies: which stretches of a day are strange, of what kind, how grave."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from smartgrid_ml.mining.anomaly_day import HABIT_SHARE, REST_HOURS, Setup, Verdict
+from smartgrid_ml.mining.anomaly_memory import (
+    DAY_SHIFT,
+    DETECTORS,
+    DRIFT,
+    EVIDENCE,
+    FLAT,
+    KINDS,
+    POINT,
+    SHIFT,
+    SILENT,
+    Memory,
+)
+from smartgrid_ml.mining.anomaly_range import Bools, Floats, Ints
+from smartgrid_ml.mining.anomaly_spells import Stretch, gather, kind_of, runs
+
+STAYS = 0.6
+"""An anomaly goes on while the score is at least this share of the threshold."""
+
+SPIKE_HOURS = 2.0
+SPIKE_STEPS = 2
+"""What is over so soon is a spike; what stays has shifted."""
+
+FLAT_STEPS = 6
+FLAT_DAYS_KNOWN = 2
+MISSING_STEPS = 2
+LONGEST_SILENCE_DAYS = 7
+"""A series that is silent for longer is gone."""
+
+GAP_HOURS = 3.0
+"""Stretches that lie closer together are one anomaly."""
+
+ACCEPTED_DAYS = {"level_shift": 7, "phase_imbalance": 14, "drift": 21}
+"""What has lasted for so long is the new normal."""
+
+GRADUAL_SHARE = 0.5
+"""A shift is a drift if the day before already showed so much of it."""
+
+HOUR_US = 3.6e9
+
+
+@dataclass(slots=True)
+class Strange:
+    """A day's anomalies. mask: (n_rows, per_day), what teaches nothing; begins: (n_rows,
+    detectors), what is new today; spells: (judged, SPELL_FIGURES), what stays open; touched: the
+    spells of which the day has something to say.
+    """
+
+    mask: Bools
+    begins: Bools
+    spells: Floats
+    touched: list[tuple[int, Floats]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    memory: Memory
+    verdict: Verdict
+    setup: Setup
+    start_us: float
+    until: int
+
+    @property
+    def step_us(self) -> float:
+        return self.setup.minutes * 60e6
+
+    def at(self, step: float) -> float:
+        """The instant of a step of the day, µs; steps before the day are negative."""
+        return self.start_us + step * self.step_us
+
+
+def strange_of_day(
+    memory: Memory,
+    verdict: Verdict,
+    setup: Setup,
+    phase_rows: Ints,
+    *,
+    start_us: float,
+    until: int,
+) -> Strange:
+    """Everything that is strange on a day whose first `until` steps have come."""
+    rows, per_day = verdict.values.shape
+    day = _Day(memory, verdict, setup, start_us, until)
+    strange = Strange(
+        mask=np.zeros((rows, per_day), dtype=bool),
+        begins=np.zeros((rows, DETECTORS), dtype=bool),
+        spells=memory.spell[: setup.judged].copy(),
+        touched=[],
+    )
+    gap_us = max(GAP_HOURS * HOUR_US, 2 * day.step_us)
+    suspects = _suspects(day)
+    uneven = dict(_uneven_phases(day, phase_rows))
+    for row in sorted({*np.flatnonzero(suspects).tolist(), *uneven}):
+        stretches: list[Stretch] = []
+        detectors: list[tuple[int, int]] = []
+        for detector, first, last, stretch in _stretches(day, row):
+            strange.mask[row, max(first, 0) : last] = True
+            stretches.append(stretch)
+            detectors.append((row, detector))
+        if row in uneven:
+            beside, members = uneven[row]
+            for detector, first, last, stretch in _imbalance(day, row, beside):
+                strange.mask[[row, *members], max(first, 0) : last] = True
+                stretches.append(stretch)
+                detectors.append((beside, detector))
+        spells, strange.spells[row] = gather(strange.spells[row], stretches, gap_us=gap_us)
+        strange.touched.extend((row, spell) for spell in spells)
+        if spells and any(spell[0] != memory.spell[row, 0] for spell in spells):
+            for where, detector in detectors:
+                strange.begins[where, detector] = True
+    return strange
+
+
+def settle(
+    after: Memory, verdict: Verdict, setup: Setup, phase_rows: Ints, *, now_us: float
+) -> None:
+    """Close the spells that are over, and take for normal what has lasted; changes `after`."""
+    gap_us = max(GAP_HOURS * HOUR_US, 2 * setup.minutes * 60e6)
+    beside = {int(row): setup.judged + place for place, row in enumerate(phase_rows)}
+    bound = verdict.bounds[:, DRIFT]
+    over = verdict.cusum.max(axis=1) >= bound
+    back = np.abs(np.nan_to_num(verdict.drift)) < np.fmax(_daily_spread(after), 0.1)
+    after.cusum[over & back] = 0.0
+    after.cusum[:] = np.minimum(after.cusum, 1.2 * bound[:, None])
+    for row in np.flatnonzero(np.isfinite(after.spell[: setup.judged, 0])):
+        spell = after.spell[row]
+        kind = kind_of(spell)
+        days = (spell[1] - spell[0]) / (24 * HOUR_US)
+        if days >= ACCEPTED_DAYS.get(kind, np.inf):
+            rows = [int(row)]
+            if kind == "phase_imbalance":
+                members = next(set_ for set_ in setup.phases if row in set_)
+                rows = [beside[int(member)] for member in members]
+            _accept(after, verdict, rows)
+            after.spell[row] = np.nan
+        elif now_us - spell[1] > gap_us + _lag(setup, DAY_SHIFT) * setup.minutes * 60e6:
+            after.spell[row] = np.nan
+
+
+def _daily_spread(memory: Memory) -> Floats:
+    known = np.isfinite(memory.daily)
+    spread = np.where(known, np.abs(memory.daily), 0.0).sum(axis=1)
+    return np.asarray(spread / np.maximum(known.sum(axis=1), 1))
+
+
+def _accept(after: Memory, verdict: Verdict, rows: list[int]) -> None:
+    """Move the remembered profile to where the day lay."""
+    for row in rows:
+        away = verdict.values[row] - verdict.centre[row]
+        away = away[np.isfinite(away)]
+        if away.size:
+            after.history[row] += float(np.median(away))
+        after.tail[row], after.cusum[row] = np.nan, 0.0
+
+
+def _suspects(day: _Day) -> Bools:
+    """Which judged series need a closer look."""
+    setup, verdict = day.setup, day.verdict
+    judged = slice(0, setup.judged)
+    top = verdict.scores[judged, :, : day.until].max(axis=(1, 2), initial=0.0)
+    outside = verdict.is_outside[judged, : day.until].any(axis=1)
+    is_open = np.isfinite(day.memory.spell[judged, 0])
+    return np.asarray((top >= setup.threshold) | outside | is_open)
+
+
+def _stretches(day: _Day, row: int) -> Iterator[tuple[int, int, int, Stretch]]:
+    """Detector, first step, step behind the last, and the stretch, of one series."""
+    verdict, setup, until = day.verdict, day.setup, day.until
+    if verdict.ready[row]:
+        found = list(_deviations(day, row, row, drifts=True))
+        yield from found
+        sums = verdict.cusum[row]
+        moving = verdict.drift[row] if sums[0] >= sums[1] else -verdict.drift[row]
+        shifts = any(stretch.kind == "level_shift" for *_, stretch in found)
+        shifts = shifts or _has(day.memory.spell[row], "level_shift")
+        if verdict.scores[row, DRIFT, 0] >= setup.threshold and moving > 0 and not shifts:
+            reach = float(verdict.bounds[row, DAY_SHIFT])
+            yield DRIFT, 0, until, _shift(day, row, "drift", until - 1, (0, until), DRIFT, reach)
+    scores = verdict.scores[row]
+    still, silent = verdict.still[row, :until], verdict.silent[row, :until]
+    hours = setup.minutes / 60
+    days_known = int(np.isfinite(day.memory.history[row]).any(axis=1).sum())
+    if days_known >= FLAT_DAYS_KNOWN and day.memory.run[row, 3] <= HABIT_SHARE:
+        flat = (still * hours >= REST_HOURS) & (still >= FLAT_STEPS)
+        flat &= scores[FLAT, :until] >= setup.threshold
+        for first, last in runs(flat, flat):
+            begin = first - int(still[first]) + 1
+            yield FLAT, begin, last, _plain(day, row, "flatline", last - 1, (begin, last), FLAT)
+    missing = (silent >= MISSING_STEPS) & (scores[SILENT, :until] >= setup.threshold)
+    missing &= silent * hours <= LONGEST_SILENCE_DAYS * 24
+    for first, last in runs(missing, missing):
+        begin = first - int(silent[first]) + 1
+        yield SILENT, begin, last, _plain(day, row, "missing", last - 1, (begin, last), SILENT)
+    outside = verdict.is_outside[row, :until]
+    for first, last in runs(outside, outside):
+        yield POINT, first, last, _outside(day, row, first, last)
+
+
+def _deviations(
+    day: _Day, row: int, spell_row: int, *, drifts: bool
+) -> Iterator[tuple[int, int, int, Stretch]]:
+    """Values, hours and days away from the range."""
+    verdict, threshold = day.verdict, day.setup.threshold
+    measures = ((POINT, verdict.moves), (SHIFT, verdict.shift), (DAY_SHIFT, verdict.day_shift))
+    continues = np.isfinite(day.memory.spell[spell_row, 0])
+    for detector, measure in measures:
+        score = verdict.scores[row, detector, : day.until]
+        strange, clear = score >= STAYS * threshold, score >= threshold
+        if continues and strange.size and strange[0] and detector != POINT:
+            clear[0] = True
+        lag = _lag(day.setup, detector)
+        for first, last in runs(strange, clear):
+            worst = first + int(np.argmax(score[first:last]))
+            is_long = (last - first) * day.setup.minutes / 60 > SPIKE_HOURS
+            is_spike = detector == POINT and not (is_long and last - first > SPIKE_STEPS)
+            gradual = drifts and _is_gradual(day, row)
+            kind = "spike" if is_spike else ("drift" if gradual else "level_shift")
+            span = (first - lag, last - lag)
+            if detector == POINT:
+                stretch = _plain(day, row, kind, worst, span, POINT)
+            else:
+                reach = float(verdict.bounds[row, detector])
+                stretch = _shift(
+                    day, row, kind, worst, span, detector, reach, of=float(measure[row, worst])
+                )
+            yield detector, first - lag, last, stretch
+
+
+def _is_gradual(day: _Day, row: int) -> bool:
+    """Whether the days before already went the same way, each a little less."""
+    today, before = day.verdict.drift[row], day.memory.daily[row, -3:]
+    before = before[np.isfinite(before)]
+    if before.size < 2 or not np.isfinite(today):
+        return _has(day.memory.spell[row], "drift")
+    same_way = bool(np.all(before * today > 0))
+    return same_way and bool(np.all(np.abs(before[-2:]) >= GRADUAL_SHARE * abs(today)))
+
+
+def _has(spell: Floats, kind: str) -> bool:
+    return bool(np.isfinite(spell[2 + EVIDENCE * KINDS.index(kind)]))
+
+
+def _lag(setup: Setup, detector: int) -> int:
+    """How many steps a rolling median comes late."""
+    slots = {SHIFT: setup.short, DAY_SHIFT: setup.long}.get(detector, 0)
+    return slots * setup.per_slot // 2
+
+
+def _plain(
+    day: _Day, row: int, kind: str, worst: int, span: tuple[int, int], detector: int
+) -> Stretch:
+    """A stretch whose evidence is one value against its range."""
+    verdict = day.verdict
+    reach = float(verdict.bounds[row, POINT])
+    known = verdict.ready[row]
+    centre = float(verdict.centre[row, worst])
+    return Stretch(
+        kind=kind,
+        start=day.at(span[0]),
+        end=day.at(span[1]),
+        score=float(verdict.scores[row, detector, worst]),
+        time=day.at(worst),
+        value=float(verdict.values[row, worst]),
+        lower=centre - reach * float(verdict.below[row, worst]) if known else np.nan,
+        upper=centre + reach * float(verdict.above[row, worst]) if known else np.nan,
+    )
+
+
+def _shift(
+    day: _Day,
+    row: int,
+    kind: str,
+    worst: int,
+    span: tuple[int, int],
+    detector: int,
+    reach: float,
+    *,
+    of: float | None = None,
+) -> Stretch:
+    """A stretch whose evidence is where the values lie in the middle of hours or of a day."""
+    verdict = day.verdict
+    at = max(worst - _lag(day.setup, detector), 0)
+    away = float(verdict.drift[row]) if of is None else of
+    centre, below, above = (
+        float(part[row, at]) for part in (verdict.centre, verdict.below, verdict.above)
+    )
+    return Stretch(
+        kind=kind,
+        start=day.at(span[0]),
+        end=day.at(span[1]),
+        score=float(verdict.scores[row, detector, worst]),
+        time=day.at(at),
+        value=centre + away * (above if away >= 0 else below),
+        lower=centre - reach * below,
+        upper=centre + reach * above,
+    )
+
+
+def _outside(day: _Day, row: int, first: int, last: int) -> Stretch:
+    verdict, setup = day.verdict, day.setup
+    low, high = float(setup.low[row]), float(setup.high[row])
+    mean = verdict.mean_in_span[row, first:last]
+    worst = int(np.argmax(np.fmax(mean - high, low - mean)))
+    score = float(verdict.scores[row, POINT, first + worst]) if verdict.ready[row] else 0.0
+    return Stretch(
+        kind="out_of_band",
+        start=day.at(first),
+        end=day.at(last),
+        score=max(setup.threshold, score),
+        time=day.at(first + worst),
+        value=float(mean[worst]),
+        lower=low if np.isfinite(low) else np.nan,
+        upper=high if np.isfinite(high) else np.nan,
+    )
+
+
+def _uneven_phases(day: _Day, phase_rows: Ints) -> Iterator[tuple[int, tuple[int, list[int]]]]:
+    """Per phase set that is strange: the phase that is so most, its row, and the set's rows."""
+    verdict, setup = day.verdict, day.setup
+    place = 0
+    for members in setup.phases:
+        rows = list(range(setup.judged + place, setup.judged + place + len(members)))
+        place += len(members)
+        if not verdict.ready[rows].all():
+            continue
+        top = verdict.scores[rows, :DRIFT, : day.until].max(axis=(1, 2), initial=0.0)
+        is_open = [_has(day.memory.spell[member], "phase_imbalance") for member in members]
+        if top.max() < setup.threshold and not any(is_open):
+            continue
+        chosen = is_open.index(True) if any(is_open) else int(np.argmax(top))
+        yield int(members[chosen]), (rows[chosen], rows)
+
+
+def _imbalance(day: _Day, row: int, beside: int) -> Iterator[tuple[int, int, int, Stretch]]:
+    """What is strange about a phase's distance from the mean of its phases, in the phase's unit."""
+    for detector, first, last, stretch in _deviations(day, beside, row, drifts=False):
+        at = int((stretch.time - day.start_us) / day.step_us)
+        value, off = float(day.verdict.values[row, at]), float(day.verdict.values[beside, at])
+        mean = value / (1 + off / 100) if off > -100 else np.nan
+        yield (
+            detector,
+            first,
+            last,
+            Stretch(
+                kind="phase_imbalance",
+                start=stretch.start,
+                end=stretch.end,
+                score=stretch.score,
+                time=stretch.time,
+                value=mean * (1 + stretch.value / 100),
+                lower=mean * (1 + stretch.lower / 100),
+                upper=mean * (1 + stretch.upper / 100),
+                aside=stretch.value,
+            ),
+        )
