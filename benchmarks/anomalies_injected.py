@@ -80,7 +80,7 @@ def pjme(data: Path) -> pl.DataFrame:
         pl.read_csv(data / "pjm" / "PJME_hourly.csv")
         .select(
             series=pl.lit("PJME"),
-            time=pl.col("Datetime").str.to_datetime("%Y-%m-%d %H:%M:%S"),
+            time=pl.col("Datetime").str.to_datetime("%m/%d/%Y %H:%M"),
             value=pl.col("PJME_MW").cast(pl.Float64),
         )
         .filter(pl.col("time").dt.year().is_between(2016, 2017))

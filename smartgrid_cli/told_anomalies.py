@@ -123,7 +123,12 @@ def _marked(rows: pl.DataFrame, found: Found) -> pl.DataFrame:
     spell = ("start_time", "end_time", "kind", "reason", "spell_score")
     spells = found.spells.select("series", *spell[:-1], spell_score="score").sort("start_time")
     joined = rows.sort("slot").join_asof(
-        spells, left_on="slot", right_on="start_time", by="series", strategy="backward"
+        spells,
+        left_on="slot",
+        right_on="start_time",
+        by="series",
+        strategy="backward",
+        check_sortedness=False,
     )
     joined = joined.with_columns(pl.when(in_spell).then(pl.col(name)).alias(name) for name in spell)
     is_point = pl.col("kind").is_in(POINT_KINDS).fill_null(value=False)
