@@ -19,8 +19,8 @@ that are judged by their point values, shifts and drift alike."""
 HISTORY_DAYS = 35
 """Five weeks: five of each weekday."""
 
-WARM_UP_DAYS = 7
-"""Before a week is known nothing is out of place; limits, gaps and standstill show at once."""
+WARM_UP_DAYS = 14
+"""Before two weeks are known no value is out of place; limits, gaps and standstill show at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from smartgrid_ml.mining import anomaly_surprise as surprise
 from smartgrid_ml.mining.anomaly_memory import (
     DETECTORS,
     DRIFT,
+    FLAT,
     Memory,
 )
 from smartgrid_ml.mining.anomaly_range import (
@@ -36,7 +37,12 @@ CUSUM_SLACK = 0.5
 Montgomery, Introduction to Statistical Quality Control, chapter 9)."""
 
 USUAL = np.array([3.5, 1.5, 1.0, 3.0, 3.0, 0.3])
-"""What a usual day's largest value is, by detector, as long as a series has told nothing itself."""
+UNRULY = np.array([0.3, 0.3, 0.3, 0.3, 0.15, 0.05])
+"""What a usual day's largest value is, by detector, and how much its power of `surprise.SHAPE`
+varies, as long as a series has told nothing itself."""
+
+SETTLED_DAYS = 5
+"""Deviations from a profile of fewer days say more of the profile than of the series."""
 
 LEAST_KNOWN_SHARE = 0.5
 REST_HOURS = 3.0
@@ -102,6 +108,7 @@ class Verdict:
     bounds: Floats
     scores: Floats
     ready: Bools
+    settled: Bools
     cusum: Floats
     explained: Floats
     regressors: Floats
@@ -159,7 +166,11 @@ def judge(
     )
     scores, bounds = np.empty_like(strangeness), np.empty((len(moves), DETECTORS))
     for detector in range(DETECTORS):
-        location, scale = surprise.fit(memory.extremes[:, detector], usual=float(USUAL[detector]))
+        location, scale = surprise.fit(
+            memory.extremes[:, detector],
+            usual=float(USUAL[detector]),
+            unruly=float(UNRULY[detector]),
+        )
         scores[:, detector] = surprise.score(
             strangeness[:, detector], location=location, scale=scale
         )
@@ -181,6 +192,7 @@ def judge(
         bounds=bounds,
         scores=scores,
         ready=days_known >= setup.warm_up_days,
+        settled=days_known >= min(SETTLED_DAYS, setup.warm_up_days),
         cusum=cusum,
         explained=explained,
         regressors=regressors,
@@ -212,16 +224,18 @@ def learn(
     *,
     slots: Ints,
     is_strange: Bools,
+    is_lasting: Bools,
     begins: Bools,
     setup: Setup,
 ) -> Memory:
     """The memory after the day.
 
-    ``is_strange``: (n_rows, per_day), what belongs to an anomaly and teaches nothing. ``begins``:
-    (n_rows, detectors), which detectors found a new anomaly today.
+    ``is_strange``: (n_rows, per_day), what belongs to an anomaly and is no measure of ordinary
+    strangeness. ``is_lasting``: what is no part of the profile either. ``begins``: (n_rows,
+    detectors), which detectors found a new anomaly today.
     """
     k = setup.per_slot
-    sound = np.where(is_strange, np.nan, verdict.values)
+    sound = np.where(is_lasting, np.nan, verdict.values)
     adjusted = sound - np.where(np.isfinite(verdict.explained), verdict.explained, 0.0)
     today = np.full((len(sound), setup.slots), np.nan)
     today[:, slots] = _median(adjusted.reshape(len(sound), -1, k), axis=2)
@@ -285,9 +299,10 @@ def _extremes(memory: Memory, verdict: Verdict, is_strange: Bools, begins: Bools
         all_day = np.repeat(is_strange.any(axis=1), part.shape[1]).reshape(part.shape)
         strange = all_day if detector == DRIFT else is_strange
         today[:, detector] = _max(np.where(strange, np.nan, part))
-    today = np.fmin(today, verdict.bounds)
-    today = np.where(begins, np.fmax(np.nan_to_num(today), verdict.bounds), today)
-    return np.concatenate([memory.extremes[:, :, 1:], np.log1p(today)[:, :, None]], axis=2)
+    today = np.minimum(today, verdict.bounds)
+    today = np.where(begins, verdict.bounds, today)
+    today[~verdict.settled, :FLAT] = np.nan
+    return np.concatenate([memory.extremes[:, :, 1:], today[:, :, None]], axis=2)
 
 
 def _drift(memory: Memory, per_slot: Floats, setup: Setup) -> tuple[Floats, Floats]:

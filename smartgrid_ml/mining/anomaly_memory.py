@@ -73,7 +73,7 @@ class Memory:
     history: (n, days, slots), values by local time of day without what neighbours and weather
     explain, oldest day first. spread: (n, days), the day's median distance from the profile.
     gram, moment: (n, k, k), (n, k), of the robust regression on neighbours and weather. extremes:
-    (n, detectors, EXTREME_DAYS), ln(1 + daily maximum). tail: (n, tail), the last deviations.
+    (n, detectors, EXTREME_DAYS), the daily maxima. tail: (n, tail), the last deviations.
     daily: (n, EXTREME_DAYS), the days' median deviations. cusum: (n, 2). run: (n, 4), the last
     value, how many steps it stands, how many steps are missing, share of the time at rest.
     spell: (n, SPELL_FIGURES), the open spell.

@@ -151,6 +151,7 @@ class Plan:
             verdict,
             slots=slots,
             is_strange=strange.mask,
+            is_lasting=strange.persistent,
             begins=strange.begins,
             setup=setup,
         )

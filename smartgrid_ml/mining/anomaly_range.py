@@ -22,9 +22,12 @@ QUARTILE = 0.6745
 SMOOTHED_SLOTS = 2
 """A spread is averaged over so many slots on each side: few days tell little of one slot."""
 
-LEAST_SPREAD_OF_MEDIAN = 0.25
-LEAST_SPREAD_OF_SPAN = 0.02
+CALM_BELIEVED = 0.5
+LEAST_SPREAD_OF_SPAN = 0.05
 """No slot is trusted to be much calmer than the whole series is."""
+
+HABIT_DAYS = 3
+"""What a series did on three days is a habit; on two, it may have been a fault."""
 
 LEAST_SAMPLES = 3
 """A slot that was seen on fewer days has no expected range."""
@@ -81,22 +84,33 @@ def profile(
     middle = np.where(seen >= min(LEAST_SAMPLES, n_days), middle, np.nan)
     below, above = (middle - low) / QUARTILE, (high - middle) / QUARTILE
     below, above = 0.75 * below + 0.25 * above, 0.75 * above + 0.25 * below
-    floor = _least_spread(history, (below + above) / 2)[:, None]
-    return (
-        middle,
-        np.maximum(_smoothed(below), floor),
-        np.maximum(_smoothed(above), floor),
-    )
+    floor = _least_spread(history)[:, None]
+    return middle, np.maximum(_believed(below), floor), np.maximum(_believed(above), floor)
 
 
-def _least_spread(history: Floats, spread: Floats) -> Floats:
-    """The floor below which no slot's spread falls, (n_series,); zero for a constant series."""
-    flat = history.reshape(len(history), -1)
-    low, high = weighted_quantiles(flat, np.ones(1), at=(0.02, 0.98))
-    typical = LEAST_SPREAD_OF_MEDIAN * weighted_quantiles(spread, np.ones(1), at=(0.5,))[0]
-    floor = np.fmax(typical, LEAST_SPREAD_OF_SPAN * (high - low))
-    rounding = 1e-9 * np.fmax(np.abs(low), np.abs(high)) + 1e-12
-    return np.asarray(np.fmax(floor, rounding))
+def _least_spread(history: Floats) -> Floats:
+    """The floor below which no slot's spread falls, (n_series,).
+
+    It is a share of the span that the series had on HABIT_DAYS days, however rarely: a charger
+    that mostly idles is no stranger when it charges.
+    """
+    known = np.isfinite(history)
+    highest = np.where(known, history, -np.inf).max(axis=2)
+    lowest = np.where(known, history, np.inf).min(axis=2)
+    place = min(HABIT_DAYS, history.shape[1]) - 1
+    high = -np.sort(-highest, axis=1)[:, place]
+    low = np.sort(lowest, axis=1)[:, place]
+    span = np.where(np.isfinite(high) & np.isfinite(low), high - low, 0.0)
+    size = np.where(known, np.abs(history), 0.0).max(axis=(1, 2), initial=0.0)
+    return np.asarray(np.fmax(LEAST_SPREAD_OF_SPAN * span, 1e-9 * size + 1e-12))
+
+
+def _believed(spread: Floats) -> Floats:
+    """The slots' spreads, drawn half way to their mean: what is rare may come at any hour."""
+    near = _smoothed(spread)
+    known = np.isfinite(near)
+    mean = np.where(known, near, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return np.asarray(CALM_BELIEVED * near + (1 - CALM_BELIEVED) * mean[:, None])
 
 
 def _smoothed(spread: Floats) -> Floats:

@@ -43,20 +43,33 @@ ACCEPTED_DAYS = {"level_shift": 7, "phase_imbalance": 14, "drift": 21}
 GRADUAL_SHARE = 0.5
 """A shift is a drift if the day before already showed so much of it."""
 
+RARE_SCORE = 1.5
+"""A drift shows on days that are not ordinary by themselves, though they come once a month."""
+
+LASTING_HOURS = 24.0
 HOUR_US = 3.6e9
 
 
 @dataclass(slots=True)
 class Strange:
-    """A day's anomalies. mask: (n_rows, per_day), what teaches nothing; begins: (n_rows,
-    detectors), what is new today; spells: (judged, SPELL_FIGURES), what stays open; touched: the
-    spells of which the day has something to say.
+    """A day's anomalies.
+
+    mask: (n_rows, per_day), what is strange; persistent: of that, what teaches no profile. begins:
+    (n_rows, detectors), what is new today. spells: (judged, SPELL_FIGURES), what stays open.
+    touched: the spells of which the day has something to say.
     """
 
     mask: Bools
+    persistent: Bools
     begins: Bools
     spells: Floats
     touched: list[tuple[int, Floats]]
+
+    def mark(self, rows: list[int], first: int, last: int, *, lasting: bool) -> None:
+        """Steps [first, last) of these rows belong to an anomaly."""
+        self.mask[rows, max(first, 0) : last] = True
+        if lasting:
+            self.persistent[rows, max(first, 0) : last] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +103,7 @@ def strange_of_day(
     day = _Day(memory, verdict, setup, start_us, until)
     strange = Strange(
         mask=np.zeros((rows, per_day), dtype=bool),
+        persistent=np.zeros((rows, per_day), dtype=bool),
         begins=np.zeros((rows, DETECTORS), dtype=bool),
         spells=memory.spell[: setup.judged].copy(),
         touched=[],
@@ -101,13 +115,13 @@ def strange_of_day(
         stretches: list[Stretch] = []
         detectors: list[tuple[int, int]] = []
         for detector, first, last, stretch in _stretches(day, row):
-            strange.mask[row, max(first, 0) : last] = True
+            strange.mark([row], first, last, lasting=_is_lasting(day, row, stretch))
             stretches.append(stretch)
             detectors.append((row, detector))
         if row in uneven:
             beside, members = uneven[row]
             for detector, first, last, stretch in _imbalance(day, row, beside):
-                strange.mask[[row, *members], max(first, 0) : last] = True
+                strange.mark([row, *members], first, last, lasting=True)
                 stretches.append(stretch)
                 detectors.append((beside, detector))
         spells, strange.spells[row] = gather(strange.spells[row], stretches, gap_us=gap_us)
@@ -176,11 +190,9 @@ def _stretches(day: _Day, row: int) -> Iterator[tuple[int, int, int, Stretch]]:
     if verdict.ready[row]:
         found = list(_deviations(day, row, row, drifts=True))
         yield from found
-        sums = verdict.cusum[row]
-        moving = verdict.drift[row] if sums[0] >= sums[1] else -verdict.drift[row]
         shifts = any(stretch.kind == "level_shift" for *_, stretch in found)
         shifts = shifts or _has(day.memory.spell[row], "level_shift")
-        if verdict.scores[row, DRIFT, 0] >= setup.threshold and moving > 0 and not shifts:
+        if not shifts and _is_drifting(day, row):
             reach = float(verdict.bounds[row, DAY_SHIFT])
             yield DRIFT, 0, until, _shift(day, row, "drift", until - 1, (0, until), DRIFT, reach)
     scores = verdict.scores[row]
@@ -231,6 +243,24 @@ def _deviations(
                     day, row, kind, worst, span, detector, reach, of=float(measure[row, worst])
                 )
             yield detector, first - lag, last, stretch
+
+
+def _is_drifting(day: _Day, row: int) -> bool:
+    """Whether small deviations of one sign have added up, and today's still is one that matters."""
+    verdict, setup = day.verdict, day.setup
+    if verdict.scores[row, DRIFT, 0] < setup.threshold:
+        return False
+    sums = verdict.cusum[row]
+    same_way = verdict.drift[row] * (1 if sums[0] >= sums[1] else -1) > 0
+    rare = verdict.scores[row, DAY_SHIFT, : day.until].max(initial=0.0) >= RARE_SCORE
+    return bool(same_way and rare)
+
+
+def _is_lasting(day: _Day, row: int, stretch: Stretch) -> bool:
+    """Whether a stretch would spoil a median: what comes and goes is for the habits to know."""
+    since = day.memory.spell[row, 0]
+    age_hours = (stretch.end - since) / HOUR_US if np.isfinite(since) else 0.0
+    return stretch.kind in {"flatline", "drift"} or age_hours >= LASTING_HOURS
 
 
 def _is_gradual(day: _Day, row: int) -> bool:

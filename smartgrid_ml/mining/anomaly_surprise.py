@@ -1,61 +1,61 @@
 """How rarely a series is as strange as that: one measure for all series and all detectors.
 
-A detector's largest value of each day follows, in its logarithm, about a Gumbel distribution (the
+A detector's largest value of each day, to the power SHAPE, follows about a Gumbel distribution (the
 limit law of maxima: Coles, An Introduction to Statistical Modeling of Extreme Values, 2001, chapter
 3). Fitted to the days of the past, it says how many days one waits for such a value.
 """
 
 import numpy as np
 
-from smartgrid_ml.mining.anomaly_range import Floats, weighted_quantiles
+from smartgrid_ml.mining.anomaly_range import HABIT_DAYS, Floats, weighted_quantiles
 
-EULER_MEDIAN = 0.36651292
+SHAPE = 0.4
+"""Below 1 for tails that are heavier than exponential, as those of loads are."""
+
+GUMBEL_MEDIAN = 0.36651292
 """-ln(ln 2): the median of the standard Gumbel distribution."""
 
 GUMBEL_QUARTILES = 1.57253
 """The distance of its quartiles."""
 
-PRIOR_DAYS = 7
-PRIOR_SCALE = 0.2
+PRIOR_DAYS = 10
 """A series of few days is taken to be as unruly as most are, until so many days tell more."""
 
 LEAST_SCALE = 0.05
-"""The logarithm of a daily maximum varies at least by so much."""
-
-HABIT_RANK = 3
-"""What a series did on three days is a habit; on two, it may have been a fault."""
+"""A daily maximum to the power SHAPE varies at least by so much."""
 
 LOG10 = float(np.log(10.0))
 MOST = 12.0
 """Scores end here: one in a trillion days says enough."""
 
 
-def fit(maxima: Floats, *, usual: float) -> tuple[Floats, Floats]:
-    """Location and scale of ln(1 + daily maximum), each (n_series,).
+def fit(maxima: Floats, *, usual: float, unruly: float) -> tuple[Floats, Floats]:
+    """Location and scale of the daily maximum to the power SHAPE, each (n_series,).
 
-    ``maxima``: (n_series, n_days) of ln(1 + maximum), NaN for a day without. ``usual``: the maximum
-    of a usual day, of which a series without past is thought capable.
+    ``maxima``: (n_series, n_days), NaN for a day without. ``usual``, ``unruly``: the
+    maximum of a usual day and the scale that a series without past is thought to have.
 
     Location and scale come from the median and quartiles, so that strange days do not widen them;
     the scale is at least what lets the third largest day be ordinary.
     """
+    maxima = maxima**SHAPE
     days = np.isfinite(maxima).sum(axis=1)
     low, middle, high = weighted_quantiles(maxima, np.ones(1), at=(0.25, 0.5, 0.75))
     scale = (high - low) / GUMBEL_QUARTILES
     ordered = -np.sort(np.where(np.isfinite(maxima), -maxima, np.inf), axis=1)
-    if maxima.shape[1] >= HABIT_RANK:
-        third = ordered[:, HABIT_RANK - 1]
-        place = 1 - (HABIT_RANK - 0.44) / (np.maximum(days, HABIT_RANK + 1) + 0.12)
-        reduced = -np.log(-np.log(place)) - EULER_MEDIAN
+    if maxima.shape[1] >= HABIT_DAYS:
+        third = ordered[:, HABIT_DAYS - 1]
+        place = 1 - (HABIT_DAYS - 0.44) / (np.maximum(days, HABIT_DAYS + 1) + 0.12)
+        reduced = -np.log(-np.log(place)) - GUMBEL_MEDIAN
         habit = np.where(reduced > 0.5, (third - middle) / np.maximum(reduced, 0.5), 0.0)
         scale = np.fmax(scale, np.where(np.isfinite(habit), habit, 0.0))
-    location = middle - EULER_MEDIAN * scale
+    location = middle - GUMBEL_MEDIAN * scale
     weight = days / (days + PRIOR_DAYS)
-    prior = np.log1p(usual)
+    prior = usual**SHAPE
     return (
         np.where(days > 0, weight * location + (1 - weight) * prior, prior),
         np.maximum(
-            np.where(days > 0, weight * scale + (1 - weight) * PRIOR_SCALE, PRIOR_SCALE),
+            np.where(days > 0, weight * scale + (1 - weight) * unruly, unruly),
             LEAST_SCALE,
         ),
     )
@@ -66,7 +66,7 @@ def score(strangeness: Floats, *, location: Floats, scale: Floats) -> Floats:
 
     ``strangeness``: at least 0, (n_series, n_steps).
     """
-    reduced = (np.log1p(strangeness) - location[:, None]) / scale[:, None]
+    reduced = (strangeness**SHAPE - location[:, None]) / scale[:, None]
     known = np.isfinite(reduced)
     days = np.logaddexp(0.0, np.clip(np.where(known, reduced, 0.0), -300.0, MOST * LOG10)) / LOG10
     return np.where(known, days, 0.0)
@@ -75,4 +75,4 @@ def score(strangeness: Floats, *, location: Floats, scale: Floats) -> Floats:
 def bound(threshold: float, *, location: Floats, scale: Floats) -> Floats:
     """The strangeness at which the score reaches the threshold, (n_series,)."""
     reduced = np.log(np.expm1(threshold * LOG10))
-    return np.asarray(np.expm1(location + scale * reduced))
+    return np.asarray((location + scale * reduced) ** (1 / SHAPE))
