@@ -21,6 +21,10 @@ WEEK = 7 * DAY
 REHEARSED_WEEKS = 5
 """As many as the detectors remember."""
 
+THRESHOLD = 2.0
+"""Expected once in a hundred days of a series: a person who asks about one file wants to look at
+more than a control room that watches thousands of sensors every day."""
+
 STEPS_AT_ONCE = 4_000_000
 """Steps of all series that are judged in one go: this bounds the memory."""
 
@@ -67,7 +71,7 @@ def find(readings: Readings, asked: Asked, *, tell: Teller = lambda _: None) -> 
 
     Raises ConfigurationError for limits or phases of a series that is not there.
     """
-    from smartgrid_ml.mining.anomalies import THRESHOLD, detect
+    from smartgrid_ml.mining.anomalies import detect
     from smartgrid_ml.mining.anomaly_spells import folded
 
     grid = readings.grid.select("series", "time", "value")
