@@ -1,11 +1,11 @@
 """Alarm flags of a distribution transformer, foreseen or found from its measurements alone.
 
 The flags OTI_A (oil temperature), OTI_T (trip) and MOG_A (oil gauge) judge, and are no input.
-Inputs are oil and ambient temperature, the oil's rise above ambient, oil level, voltages and currents. The
-detectors of `smartgrid anomalies`, at the threshold of the daily watch, judge every day by the days
-before it; what is strange is known at the end of its step, a drift at the end of its day. Oil above
-the limit of IEC 60076-7 is known at once. For the gauge, so are two temperatures that are both
-exactly zero: the monitor has lost its supply, and the gauge's contact hangs on it, too.
+Inputs are oil and ambient temperature, the oil's rise above ambient, oil level, voltages and
+currents. The detectors of `smartgrid anomalies`, at the threshold of the daily watch, judge every
+day by the days before it; what is strange is known at the end of its step, a drift at the end of
+its day. Oil above the limit of IEC 60076-7 is known at once. For the gauge, so are two temperatures
+that are both exactly zero: the monitor has lost its supply, and the gauge's contact hangs on it.
 
 What is strange opens a warning, which stands until a day has passed without anything strange. A
 warning is right if an episode of the flag begins while it stands, or if it opens during one. An

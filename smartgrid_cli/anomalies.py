@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,7 +87,7 @@ def anomalies(
 
     asked = Asked(
         timezone=zone_option(timezone),
-        country=country,
+        country=country_option(country),
         threshold=threshold,
         limits=limits_option(limits or ()),
         phases=phases_option(phases or ()),
@@ -95,7 +95,7 @@ def anomalies(
         past_only=past_only,
     )
     first = None if begin is None else begin_option(begin, timezone=timezone)
-    wanted_step = None if step is None else step_option(step)
+    wanted_step = None if step is None else whole_minutes(step)
     refuse_as_folder(out)
     with progress() as tell:
         tell(f"reading {data}")
@@ -223,6 +223,28 @@ def phases_option(texts: Sequence[str]) -> list[tuple[str, ...]]:
         if len(set(group)) != PHASES:
             raise ConfigurationError(f"--phases {text!r}: write three columns such as VL1,VL2,VL3")
     return groups
+
+
+def whole_minutes(text: str) -> timedelta:
+    """A step of whole minutes that divides a day. Raises ConfigurationError."""
+    step = step_option(text)
+    if step % timedelta(minutes=1):
+        raise ConfigurationError(f"--step {text!r} is no whole minute; write 1min, 15min or 1h")
+    return step
+
+
+def country_option(country: str | None) -> str | None:
+    """A country whose holidays are known, None for none. Raises ConfigurationError."""
+    from smartgrid_core.features.calendar import public_holidays
+
+    if country is None:
+        return None
+    some_day = date(2025, 1, 1)
+    try:
+        public_holidays(some_day, some_day, country=country)
+    except ValueError as error:
+        raise ConfigurationError(f"--country: {error}") from error
+    return country
 
 
 def begin_option(text: str, *, timezone: str) -> datetime:

@@ -30,9 +30,6 @@ from smartgrid_cli.table_file import (
 )
 from smartgrid_core.time import HOUR
 
-SECOND_STEPS = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 5, 10, 15, 20, 30))
-"""Steps below a minute that cut a minute into equal parts."""
-
 MOST_STEPS = 50_000_000
 """More steps than this, of all series together, do not fit into the memory of a usual machine."""
 
@@ -75,13 +72,14 @@ def read_readings(
     """Read a CSV or Parquet file; several targets become series of their own.
 
     Rows of the same series and time are averaged, as are the rows of one step. `step` is the file's
-    own, the most frequent distance of its rows, unless given. Raises SeriesFileError.
+    own, the most frequent distance of its rows but a minute at least, unless given. Raises
+    SeriesFileError.
     """
     notes: list[str] = []
     long = _long(read_table(path), columns, path=path, timezone=timezone, notes=notes)
     long = _with_values(long, path=path, notes=notes)
     if step is None:
-        step = _fine_step(usual_gap(long, path=path))
+        step = step_of(usual_gap(long, path=path))
     clock = timezone if step > HOUR else "UTC"
     known = (
         long.drop("naive")
@@ -204,14 +202,6 @@ def _with_values(long: pl.DataFrame, *, path: Path, notes: list[str]) -> pl.Data
     if before := long.height - kept.height - long["series"].is_in(empty).sum():
         notes.append(f"{before} rows before the first value of their series left out")
     return kept.drop("begin")
-
-
-def _fine_step(gap: timedelta) -> timedelta:
-    """The step nearest to a usual distance between rows, below a minute, too."""
-    step = step_of(gap)
-    if gap > SECOND_STEPS[-1] * 1.5:
-        return step
-    return min(SECOND_STEPS, key=lambda second: (abs(second - gap), second))
 
 
 def _slotted(known: pl.DataFrame, *, step: timedelta, clock: str) -> pl.DataFrame:

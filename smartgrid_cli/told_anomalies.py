@@ -20,6 +20,7 @@ POINT_KINDS = ("spike", "out_of_band")
 """Kinds that a reading has by itself; the others are of a stretch, and all of it is strange."""
 
 KEY = ("series", "slot")
+FIGURES = ("score", "lower", "upper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def told(readings: Readings, found: Found) -> Told:
     """
     rows = _every_row(readings, found.scores)
     marked = _marked(rows, found)
-    strange = marked.filter("flag").select(ANOMALY_COLUMNS).sort("series", "time", "kind")
+    strange = _with_limits(marked.filter("flag")).sort("series", "time", "kind")
     spells = (
         strange.sort(
             "series", "start_time", "kind", "score", "time", descending=[False] * 3 + [True, False]
@@ -120,8 +121,10 @@ def _marked(rows: pl.DataFrame, found: Found) -> pl.DataFrame:
     Of a gap without rows in the file only its first step is an anomaly: the file has no more.
     """
     in_spell = pl.col("slot") < pl.col("end_time")
-    spell = ("start_time", "end_time", "kind", "reason", "spell_score")
-    spells = found.spells.select("series", *spell[:-1], spell_score="score").sort("start_time")
+    spell = ("start_time", "end_time", "kind", "reason", *(f"spell_{name}" for name in FIGURES))
+    spells = found.spells.select(
+        "series", *spell[:4], **{f"spell_{name}": name for name in FIGURES}
+    ).sort("start_time")
     joined = rows.sort("slot").join_asof(
         spells,
         left_on="slot",
@@ -147,6 +150,18 @@ def _marked(rows: pl.DataFrame, found: Found) -> pl.DataFrame:
         .otherwise(pl.col("kind").is_not_null() & (pl.col("has_row") | begins))
     )
     return scored.with_columns(flag=strange)
+
+
+def _with_limits(strange: pl.DataFrame) -> pl.DataFrame:
+    """ANOMALY_COLUMNS; a reading that breaks a limit is held against it, not against its band."""
+    value, low, high = pl.col("value"), pl.col("spell_lower"), pl.col("spell_upper")
+    breaks = (pl.col("kind") == "out_of_band") & ~(
+        (value >= low).fill_null(value=True) & (value <= high).fill_null(value=True)
+    )
+    return strange.with_columns(
+        lower=pl.when(breaks).then(low).otherwise("lower"),
+        upper=pl.when(breaks).then(high).otherwise("upper"),
+    ).select(ANOMALY_COLUMNS)
 
 
 def _share() -> pl.Expr:

@@ -91,10 +91,11 @@ def test_days_of_a_local_clock_stay_days_over_a_clock_change(csv):
     assert got.clock == "Europe/Berlin"
 
 
-def test_seconds_are_a_step_of_their_own(csv):
-    lines = "".join(f"2025-01-01T00:00:{second:02},{second}\n" for second in range(60))
+def test_seconds_keep_their_times_on_a_grid_of_minutes(csv):
+    lines = "".join(f"2025-01-01T00:0{s // 60}:{s % 60:02},{s}\n" for s in range(120))
     got = read_readings(csv(f"when,v\n{lines}"), Columns("when", ["v"]), timezone="UTC")
-    assert (got.step, got.grid.height) == (timedelta(seconds=1), 60)
+    assert (got.step, got.rows.height) == (timedelta(minutes=1), 120)
+    assert got.grid["value"].to_list() == [29.5, 89.5]
 
 
 def test_leading_gaps_are_no_readings_and_trailing_ones_are(csv):
