@@ -13,7 +13,9 @@ import polars as pl
 from demo.faults import Bools, Overlay
 from demo.grid import SUBSTATION, Floats, Flow, Grid, PowerFlow
 from demo.planning import plan_faults
+from demo.planted_sensor_faults import distorted, phase_currents, phase_sensors
 from demo.profiles import STEP, autoregressive, months, normal_power, stream
+from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.time import DAY, Window, midnight
 
 Progress = Callable[[str, int, int], None]
@@ -78,7 +80,7 @@ def write_demo(
         place.mkdir(parents=True, exist_ok=True)
     topology = folder / "grid_topology.csv"
     with _whole(topology) as target:
-        grid.topology().write_csv(target)
+        _topology(grid).write_csv(target)
     plan = plan_faults(grid, window=window, seed=seed)
     overlay, power_flow = Overlay(grid, plan), PowerFlow(grid)
     first: list[Path] = [topology]
@@ -99,9 +101,15 @@ def write_demo(
             active_kw, reactive_kvar, busbar_pu=BUSBAR_PU + BUSBAR_SIGMA_PU * busbar_pu
         )
         measured, silent = overlay.measured(part, flow)
+        measured = distorted(plan, measured, part=part)
         hertz = _monthly(part, seed=seed, purpose="frequency", memory=FREQUENCY_MEMORY_MINUTES)
         sensors = _sensor_rows(
-            grid, measured, silent, part=part, hertz=NOMINAL_HZ + FREQUENCY_SIGMA_HZ * hertz
+            grid,
+            measured,
+            silent,
+            phases=phase_currents(plan, measured, part=part, seed=seed),
+            part=part,
+            hertz=NOMINAL_HZ + FREQUENCY_SIGMA_HZ * hertz,
         )
         name = f"{part.start:%Y-%m}"
         meters_file, sensors_file = (
@@ -132,7 +140,7 @@ def write_demo(
         feeders=grid.feeders.height,
         transformers=grid.transformers.height,
         meters=grid.meters.height,
-        sensors=grid.places().height,
+        sensors=grid.places().height + phase_sensors(grid).height,
         meter_readings=meter_rows,
         late_readings=late_rows.height,
         sensor_readings=sensor_rows,
@@ -212,11 +220,34 @@ def _meter_rows(grid: Grid, times: list[datetime], registers: Floats) -> pl.Data
     )
 
 
+def _topology(grid: Grid) -> pl.DataFrame:
+    """The grid's tree with the phase sensors in it."""
+    tree = grid.topology()
+    phases = phase_sensors(grid).select(
+        "latitude",
+        "longitude",
+        "name",
+        node_id="sensor_id",
+        parent_id="node_id",
+        node_kind=pl.lit("sensor"),
+    )
+    return GridTopology.validate(pl.concat([tree, phases], how="diagonal").select(tree.columns))
+
+
 def _sensor_rows(
-    grid: Grid, flow: Flow, silent: Bools, *, part: Window, hertz: Floats
+    grid: Grid,
+    flow: Flow,
+    silent: Bools,
+    *,
+    phases: dict[str, Floats],
+    part: Window,
+    hertz: Floats,
 ) -> pl.DataFrame:
     """One row per time, sensor and quantity in the long layout; rounded as a display would."""
-    places = grid.places().select("sensor_id", "node_id", "latitude", "longitude")
+    places = pl.concat(
+        frame.select("sensor_id", "node_id", "latitude", "longitude")
+        for frame in (grid.places(), phase_sensors(grid))
+    )
     steps = len(hertz)
     series = [(f"S-{SUBSTATION}", "frequency")]
     values, heard = [np.round(hertz, 4)], [np.ones(steps, dtype=bool)]
@@ -229,6 +260,10 @@ def _sensor_rows(
             series.append((f"S-{node}", quantity))
             values.append(np.round(value[number], digits))
             heard.append(~silent[number])
+    for sensor, current in phases.items():
+        series.append((sensor, "current"))
+        values.append(np.round(current, 3))
+        heard.append(np.ones(steps, dtype=bool))
     names = pl.DataFrame(series, schema=["sensor_id", "sensor_type"], orient="row").join(
         places, on="sensor_id", maintain_order="left"
     )

@@ -17,6 +17,7 @@ from demo.faults import (
     is_night,
 )
 from demo.grid import Floats, Grid
+from demo.planted_sensor_faults import plan_sensor_faults
 from demo.profiles import LOCAL_ZONE, STEP, normal_power
 from smartgrid_core.time import DAY, HOUR, Window
 
@@ -61,6 +62,7 @@ def plan_faults(grid: Grid, *, window: Window, seed: int) -> Plan:
     taken.update(grid.meters.filter(on_feeder)["meter_id"])
     faults.append(_theft(grid, window=window, night_kwh=survey.night_kwh, taken=taken, days=days))
     faults.extend(overload)
+    faults.extend(plan_sensor_faults(grid, window=window, seed=seed, planted=tuple(faults)))
     return Plan(tuple(faults), start_kwh)
 
 

@@ -65,7 +65,8 @@ class PlantedFaults(dy.Schema):
     """The demo's ground truth: one row per planted fault, over [start_time, end_time).
 
     `magnitude` is in the unit that `kind` implies: kWh for a reset's lost register, factor for a
-    unit slip or overload, V for a sag, share of energy not metered for theft, rows for duplicates.
+    unit slip, overload or spike, V for a sag, share of energy not metered for theft, share of the
+    value for a shift, a drift (at its end) or an imbalance, rows for duplicates.
     """
 
     fault_id = identifier(primary_key=True)
@@ -82,6 +83,10 @@ class PlantedFaults(dy.Schema):
         "voltage_sag",
         "theft",
         "feeder_overload",
+        "spike",
+        "level_shift",
+        "drift",
+        "phase_imbalance",
     )
     subject_kind = one_of("meter", "sensor", "feeder")
     subject_id = identifier()

@@ -37,11 +37,11 @@ CUSUM_SLACK = 0.5
 Montgomery, Introduction to Statistical Quality Control, chapter 9)."""
 
 USUAL = np.array([3.5, 1.5, 1.0, 3.0, 3.0, 0.3])
-UNRULY = np.array([0.3, 0.3, 0.3, 0.3, 0.15, 0.05])
+UNRULY = np.array([0.28, 0.28, 0.28, 0.28, 0.15, 0.05])
 """What a usual day's largest value is, by detector, and how much its power of `surprise.SHAPE`
 varies, as long as a series has told nothing itself."""
 
-SETTLED_DAYS = 5
+SETTLED_DAYS = 9
 """Deviations from a profile of fewer days say more of the profile than of the series."""
 
 LEAST_KNOWN_SHARE = 0.5
@@ -240,9 +240,6 @@ def learn(
     today = np.full((len(sound), setup.slots), np.nan)
     today[:, slots] = _median(adjusted.reshape(len(sound), -1, k), axis=2)
     away = _median(np.abs(sound - verdict.profile), axis=1)
-    known = np.where(is_strange, np.nan, verdict.moves)
-    per_slot = _median(known.reshape(len(sound), -1, k), axis=2)
-    day = _median(per_slot, axis=1)
     gram, moment = _taught(memory, verdict, sound)
     return Memory(
         series=memory.series,
@@ -254,7 +251,7 @@ def learn(
         tail=np.concatenate(
             [memory.tail, _median(verdict.moves.reshape(len(sound), -1, k), axis=2)], axis=1
         )[:, -memory.tail.shape[1] :],
-        daily=np.concatenate([memory.daily[:, 1:], day[:, None]], axis=1),
+        daily=np.concatenate([memory.daily[:, 1:], verdict.drift[:, None]], axis=1),
         cusum=np.where(np.isfinite(verdict.cusum), verdict.cusum, memory.cusum),
         run=_runs_after(memory, verdict, is_strange, setup),
         spell=memory.spell.copy(),
@@ -362,14 +359,18 @@ def _runs_after(memory: Memory, verdict: Verdict, is_strange: Bools, setup: Setu
 
 
 def _outside(values: Floats, setup: Setup) -> tuple[Floats, Bools]:
-    """The mean over each limit's span of clock time, and whether it breaks the limit."""
-    mean = values.copy()
+    """The mean over each limit's span of clock time, and whether it breaks the limit.
+
+    The median of the span has to break it, too: one wrong reading is no overload.
+    """
+    mean, middle = values.copy(), values.copy()
     for span in np.unique(setup.over_steps[setup.over_steps > 1]):
         rows = np.flatnonzero(setup.over_steps == span)
         parts = values[rows].reshape(len(rows), -1, int(span))
         mean[rows] = np.repeat(parts.mean(axis=2), int(span), axis=1)
-    with np.errstate(invalid="ignore"):
-        outside = (mean < setup.low[:, None]) | (mean > setup.high[:, None])
+        middle[rows] = np.repeat(_median(parts, axis=2), int(span), axis=1)
+    low, high = setup.low[:, None], setup.high[:, None]
+    outside = (np.fmax(mean, middle) < low) | (np.fmin(mean, middle) > high)
     return mean, outside
 
 

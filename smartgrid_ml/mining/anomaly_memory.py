@@ -12,8 +12,8 @@ from smartgrid_ml.mining.anomaly_range import Floats
 POINT, SHIFT, DAY_SHIFT, DRIFT, FLAT, SILENT = range(6)
 DETECTORS = 6
 
-EXTREME_DAYS = 42
-"""Six weeks of daily maxima: enough to know a habit, few enough to forget a season."""
+EXTREME_DAYS = 35
+"""Five weeks of daily maxima: enough to know a habit, few enough to forget a season."""
 
 KINDS = (
     "spike",

@@ -13,7 +13,7 @@ Ints = NDArray[np.int64]
 RECENT_DAYS = 12.0
 """Half the weight of a profile lies in so many days, so that it follows the season."""
 
-KINSHIP = np.array([[1.0, 0.1, 0.1], [0.1, 1.0, 0.5], [0.1, 0.5, 1.0]])
+KINSHIP = np.array([[1.0, 0.03, 0.03], [0.03, 1.0, 0.5], [0.03, 0.5, 1.0]])
 """How much a workday, a Saturday and a Sunday or holiday tell of each other."""
 
 QUARTILE = 0.6745
@@ -26,8 +26,8 @@ CALM_BELIEVED = 0.5
 LEAST_SPREAD_OF_SPAN = 0.05
 """No slot is trusted to be much calmer than the whole series is."""
 
-HABIT_DAYS = 3
-"""What a series did on three days is a habit; on two, it may have been a fault."""
+HABIT_DAYS = 4
+"""What a series did on four days is a habit; on three, it may have been a fault."""
 
 LEAST_SAMPLES = 3
 """A slot that was seen on fewer days has no expected range."""

@@ -40,8 +40,8 @@ GAP_HOURS = 3.0
 ACCEPTED_DAYS = {"level_shift": 7, "phase_imbalance": 14, "drift": 21}
 """What has lasted for so long is the new normal."""
 
-GRADUAL_SHARE = 0.5
-"""A shift is a drift if the day before already showed so much of it."""
+GRADUAL_SHARE = 0.2
+"""A shift is a drift if two days in a row added so much of it."""
 
 RARE_SCORE = 1.5
 """A drift shows on days that are not ordinary by themselves, though they come once a month."""
@@ -264,13 +264,15 @@ def _is_lasting(day: _Day, row: int, stretch: Stretch) -> bool:
 
 
 def _is_gradual(day: _Day, row: int) -> bool:
-    """Whether the days before already went the same way, each a little less."""
-    today, before = day.verdict.drift[row], day.memory.daily[row, -3:]
-    before = before[np.isfinite(before)]
-    if before.size < 2 or not np.isfinite(today):
-        return _has(day.memory.spell[row], "drift")
-    same_way = bool(np.all(before * today > 0))
-    return same_way and bool(np.all(np.abs(before[-2:]) >= GRADUAL_SHARE * abs(today)))
+    """Whether the deviation has grown from day to day, each time by a share that counts.
+
+    A shift grows once, on the day on which it begins.
+    """
+    if _has(day.memory.spell[row], "drift"):
+        return True
+    lately = np.array([*day.memory.daily[row, -2:], day.verdict.drift[row]])
+    lately = lately * np.sign(lately[-1])
+    return bool(np.all(np.diff(lately) >= GRADUAL_SHARE * lately[-1]) and lately[0] > 0)
 
 
 def _has(spell: Floats, kind: str) -> bool:

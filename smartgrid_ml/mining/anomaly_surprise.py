@@ -36,7 +36,7 @@ def fit(maxima: Floats, *, usual: float, unruly: float) -> tuple[Floats, Floats]
     maximum of a usual day and the scale that a series without past is thought to have.
 
     Location and scale come from the median and quartiles, so that strange days do not widen them;
-    the scale is at least what lets the third largest day be ordinary.
+    the scale is at least what lets the habit days be ordinary.
     """
     maxima = maxima**SHAPE
     days = np.isfinite(maxima).sum(axis=1)
