@@ -31,7 +31,8 @@ KNOWN_DAYS = 24
 QUIET_DAYS = 6
 """The last days belong to the overload."""
 REPEATED_FROM_DAYS = 60
-DECIMAL_SLIP = 10.0
+FULL_SCALE = 3.0
+"""A converter that fails says its full scale: so many times the feeder's rating."""
 SHIFT_SHARE = -0.025
 """One step of a tap changer, or the wrong ratio of a voltage transformer."""
 DRIFT_SHARE = 0.03
@@ -56,6 +57,7 @@ def plan_sensor_faults(
     others = iter(
         rng.permutation([t for t in grid.transformers["transformer_id"] if f"S-{t}" not in taken])
     )
+    ratings = dict(grid.feeders.select("feeder_id", "rating_kw").iter_rows())
     first, last = KNOWN_DAYS * DAY, days * DAY - QUIET_DAYS * DAY
 
     def fault(kind: str, place: str, length: timedelta, factor: float, text: str) -> Planted:
@@ -68,9 +70,8 @@ def plan_sensor_faults(
     yield fault("level_shift", next(heads), SHIFT_LENGTH, SHIFT_SHARE, shift)
     often = days >= REPEATED_FROM_DAYS
     for head in (next(heads), *([next(heads)] if often else [])):
-        yield fault(
-            "spike", head, STEP, DECIMAL_SLIP, "The decimal point of one power reading slips"
-        )
+        full_kw = FULL_SCALE * ratings[head]
+        yield fault("spike", head, STEP, full_kw, "One power reading is the sensor's full scale")
     for transformer in PHASE_TRANSFORMERS if often else PHASE_TRANSFORMERS[:1]:
         place = f"{transformer}-{PHASES[int(rng.integers(0, 3))]}"
         text = "The phase carries half as much again, the other two less"
@@ -85,7 +86,7 @@ def distorted(plan: Plan, flow: Flow, *, part: Window) -> Flow:
     row = {f"S-{node}": number for number, node in enumerate(flow.node_ids)}
     voltage, power = flow.voltage_v.copy(), flow.power_kw.copy()
     for fault in plan.of("spike", subject_kind="sensor"):
-        power[row[fault.subject_id], fault.steps(part)] *= fault.factor
+        power[row[fault.subject_id], fault.steps(part)] = fault.factor
     for fault in plan.of("level_shift", subject_kind="sensor"):
         voltage[row[fault.subject_id], fault.steps(part)] *= 1 + fault.factor
     for fault in plan.of("drift", subject_kind="sensor"):

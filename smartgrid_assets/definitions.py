@@ -37,7 +37,7 @@ ROOMS = {
     "findings": ("assets",),
     "features": ("assets",),
     "models": ("assets", "gate", "drift"),
-    "mining": (),
+    "mining": ("anomalies",),
     "serving": ("assets",),
     "alerts": ("assets",),
 }
@@ -49,6 +49,7 @@ CHECKS = (
     "findings.checks",
     "features.checks",
     "models.checks",
+    "mining.anomaly_checks",
     "serving.checks",
 )
 """Where checks stand."""

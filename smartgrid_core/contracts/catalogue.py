@@ -8,6 +8,7 @@ import dataframely as dy
 from smartgrid_core.contracts import (
     aggregates,
     alerts,
+    anomalies,
     features,
     forecasts,
     grid,
@@ -70,6 +71,10 @@ CATALOGUE: dict[type[dy.Schema], Table] = {
         Table(promotion.BacktestLosses),
         Table(promotion.PromotionDecisions),
         Table(promotion.ModelDrift, "day"),
+        Table(anomalies.Anomalies, "start_time"),
+        Table(anomalies.AnomalyDays, "day"),
+        Table(anomalies.AnomalyScores, "time"),
+        Table(anomalies.AnomalyStates, "day"),
         Table(alerts.LimitExceedances, "issue_time"),
         Table(alerts.Alerts),
         Table(alerts.Outbox),

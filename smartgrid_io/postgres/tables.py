@@ -18,7 +18,16 @@ METADATA = sa.MetaData(
     }
 )
 
-LAKE_ONLY = frozenset({"register_brackets", "meter_consumption", "load_features"})
+LAKE_ONLY = frozenset(
+    {
+        "register_brackets",
+        "meter_consumption",
+        "load_features",
+        "anomaly_days",
+        "anomaly_scores",
+        "anomaly_states",
+    }
+)
 """Computed from other tables for one purpose, and only ever read in whole days."""
 
 PARTITIONED = (readings.SensorData, readings.MeterReadings)

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from smartgrid_ml.mining.anomaly_memory import KINDS, STATES
+from smartgrid_core.contracts.anomalies import ANOMALY_KINDS
+from smartgrid_ml.mining.anomaly_memory import STATES
 from smartgrid_ml.mining.anomaly_plan import SCORES, Plan
 from smartgrid_ml.mining.anomaly_spells import ANOMALY, folded
 
-__all__ = ["ANOMALY", "KINDS", "THRESHOLD", "Detection", "detect"]
+__all__ = ["ANOMALY", "ANOMALY_KINDS", "THRESHOLD", "Detection", "detect"]
 
 THRESHOLD = 3.5
 """A stretch so strange comes once in 3,000 days: about one false alarm a month on a hundred series

@@ -7,6 +7,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from smartgrid_core.contracts.anomalies import ANOMALY_KINDS
 from smartgrid_ml.mining.anomaly_range import Floats
 
 POINT, SHIFT, DAY_SHIFT, DRIFT, FLAT, SILENT = range(6)
@@ -15,21 +16,10 @@ DETECTORS = 6
 EXTREME_DAYS = 35
 """Five weeks of daily maxima: enough to know a habit, few enough to forget a season."""
 
-KINDS = (
-    "spike",
-    "level_shift",
-    "flatline",
-    "drift",
-    "missing",
-    "out_of_band",
-    "phase_imbalance",
-)
-"""What can be strange about a series."""
-
 EVIDENCE = 7
 """Figures of one kind within a spell: score, time, value, lower, upper, a figure aside, hours."""
 
-SPELL_FIGURES = 2 + EVIDENCE * len(KINDS)
+SPELL_FIGURES = 2 + EVIDENCE * len(ANOMALY_KINDS)
 """Start and end of the open spell (µs since 1970, NaN for none), then the evidence of each kind."""
 
 

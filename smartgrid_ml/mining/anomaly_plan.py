@@ -83,7 +83,7 @@ class Plan:
         rows = _on_the_grid(readings, minutes=minutes)
         rows = rows if end is None else rows.filter(pl.col("time") < end)
         days = _days_after(state, rows, end=end)
-        judged = sorted({*rows["series"].unique(), *_judged_in(state)})
+        judged = sorted({*rows["series"].unique(), *judged_in(state)})
         sets, phase_rows = _phase_sets(groups, judged)
         channels = [] if context is None else [name for name in context.columns if name != "time"]
         names = [
@@ -265,7 +265,8 @@ def _instant(rows: pl.DataFrame, at: str) -> datetime:
     return instant
 
 
-def _judged_in(state: pl.DataFrame | None) -> Sequence[str]:
+def judged_in(state: pl.DataFrame | None) -> list[str]:
+    """The series that a state knows, without what stands beside them."""
     if state is None:
         return []
     beside = pl.col("series").str.starts_with(IMBALANCE) | pl.col("series").str.starts_with(CONTEXT)

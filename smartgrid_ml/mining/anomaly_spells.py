@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from smartgrid_ml.mining.anomaly_memory import EVIDENCE, KINDS, SPELL_FIGURES
+from smartgrid_core.contracts.anomalies import ANOMALY_KINDS
+from smartgrid_ml.mining.anomaly_memory import EVIDENCE, SPELL_FIGURES
 from smartgrid_ml.mining.anomaly_range import Bools, Floats
 
 PRECEDENCE = (
@@ -89,7 +90,7 @@ def gather(
 
 
 def _add(spell: Floats, stretch: Stretch) -> None:
-    at = 2 + EVIDENCE * KINDS.index(stretch.kind)
+    at = 2 + EVIDENCE * ANOMALY_KINDS.index(stretch.kind)
     hours = (stretch.end - stretch.start) / 3.6e9 + float(np.nan_to_num(spell[at + 6]))
     if not spell[at] >= stretch.score:
         worst = (stretch.score, stretch.time, stretch.value, stretch.lower, stretch.upper)
@@ -99,13 +100,18 @@ def _add(spell: Floats, stretch: Stretch) -> None:
 
 def kind_of(spell: Floats) -> str:
     """What an open or closed spell is called."""
-    return next(kind for kind in PRECEDENCE if np.isfinite(spell[2 + EVIDENCE * KINDS.index(kind)]))
+    return next(kind for kind in PRECEDENCE if has(spell, kind))
+
+
+def has(spell: Floats, kind: str) -> bool:
+    """Whether a spell, open or closed, shows the kind."""
+    return bool(np.isfinite(spell[2 + EVIDENCE * ANOMALY_KINDS.index(kind)]))
 
 
 def anomaly_row(series: str, spell: Floats, *, unit: str, limits: str | None) -> tuple[object, ...]:
     """One row of ANOMALY, without the day; `limits` says in words what a band is."""
     kind = kind_of(spell)
-    at = 2 + EVIDENCE * KINDS.index(kind)
+    at = 2 + EVIDENCE * ANOMALY_KINDS.index(kind)
     score, time, value, lower, upper, aside, hours = spell[at : at + EVIDENCE].tolist()
     start, end = (_instant(edge) for edge in spell[:2])
     at_time = _instant(time)

@@ -10,16 +10,14 @@ from smartgrid_ml.mining.anomaly_memory import (
     DAY_SHIFT,
     DETECTORS,
     DRIFT,
-    EVIDENCE,
     FLAT,
-    KINDS,
     POINT,
     SHIFT,
     SILENT,
     Memory,
 )
 from smartgrid_ml.mining.anomaly_range import Bools, Floats, Ints
-from smartgrid_ml.mining.anomaly_spells import Stretch, gather, kind_of, runs
+from smartgrid_ml.mining.anomaly_spells import Stretch, gather, has, kind_of, runs
 
 STAYS = 0.6
 """An anomaly goes on while the score is at least this share of the threshold."""
@@ -191,7 +189,7 @@ def _stretches(day: _Day, row: int) -> Iterator[tuple[int, int, int, Stretch]]:
         found = list(_deviations(day, row, row, drifts=True))
         yield from found
         shifts = any(stretch.kind == "level_shift" for *_, stretch in found)
-        shifts = shifts or _has(day.memory.spell[row], "level_shift")
+        shifts = shifts or has(day.memory.spell[row], "level_shift")
         if not shifts and _is_drifting(day, row):
             reach = float(verdict.bounds[row, DAY_SHIFT])
             yield DRIFT, 0, until, _shift(day, row, "drift", until - 1, (0, until), DRIFT, reach)
@@ -268,15 +266,11 @@ def _is_gradual(day: _Day, row: int) -> bool:
 
     A shift grows once, on the day on which it begins.
     """
-    if _has(day.memory.spell[row], "drift"):
+    if has(day.memory.spell[row], "drift"):
         return True
     lately = np.array([*day.memory.daily[row, -2:], day.verdict.drift[row]])
     lately = lately * np.sign(lately[-1])
     return bool(np.all(np.diff(lately) >= GRADUAL_SHARE * lately[-1]) and lately[0] > 0)
-
-
-def _has(spell: Floats, kind: str) -> bool:
-    return bool(np.isfinite(spell[2 + EVIDENCE * KINDS.index(kind)]))
 
 
 def _lag(setup: Setup, detector: int) -> int:
@@ -363,7 +357,7 @@ def _uneven_phases(day: _Day, phase_rows: Ints) -> Iterator[tuple[int, tuple[int
         if not verdict.ready[rows].all():
             continue
         top = verdict.scores[rows, :DRIFT, : day.until].max(axis=(1, 2), initial=0.0)
-        is_open = [_has(day.memory.spell[member], "phase_imbalance") for member in members]
+        is_open = [has(day.memory.spell[member], "phase_imbalance") for member in members]
         if top.max() < setup.threshold and not any(is_open):
             continue
         chosen = is_open.index(True) if any(is_open) else int(np.argmax(top))

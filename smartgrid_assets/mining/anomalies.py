@@ -1,0 +1,195 @@
+"""The daily asset of what is out of place at sensors and meters, judged by what came before."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+import dataframely as dy
+import polars as pl
+
+from smartgrid_assets.partitions import daily_asset, window_of
+from smartgrid_core.contracts.aggregates import MeterConsumption
+from smartgrid_core.contracts.anomalies import (
+    Anomalies,
+    AnomalyDays,
+    AnomalyScores,
+    AnomalyStates,
+)
+from smartgrid_core.contracts.grid import GridTopology, Weather
+from smartgrid_core.contracts.readings import SensorData
+from smartgrid_core.ports import Lake, Warehouse, Written
+from smartgrid_core.settings import Settings
+from smartgrid_core.time import DAY, HOUR, Window, midnight
+from smartgrid_ml.mining import anomaly_inputs as inputs
+from smartgrid_ml.mining.anomalies import HISTORY_DAYS, Detection, detect
+from smartgrid_ml.mining.anomaly_plan import judged_in
+from smartgrid_ml.mining.anomaly_report import anomaly_figure, top_list
+from smartgrid_ml.mining.plots import figure_markdown
+
+REBUILT_FROM_DAYS = HISTORY_DAYS + 7
+"""A day whose yesterday is not known is judged by so many days before it, read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """One sort of subject: where its readings lie and how they become series."""
+
+    subject_kind: str
+    source: type[dy.Schema]
+    step: timedelta
+    readings: Callable[[pl.LazyFrame], pl.DataFrame]
+    groups: Callable[[list[str]], pl.DataFrame]
+    limits: Callable[[list[str]], pl.DataFrame]
+
+
+@daily_asset(
+    deps=["sensor_data", "meter_consumption", "grid_topology", "weather"],
+    group_name="mining",
+    kinds={"polars", "parquet", "postgres"},
+)
+def anomalies(
+    context: dg.AssetExecutionContext,
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """What is out of place against hour, kind of day, weather and neighbours; one UTC day each.
+
+    A day is judged by the state that the day before left in the lake. If there is none, the last
+    one within six weeks is carried on, or they are read again: days that are computed in order cost
+    one day each. A day without readings leaves no state.
+    """
+    window = window_of(context)
+    told = {
+        family.subject_kind: _judged(lake, family, window=window, settings=settings)
+        for family in _families(lake.scan(GridTopology).collect(), settings)
+    }
+    days, scores = _write(lake, told, window=window)
+    rows = _publish(lake, warehouse, window=window)
+    return dg.MaterializeResult(metadata=_metadata(rows, days, scores.collect()))
+
+
+def _families(topology: pl.DataFrame, settings: Settings) -> list[_Family]:
+    step = inputs.sensor_step(settings.sensor_interval_minutes)
+    sensor_limits, meter_groups = inputs.sensor_limits(topology), inputs.meter_groups(topology)
+    return [
+        _Family(
+            "sensor",
+            SensorData,
+            step,
+            lambda rows: inputs.sensor_readings(rows, step=step),
+            inputs.sensor_groups,
+            lambda _: sensor_limits,
+        ),
+        _Family(
+            "meter",
+            MeterConsumption,
+            max(timedelta(minutes=settings.meter_interval_minutes), HOUR),
+            inputs.meter_readings,
+            lambda _: meter_groups,
+            inputs.meter_limits,
+        ),
+    ]
+
+
+def _judged(lake: Lake, family: _Family, *, window: Window, settings: Settings) -> Detection | None:
+    """What is found in the window, with the states of its days; None without readings."""
+    before, state = _state_before(lake, family.subject_kind, window=window)
+    whole = Window(before, window.end)
+    readings = family.readings(lake.scan(family.source, window=whole))
+    if readings.is_empty():
+        return None
+    series = readings["series"].unique().to_list()
+    names = sorted({*series, *judged_in(state)})
+    return detect(
+        readings,
+        step=family.step,
+        timezone=settings.timezone,
+        country=settings.country,
+        context=inputs.weather_context(lake.scan(Weather, window=whole)),
+        groups=family.groups(names),
+        limits=family.limits(names),
+        units=inputs.units_of(names),
+        state=state,
+        every_state=True,
+    )
+
+
+def _state_before(
+    lake: Lake, subject_kind: str, *, window: Window
+) -> tuple[Any, pl.DataFrame | None]:
+    """Since when readings are wanted, and the newest state before that; None for none."""
+    earliest = window.start - REBUILT_FROM_DAYS * DAY
+    for before in (Window(window.start - DAY, window.start), Window(earliest, window.start)):
+        states = lake.scan(AnomalyStates, window=before).filter(
+            pl.col("subject_kind") == subject_kind
+        )
+        newest = states.filter(pl.col("day") == pl.col("day").max()).collect()
+        if newest.height:
+            return midnight(newest["day"][0]) + DAY, newest.drop("subject_kind")
+    return earliest, None
+
+
+def _write(
+    lake: Lake, told: dict[str, Detection | None], *, window: Window
+) -> tuple[Written, Written]:
+    """Make what was found the content of the window's days in the lake."""
+    known = {kind: detection for kind, detection in told.items() if detection is not None}
+    within = pl.col("day").is_in(list(window.days()))
+    parts = [inputs.as_table(d.parts, subject_kind=kind) for kind, d in known.items()]
+    scores = [inputs.as_scores(d.scores) for d in known.values()]
+    states = [d.states.with_columns(subject_kind=pl.lit(kind)) for kind, d in known.items()]
+    lake.replace(AnomalyStates, _all(AnomalyStates, states).filter(within), window=window)
+    time = pl.col("time").is_between(window.start, window.end, closed="left")
+    return (
+        lake.replace(AnomalyDays, _all(AnomalyDays, parts).filter(within), window=window),
+        lake.replace(AnomalyScores, _all(AnomalyScores, scores).filter(time), window=window),
+    )
+
+
+def _all(schema: type[dy.Schema], frames: list[pl.DataFrame]) -> pl.DataFrame:
+    names = schema.column_names()
+    empty = pl.DataFrame(schema.create_empty())
+    return pl.concat([empty, *(frame.select(names).cast(dict(empty.schema)) for frame in frames)])
+
+
+def _publish(lake: Lake, warehouse: Warehouse, *, window: Window) -> pl.DataFrame:
+    """Bring the warehouse to what the lake's days say of anomalies that touch the window.
+
+    One that began before the window, or goes on behind it, is told whole.
+    """
+    key = ["subject_id", "quantity", "start_time"]
+    around = lake.scan(AnomalyDays, window=window.widened(before=DAY)).select(key).unique()
+    begun = [row for row in around.collect()["start_time"].to_list() if row < window.start]
+    since = min([window.start, *begun])
+    days = lake.days(AnomalyDays)
+    until = max([window.end, *(midnight(days[-1]) + DAY for _ in days[-1:])])
+    later = lake.scan(AnomalyDays, window=Window(midnight(since.date()), until))
+    rows = inputs.folded_days(later.join(around, on=key, how="semi").collect())
+    starts_here = pl.col("start_time").is_between(window.start, window.end, closed="left")
+    warehouse.replace(Anomalies, rows.filter(starts_here), window=window)
+    warehouse.upsert(Anomalies, rows.filter(~starts_here))
+    return rows
+
+
+def _metadata(rows: pl.DataFrame, days: Written, scores: pl.DataFrame) -> dict[str, Any]:
+    """Counts, the worst in a list, and the worst one with its range as a picture."""
+    if scores.is_empty():
+        return {"dagster/row_count": 0, "outcome": "no readings in these days"}
+    told = {
+        "dagster/row_count": days.count,
+        "outcome": f"{rows.height} anomalies" if rows.height else "nothing is out of place",
+        "judged_series": scores.select("subject_id", "quantity").n_unique(),
+        "judged_readings": scores.height,
+        **{f"kind/{kind}": count for kind, count in rows["kind"].value_counts(sort=True).rows()},
+    }
+    if rows.is_empty():
+        return told
+    figure = anomaly_figure(rows, scores)
+    return {
+        **told,
+        "worst": dg.MetadataValue.md(top_list(rows)),
+        "plot": dg.MetadataValue.md(figure_markdown(figure, about="the worst anomaly")),
+    }

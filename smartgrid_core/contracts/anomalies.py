@@ -1,0 +1,98 @@
+"""Tables of what is out of place: anomalies, scores of every reading, what is remembered."""
+
+import dataframely as dy
+
+from smartgrid_core.contracts.columns import identifier, one_of, utc
+
+ANOMALY_KINDS = (
+    "spike",
+    "level_shift",
+    "flatline",
+    "drift",
+    "missing",
+    "out_of_band",
+    "phase_imbalance",
+)
+"""What can be strange about a series."""
+
+SUBJECT_KINDS = ("sensor", "meter")
+
+QUANTITIES = ("voltage", "current", "power", "frequency", "energy")
+"""Of a sensor in V, A, kW (consumption positive) or Hz; of a meter kWh of an hour."""
+
+
+class Anomalies(dy.Schema):
+    """One row per (subject_id, quantity, start_time): a stretch in which a series is out of place.
+
+    The stretch is [start_time, end_time). `value` is the worst, at `worst_time`, null where nothing
+    came; [`lower_value`, `upper_value`] was expected there, null where unknown or unlimited; all in
+    the unit of the quantity. `score` is log10(1 + days until the series is expected to be as
+    strange again), the same measure for every series. `reason` is a sentence for people.
+    """
+
+    subject_id = identifier(primary_key=True)
+    quantity = one_of(*QUANTITIES, primary_key=True)
+    start_time = utc(primary_key=True)
+    end_time = utc()
+    subject_kind = one_of(*SUBJECT_KINDS)
+    kind = one_of(*ANOMALY_KINDS)
+    worst_time = utc()
+    value = dy.Float64(nullable=True)
+    lower_value = dy.Float64(nullable=True)
+    upper_value = dy.Float64(nullable=True)
+    score = dy.Float64(min=0)
+    reason = dy.String()
+
+
+class AnomalyDays(Anomalies):
+    """What one UTC day said of an anomaly: one row per (subject_id, quantity, start_time, day).
+
+    An anomaly of several days has a row on each; the last one knows all of it and is the row of
+    `Anomalies`.
+    """
+
+    day = dy.Date(primary_key=True)
+
+
+class AnomalyScores(dy.Schema):
+    """One row per (subject_id, quantity, time): a reading, its range and how strange it is.
+
+    Beyond the range a value is an anomaly by itself. Range and score are null and 0 while a series
+    is too new. `value` is null for an hour of which the meter said nothing.
+    """
+
+    subject_id = identifier(primary_key=True)
+    quantity = one_of(*QUANTITIES, primary_key=True)
+    time = utc(primary_key=True)
+    value = dy.Float64(nullable=True)
+    lower_value = dy.Float64(nullable=True)
+    upper_value = dy.Float64(nullable=True)
+    score = dy.Float64(min=0)
+
+
+def _figures() -> dy.List:
+    """Figures of which some are unknown (NaN)."""
+    return dy.List(dy.Float64(allow_inf=True, allow_nan=True))
+
+
+class AnomalyStates(dy.Schema):
+    """What the next day needs to know of a series: one row per (subject_kind, series, day).
+
+    Each list is an array of `smartgrid_ml.mining.anomaly_memory.Memory`, flat: weeks of a daily
+    profile, daily maxima of strangeness, the open anomaly. A few thousand figures per series,
+    however long its past.
+    """
+
+    subject_kind = one_of(*SUBJECT_KINDS, primary_key=True)
+    series = dy.String(primary_key=True, min_length=1)
+    day = dy.Date(primary_key=True)
+    history = _figures()
+    spread = _figures()
+    gram = _figures()
+    moment = _figures()
+    extremes = _figures()
+    tail = _figures()
+    daily = _figures()
+    cusum = _figures()
+    run = _figures()
+    spell = _figures()

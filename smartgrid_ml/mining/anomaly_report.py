@@ -1,0 +1,66 @@
+"""Anomalies for people: the worst of them as a Markdown list, one with its range as a picture."""
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from smartgrid_core.time import DAY
+from smartgrid_ml.mining.plots import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LISTED = 10
+
+
+def worst_first(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `Anomalies`, the strangest first; among equals the longest, then by name."""
+    lasting = pl.col("end_time") - pl.col("start_time")
+    return rows.sort(
+        "score", lasting, "subject_id", "start_time", descending=[True, True, False, False]
+    )
+
+
+def top_list(rows: pl.DataFrame, *, most: int = LISTED) -> str:
+    """A Markdown table of the worst: where, what, since when, why."""
+    head = "| where | what | since | score | why |\n|---|---|---|---|---|\n"
+    worst = worst_first(rows).head(most)
+    lines = [
+        f"| {row['subject_id']} {row['quantity']} | {row['kind'].replace('_', ' ')} "
+        f"| {row['start_time']:%Y-%m-%d %H:%MZ} | {row['score']:.1f} | {row['reason']} |"
+        for row in worst.iter_rows(named=True)
+    ]
+    rest = rows.height - worst.height
+    return head + "\n".join(lines) + (f"\n\nand {rest} more" if rest else "")
+
+
+def anomaly_figure(rows: pl.DataFrame, scores: pl.DataFrame) -> "Figure":
+    """The worst anomaly that has readings: values, expected range and the anomaly's stretch.
+
+    ``rows``: of `Anomalies`, at least one; ``scores``: of `AnomalyScores`.
+    """
+    names = ["subject_id", "quantity"]
+    shown = worst_first(rows).join(scores.select(names).unique(), on=names, how="semi")
+    worst = (shown if shown.height else worst_first(rows)).row(0, named=True)
+    near = scores.filter(
+        pl.col("subject_id") == worst["subject_id"],
+        pl.col("quantity") == worst["quantity"],
+        pl.col("time").is_between(worst["start_time"] - DAY, worst["end_time"] + DAY),
+    ).sort("time")
+    figure = new_figure()
+    axes = figure.subplots()
+    times = near["time"].to_list()
+    axes.fill_between(
+        times,
+        near["lower_value"].fill_null(float("nan")).to_numpy(),
+        near["upper_value"].fill_null(float("nan")).to_numpy(),
+        color="tab:blue",
+        alpha=0.2,
+        label="expected",
+    )
+    axes.plot(times, near["value"].fill_null(float("nan")).to_numpy(), color="black", label="value")
+    axes.axvspan(worst["start_time"], worst["end_time"], color="tab:red", alpha=0.15)
+    axes.set_title(f"{worst['subject_id']} {worst['quantity']}: {worst['kind'].replace('_', ' ')}")
+    axes.legend(loc="upper left")
+    figure.autofmt_xdate()
+    return figure

@@ -1,0 +1,131 @@
+"""How well anomalies meet a known truth: which planted faults are found, which alarms are false."""
+
+from datetime import timedelta
+
+import polars as pl
+
+SHOWN_AS = {
+    ("stuck_value", "sensor"): ("flatline",),
+    ("stuck_value", "meter"): ("flatline",),
+    ("gap", "sensor"): ("missing",),
+    ("gap", "meter"): ("missing",),
+    ("voltage_sag", "sensor"): ("out_of_band", "spike"),
+    ("spike", "sensor"): ("spike",),
+    ("level_shift", "sensor"): ("level_shift",),
+    ("drift", "sensor"): ("drift",),
+    ("phase_imbalance", "sensor"): ("phase_imbalance",),
+    ("feeder_overload", "feeder"): ("out_of_band", "level_shift", "spike"),
+}
+"""The kinds of anomaly as which a planted fault may show; other faults are for other eyes."""
+
+SLACK = timedelta(hours=3)
+"""An anomaly that ends so little before a fault, or begins so little after it, is still its own."""
+
+MONTH_DAYS = 30
+
+
+def found_faults(
+    anomalies: pl.DataFrame, planted: pl.DataFrame, *, topology: pl.DataFrame
+) -> pl.DataFrame:
+    """One row per planted fault that readings can show: fault_id, kind, subject_id, found, reason.
+
+    ``anomalies``: rows of `Anomalies`; ``planted``: of `PlantedFaults`; ``topology``: of
+    `GridTopology`. A fault is found by an anomaly of a kind as which it may show, at its subject
+    or, for a feeder's fault, at a sensor of the feeder. `reason` is the first one's.
+    """
+    shown = pl.DataFrame(
+        [(kind, subject, seen) for (kind, subject), kinds in SHOWN_AS.items() for seen in kinds],
+        schema=["kind", "subject_kind", "shown_as"],
+        orient="row",
+    )
+    faults = planted.join(
+        shown.select("kind", "subject_kind").unique(), on=["kind", "subject_kind"]
+    )
+    hits = (
+        _at_subjects(planted, topology=topology, reach="own")
+        .join(shown, on=["kind", "subject_kind"])
+        .join(_as_seen(anomalies), on=["subject", "shown_as"])
+        .filter(_overlap())
+        .sort("seen_start")
+        .unique("fault_id", keep="first")
+    )
+    return (
+        faults.join(hits.select("fault_id", "reason"), on="fault_id", how="left")
+        .select(
+            "fault_id", "kind", "subject_id", found=pl.col("reason").is_not_null(), reason="reason"
+        )
+        .sort("fault_id")
+    )
+
+
+def false_alarms(
+    anomalies: pl.DataFrame, planted: pl.DataFrame, *, topology: pl.DataFrame
+) -> pl.DataFrame:
+    """The rows of `Anomalies` that no planted fault explains.
+
+    A fault explains what is strange at the same time at its own subject and at other sensors of its
+    place; an overload explains it at all sensors of its feeder and above.
+    """
+    numbered = anomalies.with_row_index("anomaly")
+    explained = (
+        _at_subjects(planted, topology=topology, reach="place")
+        .join(_as_seen(numbered), on="subject")
+        .filter(_overlap())
+    )
+    return numbered.join(explained.select("anomaly").unique(), on="anomaly", how="anti").drop(
+        "anomaly"
+    )
+
+
+def most_per_month(alarms: pl.DataFrame) -> int:
+    """The largest number of these anomalies of one subject in 30 days, counted from the first."""
+    since = pl.col("start_time") - pl.col("start_time").min()
+    month = (since.dt.total_days() // MONTH_DAYS).alias("month")
+    counts = alarms.with_columns(month).group_by("subject_id", "month").len()
+    return max(counts["len"].to_list(), default=0)
+
+
+def _as_seen(anomalies: pl.DataFrame) -> pl.DataFrame:
+    return anomalies.rename(
+        {
+            "subject_id": "subject",
+            "kind": "shown_as",
+            "start_time": "seen_start",
+            "end_time": "seen_end",
+        }
+    ).drop("subject_kind")
+
+
+def _overlap() -> pl.Expr:
+    begins = pl.col("seen_start") < pl.col("end_time") + SLACK
+    return begins & (pl.col("seen_end") > pl.col("start_time") - SLACK)
+
+
+def _at_subjects(planted: pl.DataFrame, *, topology: pl.DataFrame, reach: str) -> pl.DataFrame:
+    """The faults once per `subject` at which they may be seen.
+
+    ``reach``: "own" for the fault's subject and a feeder's own sensors, "place" for all sensors of
+    the place as well, and for a feeder's fault those below and above it.
+    """
+    parent = dict(topology.select("node_id", "parent_id").iter_rows())
+    sensors = topology.filter(pl.col("node_kind") == "sensor")["node_id"].to_list()
+
+    def above(node: str) -> list[str]:
+        path: list[str] = []
+        up = parent.get(node)
+        while up is not None and up not in path:
+            path.append(up)
+            up = parent.get(up)
+        return path
+
+    rows: list[tuple[str, str]] = []
+    for fault_id, kind, subject in planted.select("fault_id", "subject_kind", "subject_id").rows():
+        seen = {subject}
+        if kind == "feeder":
+            seen |= {s for s in sensors if subject in above(s)[: 1 if reach == "own" else None]}
+            seen |= {s for s in sensors if reach == "place" and parent[s] in above(subject)}
+        elif reach == "place":
+            seen |= {s for s in sensors if parent[s] == parent.get(subject)}
+        rows.extend((fault_id, one) for one in sorted(seen))
+    at = pl.DataFrame(rows, schema={"fault_id": pl.String, "subject": pl.String}, orient="row")
+    return planted.join(at, on="fault_id")

@@ -1,0 +1,209 @@
+"""The daily asset of anomalies: a day costs a day, and a re-run changes nothing."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from smartgrid_assets.mining.anomalies import anomalies
+from smartgrid_assets.mining.anomaly_checks import planted_anomalies_found
+from smartgrid_core.contracts.anomalies import (
+    Anomalies,
+    AnomalyDays,
+    AnomalyScores,
+    AnomalyStates,
+)
+from smartgrid_core.contracts.grid import GridTopology, PlantedFaults
+from smartgrid_core.contracts.readings import SensorData
+from smartgrid_core.settings import Settings
+from smartgrid_core.time import DAY, HOUR, midnight
+
+FIRST = date(2026, 2, 1)
+DAYS = 24
+SHIFTED = midnight(FIRST) + 20 * DAY + 9 * HOUR
+SETTINGS = Settings(_env_file=None, sensor_interval_minutes=60)
+
+
+def voltages() -> pl.DataFrame:
+    """Three weeks of two sensors, of which one reads 4 V too little for a day and a half."""
+    rng = np.random.default_rng(4)
+    times = [midnight(FIRST) + hour * HOUR for hour in range(DAYS * 24)]
+    frames = []
+    for sensor in ("S-T1", "S-T2"):
+        value = 230 + 0.4 * rng.standard_normal(len(times))
+        if sensor == "S-T1":
+            first = int((SHIFTED - times[0]) / HOUR)
+            value[first : first + 36] -= 8.0
+        frames.append(
+            pl.DataFrame(
+                {
+                    "event_id": [f"{sensor}-{number}" for number in range(len(times))],
+                    "sensor_id": sensor,
+                    "sensor_type": "voltage",
+                    "value": value,
+                    "latitude": None,
+                    "longitude": None,
+                    "event_time": times,
+                    "ingested_at": times,
+                    "metadata": None,
+                }
+            )
+        )
+    return pl.concat(frames)
+
+
+TOPOLOGY = pl.DataFrame(
+    {
+        "node_id": ["F1", "T1", "S-T1", "T2", "S-T2"],
+        "node_kind": ["feeder", "transformer", "sensor", "transformer", "sensor"],
+        "parent_id": [None, "F1", "T1", "F1", "T2"],
+        "name": "node",
+        "latitude": 41.0,
+        "longitude": 19.0,
+        "nominal_voltage_v": [None, 400.0, None, 400.0, None],
+        "rating_kw": None,
+        "customer_id": None,
+        "customer_kind": None,
+    }
+)
+
+PLANTED = pl.DataFrame(
+    {
+        "fault_id": "fault-1",
+        "kind": "level_shift",
+        "subject_kind": "sensor",
+        "subject_id": "S-T1",
+        "start_time": SHIFTED,
+        "end_time": SHIFTED + 36 * HOUR,
+        "magnitude": -0.03,
+        "description": "planted",
+    }
+)
+
+
+@pytest.fixture
+def grid(store, handles):
+    """A lake of three weeks of voltages."""
+    store.replace(SensorData, SensorData.validate(voltages(), cast=True))
+    store.replace(GridTopology, GridTopology.validate(TOPOLOGY, cast=True))
+    return {**handles, "settings": SETTINGS}
+
+
+def run_days(handles: dict, first: date, last: date | None = None) -> dict:
+    """Materialise a day or a range of days in one run; the metadata."""
+    edges = {"start": first, "end": last or first}
+    tags = {f"dagster/asset_partition_range_{edge}": str(day) for edge, day in edges.items()}
+    outcome = dg.materialize([anomalies], resources=handles, tags=tags)
+    assert outcome.success
+    return outcome.asset_materializations_for_node("anomalies")[-1].metadata
+
+
+def day(number: int) -> date:
+    return FIRST + timedelta(days=number)
+
+
+def tables(store) -> dict[type, pl.DataFrame]:
+    return {schema: store.read(schema) for schema in (Anomalies, AnomalyDays, AnomalyScores)}
+
+
+def test_a_shifted_sensor_is_one_row_with_its_range_and_reason(store, grid):
+    metadata = run_days(grid, day(0), day(DAYS - 1))
+
+    assert store.read(Anomalies).height == 1
+    row = store.read(Anomalies).row(0, named=True)
+    assert (row["subject_id"], row["quantity"], row["kind"]) == ("S-T1", "voltage", "level_shift")
+    assert abs(row["start_time"] - SHIFTED) <= 3 * HOUR
+    assert row["value"] < row["lower_value"] < 230 < row["upper_value"]
+    assert row["reason"].startswith("about 22")
+    assert metadata["outcome"].value == "1 anomalies"
+    assert metadata["kind/level_shift"].value == 1
+    assert "S-T1 voltage" in metadata["worst"].value
+    assert metadata["plot"].value.startswith("![the worst anomaly](data:image/png")
+    assert store.read(AnomalyScores).height == 2 * DAYS * 24
+
+
+def test_day_by_day_and_in_one_run_the_tables_are_the_same(store, grid):
+    run_days(grid, day(0), day(DAYS - 1))
+    at_once = tables(store)
+    for schema in (*at_once, AnomalyStates):
+        store.tables.pop(schema)
+
+    run_days(grid, day(0), day(18))
+    for number in range(19, DAYS):
+        run_days(grid, day(number))
+
+    for schema, rows in at_once.items():
+        assert_frame_equal(rows, store.read(schema))
+
+
+def test_a_day_that_is_run_again_gives_the_same_rows(store, grid):
+    run_days(grid, day(0), day(DAYS - 1))
+    before = tables(store)
+
+    run_days(grid, day(20))
+    run_days(grid, day(22), day(23))
+
+    for schema, rows in before.items():
+        assert_frame_equal(rows, store.read(schema))
+
+
+def test_a_day_without_a_yesterday_is_judged_by_the_weeks_before(store, grid):
+    run_days(grid, day(20))
+
+    found = store.read(Anomalies)
+    assert found["kind"].to_list() == ["level_shift"]
+    assert found["subject_id"].to_list() == ["S-T1"]
+    assert store.read(AnomalyScores)["time"].min() == midnight(day(20))
+
+
+def test_readings_that_are_mended_take_their_anomaly_away(store, grid):
+    run_days(grid, day(0), day(DAYS - 1))
+    wrong = (pl.col("sensor_id") == "S-T1") & (pl.col("value") < 226)
+    mended = store.read(SensorData).with_columns(
+        value=pl.when(wrong).then(pl.col("value") + 8.0).otherwise("value")
+    )
+    store.replace(SensorData, mended)
+
+    run_days(grid, day(20), day(DAYS - 1))
+
+    assert store.read(Anomalies).is_empty()
+
+
+def test_an_empty_lake_says_that_there_are_no_readings(store, handles):
+    metadata = run_days({**handles, "settings": SETTINGS}, day(0))
+
+    assert metadata["outcome"].value == "no readings in these days"
+    assert store.read(Anomalies).is_empty()
+
+
+def checked(handles: dict) -> dg.AssetCheckResult:
+    return planted_anomalies_found(lake=handles["lake"], warehouse=handles["warehouse"])
+
+
+def test_the_check_counts_what_was_planted_and_false_alarms(store, grid):
+    assert checked(grid).description == "no truth is known"
+    run_days(grid, day(0), day(DAYS - 1))
+    store.replace(PlantedFaults, PlantedFaults.validate(PLANTED, cast=True))
+
+    check = checked(grid)
+
+    assert check.passed
+    assert check.description == (
+        "1 of 1 planted faults are found; at most 0 false alarms per sensor and month"
+    )
+    missed = PLANTED.with_columns(subject_id=pl.lit("S-T2"), kind=pl.lit("spike"))
+    store.replace(PlantedFaults, PlantedFaults.validate(missed, cast=True))
+    assert not checked(grid).passed
+    assert checked(grid).metadata["missed"].value == ["spike at S-T2"]
+
+
+def test_the_open_day_is_judged_as_far_as_it_has_come(store, grid):
+    now = datetime(2026, 2, 24, 10, tzinfo=UTC)
+    store.replace(SensorData, store.read(SensorData).filter(pl.col("event_time") < now))
+
+    run_days(grid, day(0), day(23))
+
+    assert "missing" not in store.read(Anomalies)["kind"]
