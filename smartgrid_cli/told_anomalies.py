@@ -19,6 +19,9 @@ ANOMALY_COLUMNS = (
 POINT_KINDS = ("spike", "out_of_band")
 """Kinds that a reading has by itself; the others are of a stretch, and all of it is strange."""
 
+LET_PASS = 0.99
+"""Of the threshold: what detectors weighed and did not call an anomaly never ranks with one."""
+
 KEY = ("series", "slot")
 FIGURES = ("score", "lower", "upper")
 
@@ -140,7 +143,7 @@ def _marked(rows: pl.DataFrame, found: Found) -> pl.DataFrame:
         .then(pl.col("score") * _share())
         .when(pl.col("kind").is_not_null())
         .then(pl.max_horizontal("score", "spell_score"))
-        .otherwise("score")
+        .otherwise(pl.min_horizontal("score", pl.lit(LET_PASS * found.threshold)))
         .fill_null(0.0)
     )
     begins = pl.col("slot") == pl.col("slot").min().over("series", "start_time")

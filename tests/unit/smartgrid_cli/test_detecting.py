@@ -113,3 +113,10 @@ def test_a_gap_without_rows_is_one_row():
     got = found_in([1.0, 1.0], times=times, kind="missing", end=4)
     assert got.anomalies.select("time", "value").rows() == [(BEGIN + HOUR, None)]
     assert got.scores.height == 5
+
+
+def test_what_the_detectors_let_pass_never_ranks_with_an_anomaly():
+    times = [BEGIN + HOUR * hour for hour in range(5)]
+    got = found_in([1.0] * 5, times=times, kind="flatline", end=1)
+    assert got.anomalies.is_empty()
+    assert got.scores["score"].to_list() == [0.5, pytest.approx(1.98), 0.5, 0.5, 0.5]
