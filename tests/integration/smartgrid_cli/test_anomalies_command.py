@@ -140,6 +140,24 @@ def test_limits_are_kept_from_the_first_reading_on(file, tmp_path):
     assert found["upper"].to_list() == [12.0]
 
 
+def test_weather_explains_and_phases_are_held_against_each_other(tmp_path):
+    hours = 24 * DAYS
+    weather = np.cumsum(np.random.default_rng(9).normal(0, 0.4, hours))
+    phases = {name: load(seed=seed) + weather for seed, name in enumerate("xyz")}
+    day = slice(30 * 24, 31 * 24)
+    phases["x"][day] *= 1.6
+    times = [FIRST + timedelta(hours=hour) for hour in range(hours)]
+    path, out = tmp_path / "phases.csv", tmp_path / "out"
+    pl.DataFrame({"when": times, **phases, "weather": weather}).write_csv(path)
+    run(
+        *(f"--data={path}", "--time=when", "--target=[xyz]", "--phases=x,y,z", f"--out={out}"),
+        *("--exog=weather", "--country=AL", "--timezone=Europe/Tirane"),
+    )
+    found = pl.read_parquet(out / "anomalies.parquet")
+    uneven = found.filter(pl.col("kind") == "phase_imbalance", pl.col("series") == "x")
+    assert uneven["time"].is_between(times[day][0], times[day][-1] + timedelta(hours=2)).any()
+
+
 def test_what_is_before_from_is_history(file, tmp_path):
     out = tmp_path / "out"
     begin = FIRST + timedelta(days=25)
