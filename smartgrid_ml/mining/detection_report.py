@@ -176,12 +176,12 @@ def _figures(metrics: Mapping[str, Any]) -> str:
 def _kinds(anomalies: pl.DataFrame) -> str:
     if anomalies.is_empty():
         return "<h2>Kinds</h2><p>Nothing unusual was found.</p>"
-    counts = anomalies.group_by("kind").agg(rows=pl.len(), series=pl.col("series").n_unique())
+    counts = anomalies.group_by("kind").agg(times=pl.len(), series=pl.col("series").n_unique())
     body = "".join(
-        f"<tr><td>{escape(kind.replace('_', ' '))}</td><td>{rows}</td><td>{series}</td></tr>"
-        for kind, rows, series in counts.sort("rows", "kind", descending=[True, False]).iter_rows()
+        f"<tr><td>{escape(kind.replace('_', ' '))}</td><td>{times}</td><td>{series}</td></tr>"
+        for kind, times, series in counts.sort("times", "kind", descending=[True, False]).iter_rows()
     )
-    head = "<tr><th>kind</th><th>rows</th><th>series</th></tr>"
+    head = "<tr><th>kind</th><th>times</th><th>series</th></tr>"
     return f"<h2>Kinds</h2><table><thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
