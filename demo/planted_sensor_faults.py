@@ -24,7 +24,7 @@ UNEVENNESS_SIGMA = 0.05
 UNEVENNESS_MEMORY_MINUTES = 90.0
 """Appliances of one phase come and go within an hour or two."""
 
-LEAST_DAYS = 42
+LEAST_DAYS = 45
 """Shorter windows have no room for a normal time before and after."""
 KNOWN_DAYS = 24
 """What is normal must be known before something can be out of place."""

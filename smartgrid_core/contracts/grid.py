@@ -65,8 +65,8 @@ class PlantedFaults(dy.Schema):
     """The demo's ground truth: one row per planted fault, over [start_time, end_time).
 
     `magnitude` is in the unit that `kind` implies: kWh for a reset's lost register, factor for a
-    unit slip or overload, kW for a spike, V for a sag, share of energy not metered for theft, share of the
-    value for a shift, a drift (at its end) or an imbalance, rows for duplicates.
+    unit slip or overload, kW for a spike, V for a sag, share of energy not metered for theft, share
+    of the value for a shift, a drift (at its end) or an imbalance, rows for duplicates.
     """
 
     fault_id = identifier(primary_key=True)

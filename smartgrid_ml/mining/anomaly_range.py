@@ -32,7 +32,7 @@ HABIT_DAYS = 4
 LEAST_SAMPLES = 3
 """A slot that was seen on fewer days has no expected range."""
 
-MOST_COMMON = 10.0
+MOST_COMMON = 30.0
 """A common movement counts at most so many of a series' own spreads."""
 
 LEAST_PEERS = 3

@@ -38,8 +38,11 @@ GAP_HOURS = 3.0
 ACCEPTED_DAYS = {"level_shift": 7, "phase_imbalance": 14, "drift": 21}
 """What has lasted for so long is the new normal."""
 
-GRADUAL_SHARE = 0.2
-"""A shift is a drift if two days in a row added so much of it."""
+RAMP_DAYS = 6
+STEP_SHARE = 0.66
+RISEN_SHARE = 0.5
+"""A shift is a drift if it rose by at least half of itself within the last days, and no two days
+together (a step at noon takes two) brought most of that."""
 
 RARE_SCORE = 1.5
 """A drift shows on days that are not ordinary by themselves, though they come once a month."""
@@ -109,10 +112,11 @@ def strange_of_day(
     gap_us = max(GAP_HOURS * HOUR_US, 2 * day.step_us)
     suspects = _suspects(day)
     uneven = dict(_uneven_phases(day, phase_rows))
+    told = {int(one) for phases in setup.phases if uneven.keys() & set(phases) for one in phases}
     for row in sorted({*np.flatnonzero(suspects).tolist(), *uneven}):
         stretches: list[Stretch] = []
         detectors: list[tuple[int, int]] = []
-        for detector, first, last, stretch in _stretches(day, row):
+        for detector, first, last, stretch in _stretches(day, row, alone=row not in told):
             strange.mark([row], first, last, lasting=_is_lasting(day, row, stretch))
             stretches.append(stretch)
             detectors.append((row, detector))
@@ -182,10 +186,13 @@ def _suspects(day: _Day) -> Bools:
     return np.asarray((top >= setup.threshold) | outside | is_open)
 
 
-def _stretches(day: _Day, row: int) -> Iterator[tuple[int, int, int, Stretch]]:
-    """Detector, first step, step behind the last, and the stretch, of one series."""
+def _stretches(day: _Day, row: int, *, alone: bool) -> Iterator[tuple[int, int, int, Stretch]]:
+    """Detector, first step, step behind the last, and the stretch, of one series.
+
+    A series that is not ``alone`` is a phase of a place whose imbalance tells of its deviations.
+    """
     verdict, setup, until = day.verdict, day.setup, day.until
-    if verdict.ready[row]:
+    if verdict.ready[row] and alone:
         found = list(_deviations(day, row, row, drifts=True))
         yield from found
         shifts = any(stretch.kind == "level_shift" for *_, stretch in found)
@@ -230,7 +237,8 @@ def _deviations(
             worst = first + int(np.argmax(score[first:last]))
             is_long = (last - first) * day.setup.minutes / 60 > SPIKE_HOURS
             is_spike = detector == POINT and not (is_long and last - first > SPIKE_STEPS)
-            gradual = drifts and _is_gradual(day, row)
+            of_day = abs(verdict.drift[row]) >= RISEN_SHARE * abs(measure[row, worst])
+            gradual = drifts and of_day and _is_gradual(day, row)
             kind = "spike" if is_spike else ("drift" if gradual else "level_shift")
             span = (first - lag, last - lag)
             if detector == POINT:
@@ -262,15 +270,18 @@ def _is_lasting(day: _Day, row: int, stretch: Stretch) -> bool:
 
 
 def _is_gradual(day: _Day, row: int) -> bool:
-    """Whether the deviation has grown from day to day, each time by a share that counts.
-
-    A shift grows once, on the day on which it begins.
-    """
+    """Whether the deviation has grown over days; a shift grows once."""
     if has(day.memory.spell[row], "drift"):
         return True
-    lately = np.array([*day.memory.daily[row, -2:], day.verdict.drift[row]])
+    lately = np.array([*day.memory.daily[row, -RAMP_DAYS:], day.verdict.drift[row]])
+    lately = lately[np.isfinite(lately)]
+    if lately.size < RAMP_DAYS // 2:
+        return False
     lately = lately * np.sign(lately[-1])
-    return bool(np.all(np.diff(lately) >= GRADUAL_SHARE * lately[-1]) and lately[0] > 0)
+    rise = lately.max() - lately.min()
+    two_days = lately[2:] - lately[:-2]
+    is_step = two_days.max(initial=0.0) >= STEP_SHARE * rise
+    return bool(not is_step and rise >= RISEN_SHARE * lately[-1] > 0)
 
 
 def _lag(setup: Setup, detector: int) -> int:

@@ -11,8 +11,8 @@ SHOWN_AS = {
     ("gap", "meter"): ("missing",),
     ("voltage_sag", "sensor"): ("out_of_band", "spike"),
     ("spike", "sensor"): ("spike",),
-    ("level_shift", "sensor"): ("level_shift",),
-    ("drift", "sensor"): ("drift",),
+    ("level_shift", "sensor"): ("level_shift", "drift"),
+    ("drift", "sensor"): ("drift", "level_shift"),
     ("phase_imbalance", "sensor"): ("phase_imbalance",),
     ("feeder_overload", "feeder"): ("out_of_band", "level_shift", "spike"),
 }
@@ -78,10 +78,17 @@ def false_alarms(
 
 
 def most_per_month(alarms: pl.DataFrame) -> int:
-    """The largest number of these anomalies of one subject in 30 days, counted from the first."""
+    """The largest number of alarms of one subject in 30 days, counted from the first.
+
+    What several quantities of a subject show at the same time is one alarm.
+    """
+    so_far = pl.col("end_time").cum_max().shift().over("subject_id")
+    occasions = alarms.sort("subject_id", "start_time").filter(
+        (pl.col("start_time") >= so_far).fill_null(value=True)
+    )
     since = pl.col("start_time") - pl.col("start_time").min()
     month = (since.dt.total_days() // MONTH_DAYS).alias("month")
-    counts = alarms.with_columns(month).group_by("subject_id", "month").len()
+    counts = occasions.with_columns(month).group_by("subject_id", "month").len()
     return max(counts["len"].to_list(), default=0)
 
 

@@ -179,7 +179,9 @@ def _kinds(anomalies: pl.DataFrame) -> str:
     counts = anomalies.group_by("kind").agg(times=pl.len(), series=pl.col("series").n_unique())
     body = "".join(
         f"<tr><td>{escape(kind.replace('_', ' '))}</td><td>{times}</td><td>{series}</td></tr>"
-        for kind, times, series in counts.sort("times", "kind", descending=[True, False]).iter_rows()
+        for kind, times, series in counts.sort(
+            "times", "kind", descending=[True, False]
+        ).iter_rows()
     )
     head = "<tr><th>kind</th><th>times</th><th>series</th></tr>"
     return f"<h2>Kinds</h2><table><thead>{head}</thead><tbody>{body}</tbody></table>"

@@ -51,10 +51,10 @@ def test_the_manifest_says_what_lies_there(written):
     assert all(file.parent == written.folder for file in manifest.first_files)
     assert all(file.parent != written.folder for file in manifest.late_files)
     assert (manifest.feeders, manifest.transformers) == (5, 7)
-    assert (manifest.meters, manifest.sensors) == (145, 13)
+    assert (manifest.meters, manifest.sensors) == (145, 19)
     assert manifest.meter_readings == len(written.first)
     assert manifest.late_readings == len(written.late) == 24 + 104
-    assert manifest.sensor_readings == len(written.sensors) == 8 * 96 * 37 - 36
+    assert manifest.sensor_readings == len(written.sensors) == 8 * 96 * (37 + 6) - 36
 
 
 def test_the_columns_are_those_of_the_long_layout(written):
