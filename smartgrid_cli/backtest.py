@@ -1,19 +1,16 @@
 """`smartgrid backtest`: our forecasters on anyone's file, against the naive rows."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from smartgrid_cli.durations import clock, divides_a_day, duration, shown
+from smartgrid_cli.durations import clock, duration, shown
+from smartgrid_cli.file_command import Teller, console, progress, step_option, zone_option
 from smartgrid_core.errors import ConfigurationError
 from smartgrid_core.time import DAY
 
@@ -30,10 +27,6 @@ NEEDED_DAYS = 14
 
 AUTOML = "automl"
 """Stands for every servable forecaster in --models."""
-
-Teller = Callable[[str], None]
-
-console = Console(highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +124,13 @@ def backtest(
         test_end=_day(test_end, option="--test-end"),
         horizon=duration(horizon, option="--horizon"),
         issue_at=clock(issue_at, option="--issue-at"),
-        timezone=_zone(timezone),
+        timezone=zone_option(timezone),
         country=country,
         models=_models(models),
         folds=folds,
     )
     out.mkdir(parents=True, exist_ok=True)
-    with _progress() as tell:
+    with progress() as tell:
         tell(f"reading {data}")
         table = read_series(
             data,
@@ -145,7 +138,7 @@ def backtest(
                 time=time, targets=target, series=series, exog=exog or (), time_format=time_format
             ),
             timezone=timezone,
-            step=None if step is None else _step(step),
+            step=None if step is None else step_option(step),
             how=cast("How", how),
             total=total,
             min_coverage=min_coverage,
@@ -217,6 +210,7 @@ def write_results(
     """Write leaderboard.csv, forecasts.parquet (times in UTC), report.html, trials.csv if any."""
     import polars as pl
 
+    from smartgrid_cli.file_times import utc_of_wall
     from smartgrid_cli.show_backtest import LEADERBOARD_COLUMNS
     from smartgrid_ml.automl.trials import trials_table
     from smartgrid_ml.evaluation.report import report_html
@@ -247,22 +241,6 @@ def write_results(
     ]
     page = report_html(result, title=f"Backtest of {title}", facts=facts)
     (out / "report.html").write_text(page, encoding="utf-8")
-
-
-def utc_of_wall(wall: "pl.Expr", *, timezone: str) -> "pl.Expr":
-    """Wall clock carried as UTC -> true UTC.
-
-    Of a doubled hour the first is meant; an hour that spring leaves out is the one after it.
-    """
-    import polars as pl
-
-    def localised(naive: "pl.Expr") -> "pl.Expr":
-        return naive.dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
-
-    naive = wall.dt.replace_time_zone(None)
-    return pl.coalesce(localised(naive), localised(naive.dt.offset_by("1h"))).dt.convert_time_zone(
-        "UTC"
-    )
 
 
 def shown_clock(since_midnight: timedelta) -> str:
@@ -345,35 +323,5 @@ def _day(text: str, *, option: str) -> date:
         raise ConfigurationError(f"{option} {text!r} is no day; write 2018-01-31") from error
 
 
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ConfigurationError(f"--timezone {name!r}: write one such as Europe/London") from error
-    return name
-
-
-def _step(text: str) -> timedelta:
-    step = duration(text, option="--step")
-    if not divides_a_day(step):
-        raise ConfigurationError(f"--step {text!r} does not divide a day; write 15min, 30min or 1h")
-    return step
-
-
 def _at(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-@contextmanager
-def _progress() -> "Iterator[Teller]":
-    """A spinner with what is being done and for how long."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=None)
-
-        def tell(what: str) -> None:
-            progress.update(task, description=what)
-            if not console.is_terminal:
-                console.print(escape(what))
-
-        yield tell

@@ -4,6 +4,8 @@ from typing import Literal
 
 import polars as pl
 
+from smartgrid_core.time import HOUR
+
 TIME_FORMATS = (
     "%Y-%m-%d %H:%M:%S%.f",
     "%Y-%m-%dT%H:%M:%S%.f",
@@ -58,3 +60,45 @@ def parsed_times(raw: pl.Series, time_format: str | None) -> pl.Series:
         if times.null_count() < best.null_count():
             best = times
     return best
+
+
+def utc_of_wall(wall: pl.Expr, *, timezone: str) -> pl.Expr:
+    """Wall clock carried as UTC -> true UTC.
+
+    Of a doubled hour the first is meant; an hour that spring leaves out is the one after it.
+    """
+
+    def localised(naive: pl.Expr) -> pl.Expr:
+        return naive.dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
+
+    naive = wall.dt.replace_time_zone(None)
+    return pl.coalesce(localised(naive), localised(naive.dt.offset_by("1h"))).dt.convert_time_zone(
+        "UTC"
+    )
+
+
+def instants(times: pl.Series, *, series: pl.Series, timezone: str) -> pl.Series:
+    """Times of rows as UTC, in microseconds. Naive ones are on the local clock.
+
+    A local time that autumn has twice is the first one at its first row within a series, the second
+    at the next; one that spring leaves out is an hour later. ``series`` names each row's series.
+    """
+    if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is not None:
+        return times.dt.convert_time_zone("UTC")
+    if timezone == "UTC":
+        return times.dt.replace_time_zone("UTC")
+    rows = pl.DataFrame({"wall": times, "series": series})
+    again = pl.int_range(pl.len()).over("series", "wall") > 0
+    which = pl.when(again).then(pl.lit("latest")).otherwise(pl.lit("earliest"))
+    wall = pl.col("wall")
+    local = wall.dt.replace_time_zone(timezone, ambiguous=which, non_existent="null")
+    after = (wall + HOUR).dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
+    answer = rows.select(pl.coalesce(local, after).dt.convert_time_zone("UTC"))
+    return answer.to_series().alias(times.name)
+
+
+def is_second_of_a_doubled_hour(utc: pl.Expr, *, timezone: str) -> pl.Expr:
+    """Whether the local clock shows a time that it has shown an hour before."""
+    local = utc.dt.convert_time_zone(timezone).dt.replace_time_zone(None)
+    before = (utc - HOUR).dt.convert_time_zone(timezone).dt.replace_time_zone(None)
+    return local == before

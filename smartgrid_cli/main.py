@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from smartgrid_cli.anomalies import anomalies
 from smartgrid_cli.backtest import backtest
 from smartgrid_cli.home import Home
 from smartgrid_core.errors import SmartGridError
@@ -20,6 +21,7 @@ app = typer.Typer(
     help="The system an electricity distribution company runs its data on.",
 )
 app.command()(backtest)
+app.command()(anomalies)
 console = Console(highlight=False, soft_wrap=True)
 if not console.is_terminal:
     console.width = 120

@@ -5,40 +5,29 @@ one without is taken as it stands. So a clock change makes a missing or a double
 shifted one.
 """
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
 from smartgrid_cli.durations import shown, step_of
-from smartgrid_cli.file_times import is_no_epoch, parsed_times
-from smartgrid_core.errors import SmartGridError
+from smartgrid_cli.table_file import (
+    Columns,
+    SeriesFileError,
+    has_zone,
+    missing_column,
+    number,
+    read_table,
+    targets_of,
+    times_of,
+    usual_gap,
+)
 from smartgrid_core.time import DAY
 
-LEFT_OUT_AT_MOST = 0.01
-"""A file with a larger share of unreadable times is not understood, and refused."""
-
 How = Literal["mean", "sum"]
-
-
-class SeriesFileError(SmartGridError):
-    """A file cannot be backtested; the text names the file, the column and the mend."""
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Which columns of the file mean what. A target may be a pattern such as `MAC*`."""
-
-    time: str
-    targets: Sequence[str]
-    series: str | None = None
-    exog: Sequence[str] = ()
-    time_format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +65,8 @@ def read_series(
     Raises SeriesFileError.
     """
     notes: list[str] = []
-    long = _long(_read(path), columns, path=path, timezone=timezone, notes=notes)
-    native = _native_step(long, path=path)
+    long = _long(read_table(path), columns, path=path, timezone=timezone, notes=notes)
+    native = step_of(usual_gap(long, path=path))
     if step is None:
         step = native
     elif step < native:
@@ -96,60 +85,20 @@ def read_series(
     return SeriesTable(loads=loads, exog=exog, step=step, notes=notes)
 
 
-def _read(path: Path) -> pl.DataFrame:
-    if not path.is_file():
-        raise SeriesFileError(f"{path}: no such file")
-    name = path.name.lower()
-    try:
-        if name.endswith((".parquet", ".pq")):
-            return pl.read_parquet(path)
-        if name.endswith((".csv", ".txt", ".csv.gz", ".tsv")):
-            return _read_csv(path)
-    except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
-        raise SeriesFileError(f"{path}: cannot be read: {error}") from error
-    raise SeriesFileError(
-        f"{path}: neither CSV nor Parquet by its name; end it with .csv or .parquet"
-    )
-
-
-def _read_csv(path: Path) -> pl.DataFrame:
-    """Comma, semicolon or tab, whichever the header has most of; with a semicolon 1,5 is 1.5."""
-    header = pl.read_csv(path, has_header=False, n_rows=1, separator="\x01", quote_char=None)
-    line = str(header.item())
-    separator = max(",;\t", key=line.count)
-    return pl.read_csv(
-        path,
-        separator=separator,
-        decimal_comma=separator == ";" and not _has_decimal_points(path),
-        infer_schema_length=10_000,
-        ignore_errors=False,
-        null_values=["", "NA", "NaN", "nan", "null", "?"],
-    )
-
-
-def _has_decimal_points(path: Path) -> bool:
-    sample = pl.read_csv(
-        path, has_header=False, skip_rows=1, n_rows=50, separator="\x01", quote_char=None
-    )
-    return (
-        bool(sample.to_series(0).cast(pl.String).str.contains(r"\d\.\d+(;|$)").any())
-        if sample.height
-        else False
-    )
-
-
 def _long(
     table: pl.DataFrame, columns: Columns, *, path: Path, timezone: str, notes: list[str]
 ) -> pl.DataFrame:
     """Columns series, time (naive wall clock), value and the exogenous ones, as read."""
     for name in (columns.time, columns.series, *columns.exog):
         if name is not None and name not in table.columns:
-            raise _missing(name, table, path=path)
-    targets = _targets(table, columns, path=path)
-    wall = _wall_clock(table, columns, path=path, timezone=timezone, notes=notes)
+            raise missing_column(name, table, path=path)
+    targets = targets_of(table, columns, path=path)
+    wall = times_of(table, columns, path=path, notes=notes)
+    if has_zone(wall):
+        wall = wall.dt.convert_time_zone(timezone).dt.replace_time_zone(None)
     numbers = [*targets, *columns.exog]
     table = table.with_columns(
-        [_number(table[name], path=path, notes=notes) for name in numbers]
+        [number(table[name], path=path, notes=notes) for name in numbers]
     ).with_columns(wall.alias("__time"))
     table = table.filter(pl.col("__time").is_not_null())
     if table.is_empty():
@@ -174,91 +123,6 @@ def _long(
         pl.col(targets[0]).alias("value"),
         *exog,
     )
-
-
-def _targets(table: pl.DataFrame, columns: Columns, *, path: Path) -> list[str]:
-    taken = {columns.time, columns.series, *columns.exog}
-    found: list[str] = []
-    for pattern in columns.targets:
-        names = (
-            [pattern]
-            if pattern in table.columns
-            else [
-                name for name in table.columns if name not in taken and fnmatchcase(name, pattern)
-            ]
-        )
-        if not names:
-            raise _missing(pattern, table, path=path)
-        found += [name for name in names if name not in found]
-    return found
-
-
-def _missing(name: str, table: pl.DataFrame, *, path: Path) -> SeriesFileError:
-    close = difflib.get_close_matches(name, table.columns, n=1)
-    meant = f" Did you mean {close[0]!r}?" if close else ""
-    some = ", ".join(map(repr, table.columns[:12])) + (", ..." if table.width > 12 else "")
-    return SeriesFileError(f"{path}: no column {name!r}.{meant} It has {some}")
-
-
-def _wall_clock(
-    table: pl.DataFrame, columns: Columns, *, path: Path, timezone: str, notes: list[str]
-) -> pl.Series:
-    """The time column as naive local time; null in rows that are left out."""
-    raw = table[columns.time]
-    if (raw.dtype.is_numeric() and not raw.dtype.is_integer()) or is_no_epoch(raw):
-        raise SeriesFileError(
-            f"{path}: column {columns.time!r} holds numbers such as {raw[0]!r}, not times; name the"
-            " column of times, or give seconds or milliseconds since 1970"
-        )
-    times = parsed_times(raw, columns.time_format)
-    zone = times.dtype.time_zone if isinstance(times.dtype, pl.Datetime) else None
-    if zone is not None:
-        times = times.dt.convert_time_zone(timezone).dt.replace_time_zone(None)
-    bad = times.is_null()
-    if (count := int(bad.sum())) > LEFT_OUT_AT_MOST * len(raw):
-        row = int(bad.arg_max() or 0)
-        raise SeriesFileError(
-            f"{path}: column {columns.time!r}, row {row + 1}: {raw[row]!r} is not read as a time"
-            f" ({count} of {len(raw)} rows); give --time-format, such as '%d.%m.%Y %H:%M'"
-        )
-    if count:
-        notes.append(f"{count} rows without a readable time left out")
-    return times.cast(pl.Datetime("us"))
-
-
-def _number(column: pl.Series, *, path: Path, notes: list[str]) -> pl.Series:
-    """Finite float64 or null; text that is no number is told."""
-    if column.dtype == pl.String:
-        numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
-        bad = numbers.is_null() & column.is_not_null() & (column.str.strip_chars() != "")
-        if count := int(bad.sum()):
-            first = column.filter(bad)[0]
-            if count > len(column) / 2:
-                raise SeriesFileError(
-                    f"{path}: column {column.name!r} is text such as {first!r}, not numbers"
-                )
-            notes.append(f"{count} values of {column.name!r} are no numbers, such as {first!r}")
-    elif column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
-        numbers = column.cast(pl.Float64)
-    else:
-        raise SeriesFileError(f"{path}: column {column.name!r} is {column.dtype}, not numbers")
-    return numbers.set(~numbers.is_finite(), None)
-
-
-def _native_step(long: pl.DataFrame, *, path: Path) -> timedelta:
-    """The most frequent distance between neighbours of a series, brought to a divisor of a day."""
-    gaps = (
-        long.select("series", "time")
-        .unique()
-        .sort("series", "time")
-        .select(pl.col("time").diff().over("series").alias("gap"))
-        .drop_nulls()
-    )
-    if gaps.is_empty():
-        raise SeriesFileError(f"{path}: one row per series is too little to see the time step")
-    usual = gaps["gap"].mode().min()
-    assert isinstance(usual, timedelta)  # noqa: S101 - a mode of durations is a duration
-    return step_of(usual)
 
 
 def _regular(

@@ -179,6 +179,7 @@ def judge(
             strangeness[:, detector], prior, location=location, scale=scale
         )
         bounds[:, detector] = surprise.bound(setup.threshold, prior, location=location, scale=scale)
+    scores[memory.run[:, 3] > HABIT_SHARE, FLAT] = 0.0
     days_known = np.isfinite(memory.history).any(axis=2).sum(axis=1)
     return Verdict(
         values=values,

@@ -27,6 +27,12 @@ APART_DAYS = 3
 LEAST_SCALE = 0.05
 """The power of a daily maximum varies at least by so much."""
 
+RECORD, RECORD_DAYS = 1.3, 28
+"""So many times the highest of so many days is expected once in a hundred days, however unruly the
+days were: without it the range of a load that follows the weather would be wider than the load."""
+
+RECORD_REDUCED = float(np.log(99.0)) - GUMBEL_MEDIAN
+
 LOG10 = float(np.log(10.0))
 MOST = 12.0
 """Scores end here: one in a trillion days says enough."""
@@ -61,7 +67,8 @@ def fit(maxima: Floats, prior: Prior) -> tuple[Floats, Floats]:
     ``maxima``: (n_series, n_days), NaN for a day without.
 
     Location and scale come from the median and quartiles, so that strange days do not widen them;
-    the scale is at least what lets the habit days be ordinary.
+    the scale is at least what lets the habit days be ordinary, and at most what makes a new record
+    rare.
     """
     maxima = maxima**prior.power
     days = np.isfinite(maxima).sum(axis=1)
@@ -75,6 +82,9 @@ def fit(maxima: Floats, prior: Prior) -> tuple[Floats, Floats]:
         reduced = -np.log(-np.log(place)) - GUMBEL_MEDIAN
         habit = np.where(reduced > 0.5, (third - middle) / np.maximum(reduced, 0.5), 0.0)
         scale = np.fmax(scale, np.where(np.isfinite(habit), habit, 0.0))
+    highest = np.where(days >= RECORD_DAYS, ordered[:, 0], np.nan)
+    record = (RECORD**prior.power * highest - middle) / RECORD_REDUCED
+    scale = np.fmin(scale, np.where(np.isfinite(record), record, np.inf))
     location = middle - GUMBEL_MEDIAN * scale
     weight = days / (days + PRIOR_DAYS)
     return (

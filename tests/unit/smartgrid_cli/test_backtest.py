@@ -6,7 +6,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from smartgrid_cli.backtest import Protocol, backtest, run_protocol, utc_of_wall
+from smartgrid_cli.backtest import Protocol, backtest, run_protocol
+from smartgrid_cli.file_times import utc_of_wall
 from smartgrid_cli.series_file import SeriesTable
 from smartgrid_core.errors import ConfigurationError
 

@@ -1,0 +1,41 @@
+"""A folder of results that is there whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from smartgrid_core.errors import ConfigurationError
+
+
+def refuse_as_folder(out: Path) -> None:
+    """Raises ConfigurationError if `out` is something else than a folder, before long work."""
+    if out.exists() and not out.is_dir():
+        raise ConfigurationError(f"--out {out}: there is a file of that name; name a folder")
+    above = next(parent for parent in (out, *out.resolve().parents) if parent.exists())
+    if not os.access(above, os.W_OK):
+        raise ConfigurationError(f"--out {out}: {above} cannot be written to")
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """A hidden folder beside `out` to write into; its files move into `out` when all are there.
+
+    Files of the same name are replaced, others in `out` stay. After an error `out` is as before.
+    Raises ConfigurationError if the place cannot be written to.
+    """
+    refuse_as_folder(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        parts = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise ConfigurationError(f"--out {out}: cannot be made: {error}") from error
+    try:
+        yield parts
+        out.mkdir(exist_ok=True)
+        for part in sorted(parts.iterdir()):
+            part.replace(out / part.name)
+    finally:
+        shutil.rmtree(parts, ignore_errors=True)
