@@ -100,7 +100,7 @@ def _anomalies(lake: Lake, warehouse: Warehouse, *, day: date) -> Section:
 
 def _rules(warehouse: Warehouse) -> Section:
     # The itemsets are those of the newest window; a window may have no rule at all.
-    newest = pl.col("day") == warehouse.read(EventItemsets)["day"].max()
+    newest = pl.col("day").is_in(warehouse.read(EventItemsets)["day"].unique().to_list())
     rules = warehouse.read(EventRules).filter(newest)
     changes = warehouse.read(EventRuleChanges).filter(newest)
     pictures = []
