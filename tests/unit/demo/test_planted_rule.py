@@ -23,7 +23,7 @@ def test_within_sixty_days_there_are_enough_evenings_for_a_rule(grid: Grid):
     planted = joints(grid)
 
     assert len(planted) >= 30
-    assert {fault.subject_id for fault in planted} == {"S-F1-T2"}
+    assert len({fault.subject_id for fault in planted}) == 1
     local = [fault.start.astimezone(LOCAL_ZONE) for fault in planted]
     assert all(JOINT_HOURS[0] <= at.hour < JOINT_HOURS[1] for at in local)
     assert all(fault.end - fault.start <= 5 * HOUR for fault in planted)
