@@ -1,13 +1,14 @@
 """How surprising it is that two kinds of hours fall together, when hours follow one another.
 
 Both things that a rule ties may just follow the clock, and neither of them is free from one hour to
-the next. So hours are compared with the same hour of other days, and days come in spells:
+the next. So hours are compared with the same hour of other days of the same four weeks, for
+seasons move everything, and days come in spells:
 
-1. Fisher's exact test, stratified by the hour of day: given how often either stood at each hour,
-   how likely is it to see them together so often? The distribution is that of a sum of
-   hypergeometric variables (C. Mehta, N. Patel, R. Gray, Computing an exact confidence interval for
-   the common odds ratio in several 2 x 2 contingency tables, JASA 80, 1985). What only the clock
-   says of the clock is no evidence here: its p is 1.
+1. Fisher's exact test, stratified by the hour of day and four weeks: given how often either stood
+   in each stratum, how likely is it to see them together so often? The distribution is that of a
+   sum of hypergeometric variables (C. Mehta, N. Patel, R. Gray, Computing an exact confidence
+   interval for the common odds ratio in several 2 x 2 contingency tables, JASA 80, 1985). What only
+   the clock says of the clock is no evidence here: its p is 1.
 2. Its chi-square is divided by the design effect of the days (J. Rao, A. Scott, On chi-squared
    tests for multiway contingency tables with cell proportions estimated from survey data, Annals of
    Statistics 12, 1984). The design effect is read off the data: the consequent is shifted along the
@@ -16,6 +17,7 @@ the next. So hours are compared with the same hour of other days, and days come 
    that of independent hours is the effect.
 """
 
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -26,6 +28,9 @@ Floats = NDArray[np.float64]
 
 WILSON_Z = 1.6448536269514722
 """The standard normal's 95th percentile: a bound on one side."""
+
+BLOCK_DAYS = 28
+"""Days that are compared with each other: longer windows are cut into about so many."""
 
 LEAST_DAYS = 3
 """Fewer shifts have no variance to speak of."""
@@ -52,30 +57,50 @@ def design_effects(antecedents: Bools, consequent: Bools, *, present: Bools) -> 
 
     ``present``: (n_days, n_slots), where there is a transaction at all.
     """
-    days = consequent.shape[0]
-    if days < LEAST_DAYS:
-        return np.ones(len(antecedents))
-    counts = together_by_shift(antecedents, consequent)[:, 1:]
-    n = present.sum(axis=0).astype(np.float64)
-    a, c = antecedents.sum(axis=1).astype(np.float64), consequent.sum(axis=0).astype(np.float64)
-    slots = n**2 * np.maximum(n - 1, 1)
-    parts = np.divide(a * (n - a) * c * (n - c), slots, out=np.zeros_like(a), where=n > 0)
-    independent = parts.sum(axis=1)
-    expected = (a * c / days).sum(axis=1)
-    seen = ((counts - expected[:, None]) ** 2).mean(axis=1)
+    seen, independent = np.zeros(len(antecedents)), np.zeros(len(antecedents))
+    for block in _blocks(consequent.shape[0]):
+        some = antecedents[:, block], consequent[block], present[block]
+        of_block = _variances(*some)
+        seen, independent = seen + of_block[0], independent + of_block[1]
     effect = np.divide(seen, independent, out=np.ones_like(seen), where=independent > 0)
     widened: Floats = np.maximum(effect, 1.0)
     return widened
 
 
+def _blocks(days: int) -> list[slice]:
+    """The days in spans of equal length, of about BLOCK_DAYS."""
+    count = max(1, round(days / BLOCK_DAYS))
+    edges = [round(number * days / count) for number in range(count + 1)]
+    return [slice(first, behind) for first, behind in pairwise(edges)]
+
+
+def _variances(antecedents: Bools, consequent: Bools, present: Bools) -> tuple[Floats, Floats]:
+    """Of the counts of a block over all shifts, and of independent hours; (n_antecedents,) each."""
+    days = consequent.shape[0]
+    n = present.sum(axis=0).astype(np.float64)
+    a, c = antecedents.sum(axis=1).astype(np.float64), consequent.sum(axis=0).astype(np.float64)
+    slots = n**2 * np.maximum(n - 1, 1)
+    parts = np.divide(a * (n - a) * c * (n - c), slots, out=np.zeros_like(a), where=n > 0)
+    independent = cast(Floats, parts.sum(axis=1))
+    if days < LEAST_DAYS:
+        return independent, independent
+    counts = together_by_shift(antecedents, consequent)[:, 1:]
+    expected = (a * c / days).sum(axis=1)
+    return cast(Floats, ((counts - expected[:, None]) ** 2).mean(axis=1)), independent
+
+
 def stratified_fisher_p(antecedent: Bools, consequent: Bools, *, present: Bools) -> float:
-    """One-sided p of so many transactions with both or more, given the margins of every slot.
+    """One-sided p of so many transactions with both or more, given the margins of every stratum.
 
     Arrays: (n_days, n_slots).
     """
     from scipy.stats import hypergeom
 
-    n, a, c = (each.sum(axis=0) for each in (present, antecedent, consequent))
+    blocks = _blocks(consequent.shape[0])
+    n, a, c = (
+        np.concatenate([each[block].sum(axis=0) for block in blocks])
+        for each in (present, antecedent, consequent)
+    )
     both = int((antecedent & consequent).sum())
     # Where one is always or never there, the count of both is fixed.
     free = (a > 0) & (a < n) & (c > 0) & (c < n)
@@ -87,7 +112,10 @@ def stratified_fisher_p(antecedent: Bools, consequent: Bools, *, present: Bools)
         return 1.0
     spread = np.minimum(a, c) - least
     steps = np.arange(int(spread.max()) + 1)
-    chances = hypergeom.pmf(least[:, None] + steps, n[:, None], a[:, None], c[:, None])
+    together = least[:, None] + steps
+    chances = np.asarray(
+        hypergeom.pmf(together, n[:, None], a[:, None], c[:, None]), dtype=np.float64
+    )
     total = np.ones(1)
     for chance, width in zip(chances, spread, strict=True):
         total = np.convolve(total, chance[: width + 1])

@@ -93,6 +93,21 @@ def test_hours_in_a_row_taken_for_independent_would_be_found_too_often():
     assert (exact < 0.05).mean() > 0.12
 
 
+def test_what_two_things_share_with_the_season_is_no_evidence():
+    """Both at 40 % of the evenings, on their own, in the second of two times four weeks only."""
+    found = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        first, second = (np.zeros((56, 24), dtype=np.bool_) for _ in "ab")
+        for each in (first, second):
+            each[28:, 18] = rng.random(28) < 0.4
+        p = stratified_fisher_p(first, second, present=np.ones_like(first))
+        effects = design_effects(first[None], second, present=np.ones_like(first))
+        found.append(corrected_p(np.array([p]), effects)[0])
+
+    assert (np.array(found) < 0.05).sum() <= 5
+
+
 def test_the_chi_square_is_divided_by_the_design_effect():
     p = corrected_p(np.array([norm.sf(4.0), 0.7]), np.array([4.0, 9.0]))
 
