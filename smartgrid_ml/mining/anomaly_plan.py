@@ -163,6 +163,7 @@ class Plan:
             self.phase_rows,
             now_us=start_us + DAY / MICROSECOND,
         )
+        after.forget()
         rows = [
             anomaly_row(
                 self.series[row],
