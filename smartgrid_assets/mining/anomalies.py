@@ -30,6 +30,9 @@ from smartgrid_ml.mining.plots import figure_markdown
 
 KEY = Anomalies.primary_key()
 
+SHOWN_DAYS = 14
+"""How far back the picture of an anomaly reaches."""
+
 REBUILT_FROM_DAYS = HISTORY_DAYS + 7
 """A day whose yesterday is not known is judged by so many days before it, read again."""
 
@@ -73,7 +76,8 @@ def anomalies(
     since = min(since, _touched_since(lake, window=window))
     rows = _publish(lake, warehouse, span=Window(since, window.end))
     here = rows.join(_said_in(lake, window=window), on=KEY, how="semi")
-    return dg.MaterializeResult(metadata=_metadata(here, scores.collect()))
+    shown = lake.scan(AnomalyScores, window=window.widened(before=SHOWN_DAYS * DAY))
+    return dg.MaterializeResult(metadata=_metadata(here, scores.collect(), shown))
 
 
 def _families(topology: pl.DataFrame, settings: Settings) -> list[_Family]:
@@ -179,7 +183,7 @@ def _publish(lake: Lake, warehouse: Warehouse, *, span: Window) -> pl.DataFrame:
     return rows
 
 
-def _metadata(rows: pl.DataFrame, scores: pl.DataFrame) -> dict[str, Any]:
+def _metadata(rows: pl.DataFrame, scores: pl.DataFrame, shown: pl.LazyFrame) -> dict[str, Any]:
     """Counts, the worst in a list, and the worst one with its range as a picture."""
     if scores.is_empty():
         return {"dagster/row_count": 0, "outcome": "no readings in these days"}
@@ -192,7 +196,7 @@ def _metadata(rows: pl.DataFrame, scores: pl.DataFrame) -> dict[str, Any]:
     }
     if rows.is_empty():
         return told
-    figure = anomaly_figure(rows, scores)
+    figure = anomaly_figure(rows, shown)
     return {
         **told,
         "worst": dg.MetadataValue.md(top_list(rows)),
