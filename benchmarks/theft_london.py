@@ -153,7 +153,7 @@ def split_and_test(
         part = homes.of(np.sort(rows))
         wanted = np.zeros(part.is_whole.shape, dtype=bool)
         wanted[:, PAST_DAYS::every] = True
-        around, _ = surroundings(part, context=context)
+        around, _ = surroundings(part, context=context, wanted=wanted)
         labelled.append(
             attacked_days(part, around=around, wanted=wanted, seed=1000 * seed + number)
         )

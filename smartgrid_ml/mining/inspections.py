@@ -152,7 +152,7 @@ def _reason(row: dict[str, Any], *, node_kind: str) -> str:
         follows, what = max(
             (
                 row["follows_counted"],
-                "what the meter still counts, within the same hour of the day",
+                "what it still counts, within the same hour of the day",
             ),
             (row["follows_gap"], "what it counts too little"),
         )
@@ -168,10 +168,15 @@ def _reason(row: dict[str, Any], *, node_kind: str) -> str:
     )
     sentences.append(
         f"About {row['recoverable_kwh_month']:.0f} kWh in {MONTH_DAYS} days would come back, by"
-        f" {source}. Probability {row['probability']:.2f} if one meter in"
+        f" {source}. Probability {_likelihood(row['probability'])} if one meter in"
         f" {1 / BASE_RATE:.0f} is wrong."
     )
     return " ".join(sentences)
+
+
+def _likelihood(probability: float) -> str:
+    """Nobody has seen enough thieves to tell 0.99 from more."""
+    return "over 0.99" if probability > 0.99 else f"{probability:.2f}"
 
 
 def _percent(share: float | None) -> str:

@@ -224,9 +224,11 @@ def sampled_meters(clean: Compared, *, most_days: int, seed: int) -> NDArray[np.
     return chosen
 
 
-def surroundings(meters: MeterDays, *, context: Floats) -> tuple[Surroundings, Compared]:
-    """What the meters' peers did on every day, which is what these meters did; and their days."""
-    clean = clean_days(meters)
+def surroundings(
+    meters: MeterDays, *, context: Floats, wanted: NDArray[np.bool_] | None = None
+) -> tuple[Surroundings, Compared]:
+    """What the meters' peers, which are these meters, did on the wanted days; and the days."""
+    clean = clean_days(meters, wanted=wanted)
     return Surroundings(peers_of(clean, n_days=len(meters.days)), context), clean
 
 

@@ -104,8 +104,9 @@ def testimony(
 
     ``told_kwh``, ``expected_kwh``, ``unexplained_kwh``: (n, n_days, 24), NaN where unknown;
     ``band_kwh``: (n,). `follows_counted` is the correlation of the unexplained energy with what the
-    meter still counts within the same hour of the day, weighted by how much the hour's unexplained
-    energy varies: a bypass takes the same share of everything. `follows_gap` is its correlation
+    meter still counts within the same hour of the day, over the days that miss more than the band,
+    weighted by how much the hour's unexplained energy varies: a bypass takes the same share of
+    everything. `follows_gap` is its correlation
     with expected - told over all hours. `excess` is log(1 + mean unexplained energy of a day /
     band), `fit` minus the size of log((gap + band) / (unexplained + band)): 0 where what the meter
     seems to hide is what the node misses.
@@ -116,7 +117,10 @@ def testimony(
     gap = np.where(known, expected_kwh - told_kwh, np.nan)
     enough = known.sum(axis=(1, 2)) >= LEAST_HOURS
     days = np.maximum(known.sum(axis=(1, 2)) / HOURS, 1)
-    covariance, of_told, of_missing = _moments(told, missing, axis=1)
+    beyond = np.nansum(missing, axis=2) > band_kwh[:, None]
+    beyond &= (beyond.sum(axis=1) >= LEAST_HOURS // HOURS)[:, None]
+    while_missing = (np.where(beyond[:, :, None], values, np.nan) for values in (told, missing))
+    covariance, of_told, of_missing = _moments(*while_missing, axis=1)
     within = covariance / np.sqrt(np.maximum(of_told * of_missing, 1e-12))
     counted = (within * of_missing).sum(axis=1) / np.maximum(of_missing.sum(axis=1), 1e-9)
     covariance, of_gap, of_missing = _moments(gap, missing, axis=(1, 2))
