@@ -15,18 +15,21 @@ MINI_BATCH_FROM = 50_000
 
 BATCH = 10_240
 
-MOST_CLUSTERS = 10
+MOST_CLUSTERS = 8
 """More kinds than that nobody keeps apart."""
 
-SAMPLE = 4_000
+SAMPLE = 2_000
 """Whether clusters come back is seen on so many."""
 
-PAIRS = 10
+PAIRS = 8
 RESAMPLED = 0.8
 """Share of the points that each clustering of a pair sees."""
 
 STABLE = 0.8
 """Mean adjusted Rand index from which clusters count as those of the data, not of the draw."""
+
+HARDLY_STABLE = 0.5
+"""Below, segments are those of the draw: one crowd, however it is cut."""
 
 TIE = 0.05
 """Numbers of clusters whose stability differs by less are equally stable."""
@@ -160,20 +163,20 @@ def choose(tried: Sequence[Tried], *, last: int | None = None) -> tuple[int, str
     """How many clusters, and why: stable, none too small, and of equally stable numbers the most.
 
     With none stable it is the allowed number that is most so, and the sentence says that it is
-    weak; with none allowed it is one. ``last``: the number of the run before stays while it is
-    allowed, stable and within two TIE of the most stable, unless more segments are no less stable:
-    segments shall not flicker.
+    weak; with none above HARDLY_STABLE, or none allowed, it is one. ``last``: the number of the run
+    before stays while it is allowed, stable and within two TIE of the most stable, unless more
+    segments are no less stable: segments shall not flicker.
     """
     allowed = [each for each in tried if each.is_allowed]
     stable = [each for each in allowed if each.stability >= STABLE]
     if not allowed:
         return 1, f"every split leaves a segment below {SMALLEST_SHARE:.0%} of the meters"
     if not stable:
-        best = max(allowed, key=lambda each: (each.stability, -each.k))
-        return best.k, (
-            f"no number of segments is stable ({STABLE}); {best.k} is nearest to it"
-            f" ({best.stability:.2f}): the segments shade into each other"
-        )
+        nearest = max(allowed, key=lambda each: (each.stability, -each.k))
+        told = f"no number of segments is stable ({STABLE}), {nearest.k} is nearest to it"
+        if nearest.stability < HARDLY_STABLE:
+            return 1, f"{told} ({nearest.stability:.2f}): it is one crowd"
+        return nearest.k, f"{told} ({nearest.stability:.2f}): the segments shade into each other"
     best = max(each.stability for each in stable)
     most = max((each for each in stable if each.stability >= best - TIE), key=lambda each: each.k)
     kept = next((each for each in stable if each.k == last), None)
@@ -211,5 +214,5 @@ def _labels(points: Points, seen: Points, *, k: int, seed: int) -> NDArray[np.in
     with warnings.catch_warnings():
         # Many equal meters: a draw may hold fewer different ones than there are clusters.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = KMeans(k, n_init=5, random_state=seed).fit(seen)
+        model = KMeans(k, n_init=4, random_state=seed).fit(seen)
     return np.asarray(model.predict(points), dtype=np.int64)

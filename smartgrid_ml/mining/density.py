@@ -64,9 +64,9 @@ def neighbour_distances(points: Floats, *, min_samples: int) -> Floats:
 def knee_eps(distances: Floats) -> float:
     """The distance at which the sorted curve of neighbour distances bends upwards.
 
-    Satopaa, Albrecht, Irwin and Raghavan (2011), Finding a "Kneedle" in a Haystack. A curve may have
-    several knees: it is the first that leaves at most a tenth of the points beyond it; without any,
-    the distance that leaves a tenth. 0 for points that are all the same.
+    Satopaa, Albrecht, Irwin and Raghavan (2011), Finding a "Kneedle" in a Haystack. A curve may
+    have several knees: it is the first that leaves at most a tenth of the points beyond it; without
+    any, the distance that leaves a tenth. 0 for points that are all the same.
     """
     from kneed import KneeLocator
 

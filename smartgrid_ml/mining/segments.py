@@ -18,6 +18,7 @@ from smartgrid_core.contracts.segments import (
 )
 from smartgrid_ml.mining.clusters import (
     FEWEST_POINTS,
+    MOST_CLUSTERS,
     Assigned,
     CentreFinder,
     Tried,
@@ -27,7 +28,7 @@ from smartgrid_ml.mining.clusters import (
 )
 from smartgrid_ml.mining.identity import Identity, centre_of, identify, known_segments
 from smartgrid_ml.mining.traits import TRAITS, Scale, name_for, scale_of, traits
-from smartgrid_ml.mining.vectors import profile_points
+from smartgrid_ml.mining.vectors import SHAPE_COLUMNS, profile_points
 
 FEED_IN = "FEED_IN"
 """The identity of the segment of all feed-in registers: by the topology, not by shape."""
@@ -62,12 +63,14 @@ def find_segments(
     history: pl.DataFrame | None = None,
     bands: pl.DataFrame | None = None,
     seed: int = 7,
+    most: int = MOST_CLUSTERS,
 ) -> Segments:
     """Segments of `ConsumerProfiles` without outliers; their identity from the runs before `day`.
 
     ``history`` and ``bands``: rows of `SegmentHistory` and `SegmentBands`; those of `day` and later
     are not looked at, so that a repeated run says the same. Segments are numbered by size, the
-    largest first, where they are new. Feed-in registers are one segment of their own.
+    largest first, where they are new. Feed-in registers are one segment of their own, beside
+    at most ``most`` others.
     """
     profiles = profiles.sort("meter_id")
     drawing = profiles.filter(~pl.col("is_feed_in"))
@@ -76,13 +79,15 @@ def find_segments(
     past = before.filter(pl.col("segment_id") != FEED_IN)
     past_bands = _before(SegmentBands, bands, day).filter(pl.col("segment_id") != FEED_IN)
     labels, distance, margin, tried, chosen, why = _cluster(
-        drawing, engine=engine, seed=seed, last=_last_number(past)
+        drawing, engine=engine, seed=seed, most=most, last=_last_number(past)
     )
     found = int(labels.max()) + 1 if len(labels) else 0
     parts = [drawing.filter(pl.Series(labels == label)) for label in range(found)]
     typical = [_typical_day(part, day=day) for part in parts]
     known = known_segments(past, past_bands)
-    identities = identify(np.array([centre_of(rows) for rows in typical]).reshape(found, -1), known)
+    identities = identify(
+        np.array([centre_of(rows) for rows in typical]).reshape(found, SHAPE_COLUMNS), known
+    )
     names = _names(parts, identities, taken={each.name for each in known})
     if feeding.height:
         parts, typical = [*parts, feeding], [*typical, _typical_day(feeding, day=day)]
@@ -126,7 +131,7 @@ def find_segments(
 
 
 def _cluster(
-    drawing: pl.DataFrame, *, engine: CentreFinder, seed: int, last: int | None
+    drawing: pl.DataFrame, *, engine: CentreFinder, seed: int, most: int, last: int | None
 ) -> tuple[
     NDArray[np.int64],
     NDArray[np.float32],
@@ -141,7 +146,7 @@ def _cluster(
         tried: Sequence[Tried] = ()
         k, why = 1, f"{len(points)} meters are too few to tell apart, {FEWEST_POINTS} are needed"
     else:
-        tried = try_numbers(points, seed=seed)
+        tried = try_numbers(points, seed=seed, most=most)
         k, why = choose(tried, last=last)
     if not len(points):
         nothing = np.empty(0, dtype=np.float32)

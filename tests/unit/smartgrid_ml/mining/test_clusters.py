@@ -50,9 +50,15 @@ def test_where_nothing_is_stable_the_sentence_says_so():
     k, why = choose([tried(2, stability=0.6), tried(3, stability=0.7)])
     assert k == 3
     assert why == (
-        "no number of segments is stable (0.8); 3 is nearest to it (0.70):"
+        "no number of segments is stable (0.8), 3 is nearest to it (0.70):"
         " the segments shade into each other"
     )
+
+
+def test_a_crowd_that_falls_apart_differently_with_every_draw_is_one_segment():
+    k, why = choose([tried(2, stability=0.3), tried(3, stability=0.2)])
+    assert k == 1
+    assert why.endswith("2 is nearest to it (0.30): it is one crowd")
 
 
 def test_where_every_split_takes_single_meters_off_there_is_one_segment():
