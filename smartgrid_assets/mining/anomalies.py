@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -27,6 +27,11 @@ from smartgrid_ml.mining.anomalies import HISTORY_DAYS, Detection, detect
 from smartgrid_ml.mining.anomaly_plan import judged_in
 from smartgrid_ml.mining.anomaly_report import anomaly_figure, top_list
 from smartgrid_ml.mining.plots import figure_markdown
+
+KEY = Anomalies.primary_key()
+
+SHOWN_DAYS = 14
+"""How far back the picture of an anomaly reaches."""
 
 REBUILT_FROM_DAYS = HISTORY_DAYS + 7
 """A day whose yesterday is not known is judged by so many days before it, read again."""
@@ -66,9 +71,13 @@ def anomalies(
         family.subject_kind: _judged(lake, family, window=window, settings=settings)
         for family in _families(lake.scan(GridTopology).collect(), settings)
     }
-    days, scores = _write(lake, told, window=window)
-    rows = _publish(lake, warehouse, window=window)
-    return dg.MaterializeResult(metadata=_metadata(rows, days, scores.collect()))
+    since = _touched_since(lake, window=window)
+    scores = _write(lake, told, window=window)
+    since = min(since, _touched_since(lake, window=window))
+    rows = _publish(lake, warehouse, span=Window(since, window.end))
+    here = rows.join(_said_in(lake, window=window), on=KEY, how="semi")
+    shown = lake.scan(AnomalyScores, window=window.widened(before=SHOWN_DAYS * DAY))
+    return dg.MaterializeResult(metadata=_metadata(here, scores.collect(), shown))
 
 
 def _families(topology: pl.DataFrame, settings: Settings) -> list[_Family]:
@@ -119,7 +128,7 @@ def _judged(lake: Lake, family: _Family, *, window: Window, settings: Settings) 
 
 def _state_before(
     lake: Lake, subject_kind: str, *, window: Window
-) -> tuple[Any, pl.DataFrame | None]:
+) -> tuple[datetime, pl.DataFrame | None]:
     """Since when readings are wanted, and the newest state before that; None for none."""
     earliest = window.start - REBUILT_FROM_DAYS * DAY
     for before in (Window(window.start - DAY, window.start), Window(earliest, window.start)):
@@ -132,10 +141,8 @@ def _state_before(
     return earliest, None
 
 
-def _write(
-    lake: Lake, told: dict[str, Detection | None], *, window: Window
-) -> tuple[Written, Written]:
-    """Make what was found the content of the window's days in the lake."""
+def _write(lake: Lake, told: dict[str, Detection | None], *, window: Window) -> Written:
+    """Make what was found the content of the window's days in the lake; the scores."""
     known = {kind: detection for kind, detection in told.items() if detection is not None}
     within = pl.col("day").is_in(list(window.days()))
     parts = [inputs.as_table(d.parts, subject_kind=kind) for kind, d in known.items()]
@@ -143,10 +150,8 @@ def _write(
     states = [d.states.with_columns(subject_kind=pl.lit(kind)) for kind, d in known.items()]
     lake.replace(AnomalyStates, _all(AnomalyStates, states).filter(within), window=window)
     time = pl.col("time").is_between(window.start, window.end, closed="left")
-    return (
-        lake.replace(AnomalyDays, _all(AnomalyDays, parts).filter(within), window=window),
-        lake.replace(AnomalyScores, _all(AnomalyScores, scores).filter(time), window=window),
-    )
+    lake.replace(AnomalyDays, _all(AnomalyDays, parts).filter(within), window=window)
+    return lake.replace(AnomalyScores, _all(AnomalyScores, scores).filter(time), window=window)
 
 
 def _all(schema: type[dy.Schema], frames: list[pl.DataFrame]) -> pl.DataFrame:
@@ -155,31 +160,35 @@ def _all(schema: type[dy.Schema], frames: list[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat([empty, *(frame.select(names).cast(dict(empty.schema)) for frame in frames)])
 
 
-def _publish(lake: Lake, warehouse: Warehouse, *, window: Window) -> pl.DataFrame:
-    """Bring the warehouse to what the lake's days say of anomalies that touch the window.
+def _said_in(lake: Lake, *, window: Window) -> pl.DataFrame:
+    """The keys of the anomalies of which the window's days say something."""
+    return lake.scan(AnomalyDays, window=window).select(KEY).unique().collect()
 
-    One that began before the window, or goes on behind it, is told whole.
-    """
-    key = ["subject_id", "quantity", "start_time"]
-    around = lake.scan(AnomalyDays, window=window.widened(before=DAY)).select(key).unique()
-    begun = [row for row in around.collect()["start_time"].to_list() if row < window.start]
-    since = min([window.start, *begun])
+
+def _touched_since(lake: Lake, *, window: Window) -> datetime:
+    """Midnight before the first anomaly that the window's days, or the day before, speak of."""
+    told = _said_in(lake, window=window.widened(before=DAY))
+    first = min([window.start, *told["start_time"].to_list()])
+    return midnight(first.date())
+
+
+def _publish(lake: Lake, warehouse: Warehouse, *, span: Window) -> pl.DataFrame:
+    """Make the anomalies that begin in the span, each told whole, what the warehouse has of it."""
     days = lake.days(AnomalyDays)
-    until = max([window.end, *(midnight(days[-1]) + DAY for _ in days[-1:])])
-    later = lake.scan(AnomalyDays, window=Window(midnight(since.date()), until))
-    rows = inputs.folded_days(later.join(around, on=key, how="semi").collect())
-    starts_here = pl.col("start_time").is_between(window.start, window.end, closed="left")
-    warehouse.replace(Anomalies, rows.filter(starts_here), window=window)
-    warehouse.upsert(Anomalies, rows.filter(~starts_here))
+    until = max([span.end, *(midnight(day) + DAY for day in days[-1:])])
+    said = lake.scan(AnomalyDays, window=Window(span.start, until))
+    begins = pl.col("start_time").is_between(span.start, span.end, closed="left")
+    rows = inputs.folded_days(said.filter(begins).collect())
+    warehouse.replace(Anomalies, rows, window=span)
     return rows
 
 
-def _metadata(rows: pl.DataFrame, days: Written, scores: pl.DataFrame) -> dict[str, Any]:
+def _metadata(rows: pl.DataFrame, scores: pl.DataFrame, shown: pl.LazyFrame) -> dict[str, Any]:
     """Counts, the worst in a list, and the worst one with its range as a picture."""
     if scores.is_empty():
         return {"dagster/row_count": 0, "outcome": "no readings in these days"}
     told = {
-        "dagster/row_count": days.count,
+        "dagster/row_count": rows.height,
         "outcome": f"{rows.height} anomalies" if rows.height else "nothing is out of place",
         "judged_series": scores.select("subject_id", "quantity").n_unique(),
         "judged_readings": scores.height,
@@ -187,7 +196,7 @@ def _metadata(rows: pl.DataFrame, days: Written, scores: pl.DataFrame) -> dict[s
     }
     if rows.is_empty():
         return told
-    figure = anomaly_figure(rows, scores)
+    figure = anomaly_figure(rows, shown)
     return {
         **told,
         "worst": dg.MetadataValue.md(top_list(rows)),

@@ -116,28 +116,32 @@ class Memory:
                     array[to] = mine[from_]
         return wanted
 
-    def forget(self, gone: Sequence[bool]) -> "Memory":
-        """The memory without the series that are gone."""
-        kept = [row for row, is_gone in enumerate(gone) if not is_gone]
-        return Memory(
-            series=tuple(self.series[row] for row in kept),
-            **{name: array[kept] for name, array in self.arrays().items()},
-        )
+    def forget(self) -> None:
+        """Let series of which no day is known any more be as if they had never been."""
+        gone = ~np.isfinite(self.history).any(axis=(1, 2)) & np.isfinite(self.run[:, 2])
+        gone &= self.run[:, 2] > 0
+        days, slots = self.history.shape[1:]
+        sizes = Sizes(days, slots, self.moment.shape[1], self.tail.shape[1])
+        blank = Memory.blank(self.series, sizes).arrays()
+        for name, array in self.arrays().items():
+            array[gone] = blank[name][gone]
 
     def frame(self, day: date) -> pl.DataFrame:
-        """One row per series: series, day and each array as one flat list of float64."""
-        rows = len(self.series)
+        """One row per series that was ever seen: series, day, each array as one list of float64."""
+        seen = np.isfinite(self.run[:, 2])
+        names = [name for name, is_seen in zip(self.series, seen, strict=True) if is_seen]
+        rows = len(names)
         columns: dict[str, pl.Series] = {}
         for name, array in self.arrays().items():
-            flat = array.reshape(rows, -1)
+            flat = array[seen].reshape(rows, int(np.prod(array.shape[1:])))
             values = pl.Series(name, np.ascontiguousarray(flat).ravel(), dtype=pl.Float64)
             lists = pl.Series(name, [], dtype=pl.List(pl.Float64))
             if rows:
                 lists = values.reshape((rows, flat.shape[1])).arr.to_list().alias(name)
             columns[name] = lists
-        names = pl.Series("series", self.series, dtype=pl.String)
         days = pl.Series("day", [day] * rows, dtype=pl.Date)
-        return pl.DataFrame([names, days, *columns.values()])
+        series = pl.Series("series", names, dtype=pl.String)
+        return pl.DataFrame([series, days, *columns.values()])
 
     @classmethod
     def read(cls, rows: pl.DataFrame, sizes: Sizes) -> "Memory":

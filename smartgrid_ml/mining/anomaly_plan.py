@@ -163,6 +163,7 @@ class Plan:
             self.phase_rows,
             now_us=start_us + DAY / MICROSECOND,
         )
+        after.forget()
         rows = [
             anomaly_row(
                 self.series[row],
@@ -213,6 +214,8 @@ class Plan:
         reach = verdict.bounds[:judged, remembered.POINT, None]
         lower = verdict.centre[:judged] - reach * verdict.below[:judged]
         upper = verdict.centre[:judged] + reach * verdict.above[:judged]
+        lower = np.maximum(lower, setup.low[:judged, None])
+        upper = np.minimum(upper, setup.high[:judged, None])
         return score, np.where(ready, lower, np.nan), np.where(ready, upper, np.nan)
 
 

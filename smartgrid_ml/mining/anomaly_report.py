@@ -34,19 +34,25 @@ def top_list(rows: pl.DataFrame, *, most: int = LISTED) -> str:
     return head + "\n".join(lines) + (f"\n\nand {rest} more" if rest else "")
 
 
-def anomaly_figure(rows: pl.DataFrame, scores: pl.DataFrame) -> "Figure":
+def anomaly_figure(rows: pl.DataFrame, scores: pl.DataFrame | pl.LazyFrame) -> "Figure":
     """The worst anomaly that has readings: values, expected range and the anomaly's stretch.
 
     ``rows``: of `Anomalies`, at least one; ``scores``: of `AnomalyScores`.
     """
     names = ["subject_id", "quantity"]
-    shown = worst_first(rows).join(scores.select(names).unique(), on=names, how="semi")
+    known = scores.lazy().select(names).unique().collect()
+    shown = worst_first(rows).join(known, on=names, how="semi", maintain_order="left")
     worst = (shown if shown.height else worst_first(rows)).row(0, named=True)
-    near = scores.filter(
-        pl.col("subject_id") == worst["subject_id"],
-        pl.col("quantity") == worst["quantity"],
-        pl.col("time").is_between(worst["start_time"] - DAY, worst["end_time"] + DAY),
-    ).sort("time")
+    near = (
+        scores.lazy()
+        .filter(
+            pl.col("subject_id") == worst["subject_id"],
+            pl.col("quantity") == worst["quantity"],
+            pl.col("time").is_between(worst["start_time"] - DAY, worst["end_time"] + DAY),
+        )
+        .sort("time")
+        .collect()
+    )
     figure = new_figure()
     axes = figure.subplots()
     times = near["time"].to_list()

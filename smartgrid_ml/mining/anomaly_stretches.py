@@ -89,6 +89,14 @@ class _Day:
         """The instant of a step of the day, µs; steps before the day are negative."""
         return self.start_us + step * self.step_us
 
+    def at_least(self, row: int, lower: float) -> float:
+        """The lower edge of a range, no lower than the limit: less than nothing is not expected."""
+        return max(float(lower), float(self.setup.low[row]))
+
+    def at_most(self, row: int, upper: float) -> float:
+        """The upper edge of a range, no higher than the limit."""
+        return min(float(upper), float(self.setup.high[row]))
+
 
 def strange_of_day(
     memory: Memory,
@@ -305,8 +313,8 @@ def _plain(
         score=float(verdict.scores[row, detector, worst]),
         time=day.at(worst),
         value=float(verdict.values[row, worst]),
-        lower=centre - reach * float(verdict.below[row, worst]) if known else np.nan,
-        upper=centre + reach * float(verdict.above[row, worst]) if known else np.nan,
+        lower=day.at_least(row, centre - reach * verdict.below[row, worst]) if known else np.nan,
+        upper=day.at_most(row, centre + reach * verdict.above[row, worst]) if known else np.nan,
     )
 
 
@@ -335,8 +343,8 @@ def _shift(
         score=float(verdict.scores[row, detector, worst]),
         time=day.at(at),
         value=centre + away * (above if away >= 0 else below),
-        lower=centre - reach * below,
-        upper=centre + reach * above,
+        lower=day.at_least(row, centre - reach * below),
+        upper=day.at_most(row, centre + reach * above),
     )
 
 

@@ -27,15 +27,19 @@ SHIFTED = midnight(FIRST) + 20 * DAY + 9 * HOUR
 SETTINGS = Settings(_env_file=None, sensor_interval_minutes=60)
 
 
-def voltages() -> pl.DataFrame:
-    """Three weeks of two sensors, of which one reads 4 V too little for a day and a half."""
+def day(number: int) -> date:
+    return FIRST + timedelta(days=number)
+
+
+def voltages(shifted: datetime = SHIFTED) -> pl.DataFrame:
+    """Three weeks of two sensors, of which one reads 8 V too little for a day and a half."""
     rng = np.random.default_rng(4)
     times = [midnight(FIRST) + hour * HOUR for hour in range(DAYS * 24)]
     frames = []
     for sensor in ("S-T1", "S-T2"):
         value = 230 + 0.4 * rng.standard_normal(len(times))
         if sensor == "S-T1":
-            first = int((SHIFTED - times[0]) / HOUR)
+            first = int((shifted - times[0]) / HOUR)
             value[first : first + 36] -= 8.0
         frames.append(
             pl.DataFrame(
@@ -101,10 +105,6 @@ def run_days(handles: dict, first: date, last: date | None = None) -> dict:
     return outcome.asset_materializations_for_node("anomalies")[-1].metadata
 
 
-def day(number: int) -> date:
-    return FIRST + timedelta(days=number)
-
-
 def tables(store) -> dict[type, pl.DataFrame]:
     return {schema: store.read(schema) for schema in (Anomalies, AnomalyDays, AnomalyScores)}
 
@@ -159,8 +159,11 @@ def test_a_day_without_a_yesterday_is_judged_by_the_weeks_before(store, grid):
     assert store.read(AnomalyScores)["time"].min() == midnight(day(20))
 
 
-def test_readings_that_are_mended_take_their_anomaly_away(store, grid):
+@pytest.mark.parametrize("shifted", [SHIFTED, midnight(day(20)) + HOUR])
+def test_readings_that_are_mended_take_their_anomaly_away(store, grid, shifted: datetime):
+    store.replace(SensorData, SensorData.validate(voltages(shifted), cast=True))
     run_days(grid, day(0), day(DAYS - 1))
+    assert store.read(Anomalies).height == 1
     wrong = (pl.col("sensor_id") == "S-T1") & (pl.col("value") < 226)
     mended = store.read(SensorData).with_columns(
         value=pl.when(wrong).then(pl.col("value") + 8.0).otherwise("value")

@@ -304,6 +304,16 @@ def test_day_by_day_gives_the_same_rows_as_all_at_once():
     assert set(whole.anomalies["kind"]) >= {"spike", "level_shift", "missing", "drift"}
 
 
+def test_a_series_that_is_silent_for_weeks_is_forgotten():
+    gone, other = hourly(days=80), hourly(seed=2, days=80)
+    gone[10 * 24 :] = np.nan
+
+    detection = found(readings(gone=gone, other=other))
+
+    assert only(detection)["kind"] == "missing"
+    assert detection.states["series"].to_list() == ["other"]
+
+
 def test_readings_of_a_day_that_the_state_knows_are_refused():
     rows = faulty()
 
