@@ -45,6 +45,10 @@ OIL_LIMITS_C = (-25.0, 115.0)
 """IEC 60076-7: oil at the top of a distribution transformer stays below 115 degrees Celsius even in
 an emergency; IEC 60076-1: air no colder than -25."""
 
+NO_CAUSES = ("out_of_band", "flatline", "missing")
+"""Limits are looked at by themselves; gauges of whole degrees stand still often, and a gauge that
+stands or is silent tells of itself, not of the transformer."""
+
 STANDS = timedelta(hours=24)
 """How long a warning stands after the last strange reading, and the longest lead that counts."""
 
@@ -128,7 +132,7 @@ def triggers(part: Readings) -> pl.DataFrame:
             strategy="backward",
             check_sortedness=False,
         )
-        .filter((pl.col("time") < pl.col("end_time")) & (pl.col("kind") != "out_of_band"))
+        .filter((pl.col("time") < pl.col("end_time")) & ~pl.col("kind").is_in(NO_CAUSES))
     )
     day_end = pl.col("time").dt.truncate("1d") + timedelta(days=1)
     known = pl.when(pl.col("kind") == "drift").then(day_end).otherwise(pl.col("time") + part.step)

@@ -176,7 +176,11 @@ def _figures(metrics: Mapping[str, Any]) -> str:
 def _kinds(anomalies: pl.DataFrame) -> str:
     if anomalies.is_empty():
         return "<h2>Kinds</h2><p>Nothing unusual was found.</p>"
-    counts = anomalies.group_by("kind").agg(times=pl.len(), series=pl.col("series").n_unique())
+    counts = (
+        anomalies.group_by("kind")
+        .agg(times=pl.len(), series=pl.col("series").n_unique())
+        .sort("times", "kind", descending=[True, False])
+    )
     body = "".join(
         f"<tr><td>{escape(kind.replace('_', ' '))}</td><td>{times}</td><td>{series}</td></tr>"
         for kind, times, series in counts.sort(
