@@ -1,17 +1,14 @@
-"""Transactions that are written down, and made-up feeders to mine."""
+"""Transactions that are written down, and made-up feeders and meters to mine."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
-"""Made-up consumers of three kinds."""
-
-from collections.abc import Callable
-from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
 import pytest
 
+from smartgrid_core.contracts.segments import ConsumerProfiles
 from smartgrid_ml.mining.itemsets import Transactions, transactions_of
 
 TIRANE = ZoneInfo("Europe/Tirane")
@@ -49,22 +46,6 @@ def written() -> Callable[..., Transactions]:
         return transactions_of(event_rows(where), timezone=TIRANE)
 
     return of
-from smartgrid_core.contracts.segments import ConsumerProfiles
-
-HOUR = np.arange(24)
-
-
-def around(hour: float, *, width: float) -> np.ndarray:
-    """A hump around the clock."""
-    apart = np.abs((HOUR - hour + 12) % 24 - 12)
-    return np.exp(-((apart / width) ** 2))
-
-
-KINDS = {
-    "home": 0.3 + around(19, width=2.5) + 0.4 * around(8, width=1.5),
-    "shop": 0.1 + around(12, width=4.0),
-    "boiler": 0.2 + around(3, width=3.0),
-}
 
 
 @pytest.fixture
@@ -113,6 +94,26 @@ def _runs(rng: np.random.Generator, length: int) -> np.ndarray:
 
 
 DAY = date(2026, 2, 1)
+
+
+HOUR = np.arange(24)
+
+
+def around(hour: float, *, width: float) -> np.ndarray:
+    """A hump around the clock."""
+    apart = np.abs((HOUR - hour + 12) % 24 - 12)
+    return np.exp(-((apart / width) ** 2))
+
+
+KINDS = {
+    "home": 0.3 + around(19, width=2.5) + 0.4 * around(8, width=1.5),
+    "shop": 0.1 + around(12, width=4.0),
+    "boiler": 0.2 + around(3, width=3.0),
+}
+
+
+@pytest.fixture
+def made_up_meters() -> Callable[..., pl.DataFrame]:
     """Rows of `ConsumerProfiles`: so many meters per kind, named `home-00` and so on."""
 
     def make(*, seed: int = 1, noise: float = 0.1, feed_in: int = 0, **counts: int) -> pl.DataFrame:
