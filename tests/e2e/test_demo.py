@@ -28,6 +28,19 @@ def test_the_demo_shows_what_happened(undisturbed):
     assert "All is right after" in said
 
 
+def test_the_demo_finds_what_was_planted_and_says_how_things_stand(undisturbed):
+    said = undisturbed.said.read_text()
+    for refused in (
+        "anomalies.planted_anomalies_found",
+        "event_rules.planted_rule_found",
+        "inspections.planted_theft_found",
+    ):
+        assert refused not in said
+    assert "The grid up to Saturday, 21 November 2026" in said
+    for section in ("To inspect", "Anomalies", "What goes together", "Kinds of consumers"):
+        assert re.search(rf"{section}: .*\d+ ", said)
+
+
 def test_no_secret_is_printed_or_logged(undisturbed):
     password = (undisturbed.home.root / "postgres" / "password").read_text()
     assert len(password) >= 24
