@@ -168,13 +168,13 @@ def _reason(row: dict[str, Any], *, node_kind: str) -> str:
     )
     sentences.append(
         f"About {row['recoverable_kwh_month']:.0f} kWh in {MONTH_DAYS} days would come back, by"
-        f" {source}. Probability {_likelihood(row['probability'])} if one meter in"
+        f" {source}. Probability {likelihood(row['probability'])} if one meter in"
         f" {1 / BASE_RATE:.0f} is wrong."
     )
     return " ".join(sentences)
 
 
-def _likelihood(probability: float) -> str:
+def likelihood(probability: float) -> str:
     """Nobody has seen enough thieves to tell 0.99 from more."""
     return "over 0.99" if probability > 0.99 else f"{probability:.2f}"
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from smartgrid_ml.mining.inspections import likelihood
 from smartgrid_ml.mining.plots import new_figure
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def inspections_markdown(inspections: pl.DataFrame) -> str:
         return "Nobody calls for a visit."
     lines = [
         f"| {row['rank']} | {row['subject_kind']} {row['subject_id']}"
-        f" | {row['suspicion'].replace('_', ' ')} | {_figure(row['probability'], 2)}"
+        f" | {row['suspicion'].replace('_', ' ')} | {_told(row['probability'])}"
         f" | {_figure(row['recoverable_kwh_month'], 0)} | {row['reason'].replace('|', '/')} |"
         for row in inspections.sort("rank").head(SHOWN).iter_rows(named=True)
     ]
@@ -39,6 +40,10 @@ def kinds_markdown(by_kind: pl.DataFrame) -> str:
         "| attack | AUC of a day | found at 5 % false alarms | AUC of a meter |\n|---|---|---|---|"
     )
     return "\n".join([head, *lines])
+
+
+def _told(probability: float | None) -> str:
+    return "" if probability is None else likelihood(probability)
 
 
 def _figure(value: float | None, digits: int) -> str:
