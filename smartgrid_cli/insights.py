@@ -1,7 +1,7 @@
 """`smartgrid insights`: a page of insights, in the terminal or as a file to forward."""
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from html import escape
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from smartgrid_cli.status import settings_here
 from smartgrid_cli.stores import Stores
 from smartgrid_core.contracts.insights import InsightPages
 from smartgrid_core.errors import SmartGridError
+from smartgrid_core.time import Window
 
 PICTURE = re.compile(r"^!\[([^]]*)\]\(data:[^)]*\)$", re.MULTILINE)
 """A picture within the page; no terminal shows it."""
@@ -22,6 +23,10 @@ STYLE = (
     "body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d2733}"
     "img{max-width:100%}li{margin:.4rem 0}h2{border-bottom:1px solid #d0d7de;margin-top:2rem}"
 )
+
+
+RECENT = timedelta(days=31)
+"""A page is some hundred kilobytes: older ones are read only if there is none since."""
 
 
 class NoPageError(SmartGridError):
@@ -33,7 +38,11 @@ def show_insights(home: Home, console: Console, *, day: date | None, out: Path |
 
     Raises NoPageError, or ConfigurationError without a database.
     """
-    pages = Stores.open(settings_here(home)).warehouse.read(InsightPages)
+    warehouse = Stores.open(settings_here(home)).warehouse
+    until = day or datetime.now(UTC).date()
+    pages = warehouse.read(InsightPages, window=Window.of_days(until - RECENT, until))
+    if pages.is_empty():
+        pages = warehouse.read(InsightPages)
     page = page_of(pages, day=day)
     if out is None:
         console.print(Markdown(PICTURE.sub(r"*(picture: \1)*", page)))

@@ -1,8 +1,8 @@
 """The daily asset of what is out of place at sensors and meters, judged by what came before."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -19,7 +19,7 @@ from smartgrid_core.contracts.anomalies import (
 )
 from smartgrid_core.contracts.grid import GridTopology, Weather
 from smartgrid_core.contracts.readings import SensorData
-from smartgrid_core.ports import Lake, Warehouse, Written
+from smartgrid_core.ports import Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import DAY, HOUR, Window, midnight
 from smartgrid_ml.mining import anomaly_inputs as inputs
@@ -35,6 +35,12 @@ SHOWN_DAYS = 14
 
 REBUILT_FROM_DAYS = HISTORY_DAYS + 7
 """A day whose yesterday is not known is judged by so many days before it, read again."""
+
+FOLLOWING_DAYS = 7
+"""Days behind a run that are judged again: what is told of them may have begun within it."""
+
+DAYS_AT_ONCE = 7
+"""Days that are held in memory together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class _Family:
 @daily_asset(
     deps=["sensor_data", "meter_consumption", "grid_topology", "weather"],
     automation_condition=follow_closed_days("sensor_data", "meter_consumption"),
+    pool="mined_days",
     group_name="mining",
     kinds={"polars", "parquet", "postgres"},
 )
@@ -64,21 +71,47 @@ def anomalies(
     """What is out of place against hour, kind of day, weather and neighbours; one UTC day each.
 
     A day is judged by the state that the day before left in the lake. If there is none, the last
-    one within six weeks is carried on, or they are read again: days that are computed in order cost
-    one day each. A day without readings leaves no state.
+    one within six weeks is carried on, and the days without readings in between are judged as well;
+    else six weeks are read again. A day that is computed again changes what the days after it
+    remember: they are judged again, too, as far as an anomaly may last.
     """
-    window = window_of(context)
-    told = {
-        family.subject_kind: _judged(lake, family, window=window, settings=settings)
-        for family in _families(lake.scan(GridTopology).collect(), settings)
-    }
-    since = _touched_since(lake, window=window)
-    scores = _write(lake, told, window=window)
-    since = min(since, _touched_since(lake, window=window))
+    run = window_of(context)
+    window = _affected(run, known=lake.days(AnomalyStates))
+    families = _families(lake.scan(GridTopology).collect(), settings)
+    since = _touched_since(lake, warehouse, window=window)
+    for part in _in_parts(window):
+        told = {
+            family.subject_kind: _judged(lake, family, window=part, settings=settings)
+            for family in families
+        }
+        _write(lake, told, window=part)
+    since = min(since, _touched_since(lake, warehouse, window=window))
     rows = _publish(lake, warehouse, span=Window(since, window.end))
-    here = rows.join(_said_in(lake, window=window), on=KEY, how="semi")
-    shown = lake.scan(AnomalyScores, window=window.widened(before=SHOWN_DAYS * DAY))
-    return dg.MaterializeResult(metadata=_metadata(here, scores.collect(), shown))
+    here = rows.join(_said_in(lake, window=run), on=KEY, how="semi")
+    scores = lake.scan(AnomalyScores, window=run)
+    shown = lake.scan(AnomalyScores, window=run.widened(before=SHOWN_DAYS * DAY))
+    return dg.MaterializeResult(metadata=_metadata(here, scores, shown))
+
+
+def _affected(run: Window, *, known: Sequence[date]) -> Window:
+    """The run's days, those before that nobody has judged yet, and those after that remember them.
+
+    ``known``: days that left a state. Without any in the six weeks before, it begins with the run.
+    """
+    days = list(run.days())
+    first, last = days[0], days[-1]
+    before = [day for day in known if timedelta(0) < first - day <= REBUILT_FROM_DAYS * DAY]
+    behind = last + FOLLOWING_DAYS * DAY
+    after = [day for day in known if last < day <= behind]
+    return Window.of_days(max(before) + DAY if before else first, max([last, *after]))
+
+
+def _in_parts(window: Window) -> Iterator[Window]:
+    """The window a week at a time: a day of 100,000 meters weighs a gigabyte."""
+    start = window.start
+    while start < window.end:
+        yield Window(start, min(start + DAYS_AT_ONCE * DAY, window.end))
+        start += DAYS_AT_ONCE * DAY
 
 
 def _families(topology: pl.DataFrame, settings: Settings) -> list[_Family]:
@@ -106,9 +139,32 @@ def _families(topology: pl.DataFrame, settings: Settings) -> list[_Family]:
 
 def _judged(lake: Lake, family: _Family, *, window: Window, settings: Settings) -> Detection | None:
     """What is found in the window, with the states of its days; None without readings."""
-    before, state = _state_before(lake, family.subject_kind, window=window)
-    whole = Window(before, window.end)
-    readings = family.readings(lake.scan(family.source, window=whole))
+    state = _state_before(lake, family.subject_kind, window=window)
+    if state is None:
+        past = Window(window.start - REBUILT_FROM_DAYS * DAY, window.start)
+        rebuilt = _detected(lake, family, window=past, settings=settings)
+        state = None if rebuilt is None else rebuilt.states
+    since = window.start if state is None else midnight(state["day"][0]) + DAY
+    return _detected(
+        lake,
+        family,
+        window=Window(since, window.end),
+        settings=settings,
+        state=state,
+        every_state=True,
+    )
+
+
+def _detected(
+    lake: Lake,
+    family: _Family,
+    *,
+    window: Window,
+    settings: Settings,
+    state: pl.DataFrame | None = None,
+    every_state: bool = False,
+) -> Detection | None:
+    readings = family.readings(lake.scan(family.source, window=window))
     if readings.is_empty():
         return None
     series = readings["series"].unique().to_list()
@@ -118,41 +174,37 @@ def _judged(lake: Lake, family: _Family, *, window: Window, settings: Settings) 
         step=family.step,
         timezone=settings.timezone,
         country=settings.country,
-        context=inputs.weather_context(lake.scan(Weather, window=whole)),
+        context=inputs.weather_context(lake.scan(Weather, window=window)),
         groups=family.groups(names),
         limits=family.limits(names),
         units=inputs.units_of(names),
         state=state,
-        every_state=True,
+        every_state=every_state,
     )
 
 
-def _state_before(
-    lake: Lake, subject_kind: str, *, window: Window
-) -> tuple[datetime, pl.DataFrame | None]:
-    """Since when readings are wanted, and the newest state before that; None for none."""
-    earliest = window.start - REBUILT_FROM_DAYS * DAY
-    for before in (Window(window.start - DAY, window.start), Window(earliest, window.start)):
-        states = lake.scan(AnomalyStates, window=before).filter(
-            pl.col("subject_kind") == subject_kind
-        )
-        newest = states.filter(pl.col("day") == pl.col("day").max()).collect()
+def _state_before(lake: Lake, subject_kind: str, *, window: Window) -> pl.DataFrame | None:
+    """The newest state of the six weeks before; the states of one day at a time are read."""
+    for back in range(1, REBUILT_FROM_DAYS + 1):
+        day = window.start - back * DAY
+        states = lake.scan(AnomalyStates, window=Window(day, day + DAY))
+        newest = states.filter(pl.col("subject_kind") == subject_kind).collect()
         if newest.height:
-            return midnight(newest["day"][0]) + DAY, newest.drop("subject_kind")
-    return earliest, None
+            return newest.drop("subject_kind")
+    return None
 
 
-def _write(lake: Lake, told: dict[str, Detection | None], *, window: Window) -> Written:
-    """Make what was found the content of the window's days in the lake; the scores."""
+def _write(lake: Lake, told: dict[str, Detection | None], *, window: Window) -> None:
+    """Make what was found the content of the window's days in the lake, the states last."""
     known = {kind: detection for kind, detection in told.items() if detection is not None}
     within = pl.col("day").is_in(list(window.days()))
     parts = [inputs.as_table(d.parts, subject_kind=kind) for kind, d in known.items()]
     scores = [inputs.as_scores(d.scores) for d in known.values()]
     states = [d.states.with_columns(subject_kind=pl.lit(kind)) for kind, d in known.items()]
-    lake.replace(AnomalyStates, _all(AnomalyStates, states).filter(within), window=window)
     time = pl.col("time").is_between(window.start, window.end, closed="left")
     lake.replace(AnomalyDays, _all(AnomalyDays, parts).filter(within), window=window)
-    return lake.replace(AnomalyScores, _all(AnomalyScores, scores).filter(time), window=window)
+    lake.replace(AnomalyScores, _all(AnomalyScores, scores).filter(time), window=window)
+    lake.replace(AnomalyStates, _all(AnomalyStates, states).filter(within), window=window)
 
 
 def _all(schema: type[dy.Schema], frames: list[pl.DataFrame]) -> pl.DataFrame:
@@ -166,11 +218,16 @@ def _said_in(lake: Lake, *, window: Window) -> pl.DataFrame:
     return lake.scan(AnomalyDays, window=window).select(KEY).unique().collect()
 
 
-def _touched_since(lake: Lake, *, window: Window) -> datetime:
-    """Midnight before the first anomaly that the window's days, or the day before, speak of."""
-    told = _said_in(lake, window=window.widened(before=DAY))
-    first = min([window.start, *told["start_time"].to_list()])
-    return midnight(first.date())
+def _touched_since(lake: Lake, warehouse: Warehouse, *, window: Window) -> datetime:
+    """Midnight before the first anomaly that concerns the window, in the lake or the warehouse.
+
+    The lake has those of which the window's days, or the day before, speak. The warehouse has what
+    an earlier try, which ended in between, would have taken away.
+    """
+    told = _said_in(lake, window=window.widened(before=DAY))["start_time"].to_list()
+    stored = warehouse.read(Anomalies, window=window.widened(before=REBUILT_FROM_DAYS * DAY))
+    reaching = stored.filter(pl.col("end_time") > window.start)["start_time"].to_list()
+    return midnight(min([window.start, *told, *reaching]).date())
 
 
 def _publish(lake: Lake, warehouse: Warehouse, *, span: Window) -> pl.DataFrame:
@@ -184,15 +241,20 @@ def _publish(lake: Lake, warehouse: Warehouse, *, span: Window) -> pl.DataFrame:
     return rows
 
 
-def _metadata(rows: pl.DataFrame, scores: pl.DataFrame, shown: pl.LazyFrame) -> dict[str, Any]:
+def _metadata(rows: pl.DataFrame, scores: pl.LazyFrame, shown: pl.LazyFrame) -> dict[str, Any]:
     """Counts, the worst in a list, and the worst one with its range as a picture."""
-    if scores.is_empty():
+    readings, series = (
+        scores.select(pl.len(), pl.struct("subject_id", "quantity").n_unique().alias("series"))
+        .collect()
+        .row(0)
+    )
+    if not readings:
         return {"dagster/row_count": 0, "outcome": "no readings in these days"}
     told = {
         "dagster/row_count": rows.height,
         "outcome": f"{rows.height} anomalies" if rows.height else "nothing is out of place",
-        "judged_series": scores.select("subject_id", "quantity").n_unique(),
-        "judged_readings": scores.height,
+        "judged_series": series,
+        "judged_readings": readings,
         **{f"kind/{kind}": count for kind, count in rows["kind"].value_counts(sort=True).rows()},
     }
     if rows.is_empty():

@@ -11,6 +11,7 @@ from smartgrid_core.contracts.insights import InsightPages, Insights
 from smartgrid_core.contracts.inspections import EnergyBalance, Inspections
 from smartgrid_core.contracts.segments import (
     ConsumerOutliers,
+    ConsumerSegments,
     SegmentBands,
     SegmentHistory,
 )
@@ -33,7 +34,7 @@ from smartgrid_ml.mining.rules_report import rules_figure
 from smartgrid_ml.mining.segment_plots import bands_figure
 
 LOOK_BACK = timedelta(days=62)
-"""Anomalies are read for so long: one may have begun long before the week that is told."""
+"""What may have begun long before the week that is told is read for so long."""
 
 
 @dg.asset(
@@ -56,7 +57,7 @@ def insights(
         return dg.MaterializeResult(metadata={"outcome": "no whole day was judged yet"})
     day = days[-1]
     sections = [
-        _inspections(warehouse),
+        _inspections(warehouse, day=day),
         _anomalies(lake, warehouse, day=day),
         _rules(warehouse),
         _segments(warehouse),
@@ -74,13 +75,14 @@ def insights(
     )
 
 
-def _inspections(warehouse: Warehouse) -> Section:
+def _inspections(warehouse: Warehouse, *, day: date) -> Section:
     listed = warehouse.read(Inspections)
     first = listed.filter(pl.col("node_id").is_not_null()).sort("rank").head(1)
     if first.is_empty():
         return inspection_section(listed)
     node_id = first["node_id"].item()
-    figure = balance_figure(warehouse.read(EnergyBalance), node_id=node_id)
+    balance = warehouse.read(EnergyBalance, window=Window.of_days(day - LOOK_BACK, day))
+    figure = balance_figure(balance, node_id=node_id)
     picture = figure_markdown(figure, about=f"energy that {node_id} misses")
     return inspection_section(listed, pictures=[picture])
 
@@ -88,7 +90,7 @@ def _inspections(warehouse: Warehouse) -> Section:
 def _anomalies(lake: Lake, warehouse: Warehouse, *, day: date) -> Section:
     rows = warehouse.read(Anomalies, window=Window.of_days(day - LOOK_BACK, day))
     recent = of_the_week(rows, day=day)
-    scores = lake.scan(AnomalyScores, window=Window.of_days(day - RECENT, day)).collect()
+    scores = lake.scan(AnomalyScores, window=Window.of_days(day - RECENT, day))
     pictures = []
     if recent.height:
         figure = anomaly_figure(recent, scores)
@@ -100,9 +102,9 @@ def _anomalies(lake: Lake, warehouse: Warehouse, *, day: date) -> Section:
 
 def _rules(warehouse: Warehouse) -> Section:
     # The itemsets are those of the newest window; a window may have no rule at all.
-    newest = pl.col("day").is_in(warehouse.read(EventItemsets)["day"].unique().to_list())
-    rules = warehouse.read(EventRules).filter(newest)
-    changes = warehouse.read(EventRuleChanges).filter(newest)
+    newest = _window_of_newest(warehouse.read(EventItemsets))
+    rules = warehouse.read(EventRules, window=newest)
+    changes = warehouse.read(EventRuleChanges, window=newest)
     pictures = []
     if rules.height:
         pictures.append(figure_markdown(rules_figure(rules), about="rules by strength"))
@@ -110,12 +112,16 @@ def _rules(warehouse: Warehouse) -> Section:
 
 
 def _segments(warehouse: Warehouse) -> Section:
-    history = warehouse.read(SegmentHistory)
-    history = history.filter(pl.col("day") == pl.col("day").max())
-    bands = warehouse.read(SegmentBands)
-    bands = bands.filter(pl.col("day") == pl.col("day").max())
+    newest = _window_of_newest(warehouse.read(ConsumerSegments))
+    history = warehouse.read(SegmentHistory, window=newest)
+    bands = warehouse.read(SegmentBands, window=newest)
     pictures = []
     if bands.height:
         figure = bands_figure(bands, history)
         pictures.append(figure_markdown(figure, about="typical days of every segment"))
     return segment_section(history, warehouse.read(ConsumerOutliers), pictures=pictures)
+
+
+def _window_of_newest(rows: pl.DataFrame) -> Window:
+    """The day of which all rows are; for none a day long before there was anything to know."""
+    return Window.of_day(rows["day"].max() or date(1970, 1, 1))

@@ -62,12 +62,21 @@ def head_energy(
     is_known = (pl.col("count") >= pl.col("expected_count")) & ~(
         stood_still & (pl.col("avg_value") != 0)
     )
-    heads = (
+    power = (
         aggregates.lazy()
         .filter(pl.col("sensor_type") == "power")
         .join(nodes.lazy(), on="sensor_id")
+    )
+    # A sensor that is silent for an hour has no row in it: a sum without it is no node's power.
+    watching = power.group_by("node_id").agg(sensors=pl.col("sensor_id").n_unique())
+    heads = (
+        power.join(watching, on="node_id")
         .group_by("node_id", "node_kind", hour_start="hour_bucket")
-        .agg(head_kwh=pl.when(is_known.all()).then(pl.col("avg_value").sum()))
+        .agg(
+            head_kwh=pl.when(is_known.all(), pl.len() == pl.col("sensors").first()).then(
+                pl.col("avg_value").sum()
+            )
+        )
     )
     above = pl.concat(
         [

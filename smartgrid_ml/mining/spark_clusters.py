@@ -69,8 +69,9 @@ def _session(url: str) -> tuple["SparkSession", bool]:
             )
         return quiet.getOrCreate(), True
     except Exception as error:
+        public = url.split(";", maxsplit=1)[0]  # a token of Spark Connect stands behind it
         raise ConfigurationError(
-            f"SMARTGRID_SPARK_URL={url}: Spark does not start or answer ({error});"
+            f"SMARTGRID_SPARK_URL={public}: Spark does not start or answer ({error});"
             " it needs a Java 17 or newer, or a master or Spark Connect server that is up"
         ) from error
 

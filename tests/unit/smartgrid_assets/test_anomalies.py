@@ -150,6 +150,39 @@ def test_a_day_that_is_run_again_gives_the_same_rows(store, grid):
         assert_frame_equal(rows, store.read(schema))
 
 
+def test_a_late_day_is_judged_with_the_days_that_remember_it(store, grid):
+    whole = store.read(SensorData)
+    late = pl.col("event_time").dt.date() == day(21)
+    run_days(grid, FIRST, day(23))
+    right = tables(store)
+    store.replace(SensorData, whole.filter(~late))
+    run_days(grid, FIRST, day(23))
+    assert any(not right[schema].equals(rows) for schema, rows in tables(store).items())
+    store.replace(SensorData, whole)
+
+    run_days(grid, day(21))
+
+    for schema, rows in tables(store).items():
+        assert rows.equals(right[schema]), schema.__name__
+
+
+def test_a_whole_silent_day_is_missing_day_by_day_as_in_one_run(store, grid):
+    silent = pl.col("event_time").dt.date() == day(21)
+    store.replace(SensorData, store.read(SensorData).filter(~silent))
+    run_days(grid, FIRST, day(23))
+    at_once = tables(store)
+    assert at_once[Anomalies].filter(pl.col("kind") == "missing").height == 2
+    for schema in (Anomalies, AnomalyDays, AnomalyScores, AnomalyStates):
+        store.replace(schema, store.read(schema).clear())
+
+    run_days(grid, FIRST, day(20))
+    for number in (21, 22, 23):
+        run_days(grid, day(number))
+
+    for schema, rows in tables(store).items():
+        assert rows.equals(at_once[schema]), schema.__name__
+
+
 def test_a_day_without_a_yesterday_is_judged_by_the_weeks_before(store, grid):
     run_days(grid, day(20))
 
