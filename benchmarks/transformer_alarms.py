@@ -115,7 +115,9 @@ def triggers(part: Readings) -> pl.DataFrame:
     """Times at which something strange is known."""
     names = part.grid["series"].unique()
     limits = {"OTI": OIL_LIMITS_C} if "OTI" in names else {}
-    found = find(part, Asked("UTC", threshold=THRESHOLD, past_only=True, limits=limits))
+    found = find(
+        part, Asked("UTC", threshold=THRESHOLD, past_only=True, habits=True, limits=limits)
+    )
     low, high = OIL_LIMITS_C
     outside = part.rows.filter(
         (pl.col("series") == "OTI") & ~pl.col("value").is_between(low, high)

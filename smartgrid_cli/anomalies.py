@@ -50,6 +50,12 @@ def anomalies(
         str | None,
         typer.Option("--from", help="Tell and judge from this day on; what is before is history."),
     ] = None,
+    habits: Annotated[
+        bool,
+        typer.Option(
+            "--habits", help="What came on four occasions is a habit, as for the daily watch."
+        ),
+    ] = False,
     past_only: Annotated[
         bool,
         typer.Option(
@@ -93,6 +99,7 @@ def anomalies(
         phases=phases_option(phases or ()),
         peers=["*"] if series is not None else [name for name in target if "*" in name],
         past_only=past_only,
+        habits=habits,
     )
     first = None if begin is None else begin_option(begin, timezone=timezone)
     wanted_step = None if step is None else whole_minutes(step)

@@ -25,6 +25,9 @@ THRESHOLD = 2.0
 """Expected once in a hundred days of a series: a person who asks about one file wants to look at
 more than a control room that watches thousands of sensors every day."""
 
+WARM_UP_DAYS = 7
+"""A week that was rehearsed is enough to judge by: a file of some days has no more."""
+
 STEPS_AT_ONCE = 4_000_000
 """Steps of all series that are judged in one go: this bounds the memory."""
 
@@ -42,7 +45,7 @@ class Asked:
     `limits`: pattern of series to its lowest and highest allowed value, None for no limit.
     `phases`: triples of series that are the phases of one quantity. `peers`: patterns of series
     that are of one kind, so that they explain what all of them do. `past_only` leaves the first
-    weeks of a file unjudged.
+    weeks of a file unjudged. `habits`: what came on four occasions is a habit and no anomaly.
     """
 
     timezone: str
@@ -52,6 +55,7 @@ class Asked:
     phases: Sequence[tuple[str, ...]] = ()
     peers: Sequence[str] = ()
     past_only: bool = False
+    habits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ def find(readings: Readings, asked: Asked, *, tell: Teller = lambda _: None) -> 
 
     Raises ConfigurationError for limits or phases of a series that is not there.
     """
+    from smartgrid_ml.mining.anomalies import WARM_UP_DAYS as WATCH_WARM_UP_DAYS
     from smartgrid_ml.mining.anomalies import detect
     from smartgrid_ml.mining.anomaly_spells import folded
 
@@ -101,6 +106,8 @@ def find(readings: Readings, asked: Asked, *, tell: Teller = lambda _: None) -> 
             country=asked.country,
             context=context,
             threshold=THRESHOLD if asked.threshold is None else asked.threshold,
+            warm_up_days=WATCH_WARM_UP_DAYS if asked.habits else WARM_UP_DAYS,
+            habits=asked.habits,
             state=state,
             end=until,
             **given,

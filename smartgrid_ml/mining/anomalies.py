@@ -54,6 +54,7 @@ def detect(
     history_days: int = HISTORY_DAYS,
     warm_up_days: int = WARM_UP_DAYS,
     threshold: float = THRESHOLD,
+    habits: bool = True,
     state: pl.DataFrame | None = None,
     every_state: bool = False,
     end: datetime | None = None,
@@ -77,6 +78,9 @@ def detect(
     ``end``: what comes later is not expected yet; by default the end of the last step with a
     reading.
 
+    With ``habits`` what came on four occasions is a habit of the series and no anomaly any more, as
+    who watches a grid every day wants it; without, strange days may be many.
+
     `score` is log10(1 + days until the series is expected to be as strange again), 0 while it is
     not known; from ``threshold`` on it is an anomaly. It means the same for every series. Raises
     ValueError for a step that does not divide a day, an unknown country, a missing column, or
@@ -94,6 +98,7 @@ def detect(
         history_days=history_days,
         warm_up_days=warm_up_days,
         threshold=threshold,
+        habits=habits,
         state=state,
         end=end,
     )

@@ -73,6 +73,7 @@ class Setup:
     over_steps: Ints
     threshold: float
     warm_up_days: int
+    habits: bool
 
     @property
     def slots(self) -> int:
@@ -174,7 +175,7 @@ def judge(
     scores, bounds = np.empty_like(strangeness), np.empty((len(moves), DETECTORS))
     for detector in range(DETECTORS):
         prior = PRIORS[detector]
-        location, scale = surprise.fit(memory.extremes[:, detector], prior)
+        location, scale = surprise.fit(memory.extremes[:, detector], prior, habits=setup.habits)
         scores[:, detector] = surprise.score(
             strangeness[:, detector], prior, location=location, scale=scale
         )

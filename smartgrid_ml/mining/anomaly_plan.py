@@ -69,6 +69,7 @@ class Plan:
         history_days: int,
         warm_up_days: int,
         threshold: float,
+        habits: bool,
         state: pl.DataFrame | None,
         end: datetime | None,
     ) -> "Plan":
@@ -114,6 +115,7 @@ class Plan:
                 over_steps=over,
                 threshold=threshold,
                 warm_up_days=warm_up_days,
+                habits=habits,
             ),
             series=judged,
             phase_rows=phase_rows,

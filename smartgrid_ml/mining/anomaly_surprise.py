@@ -21,6 +21,9 @@ PRIOR_RARE = 3000.0
 PRIOR_DAYS = 10
 """A series of few days is taken to be as unruly as most are, until so many days tell more."""
 
+CALM_DAYS = (0.1, 0.4)
+"""Quantiles of the daily maxima that stay calm while fewer than six days in ten are strange."""
+
 APART_DAYS = 3
 """Days that lie closer together are one occasion."""
 
@@ -61,17 +64,37 @@ class Prior:
         return self.location * float(self.reach**self.power - 1) / float(np.log(PRIOR_RARE))
 
 
-def fit(maxima: Floats, prior: Prior) -> tuple[Floats, Floats]:
+def fit(maxima: Floats, prior: Prior, *, habits: bool = True) -> tuple[Floats, Floats]:
     """Location and scale of the daily maximum to the prior's power, each (n_series,).
 
     ``maxima``: (n_series, n_days), NaN for a day without.
 
-    Location and scale come from the median and quartiles, so that strange days do not widen them;
+    With ``habits`` they come from the median and quartiles, so that strange days do not widen them;
     the scale is at least what lets the habit days be ordinary, and at most what makes a new record
-    rare.
+    rare. Without, they come from the calmer days alone, of which there are enough even if every
+    other day is strange.
     """
     maxima = maxima**prior.power
     days = np.isfinite(maxima).sum(axis=1)
+    location, scale = _with_habits(maxima, days, prior) if habits else _of_calm_days(maxima)
+    weight = days / (days + PRIOR_DAYS)
+    return (
+        np.where(days > 0, weight * location + (1 - weight) * prior.location, prior.location),
+        np.maximum(
+            np.where(days > 0, weight * scale + (1 - weight) * prior.scale, prior.scale),
+            LEAST_SCALE,
+        ),
+    )
+
+
+def _of_calm_days(maxima: Floats) -> tuple[Floats, Floats]:
+    calm, usual = weighted_quantiles(maxima, np.ones(1), at=CALM_DAYS)
+    reduced = [-float(np.log(-np.log(share))) for share in CALM_DAYS]
+    scale = (usual - calm) / (reduced[1] - reduced[0])
+    return usual - reduced[1] * scale, scale
+
+
+def _with_habits(maxima: Floats, days: Floats, prior: Prior) -> tuple[Floats, Floats]:
     low, middle, high = weighted_quantiles(maxima, np.ones(1), at=(0.25, 0.5, 0.75))
     scale = (high - low) / GUMBEL_QUARTILES
     peaks = _peaks(maxima)
@@ -85,15 +108,7 @@ def fit(maxima: Floats, prior: Prior) -> tuple[Floats, Floats]:
     highest = np.where(days >= RECORD_DAYS, ordered[:, 0], np.nan)
     record = (RECORD**prior.power * highest - middle) / RECORD_REDUCED
     scale = np.fmin(scale, np.where(np.isfinite(record), record, np.inf))
-    location = middle - GUMBEL_MEDIAN * scale
-    weight = days / (days + PRIOR_DAYS)
-    return (
-        np.where(days > 0, weight * location + (1 - weight) * prior.location, prior.location),
-        np.maximum(
-            np.where(days > 0, weight * scale + (1 - weight) * prior.scale, prior.scale),
-            LEAST_SCALE,
-        ),
-    )
+    return middle - GUMBEL_MEDIAN * scale, scale
 
 
 def _peaks(maxima: Floats) -> Floats:
