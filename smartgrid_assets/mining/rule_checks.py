@@ -10,7 +10,7 @@ from smartgrid_core.contracts.grid import GridTopology, PlantedFaults
 from smartgrid_core.ports import Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
-from smartgrid_ml.mining.planted_rule import ANTECEDENT, BY_SHIFT, planted_rules
+from smartgrid_ml.mining.planted_rule import planted_rules
 from smartgrid_ml.mining.rules import mine_rules
 
 MOST_FEEDERS = 20
@@ -76,7 +76,6 @@ def planted_rule_found(
         planted=warehouse.read(PlantedFaults),
         topology=lake.scan(GridTopology),
         window=window,
-        antecedent=ANTECEDENT if settings.rule_transaction_hours == 1 else BY_SHIFT,
     )
     missed = [joint for joint in joints if joint.rank is None or joint.rank > TOP]
     return dg.AssetCheckResult(

@@ -11,8 +11,9 @@ KIND = "weak_joint"
 ANTECEDENT, CONSEQUENT = "evening & load_peak", "voltage_low"
 """What the joint does: it gives way when its feeder's evening peaks, and voltage drops."""
 
-BY_SHIFT = "load_peak"
-"""A shift has no evening: what is left of the antecedent when hours are taken together."""
+GENERAL = "load_peak"
+"""The same rule where hours are taken together in shifts, which have no evening, and where nearly
+every peak lies in the evening: then the evening adds nothing and is pruned."""
 
 LEAST_EPISODES = 10
 """On fewer evenings the rule is there, but no honest test can tell it from chance."""
@@ -33,7 +34,6 @@ def planted_rules(
     planted: pl.DataFrame,
     topology: pl.DataFrame | pl.LazyFrame,
     window: Window,
-    antecedent: str = ANTECEDENT,
 ) -> list[PlantedRule]:
     """One entry per feeder whose joint gave way on enough evenings of the window, by feeder.
 
@@ -46,8 +46,10 @@ def planted_rules(
     )
     places = feeder_of_nodes(topology).rename({"node_id": "subject_id"})
     episodes = within.join(places, on="subject_id").group_by("feeder_id").len().sort("feeder_id")
-    its_own = rules.filter(pl.col("antecedent") == antecedent, pl.col("consequent") == CONSEQUENT)
-    ranks = dict(its_own.select("feeder_id", "rank").iter_rows())
+    its_own = rules.filter(
+        pl.col("antecedent").is_in([ANTECEDENT, GENERAL]), pl.col("consequent") == CONSEQUENT
+    )
+    ranks = dict(its_own.group_by("feeder_id").agg(pl.col("rank").min()).iter_rows())
     return [
         PlantedRule(feeder_id, count, ranks.get(feeder_id))
         for feeder_id, count in episodes.iter_rows()
