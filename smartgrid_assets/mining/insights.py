@@ -20,7 +20,6 @@ from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 from smartgrid_ml.mining.anomaly_report import anomaly_figure
 from smartgrid_ml.mining.insights import (
-    RECENT,
     anomaly_section,
     inspection_section,
     of_the_week,
@@ -90,10 +89,12 @@ def _inspections(warehouse: Warehouse, *, day: date) -> Section:
 def _anomalies(lake: Lake, warehouse: Warehouse, *, day: date) -> Section:
     rows = warehouse.read(Anomalies, window=Window.of_days(day - LOOK_BACK, day))
     recent = of_the_week(rows, day=day)
-    scores = lake.scan(AnomalyScores, window=Window.of_days(day - RECENT, day))
     pictures = []
     if recent.height:
-        figure = anomaly_figure(recent, scores)
+        worst = recent.head(1)
+        began = max(worst["start_time"].item().date(), day - LOOK_BACK)
+        scores = lake.scan(AnomalyScores, window=Window.of_days(began - timedelta(days=1), day))
+        figure = anomaly_figure(worst, scores)
         pictures.append(
             figure_markdown(figure, about="the strongest anomaly and what was expected")
         )

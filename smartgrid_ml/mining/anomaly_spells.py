@@ -165,7 +165,8 @@ def reason_of(
         told = f"every reading of {lasted} is {value}, expected was {expected}"
     elif kind == "drift":
         told = (
-            f"away from what is usual since {start:%Y-%m-%d}: {value}, usual is {expected}; {rare}"
+            f"creeping away since {start:%Y-%m-%d}: {value} at {worst}, one reading alone may be "
+            f"{expected}; {rare}"
         )
     elif kind == "missing":
         told = f"no reading for {lasted}, expected was {expected}"

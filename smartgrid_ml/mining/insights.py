@@ -90,7 +90,7 @@ def rule_section(
     listed = rules.join(moved, on=key, how="left").sort("rank")
     insights = [
         Insight(
-            f"{row['feeder_id']}:",
+            f"Feeder {row['feeder_id']}:",
             row["sentence"] + _moved(row["change"]),
             Evidence("event_rules", {name: row[name] for name in ("day", *key)}),
             subject_id=row["feeder_id"],
