@@ -28,10 +28,13 @@ from smartgrid_cli.table_file import (
     times_of,
     usual_gap,
 )
-from smartgrid_core.time import HOUR
+from smartgrid_core.time import DAY, HOUR
 
 MOST_STEPS = 50_000_000
 """More steps than this, of all series together, do not fit into the memory of a usual machine."""
+
+LONGEST_GAP = 1.5 * DAY
+"""Days are not the same length everywhere; weeks are no days."""
 
 MOSTLY_EMPTY = 100
 """A grid with so many steps per row says that the step is not the file's."""
@@ -55,12 +58,15 @@ class Readings:
     none is); every step from a series' first value to its last row, ordered. `time` is the grid's
     own clock, carried as UTC: UTC for steps up to an hour, the local wall clock for longer ones;
     `instant` is UTC in both. `clock` names its zone.
-    `context`: time and a column per exogenous one, mean by step of the grid.
+    `context`: time and a column per exogenous one, mean by step of the grid. `unjudged`: series,
+    time, label of rows without a value that nothing can be said of, because their series has none
+    yet, or none at all.
     """
 
     rows: pl.DataFrame
     grid: pl.DataFrame
     context: pl.DataFrame | None
+    unjudged: pl.DataFrame
     step: timedelta
     clock: str
     notes: Sequence[str] = field(default_factory=tuple)
@@ -77,9 +83,15 @@ def read_readings(
     """
     notes: list[str] = []
     long = _long(read_table(path), columns, path=path, timezone=timezone, notes=notes)
-    long = _with_values(long, path=path, notes=notes)
+    long, unjudged = _with_values(long, path=path, notes=notes)
     if step is None:
-        step = step_of(usual_gap(long, path=path))
+        gap = usual_gap(long, path=path)
+        if gap > LONGEST_GAP:
+            raise SeriesFileError(
+                f"{path}: its rows are {shown(gap)} apart; detectors judge days and what is"
+                " shorter: give a file with at least a value a day"
+            )
+        step = step_of(gap)
     clock = timezone if step > HOUR else "UTC"
     known = (
         long.drop("naive")
@@ -102,6 +114,7 @@ def read_readings(
         rows=slots.select("series", "time", "slot", "value", "label"),
         grid=grid,
         context=_context(slots, columns.exog),
+        unjudged=unjudged,
         step=step,
         clock=clock,
         notes=notes,
@@ -178,8 +191,10 @@ def labels_of(table: pl.DataFrame, name: str | None, *, path: Path, notes: list[
     return labels
 
 
-def _with_values(long: pl.DataFrame, *, path: Path, notes: list[str]) -> pl.DataFrame:
-    """Series that have values, from the first one on."""
+def _with_values(
+    long: pl.DataFrame, *, path: Path, notes: list[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Series that have values, from the first one on; and series, time, label of the rest."""
     known = long.filter(pl.col("value").is_not_null())
     begins = known.group_by("series").agg(begin=pl.col("time").min(), values=pl.len())
     empty = sorted(set(long["series"].unique()) - set(begins["series"]))
@@ -191,17 +206,21 @@ def _with_values(long: pl.DataFrame, *, path: Path, notes: list[str]) -> pl.Data
         shown_names = ", ".join(map(repr, empty[:5])) + (
             ", ..." if len(empty) > len(empty[:5]) else ""
         )
-        notes.append(f"{len(empty)} series without any value left out: {shown_names}")
+        notes.append(f"{len(empty)} series without any value, not judged: {shown_names}")
     if begins["values"].max() < FEWEST_VALUES:  # type: ignore[operator]
         raise SeriesFileError(
             f"{path}: one value per series is too little to say what is usual; give a file with"
             " some days of readings"
         )
-    kept = long.join(begins.select("series", "begin"), on="series", maintain_order="left")
-    kept = kept.filter(pl.col("time") >= pl.col("begin"))
+    dated = long.join(
+        begins.select("series", "begin"), on="series", how="left", maintain_order="left"
+    )
+    is_kept = (pl.col("time") >= pl.col("begin")).fill_null(value=False)
+    kept = dated.filter(is_kept)
     if before := long.height - kept.height - long["series"].is_in(empty).sum():
-        notes.append(f"{before} rows before the first value of their series left out")
-    return kept.drop("begin")
+        notes.append(f"{before} rows before the first value of their series, not judged")
+    rest = dated.filter(~is_kept).group_by("series", "time").agg(pl.col("label").max())
+    return kept.drop("begin"), rest.sort("series", "time")
 
 
 def _slotted(known: pl.DataFrame, *, step: timedelta, clock: str) -> pl.DataFrame:

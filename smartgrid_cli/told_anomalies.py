@@ -62,12 +62,12 @@ def told(readings: Readings, found: Found) -> Told:
         .unique(["series", "start_time", "kind"], keep="first", maintain_order=True)
         .sort("series", "start_time", "kind")
     )
+    judged = marked.select("series", "time", "value", "lower", "upper", "score", "label", "flag")
+    unjudged = readings.unjudged.with_columns(score=pl.lit(0.0), flag=pl.lit(value=False))
     return Told(
         anomalies=strange,
         spells=spells,
-        rows=marked.select(
-            "series", "time", "value", "lower", "upper", "score", "label", "flag"
-        ).sort("series", "time"),
+        rows=pl.concat([judged, unjudged], how="diagonal").sort("series", "time"),
     )
 
 

@@ -84,7 +84,9 @@ def found_in(values: list[float | None], *, times: list[datetime], kind: str, en
     grid = pl.DataFrame({"series": "a", "time": hours, "instant": hours, "expected": True}).join(
         means, left_on="time", right_on="slot", how="left"
     )
-    readings = Readings(rows=rows, grid=grid, context=None, step=HOUR, clock="UTC")
+    readings = Readings(
+        rows=rows, grid=grid, context=None, unjudged=rows.clear(), step=HOUR, clock="UTC"
+    )
     scores = grid.select("series", "time", lower=pl.lit(0.0), upper=pl.lit(2.0)).with_columns(
         score=pl.when(pl.col("time") == BEGIN + HOUR).then(4.0).otherwise(0.5)
     )

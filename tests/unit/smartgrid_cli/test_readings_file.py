@@ -104,9 +104,16 @@ def test_leading_gaps_are_no_readings_and_trailing_ones_are(csv):
     assert got.grid["value"].to_list() == [1.0, 2.0, None, None, None]
     assert got.notes == [
         "1 infinite values of 'v' taken as missing",
-        "2 rows before the first value of their series left out",
+        "2 rows before the first value of their series, not judged",
         "3 of 5 steps have no value",
     ]
+    assert got.unjudged["time"].dt.hour().to_list() == [0, 1]
+
+
+def test_weekly_values_are_refused_with_a_reason(csv):
+    lines = "".join(f"2025-01-{day:02},{day}\n" for day in (1, 8, 15, 22, 29))
+    with pytest.raises(SeriesFileError, match="rows are 7d apart; detectors judge days"):
+        read_readings(csv(f"when,v\n{lines}"), Columns("when", ["v"]), timezone="UTC")
 
 
 @pytest.mark.parametrize(
