@@ -64,9 +64,10 @@ def false_alarms(
     """The rows of `Anomalies` that no planted fault explains.
 
     A fault explains what is strange at the same time at its own subject and at other sensors of its
-    place; an overload explains it at all sensors of its feeder and above.
+    place; an overload explains it at all sensors of its feeder and above. What is out of band is
+    measured against a fixed limit: true, whether somebody planted it or not.
     """
-    numbered = anomalies.with_row_index("anomaly")
+    numbered = anomalies.filter(pl.col("kind") != "out_of_band").with_row_index("anomaly")
     explained = (
         _at_subjects(planted, topology=topology, reach="place")
         .join(_as_seen(numbered), on="subject")
