@@ -27,7 +27,7 @@ DAY = days_between(Settings())
 """Key `2026-03-01` is the window [2026-03-01T00:00Z, 2026-03-02T00:00Z). Today's is open."""
 
 IS_CLOSED = Settings().last_day is not None
-"""A closed data set has no open day: its last one is like the others."""
+"""A closed data set has no open day, and an end at which all of it has come."""
 
 ONE_RUN = dg.BackfillPolicy.single_run()
 """A backfill of many days is one run over one window: 60 days cost little more than one."""
@@ -49,18 +49,21 @@ For what the job `refresh_days` leaves out or reaches beyond: within the job all
 """
 
 
-def follow_closed_days(*assets: str) -> dg.AutomationCondition:
+def follow_closed_days(*assets: str) -> dg.AutomationCondition | None:
     """Computed again when one of these inputs was after the day had ended.
 
     For what judges whole days: a day that is still open would look as if its rest were missing. The
     refresh of its last hour, after midnight, is what counts. Other inputs, such as the tree, say
-    nothing new of old days.
+    nothing new of old days. None for a closed data set: its days are judged when all of them are
+    there, by the job `mine_days`.
     """
-    updated = dg.AutomationCondition.any_deps_updated().allow(dg.AssetSelection.assets(*assets))
-    if not IS_CLOSED:
-        updated = updated & ~dg.AutomationCondition.in_latest_time_window()
+    if IS_CLOSED:
+        return None
     return (
-        updated.since_last_handled()
+        (
+            dg.AutomationCondition.any_deps_updated().allow(dg.AssetSelection.assets(*assets))
+            & ~dg.AutomationCondition.in_latest_time_window()
+        ).since_last_handled()
         & ~dg.AutomationCondition.any_deps_in_progress()
         & ~dg.AutomationCondition.in_progress()
     )
