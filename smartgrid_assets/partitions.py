@@ -4,11 +4,13 @@ The first and last day are read from the settings when the code location loads: 
 definition is part of an asset and cannot change within a process.
 """
 
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 
 import dagster as dg
+import dataframely as dy
 
+from smartgrid_core.ports import Clock, Lake
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 
@@ -37,6 +39,9 @@ AGAIN = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
 
 daily_asset = partial(dg.asset, partitions_def=DAY, backfill_policy=ONE_RUN, retry_policy=AGAIN)
 """`dg.asset` with one UTC day per partition."""
+
+MINED_DAYS = "mined_days"
+"""The pool of those who write what days say and of those who read it twice: one run at a time."""
 
 FOLLOW = (
     dg.AutomationCondition.any_deps_updated().since_last_handled()
@@ -73,3 +78,9 @@ def window_of(context: dg.AssetExecutionContext) -> Window:
     """The UTC window of the run: one day, or the whole range of a backfill."""
     span = context.partition_time_window
     return Window(span.start, span.end)
+
+
+def last_whole_day(lake: Lake, schema: type[dy.Schema], *, clock: Clock) -> date | None:
+    """The last UTC day that is over and of which the lake has rows; None if there is none."""
+    whole = [day for day in lake.days(schema) if day < clock.now().date()]
+    return whole[-1] if whole else None

@@ -9,7 +9,7 @@ import dagster as dg
 import dataframely as dy
 import polars as pl
 
-from smartgrid_assets.partitions import daily_asset, follow_closed_days, window_of
+from smartgrid_assets.partitions import MINED_DAYS, daily_asset, follow_closed_days, window_of
 from smartgrid_core.contracts.aggregates import MeterConsumption
 from smartgrid_core.contracts.anomalies import (
     Anomalies,
@@ -58,7 +58,7 @@ class _Family:
 @daily_asset(
     deps=["sensor_data", "meter_consumption", "grid_topology", "weather"],
     automation_condition=follow_closed_days("sensor_data", "meter_consumption"),
-    pool="mined_days",
+    pool=MINED_DAYS,
     group_name="mining",
     kinds={"polars", "parquet", "postgres"},
 )

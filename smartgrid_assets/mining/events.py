@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from smartgrid_assets.partitions import daily_asset, follow_closed_days, window_of
+from smartgrid_assets.partitions import MINED_DAYS, daily_asset, follow_closed_days, window_of
 from smartgrid_core.contracts.aggregates import FeederLoad, SensorAggregates
 from smartgrid_core.contracts.alerts import Alerts, LimitExceedances
 from smartgrid_core.contracts.events import GridEvents
@@ -35,6 +35,7 @@ LONGEST_LEAD = timedelta(days=7)
         "alerts",
     ],
     automation_condition=follow_closed_days("sensor_aggregates", "feeder_load"),
+    pool=MINED_DAYS,
     group_name="mining",
     kinds={"polars", "parquet"},
 )

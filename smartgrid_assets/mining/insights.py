@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import dagster as dg
 import polars as pl
 
+from smartgrid_assets.partitions import last_whole_day
 from smartgrid_core.contracts.anomalies import Anomalies, AnomalyScores
 from smartgrid_core.contracts.events import EventItemsets, EventRuleChanges, EventRules
 from smartgrid_core.contracts.insights import InsightPages, Insights
@@ -51,10 +52,9 @@ def insights(
 
     The page up to the last whole day; each thing on it links to the asset that found it.
     """
-    days = [day for day in lake.days(AnomalyScores) if day < clock.now().date()]
-    if not days:
+    day = last_whole_day(lake, AnomalyScores, clock=clock)
+    if day is None:
         return dg.MaterializeResult(metadata={"outcome": "no whole day was judged yet"})
-    day = days[-1]
     sections = [
         _inspections(warehouse, day=day),
         _anomalies(lake, warehouse, day=day),

@@ -3,7 +3,8 @@
 import dagster as dg
 import polars as pl
 
-from smartgrid_assets.mining.inspections import judged_window, last_whole_day
+from smartgrid_assets.mining.inspections import judged_window
+from smartgrid_assets.partitions import last_whole_day
 from smartgrid_assets.quality import schema_check
 from smartgrid_core.contracts.aggregates import MeterConsumption
 from smartgrid_core.contracts.grid import PlantedFaults
@@ -30,7 +31,7 @@ def planted_theft_found(
 
     A theft that did not last for at least half of the judged window is none.
     """
-    last = last_whole_day(lake.days(MeterConsumption), clock=clock)
+    last = last_whole_day(lake, MeterConsumption, clock=clock)
     if last is None:
         return dg.AssetCheckResult(passed=True, description="no whole day has energy yet")
     listed = warehouse.read(Inspections)

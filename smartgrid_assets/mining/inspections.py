@@ -7,7 +7,12 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from smartgrid_assets.partitions import daily_asset, follow_closed_days, window_of
+from smartgrid_assets.partitions import (
+    daily_asset,
+    follow_closed_days,
+    last_whole_day,
+    window_of,
+)
 from smartgrid_core.aggregates.feeder import FEED_IN_KINDS
 from smartgrid_core.contracts.aggregates import MeterConsumption, SensorAggregates
 from smartgrid_core.contracts.grid import GridTopology, Weather
@@ -40,12 +45,6 @@ from smartgrid_ml.mining.suspects import daily_gap
 GROUP = "mining"
 EXPERIMENT = "theft_score"
 TOO_LITTLE = "too few meters with a past to learn from; the list holds faults and balances only"
-
-
-def last_whole_day(days: Sequence[date], *, clock: Clock) -> date | None:
-    """The last day that is over."""
-    whole = [day for day in days if day < clock.now().date()]
-    return whole[-1] if whole else None
 
 
 def look_back(last: date) -> Window:
@@ -95,7 +94,7 @@ def energy_balance(
 
     Technical losses are fitted on the calm days of the last twelve weeks; older rows stay.
     """
-    last = last_whole_day(lake.days(HeadEnergy), clock=clock)
+    last = last_whole_day(lake, HeadEnergy, clock=clock)
     if last is None:
         return dg.MaterializeResult(metadata={"outcome": "no whole day has a balance yet"})
     window = look_back(last)
@@ -129,7 +128,7 @@ def inspections(
     The score is learned anew from attacks on this grid's own history; the trees that judge a meter
     have not seen it.
     """
-    last = last_whole_day(lake.days(MeterConsumption), clock=clock)
+    last = last_whole_day(lake, MeterConsumption, clock=clock)
     if last is None:
         return dg.MaterializeResult(metadata={"outcome": "no whole day has energy yet"})
     window = look_back(last)

@@ -3,7 +3,8 @@
 import dagster as dg
 import polars as pl
 
-from smartgrid_assets.mining.rules import last_day, window_events
+from smartgrid_assets.mining.rules import window_events
+from smartgrid_assets.partitions import last_whole_day
 from smartgrid_assets.quality import schema_check
 from smartgrid_core.contracts.events import EventItemsets, EventRules, GridEvents
 from smartgrid_core.contracts.grid import GridTopology, PlantedFaults
@@ -45,7 +46,7 @@ def algorithms_agree(
     extra = mine.join(other, on=[*key, "transactions"], how="anti")
     return dg.AssetCheckResult(
         passed=missing.is_empty() and extra.is_empty(),
-        severity=dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR,
         description=f"{other.height} itemsets of {len(feeders)} feeders by Apriori, "
         f"{missing.height} of them not by FP-Growth, {extra.height} only by it",
         metadata={"itemsets": other.height, "missing": missing.height, "extra": extra.height},
@@ -66,7 +67,7 @@ def planted_rule_found(
 
     A truth with no episode within the window is none.
     """
-    last = last_day(lake, clock=clock)
+    last = last_whole_day(lake, GridEvents, clock=clock)
     if last is None:
         return dg.AssetCheckResult(passed=True, description="there are no events yet")
     rules = warehouse.read(EventRules, window=Window.of_day(last))

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import dagster as dg
 import polars as pl
 
+from smartgrid_assets.partitions import MINED_DAYS, last_whole_day
 from smartgrid_core.contracts.events import (
     EventItemsets,
     EventRuleChanges,
@@ -30,12 +31,6 @@ EXPERIMENT = "event_rules"
 NO_DAY = "no whole day has events yet"
 
 
-def last_day(lake: Lake, *, clock: Clock) -> date | None:
-    """The last whole UTC day that has events; None if there is none."""
-    days = [day for day in lake.days(GridEvents) if day < clock.now().date()]
-    return days[-1] if days else None
-
-
 def window_events(lake: Lake, *, last: date, settings: Settings) -> tuple[Window, pl.DataFrame]:
     """The window that ends with a day, and its transactions by hour or by shift."""
     window = Window.of_days(last - timedelta(days=settings.rule_window_days - 1), last)
@@ -55,7 +50,7 @@ def mined(events: pl.DataFrame, *, last: date, settings: Settings) -> Mined:
     )
 
 
-@dg.asset(deps=["grid_events"], group_name="mining", kinds={"polars", "postgres"})
+@dg.asset(deps=["grid_events"], pool=MINED_DAYS, group_name="mining", kinds={"polars", "postgres"})
 def event_itemsets(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
@@ -66,7 +61,7 @@ def event_itemsets(
 
     The itemsets of the newest window only: rules keep what they need of older ones.
     """
-    last = last_day(lake, clock=clock)
+    last = last_whole_day(lake, GridEvents, clock=clock)
     if last is None:
         return dg.MaterializeResult(metadata={"outcome": NO_DAY})
     window, events = window_events(lake, last=last, settings=settings)
@@ -97,7 +92,7 @@ def event_rules(
 
     The rules and changes of every window that was looked at are kept, by its last day.
     """
-    last = last_day(lake, clock=clock)
+    last = last_whole_day(lake, GridEvents, clock=clock)
     if last is None:
         return dg.MaterializeResult(metadata={"outcome": NO_DAY})
     window, events = window_events(lake, last=last, settings=settings)

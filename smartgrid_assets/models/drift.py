@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 import polars as pl
 
+from smartgrid_assets.partitions import last_whole_day
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadForecasts
@@ -41,11 +42,10 @@ def model_drift(
     week ends with the last whole UTC day that has features.
     """
     champion = model_registry.by_alias(LOAD_FORECASTER, CHAMPION)
-    days = [day for day in lake.days(LoadFeatures) if day < clock.now().date()]
-    if champion is None or not days:
+    last = last_whole_day(lake, LoadFeatures, clock=clock)
+    if champion is None or last is None:
         told = "no model answers yet" if champion is None else "no day has features yet"
         return dg.MaterializeResult(metadata={"outcome": told})
-    last = days[-1]
     week = Window.of_days(last - timedelta(days=WEEK - 1), last)
     trained = model_registry.params(champion)
     losses = newest_backtests(warehouse.read(BacktestLosses), most=1)

@@ -5,6 +5,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from smartgrid_ml.mining import anomaly_surprise as surprise
+from smartgrid_ml.mining.anomaly_arrays import (
+    LEAST_KNOWN_SHARE,
+    largest,
+    median,
+    rolling_median,
+    run_lengths,
+)
 from smartgrid_ml.mining.anomaly_memory import (
     DETECTORS,
     DRIFT,
@@ -51,7 +58,6 @@ demo's sensors and meters."""
 SETTLED_DAYS = 9
 """Deviations from a profile of fewer days say more of the profile than of the series."""
 
-LEAST_KNOWN_SHARE = 0.5
 REST_HOURS = 3.0
 HABIT_SHARE = 0.005
 """A series that stands still for more of its time has a habit, as in `readings.judgements`."""
@@ -142,8 +148,8 @@ def judge(
         pool=1 if setup.slots >= 48 else 0,
     )
     middle, below, above = (np.repeat(part[:, slots], k, axis=1) for part in (middle, below, above))
-    total = _median(memory.spread, axis=1) / QUARTILE
-    total = np.fmax(np.where(np.isfinite(total), total, 0.0), _median((below + above) / 2, axis=1))
+    total = median(memory.spread, axis=1) / QUARTILE
+    total = np.fmax(np.where(np.isfinite(total), total, 0.0), median((below + above) / 2, axis=1))
     away = (values - middle) / total[:, None]
     regressors = _regressors(away, setup)
     theta = np.linalg.solve(
@@ -154,10 +160,10 @@ def judge(
     centre = middle + explained
     residual = values - centre
     moves = residual / np.where(residual >= 0, above, below)
-    per_slot = _median(moves.reshape(len(moves), -1, k), axis=2)
+    per_slot = median(moves.reshape(len(moves), -1, k), axis=2)
     recent = np.concatenate([memory.tail, per_slot], axis=1)
-    shift = np.repeat(_rolling_median(recent, setup.short, last=setup.slots), k, axis=1)
-    day_shift = np.repeat(_rolling_median(recent, setup.long, last=setup.slots), k, axis=1)
+    shift = np.repeat(rolling_median(recent, setup.short, last=setup.slots), k, axis=1)
+    day_shift = np.repeat(rolling_median(recent, setup.long, last=setup.slots), k, axis=1)
     drift, cusum = _drift(memory, per_slot, setup)
     still, silent = _standing(memory, values)
     mean, is_outside = _outside(values, setup)
@@ -216,8 +222,8 @@ def imbalances(values: Floats, history: Floats, phases: list[Ints]) -> Floats:
     for places in phases:
         of_place = values[places]
         mean = of_place.mean(axis=0)
-        usual = _median(np.abs(history[places]).reshape(1, -1), axis=1)[0]
-        usual = usual if np.isfinite(usual) else float(_median(np.abs(mean)[None], axis=1)[0])
+        usual = median(np.abs(history[places]).reshape(1, -1), axis=1)[0]
+        usual = usual if np.isfinite(usual) else float(median(np.abs(mean)[None], axis=1)[0])
         base = np.fmax(np.abs(mean), 0.5 * usual)
         with np.errstate(invalid="ignore", divide="ignore"):
             rows.append(np.where(base > 0, 100 * (of_place - mean) / base, np.nan))
@@ -244,8 +250,8 @@ def learn(
     sound = np.where(is_lasting, np.nan, verdict.values)
     adjusted = sound - np.where(np.isfinite(verdict.explained), verdict.explained, 0.0)
     today = np.full((len(sound), setup.slots), np.nan)
-    today[:, slots] = _median(adjusted.reshape(len(sound), -1, k), axis=2)
-    away = _median(np.abs(sound - verdict.profile), axis=1)
+    today[:, slots] = median(adjusted.reshape(len(sound), -1, k), axis=2)
+    away = median(np.abs(sound - verdict.profile), axis=1)
     gram, moment = _taught(memory, verdict, sound)
     return Memory(
         series=memory.series,
@@ -255,7 +261,7 @@ def learn(
         moment=moment,
         extremes=_extremes(memory, verdict, is_strange, begins),
         tail=np.concatenate(
-            [memory.tail, _median(verdict.moves.reshape(len(sound), -1, k), axis=2)], axis=1
+            [memory.tail, median(verdict.moves.reshape(len(sound), -1, k), axis=2)], axis=1
         )[:, -memory.tail.shape[1] :],
         daily=np.concatenate([memory.daily[:, 1:], verdict.drift[:, None]], axis=1),
         cusum=np.where(np.isfinite(verdict.cusum), verdict.cusum, memory.cusum),
@@ -301,7 +307,7 @@ def _extremes(memory: Memory, verdict: Verdict, is_strange: Bools, begins: Bools
     for detector, part in enumerate(parts):
         all_day = np.repeat(is_strange.any(axis=1), part.shape[1]).reshape(part.shape)
         strange = all_day if detector == DRIFT else is_strange
-        today[:, detector] = _max(np.where(strange, np.nan, part))
+        today[:, detector] = largest(np.where(strange, np.nan, part))
     today = np.minimum(today, verdict.bounds)
     today = np.where(begins, verdict.bounds, today)
     today[~verdict.settled, :FLAT] = np.nan
@@ -311,9 +317,9 @@ def _extremes(memory: Memory, verdict: Verdict, is_strange: Bools, begins: Bools
 def _drift(memory: Memory, per_slot: Floats, setup: Setup) -> tuple[Floats, Floats]:
     """The day's median deviation and the two cumulated sums of it, in the days' own spreads."""
     known = np.isfinite(per_slot).sum(axis=1) >= LEAST_KNOWN_SHARE * setup.slots
-    day = np.where(known, _median(per_slot, axis=1), np.nan)
+    day = np.where(known, median(per_slot, axis=1), np.nan)
     past = np.isfinite(memory.daily).sum(axis=1)
-    spread = _median(np.abs(memory.daily), axis=1) / QUARTILE
+    spread = median(np.abs(memory.daily), axis=1) / QUARTILE
     spread = np.where(past >= 5, np.fmax(spread, 0.1), 0.5)
     step = np.where(known, day, 0.0) / spread
     step = np.clip(step, -WIDEST_MOVE, WIDEST_MOVE)
@@ -331,18 +337,10 @@ def _standing(memory: Memory, values: Floats) -> tuple[Floats, Floats]:
     """For how many steps each value stands already, and for how many nothing has come."""
     before = np.concatenate([memory.run[:, :1], values[:, :-1]], axis=1)
     missing = np.isnan(values)
-    still = _run_lengths(values == before, start=memory.run[:, 1]) + 1.0
-    silent = _run_lengths(missing, start=np.nan_to_num(memory.run[:, 2]))
+    still = run_lengths(values == before, start=memory.run[:, 1]) + 1.0
+    silent = run_lengths(missing, start=np.nan_to_num(memory.run[:, 2]))
     born = np.isfinite(memory.run[:, 2])[:, None] | (np.cumsum(~missing, axis=1) > 0)
     return np.where(missing, 0.0, still), np.where(born, silent, 0.0)
-
-
-def _run_lengths(same: Bools, *, start: Floats) -> Floats:
-    """How many true values end here; a run that begins with the day goes on from `start`."""
-    place = np.arange(1, same.shape[1] + 1)
-    broken = np.maximum.accumulate(np.where(same, 0, place[None, :]), axis=1)
-    length = (place[None, :] - broken).astype(np.float64)
-    return np.where((broken == 0) & same, length + start[:, None], length)
 
 
 def _runs_after(memory: Memory, verdict: Verdict, is_strange: Bools, setup: Setup) -> Floats:
@@ -374,29 +372,7 @@ def _outside(values: Floats, setup: Setup) -> tuple[Floats, Bools]:
         rows = np.flatnonzero(setup.over_steps == span)
         parts = values[rows].reshape(len(rows), -1, int(span))
         mean[rows] = np.repeat(parts.mean(axis=2), int(span), axis=1)
-        middle[rows] = np.repeat(_median(parts, axis=2), int(span), axis=1)
+        middle[rows] = np.repeat(median(parts, axis=2), int(span), axis=1)
     low, high = setup.low[:, None], setup.high[:, None]
     outside = (np.fmax(mean, middle) < low) | (np.fmin(mean, middle) > high)
     return mean, outside
-
-
-def _rolling_median(rows: Floats, length: int, *, last: int) -> Floats:
-    """Median of the `length` values up to each of the `last` ones; NaN if half are unknown."""
-    windows = np.lib.stride_tricks.sliding_window_view(rows, length, axis=1)[:, -last:]
-    known = np.isfinite(windows).sum(axis=2)
-    return np.where(known >= LEAST_KNOWN_SHARE * length, _median(windows, axis=2), np.nan)
-
-
-def _median(values: Floats, *, axis: int) -> Floats:
-    """The median of what is known; NaN where nothing is."""
-    ordered = np.sort(np.moveaxis(values, axis, -1), axis=-1)
-    known = np.isfinite(ordered).sum(axis=-1)[..., None]
-    low = np.take_along_axis(ordered, np.maximum(known - 1, 0) // 2, axis=-1)
-    high = np.take_along_axis(ordered, np.minimum(known // 2, ordered.shape[-1] - 1), axis=-1)
-    return np.asarray(np.where(known > 0, (low + high) / 2, np.nan)[..., 0])
-
-
-def _max(values: Floats) -> Floats:
-    known = np.isfinite(values)
-    largest = np.where(known, values, -np.inf).max(axis=1)
-    return np.where(known.any(axis=1), largest, np.nan)

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from smartgrid_core.features.calendar import public_holidays
 from smartgrid_core.time import DAY, Window, midnight
 from smartgrid_ml.mining import anomaly_memory as remembered
+from smartgrid_ml.mining.anomaly_calendar import Calendar
 from smartgrid_ml.mining.anomaly_day import Setup, Verdict, imbalances, judge, learn
 from smartgrid_ml.mining.anomaly_memory import Memory, Sizes
 from smartgrid_ml.mining.anomaly_range import Floats, Ints
@@ -48,7 +48,7 @@ class Plan:
     phase_rows: Ints
     values: Floats
     context: Floats
-    calendar: "_Calendar"
+    calendar: Calendar
     end_step: int
     units: list[str]
     words: list[str | None]
@@ -121,7 +121,7 @@ class Plan:
             phase_rows=phase_rows,
             values=_laid_out(rows, judged, days, per_day=per_day, minutes=minutes),
             context=_weather(context, channels, days, per_day=per_day, minutes=minutes),
-            calendar=_Calendar.of(
+            calendar=Calendar.of(
                 days, history_days, slots=slots, timezone=timezone, country=country
             ),
             end_step=int((end - first) / step),
@@ -344,9 +344,9 @@ def _limits_of(
 ) -> tuple[Floats, Floats, Ints, list[str | None]]:
     """Low, high, the span of the mean in steps and the words, one per row."""
     low, high = np.full(len(names), -np.inf), np.full(len(names), np.inf)
-    over, words = np.ones(len(names), dtype=np.int64), [None] * len(names)
+    over = np.ones(len(names), dtype=np.int64)
+    said: list[str | None] = [None] * len(names)
     place = {name: row for row, name in enumerate(names)}
-    said: list[str | None] = list(words)
     for limit in [] if limits is None else limits.iter_rows(named=True):
         row = place.get(limit["series"])
         if row is None:
@@ -358,59 +358,3 @@ def _limits_of(
         over[row] = span // minutes if is_whole else 1
         said[row] = limit.get("what")
     return low, high, over, said
-
-
-@dataclass(frozen=True, slots=True)
-class _Calendar:
-    """The local slot and kind of day of every slot of every day, also of the days before.
-
-    slots, types: (history + n_days, n_slots) in the order of time.
-    """
-
-    slots: Ints
-    types: Ints
-    history: int
-
-    @classmethod
-    def of(
-        cls,
-        days: Sequence[date],
-        history: int,
-        *,
-        slots: int,
-        timezone: str,
-        country: str | None,
-    ) -> "_Calendar":
-        if not days:
-            return cls(np.empty((0, slots), np.int64), np.empty((0, slots), np.int64), history)
-        minutes = 24 * 60 // slots
-        start, end = midnight(days[0]) - history * DAY, midnight(days[-1]) + DAY
-        instants = pl.datetime_range(
-            start, end, interval=f"{minutes}m", closed="left", time_zone="UTC", eager=True
-        )
-        local = instants.dt.convert_time_zone(timezone)
-        slot = (local.dt.hour().cast(pl.Int64) * 60 + local.dt.minute()) // minutes
-        local_days = local.dt.date()
-        off = public_holidays(start.date() - DAY, end.date() + DAY, country=country)
-        weekday = local_days.dt.weekday().cast(pl.Int64)
-        kind = pl.DataFrame({"day": local_days, "weekday": weekday}).select(
-            pl.when((pl.col("weekday") == 7) | pl.col("day").is_in(sorted(off)))
-            .then(2)
-            .when(pl.col("weekday") == 6)
-            .then(1)
-            .otherwise(0)
-        )
-        shape = (history + len(days), slots)
-        return cls(
-            slot.to_numpy().reshape(shape).astype(np.int64),
-            kind.to_series().to_numpy().reshape(shape).astype(np.int64),
-            history,
-        )
-
-    def of_day(self, number: int) -> tuple[Ints, Ints, Ints]:
-        """Slots and types of a day in the order of time, and types of the past by local slot."""
-        now = self.history + number
-        past = slice(now - self.history, now)
-        by_slot = np.zeros((self.history, self.slots.shape[1]), dtype=np.int64)
-        np.put_along_axis(by_slot, self.slots[past], self.types[past], axis=1)
-        return self.slots[now], self.types[now], by_slot

@@ -6,6 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from smartgrid_ml.mining.anomaly_day import HABIT_SHARE, REST_HOURS, Setup, Verdict
+from smartgrid_ml.mining.anomaly_evidence import (
+    HOUR_US,
+    DayOfSeries,
+    lag,
+    limit_evidence,
+    shift_evidence,
+    value_evidence,
+)
 from smartgrid_ml.mining.anomaly_memory import (
     DAY_SHIFT,
     DETECTORS,
@@ -48,7 +56,6 @@ RARE_SCORE = 1.5
 """A drift shows on days that are not ordinary by themselves, though they come once a month."""
 
 LASTING_HOURS = 24.0
-HOUR_US = 3.6e9
 
 
 @dataclass(slots=True)
@@ -73,31 +80,6 @@ class Strange:
             self.persistent[rows, max(first, 0) : last] = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Day:
-    memory: Memory
-    verdict: Verdict
-    setup: Setup
-    start_us: float
-    until: int
-
-    @property
-    def step_us(self) -> float:
-        return self.setup.minutes * 60e6
-
-    def at(self, step: float) -> float:
-        """The instant of a step of the day, µs; steps before the day are negative."""
-        return self.start_us + step * self.step_us
-
-    def at_least(self, row: int, lower: float) -> float:
-        """The lower edge of a range, no lower than the limit: less than nothing is not expected."""
-        return max(float(lower), float(self.setup.low[row]))
-
-    def at_most(self, row: int, upper: float) -> float:
-        """The upper edge of a range, no higher than the limit."""
-        return min(float(upper), float(self.setup.high[row]))
-
-
 def strange_of_day(
     memory: Memory,
     verdict: Verdict,
@@ -109,7 +91,7 @@ def strange_of_day(
 ) -> Strange:
     """Everything that is strange on a day whose first `until` steps have come."""
     rows, per_day = verdict.values.shape
-    day = _Day(memory, verdict, setup, start_us, until)
+    day = DayOfSeries(memory, verdict, setup, start_us, until)
     strange = Strange(
         mask=np.zeros((rows, per_day), dtype=bool),
         persistent=np.zeros((rows, per_day), dtype=bool),
@@ -164,7 +146,7 @@ def settle(
                 rows = [beside[int(member)] for member in members]
             _accept(after, verdict, rows)
             after.spell[row] = np.nan
-        elif now_us - spell[1] > gap_us + _lag(setup, DAY_SHIFT) * setup.minutes * 60e6:
+        elif now_us - spell[1] > gap_us + lag(setup, DAY_SHIFT) * setup.minutes * 60e6:
             after.spell[row] = np.nan
 
 
@@ -184,7 +166,7 @@ def _accept(after: Memory, verdict: Verdict, rows: list[int]) -> None:
         after.tail[row], after.cusum[row] = np.nan, 0.0
 
 
-def _suspects(day: _Day) -> Bools:
+def _suspects(day: DayOfSeries) -> Bools:
     """Which judged series need a closer look."""
     setup, verdict = day.setup, day.verdict
     judged = slice(0, setup.judged)
@@ -194,7 +176,9 @@ def _suspects(day: _Day) -> Bools:
     return np.asarray((top >= setup.threshold) | outside | is_open)
 
 
-def _stretches(day: _Day, row: int, *, alone: bool) -> Iterator[tuple[int, int, int, Stretch]]:
+def _stretches(
+    day: DayOfSeries, row: int, *, alone: bool
+) -> Iterator[tuple[int, int, int, Stretch]]:
     """Detector, first step, step behind the last, and the stretch, of one series.
 
     A series that is not ``alone`` is a phase of a place whose imbalance tells of its deviations.
@@ -207,7 +191,12 @@ def _stretches(day: _Day, row: int, *, alone: bool) -> Iterator[tuple[int, int, 
         shifts = shifts or has(day.memory.spell[row], "level_shift")
         if not shifts and _is_drifting(day, row):
             reach = float(verdict.bounds[row, DAY_SHIFT])
-            yield DRIFT, 0, until, _shift(day, row, "drift", until - 1, (0, until), DRIFT, reach)
+            yield (
+                DRIFT,
+                0,
+                until,
+                shift_evidence(day, row, "drift", until - 1, (0, until), DRIFT, reach),
+            )
     scores = verdict.scores[row]
     still, silent = verdict.still[row, :until], verdict.silent[row, :until]
     hours = setup.minutes / 60
@@ -217,19 +206,29 @@ def _stretches(day: _Day, row: int, *, alone: bool) -> Iterator[tuple[int, int, 
         flat &= scores[FLAT, :until] >= setup.threshold
         for first, last in runs(flat, flat):
             begin = first - int(still[first]) + 1
-            yield FLAT, begin, last, _plain(day, row, "flatline", last - 1, (begin, last), FLAT)
+            yield (
+                FLAT,
+                begin,
+                last,
+                value_evidence(day, row, "flatline", last - 1, (begin, last), FLAT),
+            )
     missing = (silent >= MISSING_STEPS) & (scores[SILENT, :until] >= setup.threshold)
     missing &= silent * hours <= LONGEST_SILENCE_DAYS * 24
     for first, last in runs(missing, missing):
         begin = first - int(silent[first]) + 1
-        yield SILENT, begin, last, _plain(day, row, "missing", last - 1, (begin, last), SILENT)
+        yield (
+            SILENT,
+            begin,
+            last,
+            value_evidence(day, row, "missing", last - 1, (begin, last), SILENT),
+        )
     outside = verdict.is_outside[row, :until]
     for first, last in runs(outside, outside):
-        yield POINT, first, last, _outside(day, row, first, last)
+        yield POINT, first, last, limit_evidence(day, row, first, last)
 
 
 def _deviations(
-    day: _Day, row: int, spell_row: int, *, drifts: bool
+    day: DayOfSeries, row: int, spell_row: int, *, drifts: bool
 ) -> Iterator[tuple[int, int, int, Stretch]]:
     """Values, hours and days away from the range."""
     verdict, threshold = day.verdict, day.setup.threshold
@@ -240,7 +239,7 @@ def _deviations(
         strange, clear = score >= STAYS * threshold, score >= threshold
         if continues and strange.size and strange[0] and detector != POINT:
             clear[0] = True
-        lag = _lag(day.setup, detector)
+        late = lag(day.setup, detector)
         for first, last in runs(strange, clear):
             worst = first + int(np.argmax(score[first:last]))
             is_long = (last - first) * day.setup.minutes / 60 > SPIKE_HOURS
@@ -248,18 +247,18 @@ def _deviations(
             of_day = abs(verdict.drift[row]) >= RISEN_SHARE * abs(measure[row, worst])
             gradual = drifts and of_day and _is_gradual(day, row)
             kind = "spike" if is_spike else ("drift" if gradual else "level_shift")
-            span = (first - lag, last - lag)
+            span = (first - late, last - late)
             if detector == POINT:
-                stretch = _plain(day, row, kind, worst, span, POINT)
+                stretch = value_evidence(day, row, kind, worst, span, POINT)
             else:
                 reach = float(verdict.bounds[row, detector])
-                stretch = _shift(
+                stretch = shift_evidence(
                     day, row, kind, worst, span, detector, reach, of=float(measure[row, worst])
                 )
-            yield detector, first - lag, last, stretch
+            yield detector, first - late, last, stretch
 
 
-def _is_drifting(day: _Day, row: int) -> bool:
+def _is_drifting(day: DayOfSeries, row: int) -> bool:
     """Whether small deviations of one sign have added up, and today's still is one that matters."""
     verdict, setup = day.verdict, day.setup
     if verdict.scores[row, DRIFT, 0] < setup.threshold:
@@ -270,14 +269,14 @@ def _is_drifting(day: _Day, row: int) -> bool:
     return bool(same_way and rare)
 
 
-def _is_lasting(day: _Day, row: int, stretch: Stretch) -> bool:
+def _is_lasting(day: DayOfSeries, row: int, stretch: Stretch) -> bool:
     """Whether a stretch would spoil a median: what comes and goes is for the habits to know."""
     since = day.memory.spell[row, 0]
     age_hours = (stretch.end - since) / HOUR_US if np.isfinite(since) else 0.0
     return stretch.kind in {"flatline", "drift"} or age_hours >= LASTING_HOURS
 
 
-def _is_gradual(day: _Day, row: int) -> bool:
+def _is_gradual(day: DayOfSeries, row: int) -> bool:
     """Whether the deviation has grown over days; a shift grows once."""
     if has(day.memory.spell[row], "drift"):
         return True
@@ -292,81 +291,9 @@ def _is_gradual(day: _Day, row: int) -> bool:
     return bool(not is_step and rise >= RISEN_SHARE * lately[-1] > 0)
 
 
-def _lag(setup: Setup, detector: int) -> int:
-    """How many steps a rolling median comes late."""
-    slots = {SHIFT: setup.short, DAY_SHIFT: setup.long}.get(detector, 0)
-    return slots * setup.per_slot // 2
-
-
-def _plain(
-    day: _Day, row: int, kind: str, worst: int, span: tuple[int, int], detector: int
-) -> Stretch:
-    """A stretch whose evidence is one value against its range."""
-    verdict = day.verdict
-    reach = float(verdict.bounds[row, POINT])
-    known = verdict.ready[row]
-    centre = float(verdict.centre[row, worst])
-    return Stretch(
-        kind=kind,
-        start=day.at(span[0]),
-        end=day.at(span[1]),
-        score=float(verdict.scores[row, detector, worst]),
-        time=day.at(worst),
-        value=float(verdict.values[row, worst]),
-        lower=day.at_least(row, centre - reach * verdict.below[row, worst]) if known else np.nan,
-        upper=day.at_most(row, centre + reach * verdict.above[row, worst]) if known else np.nan,
-    )
-
-
-def _shift(
-    day: _Day,
-    row: int,
-    kind: str,
-    worst: int,
-    span: tuple[int, int],
-    detector: int,
-    reach: float,
-    *,
-    of: float | None = None,
-) -> Stretch:
-    """A stretch whose evidence is where the values lie in the middle of hours or of a day."""
-    verdict = day.verdict
-    at = max(worst - _lag(day.setup, detector), 0)
-    away = float(verdict.drift[row]) if of is None else of
-    centre, below, above = (
-        float(part[row, at]) for part in (verdict.centre, verdict.below, verdict.above)
-    )
-    return Stretch(
-        kind=kind,
-        start=day.at(span[0]),
-        end=day.at(span[1]),
-        score=float(verdict.scores[row, detector, worst]),
-        time=day.at(at),
-        value=centre + away * (above if away >= 0 else below),
-        lower=day.at_least(row, centre - reach * below),
-        upper=day.at_most(row, centre + reach * above),
-    )
-
-
-def _outside(day: _Day, row: int, first: int, last: int) -> Stretch:
-    verdict, setup = day.verdict, day.setup
-    low, high = float(setup.low[row]), float(setup.high[row])
-    mean = verdict.mean_in_span[row, first:last]
-    worst = int(np.argmax(np.fmax(mean - high, low - mean)))
-    score = float(verdict.scores[row, POINT, first + worst]) if verdict.ready[row] else 0.0
-    return Stretch(
-        kind="out_of_band",
-        start=day.at(first),
-        end=day.at(last),
-        score=max(setup.threshold, score),
-        time=day.at(first + worst),
-        value=float(mean[worst]),
-        lower=low if np.isfinite(low) else np.nan,
-        upper=high if np.isfinite(high) else np.nan,
-    )
-
-
-def _uneven_phases(day: _Day, phase_rows: Ints) -> Iterator[tuple[int, tuple[int, list[int]]]]:
+def _uneven_phases(
+    day: DayOfSeries, phase_rows: Ints
+) -> Iterator[tuple[int, tuple[int, list[int]]]]:
     """Per phase set that is strange: the phase that is so most, its row, and the set's rows."""
     verdict, setup = day.verdict, day.setup
     place = 0
@@ -383,7 +310,7 @@ def _uneven_phases(day: _Day, phase_rows: Ints) -> Iterator[tuple[int, tuple[int
         yield int(members[chosen]), (rows[chosen], rows)
 
 
-def _imbalance(day: _Day, row: int, beside: int) -> Iterator[tuple[int, int, int, Stretch]]:
+def _imbalance(day: DayOfSeries, row: int, beside: int) -> Iterator[tuple[int, int, int, Stretch]]:
     """What is strange about a phase's distance from the mean of its phases, in the phase's unit."""
     for detector, first, last, stretch in _deviations(day, beside, row, drifts=False):
         at = int((stretch.time - day.start_us) / day.step_us)
