@@ -6,14 +6,13 @@ in the same run; ends with 1 if a bound is missed. `--feeders` and `--days` make
 """
 
 import argparse
-import re
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import polars as pl
+from measuring import peak_bytes
 
 from smartgrid_core.features.load import HISTORY_NEEDED, load_features
 from smartgrid_ml.evaluation.backtest import backtest
@@ -49,7 +48,7 @@ def main() -> int:
     board = result.leaderboard.filter(pl.col("series") == ALL)
     loss = dict(board.select("model", "pinball").rows())
     naive = min(loss[name] for name in NAIVE_ROWS)
-    memory = peak_mb()
+    memory = peak_bytes() / 1e6
     print(
         f"{wanted.feeders} feeders, {wanted.days} days, {rows:,} rows: features {built:.0f} s, with"
         f" {FOLDS} folds {took:.0f} s (bound {SECONDS:.0f}, ratio {took / SECONDS:.2f});"
@@ -83,12 +82,6 @@ def made_up(feeders: int, *, days: int) -> pl.DataFrame:
             )
         )
     return pl.concat(rows)
-
-
-def peak_mb() -> float:
-    """The most memory that this process held."""
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
 
 
 if __name__ == "__main__":

@@ -7,15 +7,14 @@ with 1 if a bound is missed. `--segments` and `--dbscan` make them smaller.
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import time
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import numpy as np
 import polars as pl
+from measuring import peak_bytes
 
 from smartgrid_core.contracts.segments import ConsumerProfiles
 from smartgrid_ml.mining.clusters import LocalKMeans
@@ -66,16 +65,10 @@ def made_up(count: int) -> pl.DataFrame:
     return ConsumerProfiles.cast(frame.select(ConsumerProfiles.column_names()))
 
 
-def peak_gb() -> float:
-    """The most memory that this process held."""
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1e6  # type: ignore[index]
-
-
 def measure_here(part: str, count: int) -> dict[str, float | str]:
     """Run one part in this process."""
     profiles = made_up(count)
-    held = peak_gb()
+    held = peak_bytes() / 1e9
     began = time.perf_counter()
     if part == "dbscan":
         outliers = find_outliers(profiles, day=DAY)
@@ -84,7 +77,7 @@ def measure_here(part: str, count: int) -> dict[str, float | str]:
         segments = find_segments(profiles, day=DAY, engine=LocalKMeans())
         told = f"{segments.members['segment_id'].n_unique()} segments: {segments.why}"
     seconds = time.perf_counter() - began
-    return {"seconds": seconds, "peak_gb": peak_gb(), "input_gb": held, "told": told}
+    return {"seconds": seconds, "peak_gb": peak_bytes() / 1e9, "input_gb": held, "told": told}
 
 
 def measure(part: str, count: int) -> dict[str, float | str]:

@@ -10,9 +10,7 @@ are in it again and again, so that the file needs room (below TMPDIR) and the ta
 """
 
 import argparse
-import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,6 +22,7 @@ from pathlib import Path
 
 import polars as pl
 import psutil
+from measuring import peak_bytes
 
 from smartgrid_core.contracts.readings import MeterReadings
 from smartgrid_io.landing.land import land_file
@@ -144,19 +143,6 @@ def write_large(path: Path, *, gigabytes: float) -> int:
     return rounds * ROWS_IN_ROUND
 
 
-def peak_mb() -> float:
-    """The most memory that this process ever held, MB.
-
-    By the kernel's own account where it has one: ru_maxrss starts from what the parent held.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(peak.split()[1]) * 1024 / 1e6
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return held / 1e6 if sys.platform == "darwin" else held * 1024 / 1e6
-
-
 def land_alone(path: Path, url: str) -> tuple[int, int, float]:
     """Land the file; new rows, repeated rows, and the peak memory of this process in MB."""
     began, told = time.perf_counter(), 0
@@ -166,7 +152,8 @@ def land_alone(path: Path, url: str) -> tuple[int, int, float]:
         if done * 20 // size > told:
             told = done * 20 // size
             passed = time.perf_counter() - began
-            print(f"  {done / 1e9:.1f} of {size / 1e9:.1f} GB, {passed:.0f} s, {peak_mb():.0f} MB")
+            held_mb = peak_bytes() / 1e6
+            print(f"  {done / 1e9:.1f} of {size / 1e9:.1f} GB, {passed:.0f} s, {held_mb:.0f} MB")
 
     report = land_file(
         path,
@@ -176,7 +163,7 @@ def land_alone(path: Path, url: str) -> tuple[int, int, float]:
         progress=progress,
     )
     assert (report.status, report.rows_refused) == ("landed", 0), report
-    return report.rows_new, report.rows_repeated, peak_mb()
+    return report.rows_new, report.rows_repeated, peak_bytes() / 1e6
 
 
 def large(gigabytes: float) -> float:

@@ -10,14 +10,13 @@ anything else. `--transactions` makes it smaller.
 import argparse
 import hashlib
 import json
-import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from measuring import peak_bytes
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -92,7 +91,7 @@ def measured(name: str, marks: NDArray[np.bool_]) -> tuple[float, float, int, st
                 for number, item in enumerate(names)
             }
         )
-    stood, began = peak_mb(), time.process_time()
+    stood, began = peak_bytes() / 1e6, time.process_time()
     if name in ("ours", "apriori"):
         found = frequent_itemsets(
             transactions,
@@ -111,17 +110,9 @@ def measured(name: str, marks: NDArray[np.bool_]) -> tuple[float, float, int, st
             tuple(sorted(items)): round(support * len(marks))
             for support, items in table.itertuples(index=False)
         }
-    memory = peak_mb() - stood
+    memory = peak_bytes() / 1e6 - stood
     told = json.dumps(sorted(counts.items())).encode()
     return seconds, memory, len(counts), hashlib.sha256(told).hexdigest()
-
-
-def peak_mb() -> float:
-    """Peak resident memory of this process, MB."""
-    status = Path("/proc/self/status").read_text()
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    assert found, "no VmHWM in /proc/self/status"
-    return int(found[1]) / 1024
 
 
 if __name__ == "__main__":
