@@ -82,6 +82,10 @@ class Lake(Protocol):
         """The UTC days that hold rows, in order."""
         ...
 
+    def forget(self, schema: type[dy.Schema], *, before: date) -> int:
+        """Remove the days before this one for good, as if never computed; say how many."""
+        ...
+
 
 class Warehouse(Protocol):
     """The operational store."""

@@ -112,6 +112,14 @@ class ParquetLake:
             if name.startswith("day=")
         )
 
+    def forget(self, schema: type[dy.Schema], *, before: date) -> int:
+        """Remove the days before this one for good, as if never computed; say how many."""
+        table = table_of(schema)
+        old = [day for day in self.computed_days(schema) if day < before]
+        for day in old:
+            self._place.remove(_file(table, day))
+        return len(old)
+
     def _computed_in(self, table: Table, window: Window) -> list[date]:
         """The computed days among those that the window touches."""
         days = list(window.days())

@@ -76,7 +76,7 @@ def anomalies(
     remember: they are judged again, too, as far as an anomaly may last.
     """
     run = window_of(context)
-    window = _affected(run, known=lake.days(AnomalyStates))
+    window = _affected(run, known=lake.days(AnomalyScores))
     families = _families(lake.scan(GridTopology).collect(), settings)
     since = _touched_since(lake, warehouse, window=window)
     for part in _in_parts(window):
@@ -96,7 +96,7 @@ def anomalies(
 def _affected(run: Window, *, known: Sequence[date]) -> Window:
     """The run's days, those before that nobody has judged yet, and those after that remember them.
 
-    ``known``: days that left a state. Without any in the six weeks before, it begins with the run.
+    ``known``: days that were judged. Without any in the six weeks before, it begins with the run.
     """
     days = list(run.days())
     first, last = days[0], days[-1]

@@ -61,6 +61,12 @@ class FakeStore:
         assert column is not None
         return sorted(self.read(schema)[column].cast(pl.Date).unique())
 
+    def forget(self, schema: type[dy.Schema], *, before: date) -> int:
+        old = [day for day in self.days(schema) if day < before]
+        day = pl.col(str(table_of(schema).day_column)).cast(pl.Date)
+        self.tables[schema] = self.read(schema).filter(day >= before)
+        return len(old)
+
     def register_brackets(self, days: Sequence[date]) -> pl.DataFrame:
         return self.brackets.filter(pl.col("day").is_in(list(days)))
 
