@@ -43,11 +43,28 @@ daily_asset = partial(dg.asset, partitions_def=DAY, backfill_policy=ONE_RUN, ret
 MINED_DAYS = "mined_days"
 """The pool of those who write what days say and of those who read it twice: one run at a time."""
 
-FOLLOW = (
-    dg.AutomationCondition.any_deps_updated().since_last_handled()
-    & ~dg.AutomationCondition.any_deps_in_progress()
-    & ~dg.AutomationCondition.in_progress()
-)
+
+def _until_asked_for(news: dg.AutomationCondition) -> dg.AutomationCondition:
+    """True from the news on, until a run was asked for that begins after it.
+
+    Dagster's `since_last_handled` also lets any update end it: that of a run which had read its
+    inputs before the news, and whose rows would stay old for ever. Whoever is computed by hand
+    after the news is computed once more.
+    """
+    asked_for = dg.AutomationCondition.newly_requested() & ~news
+    return news.since(asked_for | dg.AutomationCondition.initial_evaluation())
+
+
+def _one_at_a_time(wanted: dg.AutomationCondition) -> dg.AutomationCondition:
+    """Not while it, or what it reads, is being computed."""
+    return (
+        wanted
+        & ~dg.AutomationCondition.any_deps_in_progress()
+        & ~dg.AutomationCondition.in_progress()
+    )
+
+
+FOLLOW = _one_at_a_time(_until_asked_for(dg.AutomationCondition.any_deps_updated()))
 """Computed again when an input was, old days like new ones; it does not wait for missing days.
 
 For what the job `refresh_days` leaves out or reaches beyond: within the job all follows anyway.
@@ -64,13 +81,11 @@ def follow_closed_days(*assets: str) -> dg.AutomationCondition | None:
     """
     if IS_CLOSED:
         return None
-    return (
-        (
+    return _one_at_a_time(
+        _until_asked_for(
             dg.AutomationCondition.any_deps_updated().allow(dg.AssetSelection.assets(*assets))
             & ~dg.AutomationCondition.in_latest_time_window()
-        ).since_last_handled()
-        & ~dg.AutomationCondition.any_deps_in_progress()
-        & ~dg.AutomationCondition.in_progress()
+        )
     )
 
 

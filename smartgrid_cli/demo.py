@@ -43,6 +43,9 @@ HELD = "dagster_daemon"
 REOPENS = "late_readings"
 """The sensor that asks for the days that a landing touched."""
 
+FOLLOWS = "automation_conditions"
+"""The sensor that asks for what has to follow the days."""
+
 SEARCHES = {"SMARTGRID_AUTOML_BUDGET_S": "240"}
 """Enough for each engine to start and find something; a setting of one's own counts instead."""
 
@@ -138,6 +141,7 @@ class Walk:
             "late_days",
             lambda: self._land_late(walker),
         )
+        self.step("Let features follow them", "followed", lambda: self._follow(walker))
         self.progress.say("Features, models, forecast, alerts, insights")
         for job in JOBS:
             first, last = self._days_of(job)
@@ -230,6 +234,11 @@ class Walk:
         self._land("late")
         walker.wait_for_looks(landed, of=[REOPENS])
         walker.run_missing(DAYS, first=self.plan.first_day, last=self.plan.last_day)
+
+    def _follow(self, walker: Walker) -> None:
+        """What hangs on the days catches up before anything is learned from it."""
+        walker.wait_for_looks(time.time(), of=[FOLLOWS])
+        walker.settle()
 
     def _days_of(self, job: str) -> tuple[date, date]:
         """Readings end the day before the forecast; features reach into the forecast day."""

@@ -261,6 +261,22 @@ class Graph:
             for run in found["results"]
         ]
 
+    def announced(self) -> list[str]:
+        """Assets for whose days Dagster has promised runs that it has not launched yet.
+
+        What its conditions ask for over several days it notes first, and launches half a minute
+        later.
+        """
+        found = self._client.ask(queries.BACKFILLS)["partitionBackfillsOrError"]
+        return sorted(
+            {
+                _name(part["assetKey"])
+                for backfill in found["results"]
+                for part in (backfill["assetBackfillData"] or {}).get("assetBackfillStatuses", [])
+                if not backfill["runs"] or _has_more_to_come(part)
+            }
+        )
+
     def steps(self, run_id: str) -> list[Step]:
         """The steps that have begun, in order of their beginning."""
         found = self._client.ask(queries.STEPS, run=run_id)["runOrError"].get("stepStats", [])
@@ -324,6 +340,14 @@ class Graph:
 
 def _name(key: Mapping[str, Any]) -> str:
     return "/".join(key["path"])
+
+
+def _has_more_to_come(part: Mapping[str, Any]) -> bool:
+    """Not every partition of a backfill's asset was launched, made or given up."""
+    if part["__typename"] == "UnpartitionedAssetStatus":
+        return not (part["inProgress"] or part["materialized"] or part["failed"])
+    begun = ("numPartitionsInProgress", "numPartitionsMaterialized", "numPartitionsFailed")
+    return bool(sum(part[name] for name in begun) < part["numPartitionsTargeted"])
 
 
 def _asset(node: Mapping[str, Any], latest: Mapping[str, Any] | None) -> Asset:

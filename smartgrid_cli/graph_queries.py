@@ -75,6 +75,35 @@ query ($filter: RunsFilter!, $limit: Int!) {
 }
 """
 
+BACKFILLS = """
+query {
+  partitionBackfillsOrError(filters: { statuses: [REQUESTED] }) {
+    __typename
+    ... on PythonError { message }
+    ... on PartitionBackfills {
+      results {
+        id
+        runs(limit: 1) { runId }
+        assetBackfillData {
+          assetBackfillStatuses {
+            __typename
+            ... on AssetPartitionsStatusCounts {
+              assetKey { path }
+              numPartitionsTargeted numPartitionsInProgress
+              numPartitionsMaterialized numPartitionsFailed
+            }
+            ... on UnpartitionedAssetStatus {
+              assetKey { path }
+              inProgress materialized failed
+            }
+          }
+        }
+      }
+    }
+  }
+}
+"""
+
 STEPS = """
 query ($run: ID!) {
   runOrError(runId: $run) {

@@ -80,14 +80,15 @@ class Walker:
         return ids
 
     def settle(self, ids: Sequence[str] = ()) -> list[Run]:
-        """Wait until no run is queued, under way or about to be tried again.
+        """Wait until no run is promised, queued, under way or about to be tried again.
 
         Returns how the runs of `ids` ended: of one that was tried again, its last try.
         """
         while True:
+            announced = self.graph.announced()
             runs = self.graph.runs(limit=100)
             open_runs = [run for run in runs if not run.has_ended or run.will_be_tried_again]
-            if not open_runs:
+            if not open_runs and not announced:
                 self.progress.settled()
                 return [self._last_try(run_id) for run_id in ids]
             self.progress.runs(
@@ -95,7 +96,7 @@ class Walker:
                     (run, self.graph.steps(run.run_id) if run.status == "STARTED" else [])
                     for run in open_runs
                 ],
-                "",
+                f"about to be launched: {', '.join(announced)}" if announced else "",
             )
             self.check()
             time.sleep(POLL_S)

@@ -97,6 +97,11 @@ class FakeGraph:
     ends: list[Run] = field(default_factory=list)
     launched: list[tuple[str, object]] = field(default_factory=list)
     looks: int = 0
+    promised: list[list[str]] = field(default_factory=list)
+    """What `announced` says, look by look, and nothing afterwards."""
+
+    def announced(self) -> list[str]:
+        return self.promised.pop(0) if self.promised else []
 
     def assets(self) -> list[Asset]:
         return self.known
@@ -161,6 +166,12 @@ def test_an_unpartitioned_job_runs_if_something_is_not_made_or_failed_last(
     made = asset(is_partitioned=False, is_materialized=is_materialized, is_failed=is_failed)
     graph = FakeGraph([made], ends=[run("r1", "SUCCESS")])
     assert walker(graph).run_missing("refresh_days", first=FIRST, last=LAST) == launched
+
+
+def test_runs_that_dagster_has_promised_are_waited_for():
+    graph = FakeGraph([], promised=[["load_features"], ["load_features"], []])
+    walker(graph).settle()
+    assert graph.promised == []
 
 
 def test_a_failed_run_is_named_with_its_error():
