@@ -1,13 +1,18 @@
+import contextlib
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
 from smartgrid_core.errors import SmartGridError
+from smartgrid_ml.automl import h2o_cluster as h2o_cluster_module
 from smartgrid_ml.automl.engine import engine
 from smartgrid_ml.automl.h2o_cluster import h2o_cluster, heap_mb
 from smartgrid_ml.automl.search import search
@@ -87,6 +92,44 @@ def test_no_jvm_outlives_a_killed_process(program: str):
 
     _, alive = psutil.wait_procs(nodes, timeout=20)
     assert not alive
+
+
+def dies_of(sign: signal.Signals) -> str:
+    """What is said of a node of ours that a signal ends while it is in use."""
+    try:
+        with h2o_cluster(memory_mb=1_500) as h2o:
+            (node,) = java_below(psutil.Process())
+            node.send_signal(sign)
+            node.wait(60)
+            h2o.api("GET /3/Cloud")
+    except SmartGridError as told:
+        return str(told)
+    raise AssertionError("it was not noticed")
+
+
+def test_a_node_that_dies_in_use_says_how():
+    assert re.search(r"JVM ended by itself: .*exit code 137", dies_of(signal.SIGKILL))
+    assert re.search(r"JVM ended by itself: SIGSEGV.* at ", dies_of(signal.SIGSEGV))
+
+
+def test_a_node_that_cannot_open_sessions_is_replaced(monkeypatch: pytest.MonkeyPatch):
+    nodes: list[psutil.Process] = []
+    connect = h2o_cluster_module._connected
+
+    @contextlib.contextmanager
+    def connected(*arguments: Any, **named: Any) -> Iterator[None]:
+        with connect(*arguments, **named):
+            nodes.extend(java_below(psutil.Process()))
+            if len(nodes) == 1:
+                nodes[0].kill()
+                nodes[0].wait(60)
+            yield
+
+    monkeypatch.setattr(h2o_cluster_module, "_connected", connected)
+    with h2o_cluster(memory_mb=1_500) as h2o:
+        assert h2o.cluster().cloud_healthy
+        assert len(nodes) >= 2
+    assert not java_below(psutil.Process())
 
 
 def test_a_named_cluster_is_used_and_left_running(monkeypatch: pytest.MonkeyPatch):
