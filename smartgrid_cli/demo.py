@@ -238,7 +238,7 @@ class Walk:
     def _follow(self, walker: Walker) -> None:
         """What hangs on the days catches up before anything is learned from it."""
         walker.wait_for_looks(time.time(), of=[FOLLOWS])
-        walker.settle()
+        walker.settle_promised()
 
     def _days_of(self, job: str) -> tuple[date, date]:
         """Readings end the day before the forecast; features reach into the forecast day."""

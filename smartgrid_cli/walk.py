@@ -80,15 +80,14 @@ class Walker:
         return ids
 
     def settle(self, ids: Sequence[str] = ()) -> list[Run]:
-        """Wait until no run is promised, queued, under way or about to be tried again.
+        """Wait until no run is queued, under way or about to be tried again.
 
         Returns how the runs of `ids` ended: of one that was tried again, its last try.
         """
         while True:
-            announced = self.graph.announced()
             runs = self.graph.runs(limit=100)
             open_runs = [run for run in runs if not run.has_ended or run.will_be_tried_again]
-            if not open_runs and not announced:
+            if not open_runs:
                 self.progress.settled()
                 return [self._last_try(run_id) for run_id in ids]
             self.progress.runs(
@@ -96,10 +95,18 @@ class Walker:
                     (run, self.graph.steps(run.run_id) if run.status == "STARTED" else [])
                     for run in open_runs
                 ],
-                f"about to be launched: {', '.join(announced)}" if announced else "",
+                "",
             )
             self.check()
             time.sleep(POLL_S)
+
+    def settle_promised(self) -> None:
+        """Wait until what Dagster has promised is launched, and no run is open any more."""
+        while announced := self.graph.announced():
+            self.progress.runs([], f"about to be launched: {', '.join(announced)}")
+            self.check()
+            time.sleep(POLL_S)
+        self.settle()
 
     def settle_sensors(self, *, since: float) -> list[Run]:
         """Wait until all sensors have looked after `since` and what they asked for has ended.
@@ -110,7 +117,7 @@ class Walker:
         mark = since
         while True:
             self.wait_for_looks(mark)
-            self.settle()
+            self.settle_promised()
             runs = self.graph.runs(created_after=since)
             latest = max((run.ended or run.created for run in runs), default=since)
             if latest <= mark:

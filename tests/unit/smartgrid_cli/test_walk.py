@@ -170,7 +170,7 @@ def test_an_unpartitioned_job_runs_if_something_is_not_made_or_failed_last(
 
 def test_runs_that_dagster_has_promised_are_waited_for():
     graph = FakeGraph([], promised=[["load_features"], ["load_features"], []])
-    walker(graph).settle()
+    walker(graph).settle_promised()
     assert graph.promised == []
 
 
