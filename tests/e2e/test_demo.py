@@ -8,6 +8,13 @@ import sys
 import time
 
 import pytest
+from polars.testing import assert_frame_equal
+
+from smartgrid_core.aggregates.feeder import without_silent_hours
+from smartgrid_core.contracts.aggregates import FeederLoad
+from smartgrid_core.contracts.features import LoadFeatures
+from smartgrid_core.settings import Settings
+from smartgrid_io.lake import ParquetLake
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2700), pytest.mark.xdist_group("e2e")]
 
@@ -39,6 +46,17 @@ def test_the_demo_finds_what_was_planted_and_says_how_things_stand(undisturbed):
     assert "The grid up to Saturday, 21 November 2026" in said
     for section in ("To inspect", "Anomalies", "What goes together", "Kinds of consumers"):
         assert re.search(rf"{section}: .*\d+ ", said)
+
+
+def test_features_hold_the_load_as_it_stands_after_the_late_readings(undisturbed):
+    lake = ParquetLake(str(undisturbed.home.root / "lake"))
+    hour = ["feeder_id", "hour_start"]
+    learned = lake.scan(LoadFeatures).select(*hour, "load_kw").collect().sort(hour)
+    truth = without_silent_hours(lake.scan(FeederLoad), least_share=Settings().min_meter_share)
+    stands = learned.select(hour).join(
+        truth.select(*hour, "load_kw").collect(), on=hour, how="left"
+    )
+    assert_frame_equal(learned, stands.sort(hour))
 
 
 def test_no_secret_is_printed_or_logged(undisturbed):
