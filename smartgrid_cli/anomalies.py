@@ -153,8 +153,8 @@ def write_results(
     shared_label: bool,
     title: str,
 ) -> dict[str, Any]:
-    """Write the four files, times in UTC, and return what metrics.json says."""
-    from smartgrid_cli.told_anomalies import kinds, write_told
+    """Write the four files, times as `readings` has them, and return what metrics.json says."""
+    from smartgrid_cli.told_anomalies import as_written, kinds, write_told
     from smartgrid_ml.mining.detection_report import detection_html
     from smartgrid_ml.mining.detection_summary import summary
 
@@ -165,19 +165,26 @@ def write_results(
         "step_s": readings.step.total_seconds(),
         "notes": list(readings.notes),
     }
-    write_told(found, folder)
+    shown_as = as_written(found, clock=readings.written_on)
+    clock = readings.written_on or "UTC"
+    write_told(shown_as, folder)
     (folder / "metrics.json").write_text(
         json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8"
     )
-    first, last = found.rows["time"].min(), found.rows["time"].max()
+    first, last = shown_as.rows["time"].min(), shown_as.rows["time"].max()
     facts = [
         f"{metrics['series']} series, step {shown(readings.step)}, {found.rows.height:,} rows,"
-        f" {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC",
+        f" {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, {clock}",
         f"{metrics['anomalies']} anomalies in {metrics['series_with_anomalies']} series",
         *readings.notes,
     ]
     page = detection_html(
-        found.rows, found.spells, title=f"Anomalies of {title}", metrics=metrics, facts=facts
+        shown_as.rows,
+        shown_as.spells,
+        title=f"Anomalies of {title}",
+        metrics=metrics,
+        facts=facts,
+        clock=clock,
     )
     (folder / "report.html").write_text(page, encoding="utf-8")
     return metrics

@@ -60,7 +60,8 @@ class Readings:
     `instant` is UTC in both. `clock` names its zone.
     `context`: time and a column per exogenous one, mean by step of the grid. `unjudged`: series,
     time, label of rows without a value that nothing can be said of, because their series has none
-    yet, or none at all.
+    yet, or none at all. `written_on`: the zone on whose clock the file has its times without an
+    offset; None if they carry one.
     """
 
     rows: pl.DataFrame
@@ -69,6 +70,7 @@ class Readings:
     unjudged: pl.DataFrame
     step: timedelta
     clock: str
+    written_on: str | None
     notes: Sequence[str] = field(default_factory=tuple)
 
 
@@ -105,7 +107,8 @@ def read_readings(
     if off := slots.filter(pl.col("slot") != pl.col("clocked")).height:
         notes.append(f"{off} rows stand off the {shown(step)} grid; they keep their own times")
     grid = _grid(slots, step=step, clock=clock, path=path)
-    if long["naive"].any() and timezone != "UTC":
+    written_on = timezone if long["naive"].any() else None
+    if written_on not in (None, "UTC"):
         doubled_hour = is_second_of_a_doubled_hour(pl.col("instant"), timezone=timezone)
         grid = grid.with_columns(expected=pl.col("expected") & ~doubled_hour)
     if gaps := grid.filter(pl.col("value").is_null() & pl.col("expected")).height:
@@ -117,6 +120,7 @@ def read_readings(
         unjudged=unjudged,
         step=step,
         clock=clock,
+        written_on=written_on,
         notes=notes,
     )
 

@@ -71,6 +71,25 @@ def told(readings: Readings, found: Found) -> Told:
     )
 
 
+def as_written(told_: Told, *, clock: str | None) -> Told:
+    """The same with times as the file has them: without a zone, on its clock; UTC if it names one.
+
+    `clock` is `Readings.written_on`.
+    """
+    if clock is None:
+        return told_
+
+    def on_clock(frame: pl.DataFrame) -> pl.DataFrame:
+        times = pl.col(pl.Datetime("us", "UTC"))
+        return frame.with_columns(times.dt.convert_time_zone(clock).dt.replace_time_zone(None))
+
+    return Told(
+        anomalies=on_clock(told_.anomalies),
+        spells=on_clock(told_.spells),
+        rows=on_clock(told_.rows),
+    )
+
+
 def write_told(told_: Told, folder: Path) -> None:
     """Write anomalies.parquet and scores.parquet; the same input gives the same bytes."""
     told_.anomalies.write_parquet(folder / "anomalies.parquet")

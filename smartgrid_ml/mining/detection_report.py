@@ -44,11 +44,13 @@ def detection_html(
     title: str,
     metrics: Mapping[str, Any],
     facts: Sequence[str] = (),
+    clock: str = "UTC",
 ) -> str:
     """The page's text; it loads nothing from anywhere.
 
     ``rows``: series, time, value, lower, upper, label; ``anomalies``: series, time, value, lower,
-    upper, score, kind, reason; ``metrics``: as written to metrics.json.
+    upper, score, kind, reason; ``metrics``: as written to metrics.json; ``clock``: the zone that
+    the times are of.
     """
     lines = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
     plots = "".join(
@@ -64,7 +66,7 @@ def detection_html(
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         f"<title>{escape(title)}</title><style>{STYLE}td.reason{{text-align:left}}</style></head>"
         f"<body><h1>{escape(title)}</h1><ul>{lines}</ul>{_figures(metrics)}{_kinds(anomalies)}"
-        f"{plots}{_table(anomalies)}</body></html>"
+        f"{plots}{_table(anomalies, clock=clock)}</body></html>"
     )
 
 
@@ -191,7 +193,7 @@ def _kinds(anomalies: pl.DataFrame) -> str:
     return f"<h2>Kinds</h2><table><thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
-def _table(anomalies: pl.DataFrame) -> str:
+def _table(anomalies: pl.DataFrame, *, clock: str) -> str:
     if anomalies.is_empty():
         return ""
     top = anomalies.sort(
@@ -211,7 +213,7 @@ def _table(anomalies: pl.DataFrame) -> str:
         else f"All {anomalies.height}"
     )
     return (
-        f"<h2>Anomalies</h2><p>{told}, by score; times are UTC.</p>"
+        f"<h2>Anomalies</h2><p>{told}, by score; times are of {escape(clock)}.</p>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
 

@@ -132,6 +132,21 @@ def test_a_long_file_names_its_series_in_a_column(tmp_path):
     assert metrics["by_event"]["found"] == 2
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Tirane"])
+def test_times_without_an_offset_come_back_as_they_were_written(tmp_path, zone):
+    naive = table().with_columns(pl.col("when").dt.replace_time_zone(None))
+    path, out = tmp_path / "naive.csv", tmp_path / "out"
+    naive.write_csv(path)
+    run(f"--data={path}", "--time=when", "--target=a", f"--timezone={zone}", f"--out={out}")
+    scores = pl.read_parquet(out / "scores.parquet")
+    written = pl.read_csv(path, try_parse_dates=True)["when"].to_list()
+    skipped = {datetime(2025, 3, 30, 2)} if zone == "Europe/Tirane" else set()
+    assert set(written) - set(scores["time"].to_list()) == skipped
+    found = pl.read_parquet(out / "anomalies.parquet").filter(pl.col("kind") == "spike")
+    assert found["time"].to_list() == [naive["when"][SPIKE]]
+    assert f"times are of {zone}" in (out / "report.html").read_text()
+
+
 def test_limits_are_kept_from_the_first_reading_on(file, tmp_path):
     out = tmp_path / "out"
     run(f"--data={file}", "--time=when", "--target=a", "--limits=a=,12", f"--out={out}")

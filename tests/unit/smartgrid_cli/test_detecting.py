@@ -85,7 +85,13 @@ def found_in(values: list[float | None], *, times: list[datetime], kind: str, en
         means, left_on="time", right_on="slot", how="left"
     )
     readings = Readings(
-        rows=rows, grid=grid, context=None, unjudged=rows.clear(), step=HOUR, clock="UTC"
+        rows=rows,
+        grid=grid,
+        context=None,
+        unjudged=rows.clear(),
+        step=HOUR,
+        clock="UTC",
+        written_on=None,
     )
     scores = grid.select("series", "time", lower=pl.lit(0.0), upper=pl.lit(2.0)).with_columns(
         score=pl.when(pl.col("time") == BEGIN + HOUR).then(4.0).otherwise(0.5)
