@@ -152,18 +152,19 @@ def meter_limits(series: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def weather_context(weather: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame | None:
-    """time, temperature_c, irradiance_wm2, means over the stations; None where none is known."""
-    columns = ("temperature_c", "irradiance_wm2")
-    hours = (
+def weather_context(weather: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """time, temperature_c, irradiance_wm2, means over the stations.
+
+    Always both columns, also where nothing is known: an archive is days behind, and a day without
+    weather must not make the detectors forget what weather does.
+    """
+    return (
         weather.lazy()
         .group_by(time="hour_start")
-        .agg(pl.col(columns).mean())
+        .agg(pl.col("temperature_c", "irradiance_wm2").mean())
         .sort("time")
         .collect()
     )
-    known = [name for name in columns if hours[name].drop_nulls().len()]
-    return hours.select("time", *known) if known else None
 
 
 def units_of(series: Sequence[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import pytest
 
 from smartgrid_core.time import DAY, HOUR
 from smartgrid_ml.mining.anomalies import THRESHOLD, detect
+from smartgrid_ml.mining.anomaly_inputs import weather_context
 from tests.unit.smartgrid_ml.mining.hourly_series import (
     DAYS,
     NOON,
@@ -206,6 +207,31 @@ def test_what_the_weather_explains_is_expected():
     day = pl.col("time").is_between(cold["start"], cold["end"], closed="left")
     assert told.filter(day)["score"].mean() < plain.filter(day)["score"].mean()
     assert told.filter(day, pl.col("score") >= THRESHOLD).is_empty()
+
+
+def test_a_day_whose_weather_has_not_come_yet_forgets_nothing_of_what_weather_does():
+    cold, before = NOON - 12 * HOUR, NOON - 36 * HOUR
+    temperature = 10 + 5 * np.repeat(np.random.default_rng(8).standard_normal(DAYS), 24)
+    temperature[at(before) : at(cold)] = 10.0
+    temperature[at(cold) : at(cold + DAY)] = -12.0
+    heating = readings(s=hourly() - 0.5 * (temperature - 10))
+    hours = [START + hour * HOUR for hour in range(DAYS * 24)]
+    weather = pl.DataFrame(
+        {"hour_start": hours, "temperature_c": temperature, "irradiance_wm2": None}
+    )
+
+    state = None
+    for begin, end in ((START, before), (before, cold), (cold, cold + DAY)):
+        come = weather.filter(
+            pl.col("hour_start").is_between(begin, end, closed="left"), pl.lit(begin != before)
+        )
+        rows = heating.filter(pl.col("time").is_between(begin, end, closed="left"))
+        judged = found(rows, state=state, context=weather_context(come))
+        state = judged.states
+    assert judged.scores.filter(pl.col("score") >= THRESHOLD).is_empty()
+    whole = found(heating, context=weather_context(weather)).scores
+    same_day = whole.filter(pl.col("time").is_between(cold, cold + DAY, closed="left"))
+    assert judged.scores["score"].mean() == pytest.approx(same_day["score"].mean(), rel=0.3)
 
 
 def test_nothing_at_all_gives_empty_tables():
