@@ -23,6 +23,8 @@ DAYS = 60
 """Enough history for a model that beats the naive rows, few enough for some minutes."""
 END = "2026-11-22"
 SLOW = 1500.0
+TRIALS = 3
+"""Models that each AutoML engine may try: all of them take part, none for long."""
 
 
 @dataclass
@@ -66,6 +68,7 @@ class Machine:
             **kept,
             "SMARTGRID_HOME": str(self.home.root),
             "SMARTGRID_AUTOML_BUDGET_S": str(self.search_s),
+            "SMARTGRID_AUTOML_TRIALS": str(TRIALS),
             "SMARTGRID_PORT_DATA_DOCS": str(self.first_port + 9),
             **{name: str(port) for name, port in ports.items()},
         }
