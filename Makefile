@@ -41,8 +41,8 @@ format: $(DEV_STAMP)  ## write the format and the mends that ruff knows
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 bench: $(DEV_STAMP)  ## the figures that README claims, each against its reference
-	@missed=; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || missed="$$missed $$file"; \
-	done; [ -z "$$missed" ] || { echo "short of their bounds:$$missed"; exit 1; }
+	@trap 'exit 130' INT; missed=; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || missed="$$missed $$file"; \
+	done; [ -z "$$missed" ] || { echo "failed or short of their bounds:$$missed"; exit 1; }
 
 install: $(DEV_STAMP)  ## install with the tools of development
 

@@ -32,10 +32,16 @@ refresh_days = _asset_job(
     "weather",
     "sensor_aggregates",
     "meter_consumption",
-    "daily_consumption",
     "feeder_load",
     writes="days",
     description="Bring days of readings to hourly truth: the open day, late days, or any range.",
+)
+
+sum_local_days = _asset_job(
+    "sum_local_days",
+    "daily_consumption",
+    writes="local_days",
+    description="Sum the energy of every meter over local days, which reach over midnight UTC.",
 )
 
 judge_readings = _asset_job(
@@ -124,6 +130,7 @@ mine_grid = _asset_job(
 
 JOBS = [
     refresh_days,
+    sum_local_days,
     judge_readings,
     read_topology,
     build_features,

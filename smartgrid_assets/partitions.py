@@ -44,12 +44,16 @@ MINED_DAYS = "mined_days"
 """The pool of those who write what days say and of those who read it twice: one run at a time."""
 
 
+NEWS = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
+"""An input was computed since the last look, by whatever run."""
+
+
 def _until_asked_for(news: dg.AutomationCondition) -> dg.AutomationCondition:
     """True from the news on, until a run was asked for that begins after it.
 
     Dagster's `since_last_handled` also lets any update end it: that of a run which had read its
-    inputs before the news, and whose rows would stay old for ever. Whoever is computed by hand
-    after the news is computed once more.
+    inputs before the news, and whose rows would stay old for ever. What a person or another job
+    computes after the news is computed once more: no job of ours has an asset with what it follows.
     """
     asked_for = dg.AutomationCondition.newly_requested() & ~news
     return news.since(asked_for | dg.AutomationCondition.initial_evaluation())
@@ -64,10 +68,10 @@ def _one_at_a_time(wanted: dg.AutomationCondition) -> dg.AutomationCondition:
     )
 
 
-FOLLOW = _one_at_a_time(_until_asked_for(dg.AutomationCondition.any_deps_updated()))
+FOLLOW = _one_at_a_time(_until_asked_for(NEWS))
 """Computed again when an input was, old days like new ones; it does not wait for missing days.
 
-For what the job `refresh_days` leaves out or reaches beyond: within the job all follows anyway.
+For what reaches beyond the days that the job `refresh_days` computes.
 """
 
 
@@ -83,7 +87,7 @@ def follow_closed_days(*assets: str) -> dg.AutomationCondition | None:
         return None
     return _one_at_a_time(
         _until_asked_for(
-            dg.AutomationCondition.any_deps_updated().allow(dg.AssetSelection.assets(*assets))
+            NEWS.allow(dg.AssetSelection.assets(*assets))
             & ~dg.AutomationCondition.in_latest_time_window()
         )
     )

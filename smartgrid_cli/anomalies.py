@@ -153,7 +153,7 @@ def write_results(
     shared_label: bool,
     title: str,
 ) -> dict[str, Any]:
-    """Write the four files, times as `readings` has them, and return what metrics.json says."""
+    """Write the four files, times as the file has them, and return what metrics.json says."""
     from smartgrid_cli.told_anomalies import as_written, kinds, write_told
     from smartgrid_ml.mining.detection_report import detection_html
     from smartgrid_ml.mining.detection_summary import summary
@@ -165,7 +165,7 @@ def write_results(
         "step_s": readings.step.total_seconds(),
         "notes": list(readings.notes),
     }
-    shown_as = as_written(found, clock=readings.written_on)
+    shown_as = as_written(found, written_on=readings.written_on)
     clock = readings.written_on or "UTC"
     write_told(shown_as, folder)
     (folder / "metrics.json").write_text(

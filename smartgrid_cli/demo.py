@@ -54,7 +54,7 @@ TRUTH_CHECK = "planted_faults_found"
 
 TOPOLOGY, DAYS = "read_topology", "refresh_days"
 JOBS = (
-    *(TOPOLOGY, DAYS, "judge_readings", "build_features"),
+    *(TOPOLOGY, DAYS, "sum_local_days", "judge_readings", "build_features"),
     *("train_models", "forecast_day", "raise_alerts", "compare_variants"),
     *("mine_days", "mine_grid"),
 )
@@ -237,8 +237,7 @@ class Walk:
 
     def _follow(self, walker: Walker) -> None:
         """What hangs on the days catches up before anything is learned from it."""
-        walker.wait_for_looks(time.time(), of=[FOLLOWS])
-        walker.settle_promised()
+        walker.settle_sensors(since=time.time(), of=[FOLLOWS])
 
     def _days_of(self, job: str) -> tuple[date, date]:
         """Readings end the day before the forecast; features reach into the forecast day."""

@@ -261,21 +261,15 @@ class Graph:
             for run in found["results"]
         ]
 
-    def announced(self) -> list[str]:
-        """Assets for whose days Dagster has promised runs that it has not launched yet.
+    def backfilled(self) -> list[str]:
+        """Assets of which Dagster has still to launch runs, or to see that they have ended.
 
-        What its conditions ask for over several days it notes first, and launches half a minute
-        later.
+        What its conditions ask for over several days it notes first, launches half a minute later,
+        and looks every half a minute how far that is. Meanwhile they ask for nothing more of it.
         """
         found = self._client.ask(queries.BACKFILLS)["partitionBackfillsOrError"]
-        return sorted(
-            {
-                _name(part["assetKey"])
-                for backfill in found["results"]
-                for part in (backfill["assetBackfillData"] or {}).get("assetBackfillStatuses", [])
-                if not backfill["runs"] or _has_more_to_come(part)
-            }
-        )
+        chosen = [backfill["assetSelection"] or [] for backfill in found["results"]]
+        return sorted({_name(key) for keys in chosen for key in keys})
 
     def steps(self, run_id: str) -> list[Step]:
         """The steps that have begun, in order of their beginning."""
@@ -340,14 +334,6 @@ class Graph:
 
 def _name(key: Mapping[str, Any]) -> str:
     return "/".join(key["path"])
-
-
-def _has_more_to_come(part: Mapping[str, Any]) -> bool:
-    """Not every partition of a backfill's asset was launched, made or given up."""
-    if part["__typename"] == "UnpartitionedAssetStatus":
-        return not (part["inProgress"] or part["materialized"] or part["failed"])
-    begun = ("numPartitionsInProgress", "numPartitionsMaterialized", "numPartitionsFailed")
-    return bool(sum(part[name] for name in begun) < part["numPartitionsTargeted"])
 
 
 def _asset(node: Mapping[str, Any], latest: Mapping[str, Any] | None) -> Asset:

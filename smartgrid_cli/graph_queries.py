@@ -80,26 +80,7 @@ query {
   partitionBackfillsOrError(filters: { statuses: [REQUESTED] }) {
     __typename
     ... on PythonError { message }
-    ... on PartitionBackfills {
-      results {
-        id
-        runs(limit: 1) { runId }
-        assetBackfillData {
-          assetBackfillStatuses {
-            __typename
-            ... on AssetPartitionsStatusCounts {
-              assetKey { path }
-              numPartitionsTargeted numPartitionsInProgress
-              numPartitionsMaterialized numPartitionsFailed
-            }
-            ... on UnpartitionedAssetStatus {
-              assetKey { path }
-              inProgress materialized failed
-            }
-          }
-        }
-      }
-    }
+    ... on PartitionBackfills { results { assetSelection { path } } }
   }
 }
 """

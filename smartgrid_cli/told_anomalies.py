@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from smartgrid_cli.detecting import Found
+from smartgrid_cli.file_times import utc_of_wall
 from smartgrid_cli.readings_file import Readings
 
 ANOMALY_COLUMNS = (
@@ -55,6 +56,8 @@ def told(readings: Readings, found: Found) -> Told:
     rows = _every_row(readings, found.scores)
     marked = _marked(rows, found)
     strange = _with_limits(marked.filter("flag")).sort("series", "time", "kind")
+    if readings.clock != "UTC":
+        strange = _off_the_local_clock(strange, clock=readings.clock)
     spells = (
         strange.sort(
             "series", "start_time", "kind", "score", "time", descending=[False] * 3 + [True, False]
@@ -71,17 +74,17 @@ def told(readings: Readings, found: Found) -> Told:
     )
 
 
-def as_written(told_: Told, *, clock: str | None) -> Told:
-    """The same with times as the file has them: without a zone, on its clock; UTC if it names one.
+def as_written(told_: Told, *, written_on: str | None) -> Told:
+    """The same on the clock `Readings.written_on`, without an offset; as it is for None.
 
-    `clock` is `Readings.written_on`.
+    A local time that spring leaves out has become that of an hour later.
     """
-    if clock is None:
+    if written_on is None:
         return told_
 
     def on_clock(frame: pl.DataFrame) -> pl.DataFrame:
         times = pl.col(pl.Datetime("us", "UTC"))
-        return frame.with_columns(times.dt.convert_time_zone(clock).dt.replace_time_zone(None))
+        return frame.with_columns(times.dt.convert_time_zone(written_on).dt.replace_time_zone(None))
 
     return Told(
         anomalies=on_clock(told_.anomalies),
@@ -184,6 +187,14 @@ def _with_limits(strange: pl.DataFrame) -> pl.DataFrame:
         lower=pl.when(breaks).then(low).otherwise("lower"),
         upper=pl.when(breaks).then(high).otherwise("upper"),
     ).select(ANOMALY_COLUMNS)
+
+
+def _off_the_local_clock(strange: pl.DataFrame, *, clock: str) -> pl.DataFrame:
+    """Starts and ends as UTC that the grid has on a local clock; reasons name its times, no Z."""
+    return strange.with_columns(
+        *(utc_of_wall(pl.col(name), timezone=clock) for name in ("start_time", "end_time")),
+        pl.col("reason").str.replace_all(r"(\d\d:\d\d)Z", "$1"),
+    )
 
 
 def _share() -> pl.Expr:

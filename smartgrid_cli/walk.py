@@ -12,6 +12,8 @@ from smartgrid_cli.graphql import GraphError
 LONGEST_RANGE = 92
 """Days in one run: a season fits in memory, and two seasons can run side by side."""
 POLL_S = 1.0
+BACKFILL_PATIENCE_S = 240.0
+"""How long a backfill may stand still, with no run under way."""
 SENSOR_PATIENCE_S = 240.0
 """How long a running sensor may not look at anything before it is called broken."""
 
@@ -79,15 +81,18 @@ class Walker:
         self.launched += len(ids)
         return ids
 
-    def settle(self, ids: Sequence[str] = ()) -> list[Run]:
-        """Wait until no run is queued, under way or about to be tried again.
+    def settle(self, ids: Sequence[str] = (), *, backfills: bool = False) -> list[Run]:
+        """Wait until no run is queued, under way or about to be tried again, and no backfill open.
 
-        Returns how the runs of `ids` ended: of one that was tried again, its last try.
+        Returns how the runs of `ids` ended: of one that was tried again, its last try. Raises
+        GraphError naming the assets of a backfill that does not go on.
         """
+        end = time.monotonic() + BACKFILL_PATIENCE_S
         while True:
+            backfilled = self.graph.backfilled() if backfills else []
             runs = self.graph.runs(limit=100)
             open_runs = [run for run in runs if not run.has_ended or run.will_be_tried_again]
-            if not open_runs:
+            if not open_runs and not backfilled:
                 self.progress.settled()
                 return [self._last_try(run_id) for run_id in ids]
             self.progress.runs(
@@ -95,29 +100,28 @@ class Walker:
                     (run, self.graph.steps(run.run_id) if run.status == "STARTED" else [])
                     for run in open_runs
                 ],
-                "",
+                f"catching up: {', '.join(backfilled)}" if backfilled else "",
             )
+            if open_runs:
+                end = time.monotonic() + BACKFILL_PATIENCE_S
+            elif time.monotonic() > end:
+                raise GraphError(
+                    f"the backfill of {', '.join(backfilled)} does not go on; see Dagster's page of"
+                    " runs and dagster_daemon.log"
+                )
             self.check()
             time.sleep(POLL_S)
 
-    def settle_promised(self) -> None:
-        """Wait until what Dagster has promised is launched, and no run is open any more."""
-        while announced := self.graph.announced():
-            self.progress.runs([], f"about to be launched: {', '.join(announced)}")
-            self.check()
-            time.sleep(POLL_S)
-        self.settle()
-
-    def settle_sensors(self, *, since: float) -> list[Run]:
-        """Wait until all sensors have looked after `since` and what they asked for has ended.
+    def settle_sensors(self, *, since: float, of: Collection[str] | None = None) -> list[Run]:
+        """Wait until these sensors (all that run for None) looked after `since` and ask no more.
 
         What they ask for may make them ask for more: it ends with a round of looks that asks for
         nothing. Returns the runs. Raises GraphError naming a sensor that does not look any more.
         """
         mark = since
         while True:
-            self.wait_for_looks(mark)
-            self.settle_promised()
+            self.wait_for_looks(mark, of=of)
+            self.settle(backfills=True)
             runs = self.graph.runs(created_after=since)
             latest = max((run.ended or run.created for run in runs), default=since)
             if latest <= mark:
@@ -132,8 +136,13 @@ class Walker:
     def wait_for_looks(self, mark: float, *, of: Collection[str] | None = None) -> None:
         """Wait until these sensors (all that run for None) have looked after `mark`.
 
-        Raises GraphError naming one that does not look any more.
+        Raises GraphError naming one that is switched off or does not look any more.
         """
+        running = {sensor.name for sensor in self.graph.sensors()}
+        if off := sorted(set(of or ()) - running):
+            raise GraphError(
+                f"the sensor {', '.join(off)} is switched off: switch it on in Dagster"
+            )
         end = time.monotonic() + SENSOR_PATIENCE_S
         while late := looked_before(self.graph.sensors(), mark, of=of):
             if time.monotonic() > end:

@@ -11,6 +11,7 @@ import io
 import os
 import re
 import secrets
+import signal
 import subprocess
 import tempfile
 import threading
@@ -33,12 +34,13 @@ MOST_STARTS = 4
 """So often a node of our own is started until one is sound."""
 
 OUR_NODE = "our own node"
+"""What is said of it; a node of ours may need a moment until it answers, a named one may not."""
 
 LAST_LINES = 5
 """Of what a node printed that did not start or ended by itself, so much is told."""
 
-END_S = 5.0
-"""A JVM that dies takes so long at most to write down what it died of."""
+END_S = 2.0
+"""A JVM that dies takes no longer to end once it has stopped answering."""
 
 LEAST_HEAP_MB = 400
 """With less a node starts, but trains nothing."""
@@ -49,19 +51,23 @@ PYTHON_MB = 700
 HEAP_SHARE = 0.6
 """Of the rest: XGBoost allocates outside the heap, and the JVM needs some for itself."""
 
-# The shell tells how the JVM ended, if it does so before we are gone. Whoever waits for our end
-# holds no output, so that what is printed ends with the JVM.
 _WATCHMAN = """
 exec 3<&0
 "$@" </dev/null 3<&- & jvm=$!
 { read -r _ <&3; kill -9 $jvm; } >/dev/null 2>&1 & watch=$!
 wait $jvm
 echo "exit code $?"
-kill $watch
+kill $watch 2>/dev/null
+wait $watch 2>/dev/null
 """
+"""The shell tells how the JVM ended, if it does so before we are gone. Whoever waits for our end
+holds no output, so that what is printed ends with the JVM."""
 
 DIED_OF = "died_of.log"
 """Where a JVM that crashes writes why."""
+
+PLACE = "Problematic frame:"
+"""In that report, the line before the one that says where."""
 
 _LISTENS = re.compile(r"https?://127\.0\.0\.1:\d+")
 
@@ -125,7 +131,7 @@ class _NodeDiedError(SmartGridError):
 def _sound_node(
     h2o: Any, place: Path, *, heap: int, threads: int, starts: int = MOST_STARTS
 ) -> contextlib.ExitStack:
-    """A connected node of our own that can open sessions.
+    """A connected node of our own that can open sessions, until what is returned is closed.
 
     One start in twenty has H2O 3.46 mistake the method behind that request for another one, by the
     order in which the JVM lists methods; such a node dies of the first session. The next start is
@@ -137,7 +143,7 @@ def _sound_node(
         with contextlib.ExitStack() as stack:
             url = stack.enter_context(_node(folder, heap=heap, threads=threads))
             stack.enter_context(_connected(h2o, url, whose=OUR_NODE))
-            h2o.connection().request("POST /4/sessions")
+            _ = h2o.connection().session_id  # opened when it is asked for, closed with the rest
             return stack.pop_all()
     except _NodeDiedError:
         if starts == 1:
@@ -205,7 +211,11 @@ def _node(folder: Path, *, heap: int, threads: int) -> Iterator[str]:
     finally:
         if watchman.stdin is not None:
             watchman.stdin.close()
-        watchman.wait()
+        try:
+            watchman.wait(START_S)
+        except subprocess.TimeoutExpired:  # somebody killed the one who waits for our end
+            os.killpg(watchman.pid, signal.SIGKILL)
+            watchman.wait()
         listener.join()  # the output ends when the JVM has ended
         if watchman.stdout is not None:
             watchman.stdout.close()
@@ -220,11 +230,9 @@ def _crash(report: Path) -> str:
         for line in report.read_text(errors="replace").splitlines()
         if line.startswith("#")
     ]
-    starts = [n for n, line in enumerate(remarks) if line.startswith("Problematic frame")]
-    return " at ".join(
-        [line for line in remarks if line.startswith("SIG") or "Error" in line][:1]
-        + [remarks[n + 1] for n in starts if n + 1 < len(remarks)]
-    )
+    error = next((line for line in remarks if line.startswith("SIG") or "Error" in line), "")
+    frame = remarks.index(PLACE) + 1 if PLACE in remarks else len(remarks)
+    return " at ".join([error, *remarks[frame : frame + 1]])
 
 
 def _base_port() -> int:

@@ -105,6 +105,7 @@ def test_a_hundred_london_homes_come_out_as_their_file_has_them(place: Place, sh
             land("homes.parquet"),
             {"job": "read_topology"},
             *({"job": "refresh_days", "days": span} for span in (SPRING, AUTUMN)),
+            *({"job": "sum_local_days", "days": span} for span in (SPRING, AUTUMN)),
             *({"job": "build_features", "days": last_fortnight(span)} for span in (SPRING, AUTUMN)),
             {"job": "judge_readings"},
         ],
@@ -145,7 +146,11 @@ def test_the_house_in_sceaux_comes_out_as_its_file_has_it(place: Place, shared_d
     minutes.to_parquet(place.landing / "house.parquet")
 
     runs = place.run(
-        [land("house.parquet"), {"job": "refresh_days", "days": WINTER}, {"job": "judge_readings"}],
+        [
+            land("house.parquet"),
+            *({"job": job, "days": WINTER} for job in ("refresh_days", "sum_local_days")),
+            {"job": "judge_readings"},
+        ],
         first_day=str(WINTER[0]),
         last_day=str(WINTER[1]),
         timezone="Europe/Paris",

@@ -146,6 +146,30 @@ def test_times_without_an_offset_come_back_as_they_were_written(tmp_path, zone):
     assert f"times are of {zone}" in (out / "report.html").read_text()
 
 
+def test_an_hour_that_autumn_repeats_comes_back_twice(tmp_path):
+    begin = datetime(2025, 10, 1, tzinfo=UTC)
+    values = load(seed=1)
+    local = pl.Series([begin + timedelta(hours=n) for n in range(len(values))])
+    local = local.dt.convert_time_zone("Europe/Tirane").dt.replace_time_zone(None)
+    path, out = tmp_path / "autumn.csv", tmp_path / "out"
+    pl.DataFrame({"when": local, "a": values}).write_csv(path)
+    run(f"--data={path}", "--time=when", "--target=a", "--timezone=Europe/Tirane", f"--out={out}")
+    assert pl.read_parquet(out / "scores.parquet")["time"].to_list() == local.to_list()
+
+
+def test_daily_anomalies_begin_on_the_local_day_that_the_file_names(tmp_path):
+    values = 20 + np.random.default_rng(3).normal(0, 0.5, 120)
+    values[90] += 15
+    days = [FIRST.replace(tzinfo=None) + timedelta(days=n) for n in range(len(values))]
+    path, out = tmp_path / "daily.csv", tmp_path / "out"
+    pl.DataFrame({"when": days, "a": values}).write_csv(path)
+    run(f"--data={path}", "--time=when", "--target=a", "--timezone=Europe/Tirane", f"--out={out}")
+    found = pl.read_parquet(out / "anomalies.parquet").filter(pl.col("time") == days[90])
+    assert found["start_time"].to_list() == [days[90]]
+    assert found["end_time"].to_list() == [days[91]]
+    assert f"at {days[90]:%Y-%m-%d} 00:00," in found["reason"][0]
+
+
 def test_limits_are_kept_from_the_first_reading_on(file, tmp_path):
     out = tmp_path / "out"
     run(f"--data={file}", "--time=when", "--target=a", "--limits=a=,12", f"--out={out}")

@@ -131,57 +131,21 @@ def test_a_launch_that_did_not_arrive_is_launched_again(answering):
     assert asked[0] == asked[-1]
 
 
-def backfill(*parts: dict[str, object], runs: int = 1) -> dict[str, object]:
-    return {
-        "id": "b1",
-        "runs": [{"runId": f"r{n}"} for n in range(runs)],
-        "assetBackfillData": {"assetBackfillStatuses": list(parts)},
-    }
-
-
-def days_of(asset: str, targeted: int, *counts: int) -> dict[str, object]:
-    begun = ("numPartitionsInProgress", "numPartitionsMaterialized", "numPartitionsFailed")
-    return {
-        "__typename": "AssetPartitionsStatusCounts",
-        "assetKey": {"path": [asset]},
-        "numPartitionsTargeted": targeted,
-        **dict(zip(begun, counts, strict=True)),
-    }
-
-
-def whole(asset: str, **is_so: bool) -> dict[str, object]:
-    status = {"inProgress": False, "materialized": False, "failed": False} | is_so
-    return {
-        "__typename": "UnpartitionedAssetStatus",
-        "assetKey": {"path": [asset]},
-        **status,
-    }
-
-
-@pytest.mark.parametrize(
-    ("backfills", "announced"),
-    [
-        ([], []),
-        ([backfill(days_of("load_features", 30, 0, 0, 0), runs=0)], ["load_features"]),
-        ([backfill(days_of("load_features", 30, 20, 5, 5))], []),
-        ([backfill(days_of("anomalies", 9, 9, 0, 0), days_of("head", 9, 0, 0, 0))], ["head"]),
-        ([backfill(whole("insights"), whole("rules", inProgress=True))], ["insights"]),
-        ([backfill(days_of("load_features", 30, 30, 0, 0), runs=0)], ["load_features"]),
-    ],
-    ids=["none", "new", "launched", "a layer to come", "unpartitioned", "noted, not launched"],
-)
-def test_what_dagster_promised_is_known_until_it_is_launched(answering, backfills, announced):
-    graph, _ = answering(
+def test_assets_of_open_backfills_are_named_once(answering):
+    chosen = [["load_features", "anomalies"], ["load_features"], None]
+    results = [{"assetSelection": keys and [{"path": [name]} for name in keys]} for keys in chosen]
+    graph, asked = answering(
         {
             "data": {
                 "partitionBackfillsOrError": {
                     "__typename": "PartitionBackfills",
-                    "results": backfills,
+                    "results": results,
                 }
             }
         }
     )
-    assert graph.announced() == announced
+    assert graph.backfilled() == ["anomalies", "load_features"]
+    assert "statuses: [REQUESTED]" in asked[0]["query"]
 
 
 def test_a_refused_run_is_an_error_in_dagsters_words(answering):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from smartgrid_cli import walk
 from smartgrid_cli.graph import Asset, Run, Sensor, Step
+from smartgrid_cli.graphql import GraphError
 from smartgrid_cli.walk import Walker, WalkError, missing_days, ranges, wrong_things
 
 FIRST, LAST = date(2026, 3, 1), date(2026, 3, 10)
@@ -97,11 +98,6 @@ class FakeGraph:
     ends: list[Run] = field(default_factory=list)
     launched: list[tuple[str, object]] = field(default_factory=list)
     looks: int = 0
-    promised: list[list[str]] = field(default_factory=list)
-    """What `announced` says, look by look, and nothing afterwards."""
-
-    def announced(self) -> list[str]:
-        return self.promised.pop(0) if self.promised else []
 
     def assets(self) -> list[Asset]:
         return self.known
@@ -130,7 +126,7 @@ class NoProgress:
     def settled(self) -> None: ...
 
 
-def walker(graph: FakeGraph) -> Walker:
+def walker(graph: object) -> Walker:
     return Walker(graph, NoProgress(), check=lambda: None)  # type: ignore[arg-type]
 
 
@@ -168,10 +164,62 @@ def test_an_unpartitioned_job_runs_if_something_is_not_made_or_failed_last(
     assert walker(graph).run_missing("refresh_days", first=FIRST, last=LAST) == launched
 
 
-def test_runs_that_dagster_has_promised_are_waited_for():
-    graph = FakeGraph([], promised=[["load_features"], ["load_features"], []])
-    walker(graph).settle_promised()
-    assert graph.promised == []
+@dataclass
+class Following:
+    """A Dagster with one condition: each of its looks asks for the next of `asks` by a backfill.
+
+    A backfill has no run at first, then one, then none, and then is over. Every question is a
+    second on `clock`.
+    """
+
+    asks: list[str]
+    clock: float = 100.0
+    open: list[str] = field(default_factory=list)
+    ended: list[Run] = field(default_factory=list)
+    age: int = 0
+    never_launches: bool = False
+
+    def sensors(self) -> list[Sensor]:
+        self.clock += 1
+        if self.asks and not self.open:
+            self.open, self.age = [self.asks.pop(0)], 0
+        return [Sensor("conditions", 30, last_look=self.clock, last_error=None)]
+
+    def backfilled(self) -> list[str]:
+        self.clock += 1
+        if self.open and not self.never_launches:
+            self.age += 1
+            if self.age == 4:
+                self.ended.append(replace(run(self.open[0], "SUCCESS"), ended=self.clock))
+            if self.age == 6:
+                self.open = []
+        return self.open
+
+    def runs(self, *, limit: int = 0, created_after: float = 0.0) -> list[Run]:
+        under_way = [run(self.open[0], "STARTED")] if self.open and self.age in (2, 3) else []
+        return [*under_way, *self.ended]
+
+    def steps(self, run_id: str) -> list[Step]:
+        return [Step(run_id, "IN_PROGRESS", 0.0, None)]
+
+
+def test_what_follows_has_caught_up_when_a_look_asks_for_nothing():
+    graph = Following(["first days", "late days"])
+    runs = walker(graph).settle_sensors(since=100.0, of=["conditions"])
+    assert [one.run_id for one in runs] == ["first days", "late days"]
+    assert (graph.asks, graph.open) == ([], [])
+
+
+def test_a_backfill_that_does_not_go_on_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(walk, "BACKFILL_PATIENCE_S", 0.0)
+    graph = Following(["load_features"], never_launches=True)
+    with pytest.raises(GraphError, match="backfill of load_features does not go on"):
+        walker(graph).settle_sensors(since=100.0, of=["conditions"])
+
+
+def test_a_sensor_that_is_switched_off_is_named_instead_of_waited_for():
+    with pytest.raises(GraphError, match="late_readings is switched off"):
+        walker(Following([])).wait_for_looks(0.0, of=["late_readings"])
 
 
 def test_a_failed_run_is_named_with_its_error():
