@@ -300,8 +300,8 @@ def _extremes(memory: Memory, verdict: Verdict, is_strange: Bools, begins: Bools
         np.abs(verdict.shift),
         np.abs(verdict.day_shift),
         verdict.cusum.max(axis=1)[:, None],
-        verdict.still,
-        verdict.silent,
+        _ended(verdict.still),
+        _ended(verdict.silent),
     )
     today = np.full((len(is_strange), DETECTORS), np.nan)
     for detector, part in enumerate(parts):
@@ -312,6 +312,16 @@ def _extremes(memory: Memory, verdict: Verdict, is_strange: Bools, begins: Bools
     today = np.where(begins, verdict.bounds, today)
     today[~verdict.settled, :FLAT] = np.nan
     return np.concatenate([memory.extremes[:, :, 1:], today[:, :, None]], axis=2)
+
+
+def _ended(steps: Floats) -> Floats:
+    """Lengths of standstills or silences by step, NaN where the last one is not over at midnight.
+
+    How long that is only the day knows in which it ends; until then it must not make itself usual.
+    """
+    last = steps.shape[1] - np.arange(steps.shape[1])
+    is_open = steps[:, -1:] >= last
+    return np.where(is_open & (steps > 1), np.nan, steps)
 
 
 def _drift(memory: Memory, per_slot: Floats, setup: Setup) -> tuple[Floats, Floats]:

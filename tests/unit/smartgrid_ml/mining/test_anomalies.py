@@ -189,6 +189,18 @@ def test_what_the_neighbours_do_as_well_is_expected_and_what_one_does_alone_is_n
     assert abs(alone["start_time"] - (NOON + 3 * DAY)) <= 3 * HOUR
 
 
+def test_a_standstill_over_midnight_does_not_make_itself_usual():
+    """Ten hours on the tenth day: the four before midnight are all that the past would know."""
+    still = hourly(days=12)
+    for morning in (7 * 24 + 6, 8 * 24 + 6):
+        still[morning + 1] = still[morning]
+    night = 9 * 24 + 20
+    still[night : night + 10] = 0.0
+    told = only(found(readings(s=still)))
+    assert (told["kind"], told["start_time"]) == ("flatline", START + night * HOUR)
+    assert told["end_time"] == START + (night + 10) * HOUR
+
+
 def test_what_the_weather_explains_is_expected():
     rng = np.random.default_rng(8)
     temperature = 10 + 5 * np.repeat(rng.standard_normal(DAYS), 24)
