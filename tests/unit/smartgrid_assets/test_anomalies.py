@@ -21,6 +21,8 @@ from smartgrid_core.contracts.readings import SensorData
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import DAY, HOUR, midnight
 
+pytestmark = pytest.mark.slow
+
 FIRST = date(2026, 2, 1)
 DAYS = 24
 SHIFTED = midnight(FIRST) + 20 * DAY + 9 * HOUR

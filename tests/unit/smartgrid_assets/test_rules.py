@@ -295,6 +295,7 @@ def test_a_first_window_has_nothing_before_it(store, run):
     assert said["event_rules"]["changes"] == "There are no days before the window."
 
 
+@pytest.mark.slow
 def test_the_same_events_give_the_same_tables(store, run):
     filled(store)
     run()

@@ -25,6 +25,8 @@ from smartgrid_core.contracts.segments import (
 )
 from smartgrid_core.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 YESTERDAY = date(2026, 3, 2)
 ASSETS = [consumer_profiles, consumer_outliers, consumer_segments]
 

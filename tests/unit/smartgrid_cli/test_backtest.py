@@ -115,6 +115,7 @@ def test_what_cannot_be_done_is_said_with_the_mend(csv, options, message):
     assert message in str(result.exception)
 
 
+@pytest.mark.slow
 def test_a_column_known_ahead_reaches_the_models_for_the_target_hour_itself():
     start = datetime(2025, 1, 1, tzinfo=UTC)
     hours = [start + timedelta(hours=n) for n in range(40 * 24)]

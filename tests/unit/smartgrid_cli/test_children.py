@@ -12,6 +12,8 @@ import pytest
 from smartgrid_cli.children import CommandChild, leftovers, record, remove_leftovers, rotate
 from smartgrid_cli.home import Home
 
+pytestmark = pytest.mark.slow
+
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 FAMILY = [
     sys.executable,

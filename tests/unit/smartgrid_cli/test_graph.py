@@ -80,6 +80,7 @@ def test_a_run_over_days_carries_the_range(answering):
     }
 
 
+@pytest.mark.slow
 def test_a_question_is_asked_again_until_the_database_is_back(answering):
     gone = httpx.ConnectError("refused")
     graph, asked = answering(gone, DATABASE_GONE, NO_RUNS, patience_s=30.0)

@@ -94,6 +94,7 @@ def test_values_that_became_unknown_are_a_shift():
     assert psi(known, known[:250]) < 0.1
 
 
+@pytest.mark.slow
 def test_a_world_that_goes_on_as_before_does_not_drift():
     found = [
         drifted(feature_drift(*split(features(seed=seed, days=63, feeders=feeders))))

@@ -65,6 +65,7 @@ def test_what_cannot_be_compared_is_refused(differences, horizon, words):
         diebold_mariano(differences, horizon=horizon)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_true_mean_about_as_often_as_it_says():
     samples = np.random.default_rng(9).normal(0.5, 1.0, size=(200, 30))
     held = [

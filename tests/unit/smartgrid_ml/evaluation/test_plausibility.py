@@ -181,6 +181,7 @@ def test_whatever_the_unit_a_noisy_copy_is_plausible_and_a_thousandfold_one_is_n
     assert judged(copy / 1000, loads=loads) is not None
 
 
+@pytest.mark.slow
 def test_naive_rows_and_boosting_pass_on_a_grid(grid_features: pl.DataFrame):
     issues = grid_features["issue_time"].unique().sort()
     small = BoostingSettings(trees=30, rows_per_leaf=10, threads=1)

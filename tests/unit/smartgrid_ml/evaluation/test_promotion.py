@@ -260,6 +260,7 @@ def test_the_order_of_rows_changes_nothing(seed, shuffle):
     assert decided(mixed[0], mixed[1], against=mixed[2]) == straight
 
 
+@pytest.mark.slow
 def test_of_equally_good_challengers_a_twentieth_seems_better():
     passed = [
         beats(

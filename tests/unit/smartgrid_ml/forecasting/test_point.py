@@ -57,6 +57,7 @@ def test_a_load_that_is_not_known_yet_when_a_fold_begins_is_not_trained_on():
     assert folds(two_ahead) == [([0.0], [2.0]), ([0.0, 1.0], [3.0])]
 
 
+@pytest.mark.slow
 def test_the_band_holds_four_fifths_of_days_that_nobody_saw(grid_features: pl.DataFrame):
     cut = grid_features["issue_time"].unique().sort()[38]
     before = grid_features.filter(pl.col("hour_start") < cut)
@@ -71,6 +72,7 @@ def test_the_band_holds_four_fifths_of_days_that_nobody_saw(grid_features: pl.Da
     ).is_empty()
 
 
+@pytest.mark.slow
 def test_a_row_without_a_size_has_no_forecast_and_harms_no_other(grid_features: pl.DataFrame):
     fitted = PointForecaster("line", Line()).fit(grid_features)
     two = grid_features.tail(2).with_columns(

@@ -24,6 +24,8 @@ from tests.unit.smartgrid_ml.mining.hourly_series import (
     readings,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def faulty() -> pl.DataFrame:
     """Three series with a fault of every lasting kind, some over midnight."""

@@ -84,6 +84,7 @@ def test_segments_keep_identity_and_name_while_their_sizes_change(made_up_meters
     assert second.history["moved"].max() < 0.1
 
 
+@pytest.mark.slow
 def test_a_segment_that_ends_is_told_once_and_may_return(made_up_meters):
     first = found(made_up_meters(home=24, shop=14, boiler=9, feed_in=2))
     second = found(made_up_meters(home=24, shop=14), day=NEXT_DAY, **after(first))
