@@ -15,6 +15,8 @@ RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 LAUNCH = "smartgrid/launch"
 """The tag by which a launch is found again whose answer was lost."""
+FATE_S = 30.0
+"""So long after its end a failed run of which nothing was written down may still be tried again."""
 LOOKS = 3
 """How often it is looked for before it is launched again."""
 LOOK_S = 1.0
@@ -65,12 +67,16 @@ class Run:
 
     @property
     def will_be_tried_again(self) -> bool:
-        """It failed, and Dagster has announced a successor that does not exist yet."""
-        return (
-            self.status == "FAILURE"
-            and self.tags.get("dagster/will_retry") == "true"
-            and "dagster/auto_retry_run_id" not in self.tags
-        )
+        """It failed, and a successor that does not exist yet is announced or may still be.
+
+        Dagster writes down that a run failed first, and whether it is tried again a moment later.
+        """
+        if self.status != "FAILURE" or "dagster/auto_retry_run_id" in self.tags:
+            return False
+        announced = self.tags.get("dagster/will_retry")
+        if announced is None:
+            return time.time() - (self.ended or self.created) < FATE_S
+        return announced == "true"
 
     @property
     def days(self) -> str:

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -238,6 +239,16 @@ def test_a_failed_run_is_waited_for_until_its_second_try_exists():
     assert run("r1", "FAILURE", dagster__will_retry="true").will_be_tried_again
     assert not run("r1", "FAILURE", dagster__will_retry="false").will_be_tried_again
     assert not run("r1", "SUCCESS").will_be_tried_again
+
+
+def test_a_run_that_has_just_failed_is_waited_for_until_its_fate_is_written_down():
+    just_now, long_ago = time.time() - 1, time.time() - 60
+    assert replace(run("r1", "FAILURE"), ended=just_now).will_be_tried_again
+    assert not replace(run("r1", "FAILURE"), ended=long_ago).will_be_tried_again
+    decided = run("r1", "FAILURE", dagster__will_retry="false")
+    assert not replace(decided, ended=just_now).will_be_tried_again
+    tried = run("r1", "FAILURE", dagster__auto_retry_run_id="r2")
+    assert not replace(tried, ended=just_now).will_be_tried_again
 
 
 def test_a_sensor_that_looked_before_is_still_waited_for():
