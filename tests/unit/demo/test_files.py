@@ -8,6 +8,8 @@ import pytest
 from demo.files import release_late
 from smartgrid_core.contracts.grid import GridTopology
 
+pytestmark = pytest.mark.slow
+
 
 def digests(*folders: Path) -> dict[str, str]:
     return {

@@ -11,6 +11,8 @@ from demo.planted_sensor_faults import PHASE_TRANSFORMERS, phase_sensors
 from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.time import DAY, Window, midnight
 
+pytestmark = pytest.mark.slow
+
 END = date(2026, 11, 22)
 NEW = ("spike", "level_shift", "drift", "phase_imbalance")
 
