@@ -52,8 +52,9 @@ def _until_asked_for(news: dg.AutomationCondition) -> dg.AutomationCondition:
     """True from the news on, until a run was asked for that begins after it.
 
     Dagster's `since_last_handled` also lets any update end it: that of a run which had read its
-    inputs before the news, and whose rows would stay old for ever. The price: what a person or a job
-    computes after the news is computed once more. So no job of ours has an asset with its inputs.
+    inputs before the news, and whose rows would stay old for ever. The price: what a person or
+    another job computes after the news is computed once more. So no job of ours has an asset that
+    follows together with its inputs.
     """
     asked_for = dg.AutomationCondition.newly_requested() & ~news
     return news.since(asked_for | dg.AutomationCondition.initial_evaluation())

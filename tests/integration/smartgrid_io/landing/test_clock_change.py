@@ -1,6 +1,5 @@
 """Local times of the hour that the clock shows twice, across blocks of a file and deliveries."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,13 +12,10 @@ from smartgrid_io.landing.layout import LandingLayout
 from smartgrid_io.landing.report import LandingReport
 from smartgrid_io.landing.text import BLOCK_BYTES
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
-
-NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+from tests.integration.smartgrid_io.landing.landed import NOW, Land, counts
 
 TIRANE = LandingLayout(dialect=Dialect(timezone="Europe/Tirane"))
 """Its clock showed the hour from 02:00 twice on 27 October 2024."""
-
-Land = Callable[..., LandingReport]
 
 
 @pytest.fixture
@@ -30,16 +26,6 @@ def land(warehouse: PostgresWarehouse, tmp_path: Path) -> Land:
         return land_file(path, warehouse=warehouse, layout=TIRANE, now=NOW)
 
     return write_and_land
-
-
-def counts(report: LandingReport) -> tuple[str, int, int, int, int]:
-    return (
-        report.status,
-        report.rows_new,
-        report.rows_changed,
-        report.rows_repeated,
-        report.rows_refused,
-    )
 
 
 def test_an_autumn_hour_that_straddles_two_blocks_is_read_twice(
