@@ -15,9 +15,9 @@ import polars as pl
 
 from demo.files import write_demo
 from smartgrid_core.time import DAY
-from smartgrid_ml.mining import anomaly_inputs as inputs
-from smartgrid_ml.mining.anomalies import Detection, detect
-from smartgrid_ml.mining.anomaly_truth import false_alarms, found_faults, most_per_month
+from smartgrid_ml.mining.anomalies import grid_inputs as inputs
+from smartgrid_ml.mining.anomalies.detect import Detection, detect
+from smartgrid_ml.mining.anomalies.ground_truth import false_alarms, found_faults, most_per_month
 
 END, DAYS = date(2026, 11, 22), 60
 SIGMAS = 3.0

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from smartgrid_ml.mining.detection_metrics import event_figures, row_figures, runs
+from smartgrid_ml.mining.anomalies.evaluation_metrics import event_figures, row_figures, runs
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 

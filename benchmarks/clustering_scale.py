@@ -17,9 +17,9 @@ import polars as pl
 from measuring import peak_bytes
 
 from smartgrid_core.contracts.segments import ConsumerProfiles
-from smartgrid_ml.mining.clusters import LocalKMeans
-from smartgrid_ml.mining.outliers import find_outliers
-from smartgrid_ml.mining.segments import find_segments
+from smartgrid_ml.mining.segments.find import find_segments
+from smartgrid_ml.mining.segments.kmeans import LocalKMeans
+from smartgrid_ml.mining.segments.outliers import find_outliers
 
 DAY = date(2026, 2, 28)
 KINDS = 8

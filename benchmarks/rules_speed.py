@@ -76,7 +76,7 @@ def measured(name: str, marks: NDArray[np.bool_]) -> tuple[float, float, int, st
     """
     import mlxtend.frequent_patterns as theirs
 
-    from smartgrid_ml.mining.itemsets import Transactions, frequent_itemsets
+    from smartgrid_ml.mining.rules.itemsets import Transactions, frequent_itemsets
 
     names = [f"i{number:02}" for number in range(ITEMS)]
     if name in ("ours", "apriori"):

@@ -23,17 +23,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from smartgrid_ml.mining.attacks import ATTACKS, RESOLUTION_KWH
-from smartgrid_ml.mining.detection import auc, detection_at, precision_at
-from smartgrid_ml.mining.judged_days import PAST_DAYS, calendar_and_weather
-from smartgrid_ml.mining.meter_days import HALF_HOURS, MeterDays
-from smartgrid_ml.mining.theft import (
+from smartgrid_ml.mining.theft.attacks import ATTACKS, RESOLUTION_KWH
+from smartgrid_ml.mining.theft.day_comparison import PAST_DAYS, calendar_and_weather
+from smartgrid_ml.mining.theft.day_model import (
     TheftSettings,
     attacked_days,
     grow,
     log_odds,
     surroundings,
 )
+from smartgrid_ml.mining.theft.meter_days import HALF_HOURS, MeterDays
+from smartgrid_ml.mining.theft.roc import auc, detection_at, precision_at
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 FOLDER = "lcl_london_2013"

@@ -29,8 +29,8 @@ import polars as pl
 from smartgrid_cli.detecting import Asked, find
 from smartgrid_cli.readings_file import Readings, read_readings
 from smartgrid_cli.table_file import Columns
-from smartgrid_ml.mining.anomalies import THRESHOLD
-from smartgrid_ml.mining.detection_metrics import event_figures, runs
+from smartgrid_ml.mining.anomalies.detect import THRESHOLD
+from smartgrid_ml.mining.anomalies.evaluation_metrics import event_figures, runs
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 FOLDER = "transformer_monitoring"

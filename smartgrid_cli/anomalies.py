@@ -155,8 +155,8 @@ def write_results(
 ) -> dict[str, Any]:
     """Write the four files, times as the file has them, and return what metrics.json says."""
     from smartgrid_cli.told_anomalies import as_written, kinds, write_told
-    from smartgrid_ml.mining.detection_report import detection_html
-    from smartgrid_ml.mining.detection_summary import summary
+    from smartgrid_ml.mining.anomalies.evaluation_page import detection_html
+    from smartgrid_ml.mining.anomalies.evaluation_summary import summary
 
     metrics: dict[str, Any] = {
         **summary(found.rows, step=readings.step, shared_label=shared_label, label=label),

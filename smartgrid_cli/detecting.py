@@ -62,7 +62,7 @@ class Asked:
 class Found:
     """`spells`: anomalies from start to end; `scores`: every step; both at the grid's times.
 
-    Columns as of `smartgrid_ml.mining.anomalies.Detection`.
+    Columns as of `smartgrid_ml.mining.anomalies.detect.Detection`.
     """
 
     spells: pl.DataFrame
@@ -75,9 +75,9 @@ def find(readings: Readings, asked: Asked, *, tell: Teller = lambda _: None) -> 
 
     Raises ConfigurationError for limits or phases of a series that is not there.
     """
-    from smartgrid_ml.mining.anomalies import WARM_UP_DAYS as WATCH_WARM_UP_DAYS
-    from smartgrid_ml.mining.anomalies import detect
-    from smartgrid_ml.mining.anomaly_spells import folded
+    from smartgrid_ml.mining.anomalies.detect import WARM_UP_DAYS as WATCH_WARM_UP_DAYS
+    from smartgrid_ml.mining.anomalies.detect import detect
+    from smartgrid_ml.mining.anomalies.episodes import folded
 
     grid = readings.grid.select("series", "time", "value")
     names = grid["series"].unique().sort().to_list()

@@ -22,10 +22,10 @@ from smartgrid_core.contracts.readings import SensorData
 from smartgrid_core.ports import Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import DAY, HOUR, Window, midnight
-from smartgrid_ml.mining import anomaly_inputs as inputs
-from smartgrid_ml.mining.anomalies import HISTORY_DAYS, Detection, detect
-from smartgrid_ml.mining.anomaly_plan import judged_in
-from smartgrid_ml.mining.anomaly_report import anomaly_figure, top_list
+from smartgrid_ml.mining.anomalies import grid_inputs as inputs
+from smartgrid_ml.mining.anomalies.day_loop import judged_in
+from smartgrid_ml.mining.anomalies.detect import HISTORY_DAYS, Detection, detect
+from smartgrid_ml.mining.anomalies.report import anomaly_figure, top_list
 from smartgrid_ml.mining.plots import figure_markdown
 
 KEY = Anomalies.primary_key()

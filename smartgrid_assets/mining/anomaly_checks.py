@@ -7,7 +7,7 @@ from smartgrid_core.contracts.anomalies import Anomalies, AnomalyStates
 from smartgrid_core.contracts.grid import GridTopology, PlantedFaults
 from smartgrid_core.ports import Lake, Warehouse
 from smartgrid_core.time import midnight
-from smartgrid_ml.mining.anomaly_truth import false_alarms, found_faults, most_per_month
+from smartgrid_ml.mining.anomalies.ground_truth import false_alarms, found_faults, most_per_month
 
 MOST_FALSE_ALARMS = 1
 """Of one sensor in 30 days: what an operator takes without switching the alarms off."""

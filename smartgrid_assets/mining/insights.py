@@ -19,19 +19,19 @@ from smartgrid_core.contracts.segments import (
 from smartgrid_core.ports import Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
-from smartgrid_ml.mining.anomaly_report import anomaly_figure
-from smartgrid_ml.mining.insights import (
+from smartgrid_ml.mining.anomalies.report import anomaly_figure
+from smartgrid_ml.mining.insights.page import Section, insight_rows, page_markdown, page_rows
+from smartgrid_ml.mining.insights.select import (
     anomaly_section,
     inspection_section,
     of_the_week,
     rule_section,
     segment_section,
 )
-from smartgrid_ml.mining.inspections_report import balance_figure
-from smartgrid_ml.mining.page import Section, insight_rows, page_markdown, page_rows
 from smartgrid_ml.mining.plots import figure_markdown
-from smartgrid_ml.mining.rules_report import rules_figure
-from smartgrid_ml.mining.segment_plots import bands_figure
+from smartgrid_ml.mining.rules.report import rules_figure
+from smartgrid_ml.mining.segments.report import bands_figure
+from smartgrid_ml.mining.theft.report import balance_figure
 
 LOOK_BACK = timedelta(days=62)
 """What may have begun long before the week that is told is read for so long."""

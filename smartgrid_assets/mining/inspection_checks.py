@@ -11,7 +11,7 @@ from smartgrid_core.contracts.grid import PlantedFaults
 from smartgrid_core.contracts.inspections import HeadEnergy, Inspections
 from smartgrid_core.ports import Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
-from smartgrid_ml.mining.inspections import planted_theft_ranks
+from smartgrid_ml.mining.theft.inspection_list import planted_theft_ranks
 
 TOP = 3
 """A crew that sets out today visits so many."""

@@ -22,25 +22,25 @@ from smartgrid_core.ports import Clock, Lake, ModelRegistry, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window, local_day_window
 from smartgrid_core.topology import meter_places
-from smartgrid_ml.mining.attacks import ATTACKS
-from smartgrid_ml.mining.energy_balance import (
+from smartgrid_ml.mining.plots import figure_markdown
+from smartgrid_ml.mining.theft.attacks import ATTACKS
+from smartgrid_ml.mining.theft.day_comparison import calendar_and_weather
+from smartgrid_ml.mining.theft.energy_balance import (
     energy_balance as balance_of,
 )
-from smartgrid_ml.mining.energy_balance import (
+from smartgrid_ml.mining.theft.energy_balance import (
     head_energy as energy_of_heads,
 )
-from smartgrid_ml.mining.energy_balance import watched_nodes, with_losses
-from smartgrid_ml.mining.inspecting import LOOK_BACK_DAYS, inspect_grid, judged_span
-from smartgrid_ml.mining.inspections import inspections as list_of
-from smartgrid_ml.mining.inspections_report import (
+from smartgrid_ml.mining.theft.energy_balance import watched_nodes, with_losses
+from smartgrid_ml.mining.theft.inspect_grid import LOOK_BACK_DAYS, inspect_grid, judged_span
+from smartgrid_ml.mining.theft.inspection_list import inspections as list_of
+from smartgrid_ml.mining.theft.meter_days import MeterDays, meter_days, slots_for
+from smartgrid_ml.mining.theft.report import (
     balance_figure,
     inspections_markdown,
     kinds_markdown,
 )
-from smartgrid_ml.mining.judged_days import calendar_and_weather
-from smartgrid_ml.mining.meter_days import MeterDays, meter_days, slots_for
-from smartgrid_ml.mining.plots import figure_markdown
-from smartgrid_ml.mining.suspects import daily_gap
+from smartgrid_ml.mining.theft.suspects import daily_gap
 
 GROUP = "mining"
 EXPERIMENT = "theft_score"

@@ -11,8 +11,8 @@ from smartgrid_core.contracts.grid import GridTopology, PlantedFaults
 from smartgrid_core.ports import Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
-from smartgrid_ml.mining.planted_rule import planted_rules
-from smartgrid_ml.mining.rules import mine_rules
+from smartgrid_ml.mining.rules.ground_truth import planted_rules
+from smartgrid_ml.mining.rules.mine import mine_rules
 
 MOST_FEEDERS = 20
 """Apriori is the slower of the two; more feeders would add time and no evidence."""

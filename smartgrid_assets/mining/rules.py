@@ -17,9 +17,9 @@ from smartgrid_core.ports import Clock, Lake, ModelRegistry, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 from smartgrid_ml.mining.plots import figure_markdown
-from smartgrid_ml.mining.rule_drift import rule_changes
-from smartgrid_ml.mining.rules import Mined, RuleLimits, mine_rules
-from smartgrid_ml.mining.rules_report import (
+from smartgrid_ml.mining.rules.changes import rule_changes
+from smartgrid_ml.mining.rules.mine import Mined, RuleLimits, mine_rules
+from smartgrid_ml.mining.rules.report import (
     changes_markdown,
     itemsets_markdown,
     rules_figure,

@@ -5,7 +5,7 @@ import polars as pl
 
 from smartgrid_core.contracts.segments import ConsumerSegments, SegmentHistory
 from smartgrid_core.ports import Warehouse
-from smartgrid_ml.mining.clusters import STABLE
+from smartgrid_ml.mining.segments.kmeans import STABLE
 
 MOST_IN_ONE = 0.9
 """A segment that holds nearly everyone tells nobody anything."""

@@ -20,10 +20,11 @@ from smartgrid_core.ports import Clock, Lake, ModelRegistry, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 from smartgrid_core.topology import meter_places
-from smartgrid_ml.mining.clusters import CentreFinder, LocalKMeans
-from smartgrid_ml.mining.outliers import find_outliers
 from smartgrid_ml.mining.plots import figure_markdown
-from smartgrid_ml.mining.segment_plots import (
+from smartgrid_ml.mining.segments.find import Segments, find_segments
+from smartgrid_ml.mining.segments.kmeans import CentreFinder, LocalKMeans
+from smartgrid_ml.mining.segments.outliers import find_outliers
+from smartgrid_ml.mining.segments.report import (
     bands_figure,
     knee_figure,
     outliers_markdown,
@@ -33,8 +34,7 @@ from smartgrid_ml.mining.segment_plots import (
     tried_markdown,
     tried_table,
 )
-from smartgrid_ml.mining.segments import Segments, find_segments
-from smartgrid_ml.mining.spark_clusters import SparkKMeans
+from smartgrid_ml.mining.segments.spark_kmeans import SparkKMeans
 
 GROUP = "mining"
 EXPERIMENT = "consumer_segments"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.theft_london import FOLDER, london_context, london_homes, split_and_test
-from smartgrid_ml.mining.theft import TheftSettings
+from smartgrid_ml.mining.theft.day_model import TheftSettings
 
 SMALL = TheftSettings(trees=100, learning_rate=0.15, leaves=31)
 

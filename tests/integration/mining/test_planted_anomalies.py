@@ -6,9 +6,14 @@ import polars as pl
 import pytest
 
 from demo.files import write_demo
-from smartgrid_ml.mining import anomaly_inputs as inputs
-from smartgrid_ml.mining.anomalies import detect
-from smartgrid_ml.mining.anomaly_truth import SHOWN_AS, false_alarms, found_faults, most_per_month
+from smartgrid_ml.mining.anomalies import grid_inputs as inputs
+from smartgrid_ml.mining.anomalies.detect import detect
+from smartgrid_ml.mining.anomalies.ground_truth import (
+    SHOWN_AS,
+    false_alarms,
+    found_faults,
+    most_per_month,
+)
 
 
 @pytest.mark.slow

@@ -15,8 +15,8 @@ from smartgrid_core.readings.brackets import register_brackets
 from smartgrid_core.readings.vee import interval_energy
 from smartgrid_core.time import DAY, Window
 from smartgrid_core.topology import meter_places
-from smartgrid_ml.mining.planted_rule import planted_rules
-from smartgrid_ml.mining.rules import mine_rules
+from smartgrid_ml.mining.rules.ground_truth import planted_rules
+from smartgrid_ml.mining.rules.mine import mine_rules
 
 TIRANE = ZoneInfo("Europe/Tirane")
 END = date(2026, 11, 22)

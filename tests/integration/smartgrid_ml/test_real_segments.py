@@ -16,11 +16,11 @@ from smartgrid_core.readings.brackets import register_brackets
 from smartgrid_core.readings.vee import interval_energy
 from smartgrid_core.time import Window
 from smartgrid_core.topology import meter_places
-from smartgrid_ml.mining.clusters import LocalKMeans, assign
-from smartgrid_ml.mining.outliers import find_outliers
-from smartgrid_ml.mining.segments import find_segments
-from smartgrid_ml.mining.spark_clusters import SparkKMeans
-from smartgrid_ml.mining.vectors import profile_points
+from smartgrid_ml.mining.segments.find import find_segments
+from smartgrid_ml.mining.segments.kmeans import LocalKMeans, assign
+from smartgrid_ml.mining.segments.outliers import find_outliers
+from smartgrid_ml.mining.segments.profile_points import profile_points
+from smartgrid_ml.mining.segments.spark_kmeans import SparkKMeans
 
 YEAR = Window.of_days(date(2013, 1, 1), date(2013, 12, 31))
 COMPLETE = 0.99

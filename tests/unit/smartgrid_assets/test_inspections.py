@@ -13,10 +13,10 @@ from smartgrid_core.contracts.aggregates import MeterConsumption, SensorAggregat
 from smartgrid_core.contracts.grid import GridTopology, PlantedFaults
 from smartgrid_core.contracts.inspections import EnergyBalance, HeadEnergy, Inspections
 from smartgrid_core.topology import meter_places
-from smartgrid_ml.mining import inspecting
-from smartgrid_ml.mining.energy_balance import head_energy as energy_of_heads
-from smartgrid_ml.mining.energy_balance import watched_nodes
-from smartgrid_ml.mining.theft import TheftSettings
+from smartgrid_ml.mining.theft import inspect_grid as inspecting
+from smartgrid_ml.mining.theft.day_model import TheftSettings
+from smartgrid_ml.mining.theft.energy_balance import head_energy as energy_of_heads
+from smartgrid_ml.mining.theft.energy_balance import watched_nodes
 
 FIRST = datetime(2026, 1, 17, 23, tzinfo=UTC)
 """Midnight in Tirane; the fake clock stands at noon of 3 March."""

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from smartgrid_core.contracts.segments import ConsumerProfiles
-from smartgrid_ml.mining.itemsets import Transactions, transactions_of
+from smartgrid_ml.mining.rules.itemsets import Transactions, transactions_of
 
 TIRANE = ZoneInfo("Europe/Tirane")
 FIRST = datetime(2026, 1, 5, tzinfo=UTC)

@@ -1,0 +1,121 @@
+"""Anomalies of any series against an expected range; `detect` is the way in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from smartgrid_core.contracts.anomalies import ANOMALY_KINDS
+from smartgrid_ml.mining.anomalies.day_loop import SCORES, Plan
+from smartgrid_ml.mining.anomalies.episodes import ANOMALY, folded
+from smartgrid_ml.mining.anomalies.state import STATES
+
+__all__ = ["ANOMALY", "ANOMALY_KINDS", "THRESHOLD", "Detection", "detect"]
+
+THRESHOLD = 3.5
+"""A stretch so strange comes once in 3,000 days: about one false alarm a month on a hundred series
+that are judged by their point values, shifts and drift alike."""
+
+HISTORY_DAYS = 35
+"""Five weeks: five of each weekday."""
+
+WARM_UP_DAYS = 14
+"""Before two weeks are known no value is out of place; limits, gaps and standstill show at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What was found.
+
+    anomalies: one row per anomaly, by series and start: series, start_time, end_time (half-open),
+    time of the worst, value, lower, upper at that time (null where unknown), score, kind, reason.
+    scores: one row per reading: series, time, value, lower, upper (null while a series is too new),
+    score. parts: what each day said of its anomalies (columns of anomalies and `day`); the last day
+    of an anomaly says all of it. states: one row per series and day, what the next day needs.
+    """
+
+    anomalies: pl.DataFrame
+    scores: pl.DataFrame
+    parts: pl.DataFrame
+    states: pl.DataFrame
+
+
+def detect(
+    readings: pl.DataFrame | pl.LazyFrame,
+    *,
+    step: timedelta,
+    timezone: str = "UTC",
+    country: str | None = None,
+    context: pl.DataFrame | None = None,
+    groups: pl.DataFrame | None = None,
+    limits: pl.DataFrame | None = None,
+    units: Mapping[str, str] | str = "",
+    history_days: int = HISTORY_DAYS,
+    warm_up_days: int = WARM_UP_DAYS,
+    threshold: float = THRESHOLD,
+    habits: bool = True,
+    state: pl.DataFrame | None = None,
+    every_state: bool = False,
+    end: datetime | None = None,
+) -> Detection:
+    """Judge every reading by the past of its own series, its neighbours and the weather.
+
+    ``readings``: series (text), time (UTC, or a wall clock said as UTC), value (null is missing);
+    one row per series and step, in any order; times are cut to the step, of several rows in a step
+    the last counts. A step without a row is missing from a series' first reading on. ``context``:
+    time and numeric columns, weather for example, on the same step or coarser (each row holds until
+    the next, three hours at most). ``groups``: series, peer_group, phase_set (either may be null):
+    series of a peer group explain each other's common movement; the phases of one place share a
+    phase set. ``limits``: series, low, high (null for none), optional over_minutes (the mean over
+    clock spans of so many minutes is held against them, by default each reading) and what (words
+    for the band, such as "the rating"). ``units``: what the sentences say, one or by series.
+    ``timezone`` and ``country`` (ISO 3166, None for no holidays) make local hour and kind of day.
+
+    Days are UTC days, judged one after the other by what is remembered of those before. ``state``:
+    rows of `Detection.states` of one day; the readings are those of the days after it. Days in one
+    call or in many give the same rows. ``every_state``: states of all days, not of the last alone.
+    ``end``: what comes later is not expected yet; by default the end of the last step with a
+    reading.
+
+    With ``habits`` what came on four occasions is a habit of the series and no anomaly any more, as
+    who watches a grid every day wants it; without, strange days may be many.
+
+    `score` is log10(1 + days until the series is expected to be as strange again), 0 while it is
+    not known; from ``threshold`` on it is an anomaly. It means the same for every series. Raises
+    ValueError for a step that does not divide a day, an unknown country, a missing column, or
+    readings of a day that the state knows already.
+    """
+    plan = Plan.of(
+        readings.lazy().collect(),
+        step=step,
+        timezone=timezone,
+        country=country,
+        context=context,
+        groups=groups,
+        limits=limits,
+        units=units,
+        history_days=history_days,
+        warm_up_days=warm_up_days,
+        threshold=threshold,
+        habits=habits,
+        state=state,
+        end=end,
+    )
+    memory = plan.memory
+    told: list[tuple[object, ...]] = []
+    states: list[pl.DataFrame] = []
+    scores = [pl.DataFrame(schema=SCORES)]
+    for number, day in enumerate(plan.days):
+        verdict, memory, rows = plan.one_day(memory, number)
+        told.extend((*row, day) for row in rows)
+        if every_state or day == plan.days[-1]:
+            states.append(memory.frame(day))
+        scores.append(plan.scores(verdict, number))
+    parts = pl.DataFrame(told, schema={**ANOMALY, "day": pl.Date()}, orient="row")
+    return Detection(
+        anomalies=folded(parts),
+        scores=pl.concat(scores).sort("series", "time"),
+        parts=parts.sort("series", "start_time", "day"),
+        states=pl.concat(states) if states else pl.DataFrame(schema=STATES),
+    )

@@ -1,0 +1,121 @@
+"""The figures of a detection as one nested mapping, as it is written to a file of metrics."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from statistics import fmean, median
+from typing import Any
+
+import polars as pl
+
+from smartgrid_ml.mining.anomalies.evaluation_metrics import (
+    EventFigures,
+    event_figures,
+    near_figures,
+    row_figures,
+    runs,
+)
+
+JUDGED = ("precision", "recall", "f1", "pr_auc", "roc_auc")
+
+ROWS = (
+    "precision, recall, f1: every row by itself, flagged against labelled; pr_auc, roc_auc and"
+    " precision_at_k: the score of every row against its label"
+)
+SHARED_ROWS = (
+    " (one label for all series: a row is a time, flagged if any series is, with its highest score)"
+)
+NEAR = "the same of rows, where a label or a flag one step away counts"
+EVENTS = (
+    "an event is an unbroken run of labelled rows, an alarm one of flagged rows; an event is found"
+    " and an alarm right if they touch, one step away at most"
+)
+DELAY = "seconds from an event's first labelled row to the first flagged one, of found events"
+
+
+def summary(
+    rows: pl.DataFrame, *, step: timedelta, shared_label: bool, label: str | None
+) -> dict[str, Any]:
+    """Figures of rows, of events and of each series; all None without a label column.
+
+    ``rows``: series, time, label, flag, score, one row per (series, time); rows whose label is null
+    are not judged. With `shared_label` the series of a time have one label together.
+    """
+    if label is None:
+        return {
+            **dict.fromkeys(JUDGED),
+            "precision_at_k": {},
+            "detection_delay": None,
+            "labels": None,
+            "within_one_step": None,
+            "by_event": None,
+            "by_series": {},
+            "basis": "no label column was given (--label): nothing to judge by",
+        }
+    known = rows.filter(pl.col("label").is_not_null())
+    several = shared_label and known["series"].n_unique() > 1
+    together = _per_time(known) if several else known
+    return {
+        **_figures(together, step=step),
+        "labels": label,
+        "basis": ROWS + (SHARED_ROWS if several else ""),
+        "by_series": {
+            key[0]: _figures(group, step=step)
+            for key, group in known.sort("series", "time").group_by("series", maintain_order=True)
+        },
+    }
+
+
+def _per_time(rows: pl.DataFrame) -> pl.DataFrame:
+    """One row per time: labelled and flagged if any series is, with the highest score."""
+    return (
+        rows.group_by("time")
+        .agg(pl.col("label", "flag").any(), pl.col("score").max())
+        .with_columns(series=pl.lit(""))
+    )
+
+
+def _figures(rows: pl.DataFrame, *, step: timedelta) -> dict[str, Any]:
+    figures = row_figures(
+        rows["label"].to_numpy(),
+        rows["flag"].to_numpy(),
+        rows["score"].cast(pl.Float64).fill_null(float("nan")).to_numpy(),
+    )
+    precision, recall, f1 = near_figures(rows, within=step)
+    events = event_figures(runs(rows, "label"), runs(rows, "flag"), early=step, late=step)
+    told = asdict(figures)
+    at_k = {str(k): share for k, share in told.pop("precision_at").items()}
+    return {
+        **{name: told[name] for name in JUDGED},
+        "precision_at_k": at_k,
+        "detection_delay": _delay(events),
+        "rows": told["rows"],
+        "labelled_rows": told["labelled"],
+        "flagged_rows": told["flagged"],
+        "within_one_step": {"precision": precision, "recall": recall, "f1": f1, "basis": NEAR},
+        "by_event": _events(events),
+    }
+
+
+def _events(events: EventFigures) -> dict[str, Any]:
+    return {
+        "events": events.events,
+        "found": events.found,
+        "alarms": events.alarms,
+        "true_alarms": events.true_alarms,
+        "precision": events.precision,
+        "recall": events.recall,
+        "f1": events.f1,
+        "basis": EVENTS,
+    }
+
+
+def _delay(events: EventFigures) -> dict[str, Any]:
+    """A flag one step before an event is no delay."""
+    seconds: Sequence[float] = [max(0.0, delay.total_seconds()) for delay in events.delays]
+    figures: Mapping[str, float | None] = {
+        "mean_s": fmean(seconds) if seconds else None,
+        "median_s": median(seconds) if seconds else None,
+        "max_s": max(seconds, default=None),
+    }
+    return {"events": events.events, "found": events.found, **figures, "basis": DELAY}

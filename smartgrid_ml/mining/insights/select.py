@@ -1,0 +1,177 @@
+"""What was mined as things to know: the few of each table that call for somebody to act."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import polars as pl
+
+from smartgrid_ml.mining.anomalies.report import worst_first
+from smartgrid_ml.mining.insights.page import Evidence, Insight, Section
+
+MOST = 5
+"""Things of a kind on the page; the tables hold the rest."""
+
+RECENT = timedelta(days=7)
+"""Anomalies of the last week: older ones were on the pages before."""
+
+
+def inspection_section(inspections: pl.DataFrame, *, pictures: Sequence[str] = ()) -> Section:
+    """Who is worth a visit, and what a mend would bring back; ``inspections``: `Inspections`."""
+    listed = inspections.sort("rank")
+    month = float(listed["recoverable_kwh_month"].sum() or 0.0)
+    insights = [
+        Insight(
+            f"{row['subject_kind'].capitalize()} {row['subject_id']}:",
+            row["reason"],
+            Evidence("inspections", {"subject_id": row["subject_id"]}),
+            subject_id=row["subject_id"],
+            figure=row["recoverable_kwh_month"],
+            unit="kWh per 30 days",
+        )
+        for row in listed.head(MOST).iter_rows(named=True)
+    ]
+    lead = (
+        f"{_counted(listed.height, 'place is', 'places are')} worth a visit; "
+        f"mending them would bring back about {month:,.0f} kWh in 30 days."
+        if insights
+        else "Nobody calls for a visit."
+    )
+    return Section("inspections", lead, insights, tuple(pictures))
+
+
+def anomaly_section(anomalies: pl.DataFrame, *, day: date, pictures: Sequence[str] = ()) -> Section:
+    """The strongest anomalies of the week up to `day`; ``anomalies``: rows of `Anomalies`."""
+    recent = of_the_week(anomalies, day=day)
+    kinds = recent.group_by("kind").len().sort("len", "kind", descending=[True, False])
+    insights = [
+        Insight(
+            f"{row['subject_id']} {row['quantity']}, {row['kind'].replace('_', ' ')} since "
+            f"{row['start_time']:%a %d %b %H:%M} UTC:",
+            row["reason"],
+            Evidence(
+                "anomalies",
+                {
+                    "subject_id": row["subject_id"],
+                    "quantity": row["quantity"],
+                    "start_time": row["start_time"].isoformat(),
+                },
+                partition=row["start_time"].date(),
+            ),
+            subject_id=row["subject_id"],
+            figure=row["score"],
+            unit="score",
+        )
+        for row in recent.head(MOST).iter_rows(named=True)
+    ]
+    told = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in kinds.iter_rows())
+    lead = (
+        f"{_counted(recent.height, 'anomaly', 'anomalies')} in seven days ({told})."
+        if insights
+        else "None in seven days."
+    )
+    return Section("anomalies", lead, insights, tuple(pictures))
+
+
+def of_the_week(anomalies: pl.DataFrame, *, day: date) -> pl.DataFrame:
+    """Rows of `Anomalies` that touch the seven days up to `day`, the worst first."""
+    return worst_first(
+        anomalies.filter(
+            pl.col("end_time").dt.date() > day - RECENT, pl.col("start_time").dt.date() <= day
+        )
+    )
+
+
+def rule_section(
+    rules: pl.DataFrame, changes: pl.DataFrame, *, pictures: Sequence[str] = ()
+) -> Section:
+    """The strongest rules and how they move; rows of `EventRules`, `EventRuleChanges` of a day."""
+    key = ["feeder_id", "antecedent", "consequent"]
+    moved = changes.select(*key, "change")
+    listed = rules.join(moved, on=key, how="left").sort("rank")
+    insights = [
+        Insight(
+            f"Feeder {row['feeder_id']}:",
+            row["sentence"] + _moved(row["change"]),
+            Evidence("event_rules", {name: row[name] for name in ("day", *key)}),
+            subject_id=row["feeder_id"],
+            figure=row["lift"],
+            unit="lift",
+        )
+        for row in listed.head(MOST).iter_rows(named=True)
+    ]
+    counts = dict(changes.group_by("change").len().iter_rows())
+    told = ", ".join(
+        f"{counts[change]} {change}"
+        for change in ("new", "gone", "stronger", "weaker")
+        if counts.get(change)
+    )
+    lead = (
+        f"{_counted(listed.height, 'rule', 'rules')} that chance does not explain"
+        f"{f' ({told})' if told else ''}."
+        if insights
+        else "No rule that chance would not explain."
+    )
+    return Section("rules", lead, insights, tuple(pictures))
+
+
+def segment_section(
+    history: pl.DataFrame, outliers: pl.DataFrame, *, pictures: Sequence[str] = ()
+) -> Section:
+    """The segments as they are; rows of `SegmentHistory` of one day, and `ConsumerOutliers`."""
+    present = history.filter(pl.col("meters") > 0).sort(
+        "meters", "segment_id", descending=[True, False]
+    )
+    insights = [
+        Insight(
+            f"{row['segment_name']}:",
+            _segment_sentence(row),
+            Evidence("consumer_segments", {"segment_id": row["segment_id"]}),
+            subject_id=row["segment_id"],
+            figure=float(row["meters"]),
+            unit="meters",
+        )
+        for row in present.iter_rows(named=True)
+    ]
+    odd = outliers.sort("score", "meter_id", descending=[True, False])
+    if odd.height:
+        first = odd.row(0, named=True)
+        insights.append(
+            Insight(
+                f"{_counted(odd.height, 'meter', 'meters')} like no other:",
+                f"the oddest is {first['meter_id']}: {first['reason']}",
+                Evidence("consumer_outliers", {"meter_id": first["meter_id"]}),
+                subject_id=first["meter_id"],
+                figure=float(odd.height),
+                unit="meters",
+            )
+        )
+    fresh = present.filter(pl.col("state") == "new").height
+    lead = (
+        f"{int(present['meters'].sum())} meters in "
+        f"{_counted(present.height, 'segment', 'segments')}, {fresh} of them new; "
+        f"{odd.height} outliers."
+        if present.height
+        else "No segments yet."
+    )
+    return Section("segments", lead, insights, tuple(pictures))
+
+
+def _segment_sentence(row: dict[str, object]) -> str:
+    return (
+        f"{row['meters']} meters ({row['share']:.0%}), {row['mean_kw']:.2f} kW on average, "
+        f"highest at {row['peak_hour']}:00, {row['night_share']:.0%} of their energy from midnight "
+        f"to six, {row['weekend_share']:.0%} at weekends; {row['state']}."
+    )
+
+
+def _moved(change: str | None) -> str:
+    told = {
+        "new": " It was no rule before.",
+        "stronger": " It became stronger.",
+        "weaker": " It became weaker.",
+    }
+    return told.get(change or "", "")
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

@@ -1,0 +1,183 @@
+"""What segments look like: typical days, where they lie, how many meters they have, and a table."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from smartgrid_core.contracts.segments import DAY_KINDS
+from smartgrid_ml.mining.plots import new_figure
+from smartgrid_ml.mining.segments.dbscan import Floats
+from smartgrid_ml.mining.segments.kmeans import Tried
+from smartgrid_ml.mining.segments.profile_points import profile_points
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_DOTS = 3_000
+"""More hide each other."""
+
+COLUMNS = 3
+
+COLOURS = {"weekday": "tab:blue", "weekend": "tab:orange"}
+
+
+def bands_figure(bands: pl.DataFrame, history: pl.DataFrame) -> "Figure":
+    """Per segment the band from P10 to P90 and the P50 of weekdays and weekends, local hours."""
+    present = history.filter(pl.col("meters") > 0).sort("meters", "segment_id", descending=True)
+    rows = max(1, -(-present.height // COLUMNS))
+    figure = new_figure(width=4.0 * COLUMNS, height=2.8 * rows)
+    places = figure.subplots(rows, COLUMNS, squeeze=False, sharex=True).ravel()
+    for place, segment in zip(places, present.iter_rows(named=True), strict=False):
+        of = bands.filter(pl.col("segment_id") == segment["segment_id"])
+        for kind in DAY_KINDS:
+            day = of.filter(pl.col("day_kind") == kind).sort("hour")
+            place.fill_between(
+                day["hour"], day["p10"], day["p90"], color=COLOURS[kind], alpha=0.2, linewidth=0
+            )
+            place.plot(day["hour"], day["p50"], color=COLOURS[kind], label=kind)
+        place.set_title(
+            f"{segment['segment_id']} ({segment['meters']:,}): {segment['segment_name']}",
+            fontsize=8,
+        )
+        place.set_xticks(range(0, 24, 6))
+    for place in places[present.height :]:
+        place.set_axis_off()
+    places[0].set_ylabel("times the mean power")
+    if present.height:
+        places[0].legend(fontsize=7)
+    return figure
+
+
+def projection_figure(profiles: pl.DataFrame, members: pl.DataFrame) -> "Figure":
+    """Clustered meters on their first two principal components, coloured by segment.
+
+    Meters of no segment, the outliers, are crosses; feed-in registers were not clustered.
+    """
+    from sklearn.decomposition import PCA
+
+    figure = new_figure(width=7.0, height=5.0)
+    place = figure.subplots()
+    shown = profiles.filter(~pl.col("is_feed_in")).sort("meter_id")
+    if shown.height < 3:
+        return figure
+    if shown.height > MOST_DOTS:
+        shown = shown.sample(MOST_DOTS, seed=7).sort("meter_id")
+    named = shown.join(members, on="meter_id", how="left", maintain_order="left")
+    at = PCA(2, svd_solver="covariance_eigh").fit_transform(profile_points(shown))
+    segment = named["segment_id"].to_numpy()
+    for each in sorted(set(named["segment_id"].drop_nulls())):
+        is_here = segment == each
+        place.scatter(at[is_here, 0], at[is_here, 1], s=14, label=each)
+    is_outlier = named["segment_id"].is_null().to_numpy()
+    if is_outlier.any():
+        x, y = at[is_outlier].T
+        place.scatter(x, y, s=30, marker="x", color="black", label="outlier")
+    place.set_xlabel("first principal component of the profiles")
+    place.set_ylabel("second")
+    place.legend(fontsize=7)
+    return figure
+
+
+def sizes_figure(history: pl.DataFrame) -> "Figure":
+    """How many meters every segment had from run to run: rows of `SegmentHistory`."""
+    figure = new_figure(width=8.0, height=3.2)
+    place = figure.subplots()
+    for (segment_id,), rows in history.partition_by(
+        "segment_id", as_dict=True, maintain_order=True
+    ).items():
+        of = rows.sort("day")
+        place.plot(of["day"], of["meters"], marker="o", markersize=3, label=str(segment_id))
+    place.set_ylabel("meters")
+    place.set_ylim(bottom=0)
+    _few_dates(place, history["day"].unique().sort())
+    if history.height:
+        place.legend(fontsize=7)
+    return figure
+
+
+def knee_figure(distances: Floats, *, eps: float) -> "Figure":
+    """Sorted distances to the neighbours that make company, and where they count as too far."""
+    figure = new_figure(width=7.0, height=3.2)
+    place = figure.subplots()
+    shown = np.unique(np.linspace(0, max(len(distances) - 1, 0), 2_000).astype(int))
+    if len(distances):
+        place.plot(shown, distances[shown])
+        place.axhline(eps, linestyle="--", color="black", label=f"eps = {eps:.3f}")
+        place.legend(fontsize=7)
+    place.set_xlabel("meters, by distance")
+    place.set_ylabel("distance to the neighbour")
+    return figure
+
+
+def _few_dates(place: "Axes", days: pl.Series) -> None:
+    """At most eight dates below the axis, only days of runs."""
+    shown = days.gather_every(max(1, -(-len(days) // 8)))
+    place.set_xticks(shown.to_numpy(), [str(day) for day in shown], fontsize=7)
+
+
+def segments_markdown(history: pl.DataFrame) -> str:
+    """Rows of `SegmentHistory` of one run as a table, the largest segment first."""
+    lines = [
+        "| segment | name | state | meters | share | mean kW | peak | night | weekend |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in history.sort("meters", "segment_id", descending=[True, False]).iter_rows(named=True):
+        figures = (
+            "| | | | "
+            if row["meters"] == 0
+            else f"| {row['mean_kw']:.2f} | {row['peak_hour']}:00 | {row['night_share']:.0%} "
+            f"| {row['weekend_share']:.0%} "
+        )
+        lines.append(
+            f"| {row['segment_id']} | {row['segment_name']} | {row['state']} | {row['meters']:,} "
+            f"| {row['share']:.1%} {figures}|"
+        )
+    return "\n".join(lines)
+
+
+def tried_table(tried: Sequence[Tried]) -> pl.DataFrame:
+    """One row per number of clusters: k, stability, silhouette, smallest_share, is_allowed."""
+    return pl.DataFrame(
+        {
+            "k": [each.k for each in tried],
+            "stability": [each.stability for each in tried],
+            "silhouette": [each.silhouette for each in tried],
+            "smallest_share": [each.smallest_share for each in tried],
+            "is_allowed": [each.is_allowed for each in tried],
+        },
+        schema={
+            "k": pl.Int64,
+            "stability": pl.Float64,
+            "silhouette": pl.Float64,
+            "smallest_share": pl.Float64,
+            "is_allowed": pl.Boolean,
+        },
+    )
+
+
+def tried_markdown(tried: Sequence[Tried]) -> str:
+    """`tried_table` for people."""
+    lines = ["| k | stability | silhouette | smallest segment | allowed |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {each.k} | {each.stability:.2f} | {each.silhouette:.2f} "
+        f"| {each.smallest_share:.1%} ({each.smallest}) | {'yes' if each.is_allowed else 'no'} |"
+        for each in tried
+    ]
+    return "\n".join(lines) if tried else "no number of segments was tried"
+
+
+def outliers_markdown(outliers: pl.DataFrame, *, most: int = 20) -> str:
+    """The most unusual meters, and why."""
+    if outliers.is_empty():
+        return "every profile has company"
+    lines = ["| meter | score | mean kW | what is unusual |", "|---|---|---|---|"]
+    lines += [
+        f"| {row['meter_id']} | {row['score']:.2f} | {row['mean_kw']:.3f} | {row['reason']} |"
+        for row in outliers.sort("score", "meter_id", descending=[True, False])
+        .head(most)
+        .iter_rows(named=True)
+    ]
+    return "\n".join(lines)

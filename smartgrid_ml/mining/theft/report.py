@@ -1,0 +1,82 @@
+"""The list of inspections as people read it, and the balance that speaks for or against it."""
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from smartgrid_ml.mining.plots import new_figure
+from smartgrid_ml.mining.theft.inspection_list import likelihood
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN = 20
+COLUMNS = (
+    "| rank | where | suspicion | probability | kWh in 30 days | why |\n|---|---|---|---|---|---|"
+)
+
+
+def inspections_markdown(inspections: pl.DataFrame) -> str:
+    """The first rows of `Inspections` as a Markdown table."""
+    if inspections.is_empty():
+        return "Nobody calls for a visit."
+    lines = [
+        f"| {row['rank']} | {row['subject_kind']} {row['subject_id']}"
+        f" | {row['suspicion'].replace('_', ' ')} | {_told(row['probability'])}"
+        f" | {_figure(row['recoverable_kwh_month'], 0)} | {row['reason'].replace('|', '/')} |"
+        for row in inspections.sort("rank").head(SHOWN).iter_rows(named=True)
+    ]
+    return "\n".join([COLUMNS, *lines])
+
+
+def kinds_markdown(by_kind: pl.DataFrame) -> str:
+    """How well each attack is told from clean days and meters, as a Markdown table."""
+    lines = [
+        f"| {row['attack'].replace('_', ' ')} | {row['day_auc']:.4f} | {row['day_detection']:.3f}"
+        f" | {_figure(row['meter_auc'], 4)} |"
+        for row in by_kind.iter_rows(named=True)
+    ]
+    head = (
+        "| attack | AUC of a day | found at 5 % false alarms | AUC of a meter |\n|---|---|---|---|"
+    )
+    return "\n".join([head, *lines])
+
+
+def _told(probability: float | None) -> str:
+    return "" if probability is None else likelihood(probability)
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+def balance_figure(
+    balance: pl.DataFrame,
+    *,
+    node_id: str,
+    gap: pl.DataFrame | None = None,
+    meter_id: str | None = None,
+) -> "Figure":
+    """What a node misses day by day, its band, and what the suspect below it seems to hide.
+
+    ``balance``: rows of `EnergyBalance`; ``gap``: columns day, gap_kwh, of the meter if known.
+    """
+    figure = new_figure()
+    axes = figure.add_subplot()
+    of_node = balance.filter(pl.col("node_id") == node_id).sort("day")
+    days, band = of_node["day"].to_list(), of_node["band_kwh"].to_numpy()
+    axes.fill_between(days, -band, band, color="0.85", label="usual", step="mid")
+    axes.plot(days, of_node["unexplained_kwh"].to_numpy(), color="C3", label=f"{node_id} misses")
+    if gap is not None:
+        axes.plot(
+            gap["day"].to_list(),
+            gap["gap_kwh"].to_numpy(),
+            color="C0",
+            linestyle="--",
+            label=f"{meter_id} counts too little, by its past",
+        )
+    axes.axhline(0, color="0.5", linewidth=0.8)
+    axes.set_ylabel("kWh a day")
+    axes.legend(loc="upper left")
+    axes.tick_params(axis="x", rotation=30)
+    return figure

@@ -1,0 +1,72 @@
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smartgrid_ml.mining.anomalies.evaluation_page import (
+    TOLD_ANOMALIES,
+    detection_html,
+    plotted_series,
+    thinned,
+)
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def rows(values: list[float | None], *, series: str = "<a>") -> pl.DataFrame:
+    times = [BEGIN + timedelta(hours=hour) for hour in range(len(values))]
+    return pl.DataFrame(
+        {
+            "series": series,
+            "time": times,
+            "value": values,
+            "lower": 0.0,
+            "upper": 2.0,
+            "label": None,
+        },
+        schema_overrides={"series": pl.String, "value": pl.Float64, "label": pl.Boolean},
+    )
+
+
+def anomalies(count: int, *, series: str = "<a>", score: float = 3.0) -> pl.DataFrame:
+    told = rows([5.0], series=series).drop("label")
+    told = pl.concat([told] * count) if count else told.clear()
+    return told.with_columns(
+        score=pl.lit(score), kind=pl.lit("spike"), reason=pl.lit("5 & more, expected was 0 to 2")
+    )
+
+
+def test_the_page_tells_every_reason_and_hides_no_mark_up():
+    page = detection_html(
+        rows([1.0, 5.0, None]), anomalies(1), title="T", metrics={"labels": None}, facts=["x < y"]
+    )
+    assert "5 &amp; more, expected was 0 to 2" in page
+    assert "&lt;a&gt;" in page
+    assert "x &lt; y" in page
+    assert "<script src" not in page
+
+
+def test_of_very_many_anomalies_the_highest_are_told():
+    many = anomalies(TOLD_ANOMALIES + 5)
+    page = detection_html(rows([1.0] * 5), many, title="T", metrics={"labels": None})
+    assert f"The {TOLD_ANOMALIES} highest of {TOLD_ANOMALIES + 5}" in page
+
+
+def test_nothing_strange_is_said_as_such():
+    page = detection_html(rows([1.0]), anomalies(0), title="T", metrics={"labels": None})
+    assert "Nothing unusual was found" in page
+
+
+def test_the_most_anomalous_series_are_plotted_first():
+    both = pl.concat([rows([1.0], series="a"), rows([1.0], series="b")])
+    assert plotted_series(both, anomalies(1, series="b")) == ["b", "a"]
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-9, 9)), min_size=1, max_size=200))
+def test_a_thinned_series_keeps_its_peaks(values):
+    kept = thinned(rows(values), parts=7)
+    assert kept.height <= 14
+    assert kept["value"].max() == rows(values)["value"].max()
+    assert kept["value"].min() == rows(values)["value"].min()
+    assert kept["time"].is_sorted()

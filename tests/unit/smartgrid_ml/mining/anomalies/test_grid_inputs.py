@@ -1,0 +1,150 @@
+"""Readings of the grid as series, and anomalies held to a known truth."""
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from smartgrid_core.time import HOUR
+from smartgrid_ml.mining.anomalies.grid_inputs import (
+    meter_readings,
+    sensor_groups,
+    sensor_limits,
+    sensor_step,
+)
+from smartgrid_ml.mining.anomalies.ground_truth import false_alarms, found_faults, most_per_month
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+QUARTER = timedelta(minutes=15)
+
+TREE = pl.DataFrame(
+    {
+        "node_id": ["SUB", "F1", "T1", "S-SUB", "S-F1", "S-T1", "S-T1-L1", "F2", "S-F2"],
+        "node_kind": [
+            "substation",
+            "feeder",
+            "transformer",
+            *["sensor"] * 4,
+            "feeder",
+            "sensor",
+        ],
+        "parent_id": [None, "SUB", "F1", "SUB", "F1", "T1", "T1", "SUB", "F2"],
+        "nominal_voltage_v": [None, None, 400.0, None, None, None, None, None, None],
+        "rating_kw": [None, 25.0, None, None, None, None, None, None, None],
+    }
+)
+
+
+def test_an_hour_with_a_gap_has_no_energy_and_one_that_was_mended_has():
+    quality = ["measured"] * 4 + ["gap"] * 2 + ["measured"] * 2 + ["unit_slip"] * 4
+    consumption = pl.DataFrame(
+        {
+            "meter_id": "M1",
+            "interval_start": [NOON + n * QUARTER for n in range(12)],
+            "interval_minutes": 15,
+            "energy_kwh": 0.25,
+            "quality": quality,
+        }
+    ).head(-1)
+
+    assert meter_readings(consumption).rows() == [
+        ("M1/energy", NOON, 1.0),
+        ("M1/energy", NOON + HOUR, None),
+        ("M1/energy", NOON + 2 * HOUR, None),
+    ]
+
+
+def test_sensors_are_judged_at_a_step_that_divides_the_day():
+    assert [sensor_step(minutes) // timedelta(minutes=1) for minutes in (1, 15, 25, 60)] == [
+        15,
+        15,
+        30,
+        60,
+    ]
+
+
+def test_phases_of_one_place_are_a_set_and_types_are_peers():
+    groups = sensor_groups(["S-T1/current", "S-T1-L1/current", "S-T1-L2/current"])
+
+    assert groups["peer_group"].unique().to_list() == ["current"]
+    assert groups["phase_set"].to_list() == [None, "S-T1/current", "S-T1/current"]
+
+
+def test_limits_are_ten_percent_of_nominal_and_the_rating_of_what_is_watched():
+    limits = sensor_limits(TREE)
+
+    assert limits.filter(pl.col("series") == "S-F1/power").rows() == [
+        ("S-F1/power", -25.0, 25.0, 60, "the rating")
+    ]
+    low, high = limits.filter(pl.col("series") == "S-T1/voltage").select("low", "high").row(0)
+    assert (round(low, 1), round(high, 1)) == (207.8, 254.0)
+
+
+def anomaly(subject: str, kind: str, start: datetime, hours: int = 1) -> dict:
+    return {
+        "subject_id": subject,
+        "subject_kind": "sensor",
+        "kind": kind,
+        "start_time": start,
+        "end_time": start + hours * HOUR,
+        "reason": f"{kind} at {subject}",
+    }
+
+
+def fault(number: int, kind: str, subject: str, subject_kind: str = "sensor") -> dict:
+    return {
+        "fault_id": f"fault-{number}",
+        "kind": kind,
+        "subject_kind": subject_kind,
+        "subject_id": subject,
+        "start_time": NOON,
+        "end_time": NOON + 2 * HOUR,
+    }
+
+
+def test_a_fault_is_found_by_an_anomaly_of_its_kind_at_its_sensor_or_feeder():
+    planted = pl.DataFrame(
+        [
+            fault(1, "spike", "S-T1"),
+            fault(2, "drift", "S-F2"),
+            fault(3, "feeder_overload", "F1", "feeder"),
+            fault(4, "theft", "M1", "meter"),
+        ]
+    )
+    anomalies = pl.DataFrame(
+        [
+            anomaly("S-T1", "spike", NOON),
+            anomaly("S-F2", "spike", NOON),
+            anomaly("S-F1", "out_of_band", NOON + HOUR),
+        ]
+    )
+
+    assert found_faults(anomalies, planted, topology=TREE).select("fault_id", "found").rows() == [
+        ("fault-1", True),
+        ("fault-2", False),
+        ("fault-3", True),
+    ]
+
+
+def test_an_overload_explains_its_feeder_and_what_is_above_but_no_other_feeder():
+    planted = pl.DataFrame([fault(1, "feeder_overload", "F1", "feeder")])
+    places = ("S-SUB", "S-F1", "S-T1", "S-T1-L1", "S-F2")
+    anomalies = pl.DataFrame([anomaly(place, "level_shift", NOON) for place in places])
+
+    left = false_alarms(anomalies, planted, topology=TREE)
+
+    assert left["subject_id"].to_list() == ["S-F2"]
+    later = pl.DataFrame([anomaly("S-F1", "spike", NOON + 12 * HOUR)])
+    assert false_alarms(later, planted, topology=TREE).height == 1
+
+
+def test_what_a_sensor_shows_at_once_in_several_quantities_is_one_alarm():
+    rows = [
+        anomaly("S-F2", "spike", NOON, hours=3),
+        anomaly("S-F2", "level_shift", NOON + HOUR),
+        anomaly("S-F2", "spike", NOON + 30 * HOUR),
+        anomaly("S-F1", "spike", NOON),
+        anomaly("S-F2", "spike", NOON + timedelta(days=40)),
+    ]
+
+    assert most_per_month(pl.DataFrame(rows)) == 2
+    assert most_per_month(pl.DataFrame(rows).clear()) == 0
