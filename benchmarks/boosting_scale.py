@@ -17,7 +17,7 @@ from measuring import peak_bytes
 from smartgrid_core.features.load import HISTORY_NEEDED, load_features
 from smartgrid_ml.evaluation.backtest import backtest
 from smartgrid_ml.evaluation.metrics import ALL
-from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS
+from smartgrid_ml.forecasting.registry import NAIVE_ROWS
 
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
 FOLDS = 4

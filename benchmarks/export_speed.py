@@ -18,8 +18,8 @@ import numpy as np
 import polars as pl
 
 from smartgrid_core.features.load import load_features
-from smartgrid_ml.export.parity import as_served
-from smartgrid_ml.export.saved_model import export
+from smartgrid_ml.export.artifact.parity import as_served
+from smartgrid_ml.export.artifact.saved_model import export
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
 from smartgrid_ml.tensorflow_runtime import tensorflow
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from smartgrid_cli.series_file import How, SeriesTable
     from smartgrid_ml.evaluation.backtest import Backtest
-    from smartgrid_ml.forecasting.catalogue import Searching
     from smartgrid_ml.forecasting.protocol import Forecaster
+    from smartgrid_ml.forecasting.registry import Searching
 
 NEEDED_DAYS = 14
 """Training days below which quantiles of errors mean nothing."""
@@ -114,8 +114,8 @@ def backtest(
     """
     from smartgrid_cli.series_file import Columns, read_series
     from smartgrid_cli.show_backtest import show_leaderboard, show_searches
-    from smartgrid_ml.export.saved_model import saved_model_mb
-    from smartgrid_ml.forecasting.catalogue import Searching, shared_budget
+    from smartgrid_ml.export.artifact.saved_model import saved_model_mb
+    from smartgrid_ml.forecasting.registry import Searching, shared_budget
 
     if how not in {"mean", "sum"}:
         raise ConfigurationError(f"--how {how!r}: mean or sum")
@@ -180,7 +180,7 @@ def run_protocol(
     """
     from smartgrid_core.features.load import load_features
     from smartgrid_ml.evaluation.backtest import backtest as score_models
-    from smartgrid_ml.forecasting.catalogue import QUICK, forecaster
+    from smartgrid_ml.forecasting.registry import QUICK, forecaster
 
     issues = _issue_times(table, protocol=protocol)
     tell(f"features of {table.loads['feeder_id'].n_unique()} series, {len(issues)} days")
@@ -304,7 +304,7 @@ def _with_exog(features: "pl.DataFrame", exog: "pl.DataFrame | None") -> "pl.Dat
 
 
 def _models(wanted: Sequence[str] | None) -> list[str]:
-    from smartgrid_ml.forecasting.catalogue import FORECASTERS, NAIVE_ROWS, SERVABLE
+    from smartgrid_ml.forecasting.registry import FORECASTERS, NAIVE_ROWS, SERVABLE
 
     names = [name.strip() for text in wanted or ["boosting"] for name in text.split(",")]
     names = [one for name in names for one in (SERVABLE if name == AUTOML else [name])]

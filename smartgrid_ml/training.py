@@ -14,12 +14,12 @@ import polars as pl
 from smartgrid_core.ports import ModelRegistry, ModelVersion
 from smartgrid_core.time import HOUR, Window
 from smartgrid_ml.automl.trials import Recipe
-from smartgrid_ml.export.golden import write_golden
-from smartgrid_ml.export.parity import as_served, export_parity, golden_batch, hard_rows
-from smartgrid_ml.export.saved_model import export
-from smartgrid_ml.export.warmup import write_warmup
-from smartgrid_ml.forecasting.catalogue import forecaster
+from smartgrid_ml.export.artifact.golden import write_golden
+from smartgrid_ml.export.artifact.parity import as_served, export_parity, golden_batch, hard_rows
+from smartgrid_ml.export.artifact.saved_model import export
+from smartgrid_ml.export.artifact.warmup import write_warmup
 from smartgrid_ml.forecasting.protocol import ServableForecaster
+from smartgrid_ml.forecasting.registry import forecaster
 
 EXPERIMENT = "load_forecaster"
 """One experiment for all that is learned about load: people compare its runs side by side."""

@@ -43,8 +43,8 @@ def main() -> None:
     import polars as pl
 
     from smartgrid_core.features.load import load_features
-    from smartgrid_ml.export.parity import golden_batch
-    from smartgrid_ml.export.saved_model import export
+    from smartgrid_ml.export.artifact.parity import golden_batch
+    from smartgrid_ml.export.artifact.saved_model import export
     from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
 
     parser = argparse.ArgumentParser()

@@ -30,8 +30,8 @@ from smartgrid_ml.evaluation.leaderboard import (
 from smartgrid_ml.evaluation.metrics import ALL, METRICS
 from smartgrid_ml.evaluation.picture import as_markdown
 from smartgrid_ml.evaluation.report import error_by_series, report_html
-from smartgrid_ml.export.saved_model import saved_model_mb
-from smartgrid_ml.forecasting.catalogue import (
+from smartgrid_ml.export.artifact.saved_model import saved_model_mb
+from smartgrid_ml.forecasting.registry import (
     FORECASTERS,
     WITHOUT_SEARCH,
     Searching,

@@ -13,14 +13,14 @@ from smartgrid_core.contracts.promotion import BacktestLosses, ModelDrift
 from smartgrid_core.ports import Clock, Lake, ModelRegistry, Warehouse
 from smartgrid_core.serving import CHAMPION, LOAD_FORECASTER
 from smartgrid_core.time import Window
-from smartgrid_ml.evaluation.drift import (
+from smartgrid_ml.drift.drift import (
     WEEK,
     error_drift,
     feature_drift,
     looked_at,
     needed_columns,
 )
-from smartgrid_ml.evaluation.drift_report import drift_markdown, drift_rows, drift_svg
+from smartgrid_ml.drift.report import drift_markdown, drift_rows, drift_svg
 from smartgrid_ml.evaluation.losses import losses_by_issue, newest_backtests
 from smartgrid_ml.evaluation.picture import as_markdown
 

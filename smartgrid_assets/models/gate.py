@@ -12,11 +12,11 @@ from smartgrid_core.contracts.promotion import BacktestLosses, PromotionDecision
 from smartgrid_core.ports import Clock, Lake, ModelRegistry, ModelShelf, ModelVersion, Warehouse
 from smartgrid_core.serving import CHAMPION, LOAD_FORECASTER
 from smartgrid_core.time import DAY, Window
-from smartgrid_ml.evaluation.artifact import losses_of_saved_model, weigh
-from smartgrid_ml.evaluation.decisions import decision_markdown, decision_rows
 from smartgrid_ml.evaluation.losses import newest_backtests
-from smartgrid_ml.evaluation.promotion import decide
-from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS
+from smartgrid_ml.forecasting.registry import NAIVE_ROWS
+from smartgrid_ml.promotion.artifact import losses_of_saved_model, weigh
+from smartgrid_ml.promotion.decision_records import decision_markdown, decision_rows
+from smartgrid_ml.promotion.gate import decide
 
 BACKTEST = "backtest_id"
 """Parameter of a training: the backtest whose recipe and scores it rests on."""

@@ -10,7 +10,7 @@ from smartgrid_core.ports import ModelRegistry, ModelServer, ModelShelf, ModelVe
 from smartgrid_core.serving import Served
 from smartgrid_io.serving.moves import Journal, LabelMover, Moved
 from smartgrid_io.serving.publisher import golden_parity
-from smartgrid_ml.export.golden import read_golden
+from smartgrid_ml.export.artifact.golden import read_golden
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,9 @@ from smartgrid_core.ports import Clock, Lake, ModelServer, ModelShelf, Warehouse
 from smartgrid_core.serving import CANARY, LOAD_FORECASTER, Served
 from smartgrid_core.time import DAY, Window, midnight
 from smartgrid_io.serving.router import Router, split_of
-from smartgrid_ml.evaluation.decisions import decision_markdown, decision_rows
-from smartgrid_ml.evaluation.variants import compare, judge_trial, paired, variant_losses
 from smartgrid_ml.forecasting.day_ahead import best_naive, day_ahead
+from smartgrid_ml.promotion.canary_comparison import compare, judge_trial, paired, variant_losses
+from smartgrid_ml.promotion.decision_records import decision_markdown, decision_rows
 
 PREDICTIONS_KEPT = timedelta(days=90)
 """A quarter of a year: longer than any trial; 10,000 feeders log 10,000 rows a day."""

@@ -8,8 +8,8 @@ from smartgrid_core.errors import PublicationError
 from smartgrid_core.ports import AlertBook, Clock, ModelRegistry, ModelShelf, Warehouse
 from smartgrid_core.serving import LOAD_FORECASTER
 from smartgrid_io.serving.moves import LabelMover
-from smartgrid_ml.evaluation.decisions import decision_rows
-from smartgrid_ml.evaluation.variants import settlement
+from smartgrid_ml.promotion.canary_comparison import settlement
+from smartgrid_ml.promotion.decision_records import decision_rows
 
 NAME = "settle_canary"
 

@@ -25,7 +25,7 @@ from smartgrid_ml.automl.engine import Report
 from smartgrid_ml.automl.h2o_cluster import h2o_cluster
 from smartgrid_ml.automl.h2o_model import H2OModel
 from smartgrid_ml.automl.trials import INNER_FOLDS, Budget, Recipe, Trial
-from smartgrid_ml.export.h2o_graph import ALGORITHMS
+from smartgrid_ml.export.h2o.graph import ALGORITHMS
 from smartgrid_ml.forecasting.point import Rows
 
 MOST_ROWS = 100_000

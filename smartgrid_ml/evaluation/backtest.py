@@ -14,9 +14,9 @@ from smartgrid_ml.automl.trials import Found
 from smartgrid_ml.evaluation.blend import blend_weights, blended
 from smartgrid_ml.evaluation.metrics import ALL, METRICS, score
 from smartgrid_ml.evaluation.plausibility import PlausibilityError, implausible
-from smartgrid_ml.forecasting.catalogue import ENSEMBLE, NAIVE_ROWS, SERVABLE, forecaster
 from smartgrid_ml.forecasting.ensemble import EnsembleForecaster
 from smartgrid_ml.forecasting.protocol import Forecaster, ServableForecaster
+from smartgrid_ml.forecasting.registry import ENSEMBLE, NAIVE_ROWS, SERVABLE, forecaster
 
 Progress = Callable[[str], None]
 

@@ -9,7 +9,7 @@ from smartgrid_core.errors import SmartGridError
 from smartgrid_ml.automl.trials import Recipe
 from smartgrid_ml.evaluation.metrics import ALL, METRICS
 from smartgrid_ml.evaluation.picture import BLUE, GREY, Bar, bars_svg
-from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS, SERVABLE
+from smartgrid_ml.forecasting.registry import NAIVE_ROWS, SERVABLE
 
 
 def newest(leaderboard: pl.DataFrame) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import polars as pl
 
 from smartgrid_ml.evaluation.backtest import LEADERBOARD, Backtest
 from smartgrid_ml.evaluation.metrics import ALL
-from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS
+from smartgrid_ml.forecasting.registry import NAIVE_ROWS
 
 PLOTTED_SERIES = 6
 """Series that get a plot of their own: the largest ones."""

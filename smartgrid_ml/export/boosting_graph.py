@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from smartgrid_ml.export.lightgbm_trees import trees_of_lightgbm
 from smartgrid_ml.export.scaled_graph import scaled_graph
-from smartgrid_ml.export.trees import ensemble_graph
+from smartgrid_ml.export.trees.ensemble import ensemble_graph
+from smartgrid_ml.export.trees.lightgbm import trees_of_lightgbm
 from smartgrid_ml.forecasting.boosting import BoostingForecaster
 from smartgrid_ml.forecasting.protocol import QUANTILES
 from smartgrid_ml.tensorflow_runtime import tensorflow

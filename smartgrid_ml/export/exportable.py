@@ -12,10 +12,10 @@ from smartgrid_core.errors import PublicationError
 Graph = Callable[[Any], Any]
 """float64 (batch, features), NaN where unknown -> float64 (batch,), of a transformer (batch, n)"""
 
-_LINEAR = "smartgrid_ml.export.sklearn_regressors:linear_graph"
-_SELECTOR = "smartgrid_ml.export.sklearn_transformers:selector_graph"
-_TREE = "smartgrid_ml.export.sklearn_trees:tree_graph"
-_FOREST = "smartgrid_ml.export.sklearn_trees:forest_graph"
+_LINEAR = "smartgrid_ml.export.sklearn.regressors:linear_graph"
+_SELECTOR = "smartgrid_ml.export.sklearn.transformers:selector_graph"
+_TREE = "smartgrid_ml.export.sklearn.trees:tree_graph"
+_FOREST = "smartgrid_ml.export.sklearn.trees:forest_graph"
 
 REGRESSORS: Mapping[str, str] = {
     **{
@@ -43,37 +43,37 @@ REGRESSORS: Mapping[str, str] = {
         )
     },
     "sklearn.svm.LinearSVR": _LINEAR,
-    "sklearn.dummy.DummyRegressor": "smartgrid_ml.export.sklearn_regressors:constant_graph",
-    "sklearn.neural_network.MLPRegressor": "smartgrid_ml.export.sklearn_regressors:network_graph",
+    "sklearn.dummy.DummyRegressor": "smartgrid_ml.export.sklearn.regressors:constant_graph",
+    "sklearn.neural_network.MLPRegressor": "smartgrid_ml.export.sklearn.regressors:network_graph",
     "sklearn.tree.DecisionTreeRegressor": _TREE,
     "sklearn.tree.ExtraTreeRegressor": _TREE,
     "sklearn.ensemble.RandomForestRegressor": _FOREST,
     "sklearn.ensemble.ExtraTreesRegressor": _FOREST,
     "sklearn.ensemble.GradientBoostingRegressor": (
-        "smartgrid_ml.export.sklearn_trees:gradient_boosting_graph"
+        "smartgrid_ml.export.sklearn.trees:gradient_boosting_graph"
     ),
     "sklearn.ensemble.HistGradientBoostingRegressor": (
-        "smartgrid_ml.export.sklearn_hist_boosting:hist_boosting_graph"
+        "smartgrid_ml.export.sklearn.hist_boosting:hist_boosting_graph"
     ),
-    "sklearn.ensemble.AdaBoostRegressor": "smartgrid_ml.export.sklearn_composed:adaboost_graph",
-    "sklearn.ensemble.BaggingRegressor": "smartgrid_ml.export.sklearn_composed:bagging_graph",
-    "sklearn.ensemble.StackingRegressor": "smartgrid_ml.export.sklearn_composed:stacking_graph",
-    "sklearn.ensemble.VotingRegressor": "smartgrid_ml.export.sklearn_composed:voting_graph",
+    "sklearn.ensemble.AdaBoostRegressor": "smartgrid_ml.export.sklearn.composed:adaboost_graph",
+    "sklearn.ensemble.BaggingRegressor": "smartgrid_ml.export.sklearn.composed:bagging_graph",
+    "sklearn.ensemble.StackingRegressor": "smartgrid_ml.export.sklearn.composed:stacking_graph",
+    "sklearn.ensemble.VotingRegressor": "smartgrid_ml.export.sklearn.composed:voting_graph",
     "sklearn.compose.TransformedTargetRegressor": (
-        "smartgrid_ml.export.sklearn_composed:transformed_target_graph"
+        "smartgrid_ml.export.sklearn.composed:transformed_target_graph"
     ),
-    "sklearn.pipeline.Pipeline": "smartgrid_ml.export.sklearn_composed:pipeline_graph",
-    "lightgbm.sklearn.LGBMRegressor": "smartgrid_ml.export.lightgbm_trees:regressor_graph",
-    "lightgbm.basic.Booster": "smartgrid_ml.export.lightgbm_trees:booster_graph",
-    "xgboost.sklearn.XGBRegressor": "smartgrid_ml.export.xgboost_trees:regressor_graph",
-    "xgboost.sklearn.XGBRFRegressor": "smartgrid_ml.export.xgboost_trees:regressor_graph",
-    "xgboost.core.Booster": "smartgrid_ml.export.xgboost_trees:booster_graph",
+    "sklearn.pipeline.Pipeline": "smartgrid_ml.export.sklearn.composed:pipeline_graph",
+    "lightgbm.sklearn.LGBMRegressor": "smartgrid_ml.export.trees.lightgbm:regressor_graph",
+    "lightgbm.basic.Booster": "smartgrid_ml.export.trees.lightgbm:booster_graph",
+    "xgboost.sklearn.XGBRegressor": "smartgrid_ml.export.trees.xgboost:regressor_graph",
+    "xgboost.sklearn.XGBRFRegressor": "smartgrid_ml.export.trees.xgboost:regressor_graph",
+    "xgboost.core.Booster": "smartgrid_ml.export.trees.xgboost:booster_graph",
     "keras.src.models.functional.Functional": "smartgrid_ml.export.layers:keras_model_graph",
     "keras.src.models.sequential.Sequential": "smartgrid_ml.export.layers:keras_model_graph",
     "smartgrid_ml.automl.searched_network.SearchedNetwork": (
         "smartgrid_ml.export.layers:searched_network_graph"
     ),
-    "smartgrid_ml.automl.h2o_model.H2OModel": "smartgrid_ml.export.h2o_graph:h2o_graph",
+    "smartgrid_ml.automl.h2o_model.H2OModel": "smartgrid_ml.export.h2o.graph:h2o_graph",
 }
 """Trained, they answer one number per row. Private modules are left out of a class's path."""
 
@@ -95,7 +95,7 @@ TRANSFORMERS: Mapping[str, str] = {
         )
     },
     **{
-        f"sklearn.{module}.{name}": f"smartgrid_ml.export.sklearn_transformers:{function}"
+        f"sklearn.{module}.{name}": f"smartgrid_ml.export.sklearn.transformers:{function}"
         for module, name, function in (
             ("impute", "SimpleImputer", "imputer_graph"),
             ("impute", "MissingIndicator", "indicator_graph"),
@@ -110,11 +110,11 @@ TRANSFORMERS: Mapping[str, str] = {
             ("decomposition", "PCA", "pca_graph"),
         )
     },
-    "sklearn.preprocessing.OneHotEncoder": "smartgrid_ml.export.sklearn_encoders:one_hot_graph",
-    "sklearn.preprocessing.OrdinalEncoder": "smartgrid_ml.export.sklearn_encoders:ordinal_graph",
-    "sklearn.pipeline.Pipeline": "smartgrid_ml.export.sklearn_composed:steps_graph",
-    "sklearn.pipeline.FeatureUnion": "smartgrid_ml.export.sklearn_composed:union_graph",
-    "sklearn.compose.ColumnTransformer": "smartgrid_ml.export.sklearn_composed:columns_graph",
+    "sklearn.preprocessing.OneHotEncoder": "smartgrid_ml.export.sklearn.encoders:one_hot_graph",
+    "sklearn.preprocessing.OrdinalEncoder": "smartgrid_ml.export.sklearn.encoders:ordinal_graph",
+    "sklearn.pipeline.Pipeline": "smartgrid_ml.export.sklearn.composed:steps_graph",
+    "sklearn.pipeline.FeatureUnion": "smartgrid_ml.export.sklearn.composed:union_graph",
+    "sklearn.compose.ColumnTransformer": "smartgrid_ml.export.sklearn.composed:columns_graph",
 }
 """Fitted, they make numbers of numbers, row by row."""
 

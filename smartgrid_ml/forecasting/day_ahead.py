@@ -12,7 +12,7 @@ from smartgrid_core.ports import Routed
 from smartgrid_core.serving import LOAD_FORECASTER, OUTPUTS
 from smartgrid_ml.evaluation.leaderboard import newest
 from smartgrid_ml.evaluation.metrics import ALL
-from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS, forecaster
+from smartgrid_ml.forecasting.registry import NAIVE_ROWS, forecaster
 
 Ask = Callable[[Mapping[str, Any], Sequence[str]], Routed]
 """Answers for a batch: one float32 array (batch,) per feature, and each row's feeder."""

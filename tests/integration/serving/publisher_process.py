@@ -21,7 +21,7 @@ from smartgrid_core.ports import ModelVersion, Written
 from smartgrid_io.serving import folder as folder_module
 from smartgrid_io.serving.client import ModelServerClient
 from smartgrid_io.serving.shelf import Shelf
-from smartgrid_ml.export.golden import write_golden
+from smartgrid_ml.export.artifact.golden import write_golden
 
 STEPS = (
     *("download", "rename", "offer", "wait_until_live", "predict", "label"),

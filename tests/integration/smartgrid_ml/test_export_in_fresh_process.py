@@ -23,8 +23,8 @@ from xgboost import XGBRegressor
 from smartgrid_core.features.load import load_features
 from smartgrid_ml.automl.forecaster import AutomlForecaster, AutomlSettings
 from smartgrid_ml.automl.trials import Budget
-from smartgrid_ml.export.parity import golden_batch
-from smartgrid_ml.export.saved_model import export
+from smartgrid_ml.export.artifact.parity import golden_batch
+from smartgrid_ml.export.artifact.saved_model import export
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
 from smartgrid_ml.forecasting.keras_network import KerasForecaster, KerasSettings
 from smartgrid_ml.forecasting.point import PointForecaster, PointModel, Rows

@@ -9,7 +9,7 @@ import pytest
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.automl.h2o_cluster import h2o_cluster
 from smartgrid_ml.automl.h2o_model import H2OModel
-from smartgrid_ml.export.h2o_graph import ALGORITHMS
+from smartgrid_ml.export.h2o.graph import ALGORITHMS
 from smartgrid_ml.export.regressors import regressor_graph
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
@@ -145,7 +145,7 @@ def test_the_graph_says_what_the_library_says_on_10000_hard_rows(
 
 
 def test_every_algorithm_that_a_search_may_use_is_tried_here(trained: dict[str, H2OModel]):
-    from smartgrid_ml.export.h2o_mojo import read_mojo
+    from smartgrid_ml.export.h2o.mojo import read_mojo
 
     tried = {read_mojo(trained[kind].mojo).algorithm for kind in (*KINDS, "stack")}
 

@@ -12,9 +12,9 @@ import pytest
 from smartgrid_core.features.load import load_features
 from smartgrid_ml.evaluation.backtest import backtest
 from smartgrid_ml.evaluation.metrics import ALL
-from smartgrid_ml.export.parity import as_served, export_parity
-from smartgrid_ml.export.saved_model import export
-from smartgrid_ml.forecasting.catalogue import forecaster
+from smartgrid_ml.export.artifact.parity import as_served, export_parity
+from smartgrid_ml.export.artifact.saved_model import export
+from smartgrid_ml.forecasting.registry import forecaster
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
 

@@ -18,10 +18,10 @@ from smartgrid_core.contracts.promotion import BacktestLosses, PromotionDecision
 from smartgrid_core.features.load import load_features
 from smartgrid_core.ports import ModelVersion, Quantiles
 from smartgrid_core.serving import Served
-from smartgrid_ml.evaluation.artifact import golden_difference
-from smartgrid_ml.export.golden import write_golden
-from smartgrid_ml.export.parity import ask_saved_model
-from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS
+from smartgrid_ml.export.artifact.golden import write_golden
+from smartgrid_ml.export.artifact.parity import ask_saved_model
+from smartgrid_ml.forecasting.registry import NAIVE_ROWS
+from smartgrid_ml.promotion.artifact import golden_difference
 from smartgrid_ml.tensorflow_runtime import tensorflow
 from tests.unit.smartgrid_assets.shelf import Shelf
 

@@ -11,7 +11,7 @@ from smartgrid_core.contracts.serving import LabelMoves
 from smartgrid_core.errors import ConfigurationError, ModelUnavailableError, PublicationError
 from smartgrid_core.ports import ModelVersion, Quantiles
 from smartgrid_core.serving import Served
-from smartgrid_ml.export.golden import write_golden
+from smartgrid_ml.export.artifact.golden import write_golden
 from tests.unit.smartgrid_assets.shelf import Shelf
 
 MODEL = "load_forecaster"

@@ -7,9 +7,9 @@ import pytest
 
 from smartgrid_core.features.load import load_features
 from smartgrid_io.mlflow import MlflowRegistry
-from smartgrid_ml.export.golden import read_golden
-from smartgrid_ml.export.parity import ask_saved_model
-from smartgrid_ml.export.warmup import WARMUP
+from smartgrid_ml.export.artifact.golden import read_golden
+from smartgrid_ml.export.artifact.parity import ask_saved_model
+from smartgrid_ml.export.artifact.warmup import WARMUP
 from smartgrid_ml.tensorflow_runtime import tensorflow
 from smartgrid_ml.training import EXPERIMENT, train_and_register
 

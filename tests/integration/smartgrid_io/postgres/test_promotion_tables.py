@@ -8,10 +8,10 @@ from polars.testing import assert_frame_equal
 from smartgrid_core.contracts.promotion import BacktestLosses, ModelDrift, PromotionDecisions
 from smartgrid_core.time import Window
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
-from smartgrid_ml.evaluation.decisions import decision_rows
-from smartgrid_ml.evaluation.drift import Sign
-from smartgrid_ml.evaluation.drift_report import drift_rows
-from smartgrid_ml.evaluation.promotion import Condition, concluded
+from smartgrid_ml.drift.drift import Sign
+from smartgrid_ml.drift.report import drift_rows
+from smartgrid_ml.promotion.decision_records import decision_rows
+from smartgrid_ml.promotion.gate import Condition, concluded
 
 NOW = datetime(2026, 3, 3, 12, 30, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.features.load import load_features
 from smartgrid_ml.evaluation.backtest import FORECASTS, LEADERBOARD, backtest, best_servable
-from smartgrid_ml.forecasting.catalogue import forecaster
+from smartgrid_ml.forecasting.registry import forecaster
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

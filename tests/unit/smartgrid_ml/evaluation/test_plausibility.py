@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from smartgrid_ml.evaluation.backtest import backtest
 from smartgrid_ml.evaluation.plausibility import implausible
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
-from smartgrid_ml.forecasting.catalogue import NAIVE_ROWS, forecaster
+from smartgrid_ml.forecasting.registry import NAIVE_ROWS, forecaster
 
 MONDAY = datetime(2025, 3, 3, tzinfo=UTC)
 HOURS = 48

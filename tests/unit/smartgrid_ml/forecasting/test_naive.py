@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from smartgrid_ml.forecasting.catalogue import FORECASTERS, NAIVE_ROWS, forecaster
+from smartgrid_ml.forecasting.registry import FORECASTERS, NAIVE_ROWS, forecaster
 
 COLUMNS = (
     *(f"same_hour_{days}d_kw" for days in (1, 2, 3, 4, 5, 6, 7)),

@@ -10,8 +10,8 @@ import numpy as np
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import Graph
-from smartgrid_ml.export.h2o_links import inverse_link
-from smartgrid_ml.export.h2o_mojo import Mojo
+from smartgrid_ml.export.h2o.links import inverse_link
+from smartgrid_ml.export.h2o.mojo import Mojo
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 LOG_DISTRIBUTIONS = ("poisson", "gamma", "tweedie")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from smartgrid_ml.evaluation.losses import LOSSES, losses_by_issue, newest_backtests
-from smartgrid_ml.evaluation.promotion import (
+from smartgrid_ml.promotion.gate import (
     Artifact,
     beats,
     covers,

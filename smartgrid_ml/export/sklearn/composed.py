@@ -8,8 +8,8 @@ import numpy as np
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import Graph, class_path, transformer_graph
 from smartgrid_ml.export.regressors import regressor_graph
-from smartgrid_ml.export.sklearn_transformers import columns_graph as places_graph
-from smartgrid_ml.export.sklearn_transformers import plain_function
+from smartgrid_ml.export.sklearn.transformers import columns_graph as places_graph
+from smartgrid_ml.export.sklearn.transformers import plain_function
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 

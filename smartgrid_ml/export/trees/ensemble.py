@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import Graph
-from smartgrid_ml.export.small_trees import small_sum, small_trees
+from smartgrid_ml.export.trees.small import small_sum, small_trees
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 FloatArray = npt.NDArray[np.float64]

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_ml.export.lightgbm_trees import trees_of_lightgbm
-from smartgrid_ml.export.trees import ensemble_graph
+from smartgrid_ml.export.trees.ensemble import ensemble_graph
+from smartgrid_ml.export.trees.lightgbm import trees_of_lightgbm
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]

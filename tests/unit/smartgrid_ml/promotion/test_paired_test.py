@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from smartgrid_ml.evaluation.paired import bootstrap_interval, diebold_mariano
+from smartgrid_ml.promotion.paired_test import bootstrap_interval, diebold_mariano
 
 RANDOM = np.random.default_rng(5)
 

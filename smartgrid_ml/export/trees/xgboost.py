@@ -7,9 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from smartgrid_core.errors import PublicationError
+from smartgrid_ml.export.artifact.rounding import as_float32
 from smartgrid_ml.export.exportable import Graph
-from smartgrid_ml.export.rounding import as_float32
-from smartgrid_ml.export.trees import Categories, Tree, ensemble, ensemble_graph, just_below, tree
+from smartgrid_ml.export.trees.ensemble import (
+    Categories,
+    Tree,
+    ensemble,
+    ensemble_graph,
+    just_below,
+    tree,
+)
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 PLAIN_SUMS = (

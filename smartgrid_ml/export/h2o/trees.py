@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from smartgrid_core.errors import PublicationError
+from smartgrid_ml.export.artifact.rounding import as_float32
 from smartgrid_ml.export.exportable import Graph
-from smartgrid_ml.export.h2o_links import inverse_link
-from smartgrid_ml.export.h2o_mojo import Mojo
-from smartgrid_ml.export.rounding import as_float32
-from smartgrid_ml.export.trees import Tree, ensemble, ensemble_graph, just_below, tree
-from smartgrid_ml.export.xgboost_trees import PLAIN_SUMS
+from smartgrid_ml.export.h2o.links import inverse_link
+from smartgrid_ml.export.h2o.mojo import Mojo
+from smartgrid_ml.export.trees.ensemble import Tree, ensemble, ensemble_graph, just_below, tree
+from smartgrid_ml.export.trees.xgboost import PLAIN_SUMS
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 NO_COLUMN = 0xFFFF

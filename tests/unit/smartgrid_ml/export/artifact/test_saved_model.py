@@ -6,9 +6,9 @@ import pytest
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.features.load import FEATURES, SCALES
-from smartgrid_ml.export.parity import as_served, ask_saved_model, export_parity
-from smartgrid_ml.export.rounding import as_float32, float64
-from smartgrid_ml.export.saved_model import export, refuse_python_ops
+from smartgrid_ml.export.artifact.parity import as_served, ask_saved_model, export_parity
+from smartgrid_ml.export.artifact.rounding import as_float32, float64
+from smartgrid_ml.export.artifact.saved_model import export, refuse_python_ops
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
 from smartgrid_ml.forecasting.ensemble import EnsembleForecaster
 from smartgrid_ml.forecasting.keras_network import KerasForecaster, KerasSettings

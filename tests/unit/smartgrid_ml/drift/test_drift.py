@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from smartgrid_core.contracts.promotion import ModelDrift
 from smartgrid_core.features.load import load_features
-from smartgrid_ml.evaluation.drift import (
+from smartgrid_ml.drift.drift import (
     KNOWN,
     MOST_FEEDERS,
     VALUES,
@@ -21,7 +21,7 @@ from smartgrid_ml.evaluation.drift import (
     needed_columns,
     psi,
 )
-from smartgrid_ml.evaluation.drift_report import drift_markdown, drift_rows, drift_svg
+from smartgrid_ml.drift.report import drift_markdown, drift_rows, drift_svg
 from smartgrid_ml.evaluation.losses import LOSSES
 
 FIRST = datetime(2026, 1, 5, tzinfo=UTC)

@@ -7,16 +7,16 @@ from typing import Any
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.serving import OUTPUTS
+from smartgrid_ml.export.artifact.rounding import float64
 from smartgrid_ml.export.boosting_graph import boosting_graph
 from smartgrid_ml.export.keras_graph import keras_graph
 from smartgrid_ml.export.point_graph import point_graph
-from smartgrid_ml.export.rounding import float64
 from smartgrid_ml.forecasting.boosting import BoostingForecaster
-from smartgrid_ml.forecasting.catalogue import SERVABLE
 from smartgrid_ml.forecasting.ensemble import EnsembleForecaster
 from smartgrid_ml.forecasting.keras_network import KerasForecaster
 from smartgrid_ml.forecasting.point import PointForecaster
 from smartgrid_ml.forecasting.protocol import ServableForecaster
+from smartgrid_ml.forecasting.registry import SERVABLE
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})

@@ -10,7 +10,7 @@ import pytest
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.features.load import FEATURES
 from smartgrid_ml.evaluation.losses import LOSSES
-from smartgrid_ml.evaluation.variants import (
+from smartgrid_ml.promotion.canary_comparison import (
     Comparison,
     compare,
     judge_trial,

@@ -16,14 +16,14 @@ import polars as pl
 from smartgrid_core.features.load import FEATURES
 from smartgrid_ml.evaluation.losses import losses_by_issue
 from smartgrid_ml.evaluation.metrics import COLUMNS
-from smartgrid_ml.evaluation.paired import bootstrap_interval, diebold_mariano
-from smartgrid_ml.evaluation.promotion import (
+from smartgrid_ml.promotion.gate import (
     Condition,
     Decision,
     covers,
     keeps_worst_decile,
     paired_means,
 )
+from smartgrid_ml.promotion.paired_test import bootstrap_interval, diebold_mariano
 
 Verdict = Literal["promote", "keep", "roll_back"]
 

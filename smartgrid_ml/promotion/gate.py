@@ -17,7 +17,7 @@ from typing import Literal
 import polars as pl
 
 from smartgrid_core.aggregates.feeder import GRID
-from smartgrid_ml.evaluation.paired import diebold_mariano
+from smartgrid_ml.promotion.paired_test import diebold_mariano
 
 Outcome = Literal["promote", "refuse", "keep", "roll_back"]
 

@@ -7,8 +7,8 @@ import pytest
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.features.load import FEATURES, SCALES
 from smartgrid_core.serving import OUTPUTS
-from smartgrid_ml.export import parity
-from smartgrid_ml.export.parity import as_served, export_parity, golden_batch, hard_rows
+from smartgrid_ml.export.artifact import parity
+from smartgrid_ml.export.artifact.parity import as_served, export_parity, golden_batch, hard_rows
 
 INPUTS = ("lead_hours", "level_kw", "same_hour_1d_kw", "temperature_1d_c")
 

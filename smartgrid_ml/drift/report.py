@@ -6,7 +6,7 @@ from datetime import date
 import polars as pl
 
 from smartgrid_core.contracts.promotion import ModelDrift
-from smartgrid_ml.evaluation.drift import Sign
+from smartgrid_ml.drift.drift import Sign
 from smartgrid_ml.evaluation.picture import BLUE, RED, Bar, bars_svg
 
 SHOWN_TIMES = 2.0

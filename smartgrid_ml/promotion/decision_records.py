@@ -5,7 +5,7 @@ from datetime import datetime
 import polars as pl
 
 from smartgrid_core.contracts.promotion import PromotionDecisions
-from smartgrid_ml.evaluation.promotion import Decision
+from smartgrid_ml.promotion.gate import Decision
 
 
 def decision_rows(

@@ -7,16 +7,16 @@ import numpy as np
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import Graph, exporter
-from smartgrid_ml.export.h2o_mojo import Mojo, read_mojo
+from smartgrid_ml.export.h2o.mojo import Mojo, read_mojo
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 ALGORITHMS: Mapping[str, str] = {
-    "GBM": "smartgrid_ml.export.h2o_trees:gbm_graph",
-    "DRF": "smartgrid_ml.export.h2o_trees:drf_graph",
-    "XGBoost": "smartgrid_ml.export.h2o_trees:xgboost_graph",
-    "GLM": "smartgrid_ml.export.h2o_layers:glm_graph",
-    "DeepLearning": "smartgrid_ml.export.h2o_layers:deep_learning_graph",
-    "StackedEnsemble": "smartgrid_ml.export.h2o_graph:stacked_graph",
+    "GBM": "smartgrid_ml.export.h2o.trees:gbm_graph",
+    "DRF": "smartgrid_ml.export.h2o.trees:drf_graph",
+    "XGBoost": "smartgrid_ml.export.h2o.trees:xgboost_graph",
+    "GLM": "smartgrid_ml.export.h2o.layers:glm_graph",
+    "DeepLearning": "smartgrid_ml.export.h2o.layers:deep_learning_graph",
+    "StackedEnsemble": "smartgrid_ml.export.h2o.graph:stacked_graph",
 }
 """As AutoML's `include_algos` names them; the search takes its list from here."""
 

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.regressors import regressor_graph
 from smartgrid_ml.tensorflow_runtime import tensorflow
-from tests.unit.smartgrid_ml.export import kinds
+from tests.unit.smartgrid_ml.export.sklearn import kinds
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
 

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import Graph
-from smartgrid_ml.export.sklearn_encoders import ordinal_graph
-from smartgrid_ml.export.trees import Categories, Tree, ensemble, ensemble_graph, tree
+from smartgrid_ml.export.sklearn.encoders import ordinal_graph
+from smartgrid_ml.export.trees.ensemble import Categories, Tree, ensemble, ensemble_graph, tree
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 

@@ -8,9 +8,9 @@ import polars as pl
 
 from smartgrid_core.serving import OUTPUTS
 from smartgrid_ml.evaluation.losses import losses_by_issue
-from smartgrid_ml.evaluation.promotion import Artifact
-from smartgrid_ml.export.golden import read_golden
-from smartgrid_ml.export.parity import as_served, ask_saved_model
+from smartgrid_ml.export.artifact.golden import read_golden
+from smartgrid_ml.export.artifact.parity import as_served, ask_saved_model
+from smartgrid_ml.promotion.gate import Artifact
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 TIMED_ROWS = 1_000

@@ -7,7 +7,7 @@ import numpy as np
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import Graph
-from smartgrid_ml.export.trees import FloatArray
+from smartgrid_ml.export.trees.ensemble import FloatArray
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 

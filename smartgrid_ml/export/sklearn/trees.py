@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from smartgrid_core.errors import PublicationError
+from smartgrid_ml.export.artifact.rounding import as_float32
 from smartgrid_ml.export.exportable import Graph, class_path
 from smartgrid_ml.export.regressors import regressor_graph
-from smartgrid_ml.export.rounding import as_float32
-from smartgrid_ml.export.trees import Tree, ensemble, ensemble_graph, tree
+from smartgrid_ml.export.trees.ensemble import Tree, ensemble, ensemble_graph, tree
 
 
 def tree_graph(model: Any) -> Graph:

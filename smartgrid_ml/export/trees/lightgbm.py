@@ -8,7 +8,14 @@ import numpy.typing as npt
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import Graph
-from smartgrid_ml.export.trees import Categories, Tree, Trees, ensemble, ensemble_graph, tree
+from smartgrid_ml.export.trees.ensemble import (
+    Categories,
+    Tree,
+    Trees,
+    ensemble,
+    ensemble_graph,
+    tree,
+)
 
 CATEGORICAL, DEFAULT_LEFT, MISSING_TYPE = 0b0001, 0b0010, 0b1100
 MISSING_IS_ZERO = 0b0100

@@ -1,0 +1,4 @@
+"""Pipelines and models of scikit-learn as TensorFlow operations.
+
+`exportable` says which function makes which.
+"""
