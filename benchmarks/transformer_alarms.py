@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from smartgrid_cli.detecting import Asked, find
-from smartgrid_cli.readings_file import Readings, read_readings
-from smartgrid_cli.table_file import Columns
+from smartgrid_cli.files.detect_file import Asked, find
+from smartgrid_cli.files.readings import Readings, read_readings
+from smartgrid_cli.files.table import Columns
 from smartgrid_ml.mining.anomalies.detect import THRESHOLD
 from smartgrid_ml.mining.anomalies.evaluation_metrics import event_figures, runs
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from smartgrid_cli.anomalies import anomalies
-from smartgrid_cli.backtest import backtest
-from smartgrid_cli.home import Home
+from smartgrid_cli.commands.anomalies import anomalies
+from smartgrid_cli.commands.backtest import backtest
+from smartgrid_cli.machine.home import Home
 from smartgrid_core.errors import SmartGridError
 from smartgrid_core.serving import LOAD_FORECASTER
 
@@ -30,9 +30,9 @@ if not console.is_terminal:
 @app.command()
 def up() -> None:
     """Start everything and stay until Ctrl-C."""
-    from smartgrid_cli.demo_state import DemoState
-    from smartgrid_cli.show import show_addresses
-    from smartgrid_cli.up import running, stay
+    from smartgrid_cli.commands.demo_state import DemoState
+    from smartgrid_cli.commands.up import running, stay
+    from smartgrid_cli.display.tables import show_addresses
 
     home = _home()
     plan = DemoState(home).plan
@@ -52,7 +52,7 @@ def down(
     ] = False,
 ) -> None:
     """Stop what runs, wherever it was started."""
-    from smartgrid_cli.up import bring_down
+    from smartgrid_cli.commands.up import bring_down
 
     bring_down(_home(make=False), say=_say, remove_state=remove_state)
 
@@ -60,7 +60,7 @@ def down(
 @app.command()
 def status() -> None:
     """Show processes, addresses and rows per table."""
-    from smartgrid_cli.status import show_status
+    from smartgrid_cli.commands.status import show_status
 
     if not show_status(_home(make=False), console):
         raise typer.Exit(1)
@@ -81,7 +81,7 @@ def demo(
     ] = None,
 ) -> None:
     """Walk the demo grid's readings through the whole graph and show what happened."""
-    from smartgrid_cli.demo import demo as run_demo
+    from smartgrid_cli.commands.demo import demo as run_demo
 
     run_demo(
         _home(),
@@ -103,7 +103,7 @@ def land(
     ] = False,
 ) -> None:
     """Load files of readings, weather or topology into the database that runs here."""
-    from smartgrid_cli.land import land_here
+    from smartgrid_cli.commands.land import land_here
 
     if not land_here(_home(make=False), files, console, again=again):
         raise typer.Exit(1)
@@ -121,7 +121,7 @@ def insights(
     ] = None,
 ) -> None:
     """Show what an operator should know: whom to inspect, anomalies, rules, kinds of consumers."""
-    from smartgrid_cli.insights import show_insights
+    from smartgrid_cli.commands.insights import show_insights
 
     show_insights(_home(make=False), console, day=day.date() if day else None, out=out)
 
@@ -136,7 +136,7 @@ def rollback(
     reason: Annotated[str, typer.Option(help="For the record.")] = "by hand",
 ) -> None:
     """Take back what was done last with a model: its canary, or else its stable version."""
-    from smartgrid_cli.variants import roll_back_here
+    from smartgrid_cli.commands.rollout import roll_back_here
 
     if not roll_back_here(_home(make=False), console, model=model, to=to, reason=reason):
         raise typer.Exit(1)
@@ -149,7 +149,7 @@ def promote(
     reason: Annotated[str, typer.Option(help="For the record.")] = "by hand",
 ) -> None:
     """Make a model's canary its stable version."""
-    from smartgrid_cli.variants import promote_here
+    from smartgrid_cli.commands.rollout import promote_here
 
     if not promote_here(_home(make=False), console, model=model, reason=reason):
         raise typer.Exit(1)
@@ -167,7 +167,7 @@ def ab(
     model: Annotated[str, typer.Option(help="The registered model.")] = LOAD_FORECASTER,
 ) -> None:
     """Show or change which share of the feeders a model's canary answers, from the next batch."""
-    from smartgrid_cli.variants import split_here
+    from smartgrid_cli.commands.rollout import split_here
 
     split_here(_home(make=False), console, model=model, canary_share=canary_share, salt=salt)
 
@@ -187,7 +187,7 @@ def migrate() -> None:
 
 def run() -> None:
     """The command line's entry: our own errors are a sentence and exit code 1."""
-    from smartgrid_cli.signals import Stopped
+    from smartgrid_cli.machine.signals import Stopped
 
     try:
         app()

@@ -14,9 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
-from smartgrid_cli.graph import Graph
-from smartgrid_cli.graphql import GraphError
-from smartgrid_cli.home import Home, read_json
+from smartgrid_cli.dagster_api.client import Graph
+from smartgrid_cli.dagster_api.transport import GraphError
+from smartgrid_cli.machine.home import Home, read_json
 
 SMARTGRID = Path(sys.executable).with_name("smartgrid")
 DAYS = 60

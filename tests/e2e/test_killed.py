@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from smartgrid_cli.children import leftovers
+from smartgrid_cli.machine.child_process import leftovers
 from smartgrid_core.contracts.aggregates import (
     DailyConsumption,
     FeederLoad,

@@ -75,7 +75,7 @@ def test_tensorflow_serving_follows_the_config_that_is_published(services):
 
 def test_the_images_instance_is_the_one_that_runs_here():
     dockerfile = (ROOT / "deploy/docker/Dockerfile").read_text()
-    assert "smartgrid_cli/dagster.yaml" in dockerfile
+    assert "smartgrid_cli/machine/dagster.yaml" in dockerfile
     server = yaml.safe_load((ROOT / "deploy/docker/workspace.yaml").read_text())
     assert server["load_from"][0]["grpc_server"] == {
         "host": "code",

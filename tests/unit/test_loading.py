@@ -14,7 +14,7 @@ HEAVY = (
 
 def test_loading_the_graph_and_the_demo_imports_no_heavy_library():
     code = (
-        "import json, sys, smartgrid_cli.demo, smartgrid_assets.definitions as graph\n"
+        "import json, sys, smartgrid_cli.commands.demo, smartgrid_assets.definitions as graph\n"
         "graph.defs()\n"
         f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
     )

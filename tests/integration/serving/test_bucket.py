@@ -10,7 +10,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from smartgrid_assets.serving.assets import served_now
-from smartgrid_cli.status import served_for_status
+from smartgrid_cli.commands.status import served_for_status
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.serving import Served
 from smartgrid_io.places import S3Place

@@ -3,7 +3,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from smartgrid_cli.backtest import backtest
+from smartgrid_cli.commands.backtest import backtest
 
 app = typer.Typer()
 app.command()(backtest)

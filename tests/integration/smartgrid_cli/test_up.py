@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from smartgrid_cli.children import leftovers
-from smartgrid_cli.graph import Graph, Run
-from smartgrid_cli.graphql import GraphError
-from smartgrid_cli.home import Home, read_json
+from smartgrid_cli.dagster_api.client import Graph, Run
+from smartgrid_cli.dagster_api.transport import GraphError
+from smartgrid_cli.machine.child_process import leftovers
+from smartgrid_cli.machine.home import Home, read_json
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("e2e")]
 
@@ -36,9 +36,9 @@ defs = dg.Definitions(
 UP = """
 import sys
 from pathlib import Path
-from smartgrid_cli.home import Home
-from smartgrid_cli.signals import Stopped
-from smartgrid_cli.up import running, stay
+from smartgrid_cli.machine.home import Home
+from smartgrid_cli.machine.signals import Stopped
+from smartgrid_cli.commands.up import running, stay
 try:
     with running(Home(Path(sys.argv[1])).make(), say=print, code_module="napping") as machine:
         machine.supervisor.wait()

@@ -1,0 +1,1 @@
+"""One file per command: what it asks, calls and shows."""

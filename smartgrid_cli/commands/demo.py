@@ -1,0 +1,264 @@
+"""`smartgrid demo`: the demo grid's readings walked through the whole graph, step by step."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+
+from demo.files import write_demo
+from smartgrid_cli.commands.demo_state import DemoPlan, DemoState, as_text
+from smartgrid_cli.commands.insights import show_standing
+from smartgrid_cli.commands.land import land_files, said
+from smartgrid_cli.commands.up import running, stay
+from smartgrid_cli.dagster_api.client import Graph
+from smartgrid_cli.dagster_api.walk import Walker, wrong_things
+from smartgrid_cli.display import tables as show
+from smartgrid_cli.display.progress import ShownProgress
+from smartgrid_cli.display.store_queries import (
+    Answered,
+    Stores,
+    leaderboard,
+    newest_decision,
+    open_alerts,
+    served_forecast,
+    settings_of,
+    table_sizes,
+)
+from smartgrid_cli.machine.home import Home
+from smartgrid_cli.machine.processes import Machine
+from smartgrid_core.contracts.grid import PlantedFaults
+from smartgrid_core.contracts.insights import InsightPages
+from smartgrid_core.errors import ModelUnavailableError, SmartGridError
+from smartgrid_core.serving import LOAD_FORECASTER
+from smartgrid_core.time import Window
+
+HELD = "dagster_daemon"
+"""Its sensors would re-open days that are still being landed."""
+
+REOPENS = "late_readings"
+"""The sensor that asks for the days that a landing touched."""
+
+FOLLOWS = "automation_conditions"
+"""The sensor that asks for what has to follow the days."""
+
+SEARCHES = {"SMARTGRID_AUTOML_BUDGET_S": "240"}
+"""Enough for each engine to start and find something; a setting of one's own counts instead."""
+
+TRUTH_CHECK = "planted_faults_found"
+"""It warns elsewhere; the demo planted the faults itself and has to find them."""
+
+TOPOLOGY, DAYS = "read_topology", "refresh_days"
+JOBS = (
+    *(TOPOLOGY, DAYS, "sum_local_days", "judge_readings", "build_features"),
+    *("train_models", "forecast_day", "raise_alerts", "compare_variants"),
+    *("mine_days", "mine_grid"),
+)
+"""In the way of the data."""
+
+
+class DemoError(SmartGridError):
+    """The demo ran and something is wrong; the text lists it."""
+
+
+def demo(
+    home: Home,
+    *,
+    days: int | None,
+    end: date | None,
+    today: date,
+    stays: bool,
+    console: Console,
+) -> None:
+    """Start everything, walk what is missing, show it; stay until Ctrl-C if `stays`.
+
+    Raises SmartGridError naming what failed.
+    """
+    state = DemoState(home)
+    plan = state.decide(days=days, end=end, today=today)
+    console.print(
+        f"The demo grid from {plan.first_day} to {plan.last_day} ({plan.days} days) in {home.root}"
+    )
+    began = time.monotonic()
+    wishes = plan.environment | {name: os.environ.get(name, SEARCHES[name]) for name in SEARCHES}
+    with (
+        ShownProgress(console) as progress,
+        running(home, say=progress.say, overrides=wishes, held=[HELD]) as machine,
+        Graph(machine.addresses["dagster"], while_away=machine.raise_if_given_up) as graph,
+    ):
+        walk = Walk(home, plan, state, machine, progress, graph)
+        wrong = walk.all_steps()
+        progress.settled()
+        walk.show(console)
+        if wrong:
+            raise DemoError("the demo is not right: " + "; ".join(wrong))
+        console.print(
+            f"[green]All is right[/green] after {time.monotonic() - began:.0f} s; "
+            f"{walk.launched} runs were needed."
+        )
+        if stays:
+            console.print("Ctrl-C stops everything; the same command goes on from here.")
+            stay(machine)
+            machine.raise_if_given_up()
+
+
+@dataclass
+class Walk:
+    """One walk through the demo's steps; those that `state` knows as done are left out."""
+
+    home: Home
+    plan: DemoPlan
+    state: DemoState
+    machine: Machine
+    progress: ShownProgress
+    graph: Graph
+    launched: int = 0
+    forecast: Answered | None = None
+    released: float = 0.0
+    """When the sensors began to look, seconds since 1970."""
+
+    def __post_init__(self) -> None:
+        self.stores = Stores.open(settings_of(self.machine.environment))
+
+    @property
+    def forecast_window(self) -> Window:
+        """The day that is forecast."""
+        return Window.of_day(self.plan.forecast_day)
+
+    def all_steps(self) -> list[str]:
+        """Everything that is missing. Returns what is wrong in the end."""
+        self.step("Write the readings", "written", self._write)
+        self.step("Land them", "landed", lambda: self._land("first"))
+        self.step("Store the ground truth", "truth", self._store_truth)
+        walker = self._start_dagster()
+        self.step("Bring them to hourly truth", "first_days", lambda: self._open_days(walker))
+        self.step(
+            "Land what came late; the days that it touches are opened again",
+            "late_days",
+            lambda: self._land_late(walker),
+        )
+        self.step("Let features follow them", "followed", lambda: self._follow(walker))
+        self.progress.say("Features, models, forecast, alerts, insights")
+        for job in JOBS:
+            first, last = self._days_of(job)
+            walker.run_missing(job, first=first, last=last)
+        if walker.launched:
+            walker.settle_sensors(since=time.time())
+        self.launched = walker.launched
+        return self._wrong()
+
+    def show(self, console: Console) -> None:
+        """What happened, in figures."""
+        warehouse = self.stores.warehouse
+        show.show_sizes(table_sizes(warehouse.url, self.stores.lake), console)
+        show.show_checks(self.graph.checks(), console)
+        show.show_leaderboard(leaderboard(warehouse), console)
+        show.show_decision(newest_decision(warehouse), console)
+        if self.forecast is None:
+            console.print("[yellow]The model server has no model[/yellow]: the naive row stands in")
+        else:
+            server = self.machine.addresses["model_server"]
+            show.show_forecast(self.forecast, console, server=server)
+        show.show_alerts(open_alerts(warehouse), console)
+        show_standing(warehouse.read(InsightPages), console)
+        show.show_addresses(self.machine.addresses, console)
+
+    def step(self, title: str, name: str, work: Callable[[], None]) -> None:
+        """One step with its name and duration, unless it is behind us."""
+        if self.state.is_done(name):
+            return
+        self.progress.say(title)
+        start = time.monotonic()
+        work()
+        if not self.state.is_done(name):
+            self.state.finish(name)
+        self.progress.say(f"  took {time.monotonic() - start:.1f} s")
+
+    def _write(self) -> None:
+        folder = self.home.root / "demo"
+        manifest = write_demo(
+            folder / "first",
+            end=self.plan.end,
+            days=self.plan.days,
+            seed=self.plan.seed,
+            aside=folder,
+            progress=self.progress.counted,
+        )
+        self.state.finish(
+            "written",
+            first=as_text(manifest.first_files),
+            late=as_text(manifest.late_files),
+            truth=str(manifest.planted_faults),
+        )
+
+    def _land(self, which: str) -> None:
+        files = [Path(name) for name in self.state.facts("written")[which]]
+        for report in land_files(files, stores=self.stores, progress=self.progress.counted):
+            self.progress.say(f"  {said(report)}")
+            if report.status not in ("landed", "already_landed"):
+                raise DemoError(f"{report.source} was {report.status}: {report.message}")
+
+    def _store_truth(self) -> None:
+        truth = pl.read_parquet(self.state.facts("written")["truth"])
+        self.stores.warehouse.replace(PlantedFaults, PlantedFaults.validate(truth, cast=True))
+
+    def _start_dagster(self) -> Walker:
+        """Wait for all processes; the topology is taken over before any sensor looks.
+
+        Whatever hangs on it would be computed twice.
+        """
+        self.progress.say("Start the rest")
+        supervisor = self.machine.supervisor
+        supervisor.wait(name for name in supervisor.posts if name != HELD)
+        walker = Walker(self.graph, self.progress, self.machine.raise_if_given_up)
+        walker.wait_until_loaded()
+        self.released = time.time()
+        if not self.graph.runs(statuses=["QUEUED"]):
+            walker.queue_missing(TOPOLOGY, first=self.plan.first_day, last=self.plan.last_day)
+        supervisor.release(HELD)
+        supervisor.wait()
+        return walker
+
+    def _open_days(self, walker: Walker) -> None:
+        """The sensor finds all days in the journal of the landings and asks for them."""
+        walker.wait_for_looks(self.released, of=[REOPENS])
+        walker.run_missing(DAYS, first=self.plan.first_day, last=self.plan.last_day)
+
+    def _land_late(self, walker: Walker) -> None:
+        walker.settle()
+        landed = time.time()
+        self._land("late")
+        walker.wait_for_looks(landed, of=[REOPENS])
+        walker.run_missing(DAYS, first=self.plan.first_day, last=self.plan.last_day)
+
+    def _follow(self, walker: Walker) -> None:
+        """What hangs on the days catches up before anything is learned from it."""
+        walker.settle_sensors(since=time.time(), of=[FOLLOWS])
+
+    def _days_of(self, job: str) -> tuple[date, date]:
+        """Readings end the day before the forecast; features reach into the forecast day."""
+        if job in ("forecast_day", "raise_alerts"):
+            return self.plan.forecast_day, self.plan.forecast_day
+        if job == "build_features":
+            return self.plan.first_day, self.plan.forecast_day
+        return self.plan.first_day, self.plan.last_day
+
+    def _wrong(self) -> list[str]:
+        refused = [
+            f"{check.name} of {check.asset}"
+            for check in self.graph.checks()
+            if check.is_refused and (check.blocks or check.name == TRUTH_CHECK)
+        ]
+        wanted = {job: self._days_of(job) for job in JOBS}
+        wrong = wrong_things(self.graph.assets(), wanted=wanted, refused=refused)
+        try:
+            self.forecast = served_forecast(self.stores, window=self.forecast_window)
+        except ModelUnavailableError as error:
+            published = Path(self.stores.settings.model_place) / LOAD_FORECASTER
+            if any(published.glob("[0-9]*")):
+                wrong.append(str(error))
+        return wrong

@@ -1,0 +1,145 @@
+"""`smartgrid rollback`, `promote` and `ab`: labels and traffic of a served model, by hand."""
+
+import getpass
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import dataframely as dy
+import polars as pl
+from rich.console import Console
+from rich.markup import escape
+
+from smartgrid_cli.commands.status import settings_here
+from smartgrid_cli.display.store_queries import Stores
+from smartgrid_cli.machine.home import Home
+from smartgrid_core.contracts.serving import TrafficSplits
+from smartgrid_core.errors import ConfigurationError
+from smartgrid_core.ports import Written
+from smartgrid_core.serving import CANARY, STABLE
+from smartgrid_core.settings import Settings
+from smartgrid_io.mlflow_aliases import MlflowAliases
+from smartgrid_io.postgres.warehouse import PostgresWarehouse
+from smartgrid_io.serving.client import ModelServerClient
+from smartgrid_io.serving.moves import Journal, LabelMover, Moved
+from smartgrid_io.serving.router import Split, split_of
+from smartgrid_io.serving.shelf import Shelf
+
+PATIENCE_S = 2.0
+"""Versions to go back to are loaded: a server that does not follow at once needs a look."""
+
+CALL_TIMEOUT_S = 2.0
+
+
+class NoJournal:
+    """Stands in where no database is: a label can be moved all the same."""
+
+    def read(self, schema: type[dy.Schema]) -> pl.DataFrame:
+        """Raises ConfigurationError."""
+        raise ConfigurationError(
+            f"no database for {schema.__name__}: start everything with `smartgrid up`, or set "
+            "SMARTGRID_DATABASE_URL"
+        )
+
+    def upsert(self, schema: type[dy.Schema], rows: pl.DataFrame) -> Written:
+        """Raises ConfigurationError."""
+        del rows
+        return Written(0, self.read(schema))
+
+
+@contextmanager
+def mover_of(settings: Settings, *, by: str) -> Iterator[LabelMover]:
+    """What moves labels with these settings; nothing is asked of anybody yet."""
+    url = settings.database_url
+    journal: Journal = NoJournal() if url is None else PostgresWarehouse(url.get_secret_value())
+    with ModelServerClient(
+        settings.model_server_grpc, settings.model_server_rest, timeout=CALL_TIMEOUT_S
+    ) as client:
+        shelf = Shelf(settings.model_place, client, patience_s=PATIENCE_S)
+        yield LabelMover(shelf, MlflowAliases(settings.mlflow_url), journal, by)
+
+
+def roll_back_here(
+    home: Home, console: Console, *, model: str, to: int | None, reason: str
+) -> bool:
+    """Take back what was done last with the model, say it; has everything followed?
+
+    Raises PublicationError if there is nothing to go back to.
+    """
+    began = time.monotonic()
+    with mover_of(settings_here(home), by=f"smartgrid rollback ({_person()})") as mover:
+        moved = mover.roll_back(model, to=to, reason=reason, now=datetime.now(UTC))
+    return _say(moved, console, seconds=time.monotonic() - began)
+
+
+def promote_here(home: Home, console: Console, *, model: str, reason: str) -> bool:
+    """Make the model's canary stable, say it; has everything followed?
+
+    Raises PublicationError if there is no canary.
+    """
+    began = time.monotonic()
+    with mover_of(settings_here(home), by=f"smartgrid promote ({_person()})") as mover:
+        moved = mover.promote(model, reason=reason, now=datetime.now(UTC))
+    return _say(moved, console, seconds=time.monotonic() - began)
+
+
+def split_here(
+    home: Home, console: Console, *, model: str, canary_share: float | None, salt: str | None
+) -> None:
+    """Show which share of the subjects the model's canary answers, after changing it if asked to.
+
+    The next batch is dealt by it; nothing is started anew. Raises ConfigurationError if no
+    database runs.
+    """
+    warehouse = Stores.open(settings_here(home)).warehouse
+    split = split_of(warehouse.read(TrafficSplits), model)
+    if canary_share is not None or salt is not None:
+        split = Split(
+            split.canary_share if canary_share is None else canary_share,
+            split.salt if salt is None else salt,
+        )
+        row = {
+            "model": model,
+            "canary_share": split.canary_share,
+            "salt": split.salt,
+            "changed_at": datetime.now(UTC),
+        }
+        warehouse.upsert(TrafficSplits, TrafficSplits.validate(pl.DataFrame([row]), cast=True))
+    console.print(
+        f"{model}: a canary answers {split.canary_share:.1%} of the feeders"
+        + (f", dealt with the salt {escape(repr(split.salt))}" if split.salt else "")
+    )
+
+
+def said(moved: Moved) -> list[str]:
+    """What moved, one sentence per label."""
+    model, before, after = moved.after.model, moved.before.labels, moved.after.labels
+    sentences = []
+    for label in (STABLE, CANARY):
+        was, now_is = before.get(label), after.get(label)
+        if now_is is None and was is not None:
+            sentences.append(f"{model}: version {was} is no longer {label}")
+        elif was is None and now_is is not None:
+            sentences.append(f"{model}: {label} is version {now_is}")
+        elif was != now_is:
+            sentences.append(f"{model}: {label} was version {was} and is version {now_is}")
+        elif now_is is not None:
+            sentences.append(f"{model}: {label} is version {now_is} as before")
+    return sentences
+
+
+def _say(moved: Moved, console: Console, *, seconds: float) -> bool:
+    for sentence in said(moved):
+        console.print(escape(sentence))
+    for trouble in moved.troubles:
+        console.print(f"[yellow]but[/yellow] {escape(trouble)}")
+    console.print(f"took {seconds:.1f} s")
+    return not moved.troubles
+
+
+def _person() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown user"

@@ -1,0 +1,95 @@
+"""`smartgrid status`: which processes run, where they answer, what the stores hold."""
+
+from rich.console import Console
+
+from smartgrid_cli.commands.demo_state import DemoState
+from smartgrid_cli.display import tables as show
+from smartgrid_cli.display.store_queries import Stores, table_sizes
+from smartgrid_cli.machine.child_process import recorded
+from smartgrid_cli.machine.home import Home
+from smartgrid_core.errors import PublicationError
+from smartgrid_core.serving import Served
+from smartgrid_core.settings import Settings
+from smartgrid_io.postgres.embedded import EmbeddedPostgres
+from smartgrid_io.serving.client import ModelServerClient
+from smartgrid_io.serving.readiness import ask_readiness
+from smartgrid_io.serving.shelf import Shelf
+
+CHILDREN = (
+    "postgres",
+    "data_docs",
+    "model_server",
+    "mlflow",
+    "dagster_code",
+    "dagster",
+    "dagster_daemon",
+)
+
+MIRROR = "config_mirror"
+"""Runs only where the models lie in a bucket."""
+
+
+def show_status(home: Home, console: Console) -> bool:
+    """Print it. Returns whether something runs."""
+    if not (home.root / "home.json").exists():
+        console.print(f"{home.root} holds no state yet: `smartgrid up` or `make demo` makes it.")
+        return False
+    holder = home.who_is_up()
+    if holder is None:
+        console.print(f"Nothing runs for {home.root}.")
+        return False
+    console.print(f"Process {holder['pid']} runs everything in {home.root}.")
+    mirror = [MIRROR] if recorded(home, MIRROR) else []
+    processes = [(name, recorded(home, name)) for name in (*CHILDREN, *mirror)]
+    show.show_processes(
+        [
+            (name, None if process is None else process.pid, home.logs / f"{name}.log")
+            for name, process in processes
+        ],
+        console,
+    )
+    if holder["addresses"]:
+        show.show_addresses(holder["addresses"], console)
+    settings = settings_here(home)
+    with ModelServerClient(settings.model_server_grpc, settings.model_server_rest) as client:
+        shelf = Shelf(settings.model_place, client)
+        show.show_models(served_for_status(shelf), ask_readiness(shelf).reasons, console)
+    if settings.database_url is not None:
+        stores = Stores.open(settings)
+        show.show_sizes(table_sizes(stores.warehouse.url, stores.lake), console)
+    return True
+
+
+def served_for_status(shelf: Shelf) -> list[Served]:
+    """What the models' config says; nothing if it cannot be read, which readiness tells."""
+    try:
+        return shelf.all_served()
+    except PublicationError:
+        return []
+
+
+def settings_here(home: Home) -> Settings:
+    """The settings of the machine that runs in the home, for a command in another terminal.
+
+    What the environment and `.env` say counts; where they say nothing, the running machine does.
+    """
+    found: dict[str, object] = {"home": home.root}
+    settings = Settings()
+    if settings.database_url is None:
+        server = EmbeddedPostgres(home.root)
+        if server.is_running:
+            found["database_url"] = server.url
+    plan = DemoState(home).plan
+    if plan is not None:
+        found |= {"first_day": plan.first_day, "last_day": plan.forecast_day}
+    holder = home.who_is_up()
+    addresses = holder["addresses"] if holder else {}
+    for field, name in {
+        "mlflow_url": "mlflow",
+        "model_server_rest": "model_server",
+        "model_server_grpc": "model_server_grpc",
+        "data_docs_url": "data_docs",
+    }.items():
+        if name in addresses:
+            found[field] = addresses[name]
+    return Settings(**found)  # type: ignore[arg-type]  # pydantic checks each value

@@ -1,0 +1,106 @@
+"""`smartgrid up` and `smartgrid down`: everything runs while the command does, and only then."""
+
+import shutil
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+import psutil
+
+from smartgrid_cli.machine.child_process import remove_leftovers
+from smartgrid_cli.machine.databases import open_databases
+from smartgrid_cli.machine.home import Home
+from smartgrid_cli.machine.processes import CODE_MODULE, Machine, build_machine
+from smartgrid_cli.machine.signals import deaf_to_signals, stopped_by_signals
+from smartgrid_cli.machine.tcp_ports import Moved, Reservations, choose_ports
+from smartgrid_core.settings import Ports, Settings
+from smartgrid_io.postgres.embedded import EmbeddedPostgres
+from smartgrid_io.postgres.schema import upgrade
+
+Say = Callable[[str], None]
+
+
+@contextmanager
+def running(
+    home: Home,
+    *,
+    say: Say,
+    overrides: Mapping[str, str] | None = None,
+    held: Collection[str] = (),
+    code_module: str = CODE_MODULE,
+) -> Iterator[Machine]:
+    """Hold the home, begin to start everything, keep it running, stop it in order at the end.
+
+    Only the database answers when the block begins: `machine.supervisor.wait()` for the others;
+    those named in `held` wait for their release. Raises HomeInUseError if somebody else runs it,
+    ServerError if the database does not start.
+    """
+    settings, ports = Settings(home=home.root), Ports()
+    with home.held(), stopped_by_signals(), ExitStack() as stack:
+        ended = remove_leftovers(home, keep=("postgres",))
+        if ended:
+            say(f"ended {ended} processes that an earlier run left behind")
+        reservations = Reservations()
+        stack.callback(reservations.release)
+        kept = EmbeddedPostgres(home.root)
+        moved: list[Moved] = []
+        if kept.is_running:
+            port = kept.port
+        else:
+            granted, moved = choose_ports({"postgres": ports.postgres}, free=reservations.take)
+            port = granted["postgres"]
+        databases = open_databases(settings, home=home, port=port)
+        try:
+            upgrade(databases.product)
+            machine = build_machine(
+                settings,
+                ports,
+                reserve=reservations.take,
+                home=home,
+                databases=databases,
+                say=say,
+                code_module=code_module,
+                held=held,
+                overrides=overrides,
+            )
+            for move in (*moved, *machine.moved):
+                say(str(move))
+            home.say_up(machine.addresses, overrides=dict(overrides or {}))
+            try:
+                machine.supervisor.start()
+                yield machine
+            finally:
+                with deaf_to_signals():
+                    say("stopping ...")
+                    machine.supervisor.stop()
+        finally:
+            if databases.server is not None:
+                databases.server.stop()
+
+
+def stay(machine: Machine) -> None:
+    """Return when something is given up for good; a signal raises Stopped."""
+    forever = threading.Event()
+    while not machine.supervisor.given_up:
+        forever.wait(1.0)
+
+
+def bring_down(home: Home, *, say: Say, remove_state: bool) -> None:
+    """Stop whatever runs for the home, wherever it was started; then remove the home if asked."""
+    if not (home.root / "home.json").exists():
+        say(f"{home.root} holds no state")
+        return
+    holder = home.who_is_up()
+    if holder is not None:
+        say(f"stopping process {holder['pid']}")
+        psutil.Process(holder["pid"]).terminate()
+        if not home.wait_until_free(seconds=90):
+            psutil.Process(holder["pid"]).kill()
+    ended = remove_leftovers(home, keep=("postgres",))
+    EmbeddedPostgres(home.root).stop()
+    remove_leftovers(home)
+    if ended:
+        say(f"ended {ended} processes that an earlier run left behind")
+    if remove_state:
+        shutil.rmtree(home.root)
+        say(f"removed {home.root}")

@@ -1,0 +1,218 @@
+"""Walks a running Dagster through its graph: starts what is missing, waits, says what failed."""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Protocol
+
+from smartgrid_cli.dagster_api.client import Asset, Graph, Run, Sensor, Step
+from smartgrid_cli.dagster_api.transport import GraphError
+
+LONGEST_RANGE = 92
+"""Days in one run: a season fits in memory, and two seasons can run side by side."""
+POLL_S = 1.0
+BACKFILL_PATIENCE_S = 240.0
+"""How long a backfill may stand still, with no run under way."""
+SENSOR_PATIENCE_S = 240.0
+"""How long a running sensor may not look at anything before it is called broken."""
+
+
+class WalkError(GraphError):
+    """A run failed for good; the text names the job, its days and the first error."""
+
+
+class Progress(Protocol):
+    """Shows how far things are."""
+
+    def runs(self, runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> None:
+        """These runs are under way, with the steps that have begun."""
+        ...
+
+    def settled(self) -> None:
+        """Nothing is under way any more."""
+        ...
+
+
+@dataclass
+class Walker:
+    """One walk through the graph; `launched` counts the runs that it started."""
+
+    graph: Graph
+    progress: Progress
+    check: Callable[[], None]
+    """Raises when waiting has become pointless (a process was given up)."""
+    launched: int = 0
+
+    def wait_until_loaded(self, *, seconds: float = 240.0) -> None:
+        """Wait for the code location. Raises GraphError with its error."""
+        end = time.monotonic() + seconds
+        while (error := self.graph.load_error()) is not None:
+            if time.monotonic() > end:
+                raise GraphError(f"the graph is not loaded: {error}")
+            self.check()
+            time.sleep(POLL_S)
+
+    def run_missing(self, job: str, *, first: date, last: date) -> int:
+        """Materialise the days of `first` to `last` that an asset of the job lacks, and wait.
+
+        An unpartitioned job runs if one of its assets was never made or failed last. Returns how
+        many runs that took. Raises WalkError if one fails.
+        """
+        self.settle()
+        ids = self.queue_missing(job, first=first, last=last)
+        for run in self.settle(ids):
+            if run.status != "SUCCESS":
+                raise WalkError(self.say_failure(run))
+        return len(ids)
+
+    def queue_missing(self, job: str, *, first: date, last: date) -> list[str]:
+        """Queue the runs of `run_missing` without waiting for anything. Returns their ids."""
+        assets = [asset for asset in self.graph.assets() if job in asset.jobs]
+        if not assets:
+            raise GraphError(f"the graph has no job {job}")
+        if not any(asset.is_partitioned for asset in assets):
+            lacking = [a for a in assets if a.is_failed or not a.is_materialized]
+            spans: list[tuple[date, date] | None] = [None] if lacking else []
+        else:
+            spans = list(ranges(missing_days(assets, first=first, last=last)))
+        tags = {"smartgrid/started_by": "smartgrid demo"}
+        ids = [self.graph.launch(job, days=span, tags=tags) for span in spans]
+        self.launched += len(ids)
+        return ids
+
+    def settle(self, ids: Sequence[str] = (), *, backfills: bool = False) -> list[Run]:
+        """Wait until no run is queued, under way or about to be tried again, and no backfill open.
+
+        Returns how the runs of `ids` ended: of one that was tried again, its last try. Raises
+        GraphError naming the assets of a backfill that does not go on.
+        """
+        end = time.monotonic() + BACKFILL_PATIENCE_S
+        while True:
+            backfilled = self.graph.backfilled() if backfills else []
+            runs = self.graph.runs(limit=100)
+            open_runs = [run for run in runs if not run.has_ended or run.will_be_tried_again]
+            if not open_runs and not backfilled:
+                self.progress.settled()
+                return [self._last_try(run_id) for run_id in ids]
+            self.progress.runs(
+                [
+                    (run, self.graph.steps(run.run_id) if run.status == "STARTED" else [])
+                    for run in open_runs
+                ],
+                f"catching up: {', '.join(backfilled)}" if backfilled else "",
+            )
+            if open_runs:
+                end = time.monotonic() + BACKFILL_PATIENCE_S
+            elif time.monotonic() > end:
+                raise GraphError(
+                    f"the backfill of {', '.join(backfilled)} does not go on; see Dagster's page of"
+                    " runs and dagster_daemon.log"
+                )
+            self.check()
+            time.sleep(POLL_S)
+
+    def settle_sensors(self, *, since: float, of: Collection[str] | None = None) -> list[Run]:
+        """Wait until these sensors (all that run for None) looked after `since` and ask no more.
+
+        What they ask for may make them ask for more: it ends with a round of looks that asks for
+        nothing. Returns the runs. Raises GraphError naming a sensor that does not look any more.
+        """
+        mark = since
+        while True:
+            self.wait_for_looks(mark, of=of)
+            self.settle(backfills=True)
+            runs = self.graph.runs(created_after=since)
+            latest = max((run.ended or run.created for run in runs), default=since)
+            if latest <= mark:
+                return runs
+            mark = latest
+
+    def say_failure(self, run: Run) -> str:
+        """A failed run as a sentence."""
+        about = f" ({run.days})" if run.days else ""
+        return f"{run.title}{about} failed: {self.graph.why_failed(run.run_id)}"
+
+    def wait_for_looks(self, mark: float, *, of: Collection[str] | None = None) -> None:
+        """Wait until these sensors (all that run for None) have looked after `mark`.
+
+        Raises GraphError naming one that is switched off or does not look any more.
+        """
+        running = {sensor.name for sensor in self.graph.sensors()}
+        if off := sorted(set(of or ()) - running):
+            raise GraphError(
+                f"the sensor {', '.join(off)} is switched off: switch it on in Dagster"
+            )
+        end = time.monotonic() + SENSOR_PATIENCE_S
+        while late := looked_before(self.graph.sensors(), mark, of=of):
+            if time.monotonic() > end:
+                words = "; ".join(f"{s.name} ({s.last_error or 'no look'})" for s in late)
+                raise GraphError(f"sensors do not look: {words}; see dagster_daemon.log")
+            self.progress.runs([], f"waiting for the sensors {', '.join(s.name for s in late)}")
+            self.check()
+            time.sleep(POLL_S)
+
+    def _last_try(self, run_id: str) -> Run:
+        run = self.graph.runs(ids=[run_id])[0]
+        successor = run.tags.get("dagster/auto_retry_run_id")
+        return self._last_try(successor) if run.status != "SUCCESS" and successor else run
+
+
+def missing_days(assets: Iterable[Asset], *, first: date, last: date) -> list[date]:
+    """Days of `first` to `last` that a partitioned asset lacks or failed at, in order."""
+    missing: set[date] = set()
+    for asset in assets:
+        if asset.first_day is None or asset.last_day is None:
+            continue
+        day, end = max(first, asset.first_day), min(last, asset.last_day)
+        while day <= end:
+            if day not in asset.done or day in asset.failed:
+                missing.add(day)
+            day += timedelta(days=1)
+    return sorted(missing)
+
+
+def ranges(days: Sequence[date], *, longest: int = LONGEST_RANGE) -> Iterable[tuple[date, date]]:
+    """Ordered days -> their unbroken stretches, none longer than `longest` days."""
+    start = 0
+    for place in range(1, len(days) + 1):
+        is_end = place == len(days) or days[place] - days[place - 1] != timedelta(days=1)
+        if is_end or place - start == longest:
+            yield days[start], days[place - 1]
+            start = place
+
+
+def looked_before(
+    sensors: Iterable[Sensor], mark: float, *, of: Collection[str] | None = None
+) -> list[Sensor]:
+    """The sensors (of these names) whose last finished look began before `mark`."""
+    wanted = [s for s in sensors if of is None or s.name in of]
+    return [s for s in wanted if s.last_look is None or s.last_look < mark]
+
+
+def wrong_things(
+    assets: Iterable[Asset], *, wanted: Mapping[str, tuple[date, date]], refused: Sequence[str]
+) -> list[str]:
+    """What keeps a walk from being a success, in sentences; empty for none.
+
+    `wanted` says for which days the assets of a job have to be there, `refused` which
+    checks refused.
+    """
+    wrong = []
+    for asset in assets:
+        spans = [wanted[job] for job in asset.jobs if job in wanted]
+        if asset.is_failed or asset.failed:
+            wrong.append(f"{asset.name} failed for {_said(sorted(asset.failed)) or 'its last run'}")
+        elif spans and not asset.is_partitioned and not asset.is_materialized:
+            wrong.append(f"{asset.name} was not made")
+        elif spans and asset.is_partitioned:
+            first, last = min(span[0] for span in spans), max(span[1] for span in spans)
+            missing = missing_days([asset], first=first, last=last)
+            if missing:
+                wrong.append(f"{asset.name} lacks {_said(missing)}")
+    return [*wrong, *(f"the check {name} refused" for name in refused)]
+
+
+def _said(days: Sequence[date]) -> str:
+    spans = [str(a) if a == b else f"{a} .. {b}" for a, b in ranges(days, longest=10_000)]
+    return ", ".join(spans)

@@ -1,0 +1,199 @@
+"""The detectors over a whole file: some days at a time, and the first weeks judged by the next.
+
+Detectors judge a day by the days before it. A file has no past, so its first weeks would go by
+unjudged; they are told those weeks beforehand, in reverse order of weeks, so that none ends where a
+strange one begins. Later weeks are judged by their past only.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+
+import polars as pl
+
+from smartgrid_cli.files.readings import Readings
+from smartgrid_core.errors import ConfigurationError
+from smartgrid_core.time import DAY
+
+WEEK = 7 * DAY
+
+REHEARSED_WEEKS = 5
+"""As many as the detectors remember."""
+
+THRESHOLD = 2.0
+"""Expected once in a hundred days of a series: a person who asks about one file wants to look at
+more than a control room that watches thousands of sensors every day."""
+
+WARM_UP_DAYS = 7
+"""A week that was rehearsed is enough to judge by: a file of some days has no more."""
+
+STEPS_AT_ONCE = 4_000_000
+"""Steps of all series that are judged in one go: this bounds the memory."""
+
+MEMORY_AT_ONCE = 300
+"""Days times series in one go: of each the detectors hand out a memory of some 30 kB."""
+
+Limits = Mapping[str, tuple[float | None, float | None]]
+Teller = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the detectors are told beside the readings.
+
+    `limits`: pattern of series to its lowest and highest allowed value, None for no limit.
+    `phases`: triples of series that are the phases of one quantity. `peers`: patterns of series
+    that are of one kind, so that they explain what all of them do. `past_only` leaves the first
+    weeks of a file unjudged. `habits`: what came on four occasions is a habit and no anomaly.
+    """
+
+    timezone: str
+    country: str | None = None
+    threshold: float | None = None
+    limits: Limits = field(default_factory=dict)
+    phases: Sequence[tuple[str, ...]] = ()
+    peers: Sequence[str] = ()
+    past_only: bool = False
+    habits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`spells`: anomalies from start to end; `scores`: every step; both at the grid's times.
+
+    Columns as of `smartgrid_ml.mining.anomalies.detect.Detection`.
+    """
+
+    spells: pl.DataFrame
+    scores: pl.DataFrame
+    threshold: float
+
+
+def find(readings: Readings, asked: Asked, *, tell: Teller = lambda _: None) -> Found:
+    """Run the detectors over every series of the file.
+
+    Raises ConfigurationError for limits or phases of a series that is not there.
+    """
+    from smartgrid_ml.mining.anomalies.detect import WARM_UP_DAYS as WATCH_WARM_UP_DAYS
+    from smartgrid_ml.mining.anomalies.detect import detect
+    from smartgrid_ml.mining.anomalies.episodes import folded
+
+    grid = readings.grid.select("series", "time", "value")
+    names = grid["series"].unique().sort().to_list()
+    given = {
+        "groups": groups_of(names, asked),
+        "limits": limits_of(names, asked.limits),
+    }
+    begin = _midnight(grid["time"].min())
+    end = _instant(grid["time"].max()) + readings.step
+    rehearsal = None if asked.past_only else rehearsed(grid, begin=begin)
+    context = readings.context
+    if rehearsal is not None:
+        grid = pl.concat([rehearsal, grid])
+        if context is not None:
+            context = pl.concat([_moved(context, begin=begin), context])
+    first = _midnight(grid["time"].min())
+    at_once = days_at_once(len(names), readings.step)
+    state, parts, scores = None, [], []
+    while first < end:
+        until = min(first + at_once * DAY, end)
+        tell(f"{first:%Y-%m-%d} of {begin:%Y-%m-%d} to {end:%Y-%m-%d}")
+        detection = detect(
+            grid.filter((pl.col("time") >= first) & (pl.col("time") < until)),
+            step=readings.step,
+            timezone="UTC" if readings.clock != "UTC" else asked.timezone,
+            country=asked.country,
+            context=context,
+            threshold=THRESHOLD if asked.threshold is None else asked.threshold,
+            warm_up_days=WATCH_WARM_UP_DAYS if asked.habits else WARM_UP_DAYS,
+            habits=asked.habits,
+            state=state,
+            end=until,
+            **given,
+        )
+        state = detection.states.filter(pl.col("day") == pl.col("day").max())
+        parts.append(detection.parts)
+        scores.append(detection.scores.filter(pl.col("time") >= begin))
+        first = until
+    return Found(
+        spells=folded(pl.concat(parts)).filter(pl.col("end_time") > begin),
+        scores=pl.concat(scores).sort("series", "time"),
+        threshold=THRESHOLD if asked.threshold is None else asked.threshold,
+    )
+
+
+def rehearsed(grid: pl.DataFrame, *, begin: datetime) -> pl.DataFrame | None:
+    """The first whole weeks of the grid, at most five, before `begin`: the first week last.
+
+    None if the grid is shorter than a week.
+    """
+    weeks = min(REHEARSED_WEEKS, (_instant(grid["time"].max()) - begin) // WEEK)
+    if not weeks:
+        return None
+    return _moved(grid.filter(pl.col("time") < begin + weeks * WEEK), begin=begin)
+
+
+def _moved(rows: pl.DataFrame, *, begin: datetime) -> pl.DataFrame:
+    """Week n after `begin` becomes week n before it."""
+    weeks = pl.col("time").is_between(begin, begin + REHEARSED_WEEKS * WEEK, closed="left")
+    back = pl.duration(weeks=2 * ((pl.col("time") - begin).dt.total_days() // 7) + 1)
+    return rows.filter(weeks).with_columns(time=pl.col("time") - back)
+
+
+def days_at_once(series: int, step: timedelta) -> int:
+    """How many days are judged in one call."""
+    by_steps = STEPS_AT_ONCE // max(1, series * (DAY // step))
+    return max(1, min(by_steps, MEMORY_AT_ONCE // max(1, series)))
+
+
+def groups_of(names: Sequence[str], asked: Asked) -> pl.DataFrame | None:
+    """series, peer_group, phase_set; None if nothing is known to belong together."""
+    for group in asked.phases:
+        if absent := [name for name in group if name not in names]:
+            raise ConfigurationError(
+                f"--phases {','.join(group)}: {absent[0]!r} is no --target; there are"
+                f" {', '.join(names[:12])}"
+            )
+    sets = {name: ",".join(group) for group in asked.phases for name in group}
+    peers = {
+        name: pattern for pattern in asked.peers for name in names if fnmatchcase(name, pattern)
+    }
+    if not sets and not peers:
+        return None
+    return pl.DataFrame(
+        {
+            "series": list(names),
+            "peer_group": [peers.get(name) for name in names],
+            "phase_set": [sets.get(name) for name in names],
+        },
+        schema={"series": pl.String, "peer_group": pl.String, "phase_set": pl.String},
+    )
+
+
+def limits_of(names: Sequence[str], limits: Limits) -> pl.DataFrame | None:
+    """series, low, high; a later limit of the same series counts. None without limits."""
+    rows: dict[str, tuple[float | None, float | None]] = {}
+    for pattern, (low, high) in limits.items():
+        matched = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
+        if not matched:
+            raise ConfigurationError(
+                f"--limits {pattern}=...: {pattern!r} is no series; there are"
+                f" {', '.join(names[:12])}"
+            )
+        rows |= dict.fromkeys(matched, (low, high))
+    if not rows:
+        return None
+    table = [(name, *sides) for name, sides in rows.items()]
+    schema = {"series": pl.String, "low": pl.Float64, "high": pl.Float64}
+    return pl.DataFrame(table, schema=schema, orient="row")
+
+
+def _instant(moment: object) -> datetime:
+    if not isinstance(moment, datetime):
+        raise TypeError(f"{moment!r} is no time")
+    return moment
+
+
+def _midnight(moment: object) -> datetime:
+    return _instant(moment).replace(hour=0, minute=0, second=0, microsecond=0)

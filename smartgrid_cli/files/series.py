@@ -1,0 +1,220 @@
+"""Anyone's file of time series, read and brought onto a regular grid; every repair is told.
+
+Times are kept as the file's own wall clock: a time with an offset is converted to the local clock,
+one without is taken as it stands. So a clock change makes a missing or a doubled hour, never a
+shifted one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from smartgrid_cli.files.durations import shown, step_of
+from smartgrid_cli.files.table import (
+    Columns,
+    SeriesFileError,
+    has_zone,
+    missing_column,
+    number,
+    read_table,
+    targets_of,
+    times_of,
+    usual_gap,
+)
+from smartgrid_core.time import DAY
+
+How = Literal["mean", "sum"]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesTable:
+    """Regular series out of a file.
+
+    `loads`: feeder_id, hour_start, load_kw (the target, in its own unit; null where missing), every
+    step from a series' first to its last. `exog`: feeder_id, hour_start and a column per exogenous
+    one. `hour_start` is the local wall clock, carried as if it were UTC.
+    """
+
+    loads: pl.DataFrame
+    exog: pl.DataFrame | None
+    step: timedelta
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def read_series(
+    path: Path,
+    columns: Columns,
+    *,
+    timezone: str,
+    step: timedelta | None = None,
+    how: How = "mean",
+    total: str | None = None,
+    min_coverage: float = 0.0,
+) -> SeriesTable:
+    """Read a CSV or Parquet file; several targets become series of their own.
+
+    Rows of the same series and time are averaged. With `step`, the rows of each step are averaged
+    or summed; a sum over a step with missing rows is scaled up if half of them are there. `total`
+    replaces the series by their sum under that name. Series with a smaller share of known steps
+    than `min_coverage` are left out.
+
+    Raises SeriesFileError.
+    """
+    notes: list[str] = []
+    long = _long(read_table(path), columns, path=path, timezone=timezone, notes=notes)
+    native = step_of(usual_gap(long, path=path))
+    if step is None:
+        step = native
+    elif step < native:
+        raise SeriesFileError(
+            f"{path}: its step is {shown(native)}; it cannot be split to {shown(step)}"
+        )
+    loads = _regular(long, native=native, step=step, how=how, notes=notes)
+    loads = _complete(loads, min_coverage=min_coverage, path=path, notes=notes)
+    if total is not None:
+        loads = _summed(loads, name=total, notes=notes)
+    if loads["feeder_id"].eq("all").any():
+        raise SeriesFileError(
+            f"{path}: a series is named 'all', which stands for every series together; rename it"
+        )
+    exog = _exogenous(long, columns.exog, step=step, total=total) if columns.exog else None
+    return SeriesTable(loads=loads, exog=exog, step=step, notes=notes)
+
+
+def _long(
+    table: pl.DataFrame, columns: Columns, *, path: Path, timezone: str, notes: list[str]
+) -> pl.DataFrame:
+    """Columns series, time (naive wall clock), value and the exogenous ones, as read."""
+    for name in (columns.time, columns.series, *columns.exog):
+        if name is not None and name not in table.columns:
+            raise missing_column(name, table, path=path)
+    targets = targets_of(table, columns, path=path)
+    wall = times_of(table, columns, path=path, notes=notes)
+    if has_zone(wall):
+        wall = wall.dt.convert_time_zone(timezone).dt.replace_time_zone(None)
+    numbers = [*targets, *columns.exog]
+    table = table.with_columns(
+        [number(table[name], path=path, notes=notes) for name in numbers]
+    ).with_columns(wall.alias("__time"))
+    table = table.filter(pl.col("__time").is_not_null())
+    if table.is_empty():
+        raise SeriesFileError(f"{path}: has no rows")
+    exog = [pl.col(name) for name in columns.exog]
+    if columns.series is None:
+        return pl.concat(
+            [
+                table.select(
+                    pl.lit(target).alias("series"), pl.col("__time").alias("time"),
+                    pl.col(target).alias("value"), *exog,
+                )
+                for target in targets
+            ]
+        )  # fmt: skip
+    if len(targets) > 1:
+        raise SeriesFileError(f"{path}: --series goes with one --target, not with {len(targets)}")
+    series = pl.col(columns.series).cast(pl.String).fill_null("(no name)")
+    return table.select(
+        series.alias("series"),
+        pl.col("__time").alias("time"),
+        pl.col(targets[0]).alias("value"),
+        *exog,
+    )
+
+
+def _regular(
+    long: pl.DataFrame, *, native: timedelta, step: timedelta, how: How, notes: list[str]
+) -> pl.DataFrame:
+    """Duplicates averaged, rows put on the grid, gaps opened as nulls."""
+    known = long.select("series", "time", "value")
+    ordered = known.select((pl.col("time").diff().over("series") >= timedelta(0)).all()).item()
+    if not ordered:
+        notes.append("rows were not in order of time")
+    on_grid = pl.col("time").dt.truncate(native)
+    if moved := known.filter(pl.col("time") != on_grid).height:
+        notes.append(f"{moved} rows off the {shown(native)} grid moved back onto it")
+    slots = known.group_by("series", time=on_grid).agg(pl.col("value").mean(), rows=pl.len())
+    if doubled := int((slots["rows"] - 1).sum()):
+        notes.append(f"{doubled} duplicate {_plural(native)} averaged")
+    slots = _opened(slots, native)
+    if gaps := slots["value"].null_count():
+        notes.append(f"{gaps} missing {_plural(native)} of {slots.height} left unknown")
+    if step == native:
+        return _named(slots)
+    share = step / native
+    resampled = (
+        slots.group_by("series", time=pl.col("time").dt.truncate(step))
+        .agg(pl.col("value").mean(), known=pl.col("value").count())
+        .with_columns(
+            value=pl.when(pl.col("known") >= share / 2).then(
+                pl.col("value") * (share if how == "sum" else 1.0)
+            )
+        )
+    )
+    if partial := resampled.filter(
+        (pl.col("known") < share) & pl.col("value").is_not_null()
+    ).height:
+        notes.append(f"{partial} {_plural(step)} made from part of their rows")
+    notes.append(f"{shown(native)} rows brought to {shown(step)} by {how}")
+    return _named(_opened(resampled, step))
+
+
+def _opened(slots: pl.DataFrame, step: timedelta) -> pl.DataFrame:
+    """Every step of a series between its first and its last known value."""
+    spans = (
+        slots.filter(pl.col("value").is_not_null())
+        .group_by("series")
+        .agg(time=pl.datetime_range(pl.col("time").min(), pl.col("time").max(), step))
+    )
+    return spans.explode("time").join(
+        slots.select("series", "time", "value"), on=["series", "time"], how="left"
+    )
+
+
+def _named(slots: pl.DataFrame) -> pl.DataFrame:
+    return slots.select(
+        feeder_id="series", hour_start=pl.col("time").dt.replace_time_zone("UTC"), load_kw="value"
+    ).sort("feeder_id", "hour_start")
+
+
+def _complete(
+    loads: pl.DataFrame, *, min_coverage: float, path: Path, notes: list[str]
+) -> pl.DataFrame:
+    steps = loads["hour_start"].n_unique()
+    shares = loads.group_by("feeder_id").agg(share=pl.col("load_kw").count() / max(1, steps))
+    kept = shares.filter(pl.col("share") >= min_coverage)["feeder_id"]
+    if kept.is_empty():
+        raise SeriesFileError(f"{path}: no series has values in {min_coverage:.0%} of the steps")
+    if dropped := shares.height - len(kept):
+        notes.append(
+            f"{dropped} of {shares.height} series left out: known for less than {min_coverage:.0%}"
+        )
+    return loads.filter(pl.col("feeder_id").is_in(kept.implode()))
+
+
+def _summed(loads: pl.DataFrame, *, name: str, notes: list[str]) -> pl.DataFrame:
+    members = loads["feeder_id"].n_unique()
+    notes.append(f"{members} series summed to {name!r}")
+    return (
+        loads.drop_nulls("load_kw")
+        .group_by("hour_start")
+        .agg(pl.col("load_kw").sum())
+        .select(pl.lit(name).alias("feeder_id"), "hour_start", "load_kw")
+        .sort("hour_start")
+    )
+
+
+def _exogenous(
+    long: pl.DataFrame, names: Sequence[str], *, step: timedelta, total: str | None
+) -> pl.DataFrame:
+    """Means of the exogenous columns by series and step."""
+    series = pl.col("series") if total is None else pl.lit(total)
+    hour = pl.col("time").dt.truncate(step).dt.replace_time_zone("UTC")
+    return long.group_by(feeder_id=series, hour_start=hour).agg(pl.col(*names).mean())
+
+
+def _plural(step: timedelta) -> str:
+    return {timedelta(hours=1): "hours", DAY: "days"}.get(step, f"{shown(step)} steps")

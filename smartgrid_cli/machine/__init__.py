@@ -1,0 +1,1 @@
+"""The processes of one machine: `supervisor` keeps those alive that `processes` describes."""

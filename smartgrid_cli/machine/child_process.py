@@ -1,0 +1,240 @@
+"""One supervised process: how it is started, known to be ready, recorded, logged and stopped."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+from smartgrid_cli.machine.home import Home, is_same_process, read_json, write_json
+
+TREE = "SMARTGRID_TREE"
+"""Marks every process of a home in its environment, so that orphans of orphans are found."""
+LOG_LIMIT_BYTES = 10_000_000
+"""A log that is longer makes room for a new one; one old one is kept."""
+TETHER = Path(__file__).with_name("die_with_parent.py")
+
+
+class Child(Protocol):
+    """What the supervisor knows of a process."""
+
+    name: str
+
+    @property
+    def pid(self) -> int | None:
+        """The process, None while there is none."""
+        ...
+
+    def start(self) -> None:
+        """Start it; what an earlier one left behind is gone by then."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Is there a process?"""
+        ...
+
+    def is_ready(self) -> bool:
+        """Does it answer?"""
+        ...
+
+    def stop(self) -> None:
+        """Ask it to end, and make it."""
+        ...
+
+    def why(self) -> str:
+        """How it ended and where its last words are."""
+        ...
+
+
+class CommandChild:
+    """A program of ours in a session of its own: Ctrl-C in the terminal does not reach it.
+
+    `command` never holds a secret (`ps` shows it to everybody): those are in `environment`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        home: Home,
+        environment: Mapping[str, str],
+        ready: Callable[[], bool],
+        port: int | None = None,
+        before_start: Callable[[], None] | None = None,
+        patience: float = 10.0,
+    ) -> None:
+        self.name = name
+        self._command = list(command)
+        self._home = home
+        self._environment = {**os.environ, **environment, TREE: f"{home.tree}/{name}"}
+        self._ready = ready
+        self._port = port
+        self._before_start = before_start
+        self._patience = patience
+        self._process: subprocess.Popen[bytes] | None = None
+        self._exit: int | None = None
+
+    @property
+    def log(self) -> Path:
+        """Where its output goes."""
+        return self._home.logs / f"{self.name}.log"
+
+    @property
+    def pid(self) -> int | None:
+        """The process, None while there is none."""
+        return self._process.pid if self._process is not None and self.is_alive() else None
+
+    def start(self) -> None:
+        """Start it, after ending what an earlier one of this name left behind."""
+        remove_leftovers(self._home, self.name)
+        if self._before_start is not None:
+            self._before_start()
+        rotate(self.log)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
+                [
+                    *(sys.executable, "-I", "-S", str(TETHER)),
+                    *(str(os.getpid()), str(int(signal.SIGTERM))),
+                    *self._command,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
+            )
+        self.log.chmod(0o600)
+        self._exit = None
+        record(self._home, self.name, self._process.pid)
+
+    def is_alive(self) -> bool:
+        """Is there a process?"""
+        if self._process is None:
+            return False
+        self._exit = self._process.poll()
+        return self._exit is None
+
+    def is_ready(self) -> bool:
+        """Does it answer, and is it not somebody else who answers at its port?"""
+        if self._port is not None and not listens_at(self.pid, self._port):
+            return False
+        return self._ready()
+
+    def stop(self) -> None:
+        """SIGTERM, a while of patience, then SIGKILL for it and all that it started."""
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(self._patience)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(self._patience)
+        self._process = None
+        remove_leftovers(self._home, self.name)
+
+    def why(self) -> str:
+        """How it ended and where its last words are."""
+        code = self._exit
+        if code is None:
+            how = "does not answer"
+        elif code < 0:
+            how = f"was killed by {signal.Signals(-code).name}"
+        else:
+            how = f"ended with code {code}"
+        return f"{self.name} {how}; see {self.log}"
+
+
+def listens_at(pid: int | None, port: int) -> bool:
+    """Does the process, or one that it started, take connections at the port?"""
+    if pid is None:
+        return False
+    try:
+        root = psutil.Process(pid)
+        family = [root, *root.children(recursive=True)]
+    except psutil.Error:
+        return False
+    return any(_has_listener(process, port) for process in family)
+
+
+def _has_listener(process: psutil.Process, port: int) -> bool:
+    try:
+        connections = process.net_connections("tcp")
+    except psutil.Error:
+        return False  # it has just ended
+    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
+
+
+def record(home: Home, name: str, pid: int) -> None:
+    """Remember a child beyond the life of its supervisor."""
+    try:
+        created = psutil.Process(pid).create_time()
+    except psutil.Error:
+        created = time.time()
+    write_json(home.run / f"{name}.json", {"name": name, "pid": pid, "create_time": created})
+
+
+def recorded(home: Home, name: str) -> psutil.Process | None:
+    """The process that was recorded under the name, if it still runs."""
+    note = read_json(home.run / f"{name}.json")
+    if note and is_same_process(note["pid"], note["create_time"]):
+        return psutil.Process(note["pid"])
+    return None
+
+
+def leftovers(
+    home: Home, name: str | None = None, *, keep: Sequence[str] = ()
+) -> list[psutil.Process]:
+    """Processes of this home (of one child for `name`) that nobody waits for any more.
+
+    They are known by their record or by the mark in their environment, children's children too.
+    Those of the children named in `keep` are left out.
+    """
+    notes = [path.stem for path in home.run.glob("*.json")] if name is None else [name]
+    found = {
+        process.pid: process
+        for process in (recorded(home, note) for note in notes if note not in ("up", *keep))
+        if process is not None
+    }
+    for process in psutil.process_iter():
+        try:
+            tree, _, child = process.environ().get(TREE, "").partition("/")
+        except (psutil.Error, OSError):
+            continue  # it is gone, or another user's: not ours in either case
+        if tree == home.tree and child not in keep and name in (None, child):
+            found[process.pid] = process
+    found.pop(os.getpid(), None)
+    return list(found.values())
+
+
+def remove_leftovers(home: Home, name: str | None = None, *, keep: Sequence[str] = ()) -> int:
+    """End them: at once, since nobody who could be told is left. Returns how many there were."""
+    processes = leftovers(home, name, keep=keep)
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(processes, timeout=10)
+    for path in home.run.glob("*.json") if name is None else [home.run / f"{name}.json"]:
+        if path.stem not in ("up", *keep):
+            path.unlink(missing_ok=True)
+    return len(processes)
+
+
+def rotate(log: Path, *, limit: int = LOG_LIMIT_BYTES) -> None:
+    """Make room in a log that is too long; whoever writes to it goes on where he is.
+
+    A copy is kept and the file is cut, since a renamed file would still be written to.
+    """
+    if log.exists() and log.stat().st_size > limit:
+        shutil.copyfile(log, log.with_suffix(".log.1"))
+        log.with_suffix(".log.1").chmod(0o600)
+        os.truncate(log, 0)

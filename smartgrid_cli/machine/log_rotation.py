@@ -1,0 +1,25 @@
+"""Logs of the processes, which nobody else keeps from growing for ever."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smartgrid_cli.machine.child_process import rotate
+
+EVERY_S = 60.0
+
+
+@dataclass
+class Retention:
+    """Keeps the logs of a home short; `tick` is called often and mostly does nothing."""
+
+    logs: Path
+    _next: float = field(default=0.0)
+
+    def tick(self) -> None:
+        """Cut long logs, once a minute."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + EVERY_S
+            for log in self.logs.glob("*.log"):
+                rotate(log)

@@ -1,0 +1,319 @@
+"""Which processes the machine consists of, with which settings, and who needs whom."""
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import yaml
+
+from smartgrid_cli.machine.child_process import TREE, CommandChild
+from smartgrid_cli.machine.databases import Databases
+from smartgrid_cli.machine.fail_lost_runs import runs_in_progress
+from smartgrid_cli.machine.home import Home
+from smartgrid_cli.machine.log_rotation import Retention
+from smartgrid_cli.machine.supervisor import Post, Supervisor
+from smartgrid_cli.machine.tcp_ports import LOCALHOST, Moved, choose_ports
+from smartgrid_core.errors import ServerError
+from smartgrid_core.settings import Ports, Settings
+from smartgrid_io.mlflow_server import mlflow_server_command
+from smartgrid_io.serving.shelf import ensure_config
+from smartgrid_services.model_server.launch import command as model_server_command
+from smartgrid_services.model_server.launch import health
+from smartgrid_services.model_server.options import ServerOptions
+
+CODE_MODULE = "smartgrid_assets.definitions"
+CODE_PORT = 4266
+"""The code location's gRPC; nobody but Dagster talks to it."""
+DAGSTER_YAML = Path(__file__).with_name("dagster.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A supervisor with all its posts, and what others need to know to talk to them."""
+
+    supervisor: Supervisor
+    environment: dict[str, str]
+    """What a process needs to find everything; holds the database's password."""
+    addresses: dict[str, str]
+    """Who answers where; holds no secret."""
+    moved: list[Moved]
+
+    def raise_if_given_up(self) -> None:
+        """Raises ServerError if a process that was started again and again is given up."""
+        if self.supervisor.given_up:
+            raise ServerError("; ".join(self.supervisor.given_up))
+
+
+def build_machine(
+    settings: Settings,
+    ports: Ports,
+    *,
+    reserve: Callable[[int], bool],
+    home: Home,
+    databases: Databases,
+    say: Callable[[str], None],
+    code_module: str = CODE_MODULE,
+    held: Collection[str] = (),
+    overrides: Mapping[str, str] | None = None,
+) -> Machine:
+    """Plan every process beside the database, which already runs; nothing else is started yet.
+
+    `reserve` says whether a port is free and keeps it so for us.
+    `held` are not started before they are released. `overrides` are further environment variables
+    for all of them (the demo's first and last day).
+    """
+    wanted = {**ports.model_dump(), "dagster_code": CODE_PORT}
+    del wanted["postgres"]
+    granted, moved = choose_ports(wanted, free=reserve)
+    addresses = {
+        "dagster": f"http://{LOCALHOST}:{granted['dagster']}",
+        "mlflow": f"http://{LOCALHOST}:{granted['mlflow']}",
+        "model_server": f"http://{LOCALHOST}:{granted['model_server_rest']}",
+        "model_server_grpc": f"{LOCALHOST}:{granted['model_server_grpc']}",
+        "data_docs": f"http://{LOCALHOST}:{granted['data_docs']}",
+        "postgres": databases.address,
+    }
+    workspace = write_dagster_home(home, code_port=granted["dagster_code"])
+    environment = {
+        "SMARTGRID_HOME": str(home.root),
+        "SMARTGRID_DATABASE_URL": databases.product,
+        "SMARTGRID_DAGSTER_URL": databases.dagster,
+        "SMARTGRID_DAGSTER_UI_URL": addresses["dagster"],
+        "SMARTGRID_MLFLOW_URL": addresses["mlflow"],
+        "SMARTGRID_MODEL_SERVER_GRPC": addresses["model_server_grpc"],
+        "SMARTGRID_MODEL_SERVER_REST": addresses["model_server"],
+        "SMARTGRID_DATA_DOCS_URL": addresses["data_docs"],
+        "SMARTGRID_COMPUTE_LOGS": str(home.dagster / "compute_logs"),
+        "SMARTGRID_DAGSTER_ARTIFACTS": str(home.dagster),
+        "DAGSTER_HOME": str(home.dagster),
+        "MLFLOW_TRACKING_URI": addresses["mlflow"],
+        "PYTHONUNBUFFERED": "1",
+        **(overrides or {}),
+    }
+    ensure_config(settings.model_place)
+    plan = _Plan(home, databases, granted, environment, addresses, settings.model_place)
+    posts = [*plan.stores(), *plan.dagster(workspace=workspace, code_module=code_module)]
+    for post in posts:
+        if post.child.name in held:
+            post.state = "held"
+    supervisor = Supervisor.of(*posts, say=say)
+    supervisor.housekeeping = Retention(logs=home.logs).tick
+    return Machine(supervisor, environment, addresses, moved)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What every post is made from."""
+
+    home: Home
+    databases: Databases
+    ports: Mapping[str, int]
+    environment: Mapping[str, str]
+    addresses: Mapping[str, str]
+    models: str
+    """Where models are published: a folder, or an S3 URL."""
+
+    @property
+    def served_from(self) -> Path:
+        """The model server's base path; of a bucket's models only the config lies there."""
+        if self.models.startswith("s3://"):
+            name = hashlib.sha256(self.models.encode()).hexdigest()[:12]
+            return self.home.root / "mirrored" / name
+        return Path(self.models.removeprefix("file://"))
+
+    @property
+    def after_database(self) -> list[str]:
+        """Who needs the database names it, unless it is somebody else's."""
+        return [] if self.databases.server is None else ["postgres"]
+
+    def stores(self) -> list[Post]:
+        """The database, MLflow, the model server and the pages of the data checks."""
+        mlflow = mlflow_server_command(
+            backend_url=self.databases.mlflow,
+            artifact_root=str(self.home.root / "mlflow"),
+            port=self.ports["mlflow"],
+        )
+        pages = self.child(
+            "data_docs",
+            *("http.server", str(self.ports["data_docs"]), "--bind", LOCALHOST),
+            *("--directory", str(self.home.data_docs)),
+            ready=listens(self.ports["data_docs"]),
+            port=self.ports["data_docs"],
+        )
+        tracking = CommandChild(
+            "mlflow",
+            mlflow.argv,
+            home=self.home,
+            environment={**self.environment, **mlflow.env},
+            ready=answers(mlflow.health_url),
+            port=self.ports["mlflow"],
+        )
+        model_server = CommandChild(
+            "model_server",
+            model_server_command(
+                ServerOptions(
+                    base_path=self.served_from,
+                    copies=self.home.root / "mirrored",
+                    rest_port=self.ports["model_server_rest"],
+                    grpc_port=self.ports["model_server_grpc"],
+                )
+            ),
+            home=self.home,
+            environment=self.environment,
+            ready=lambda: health(self.addresses["model_server"]) == "serving",
+            port=self.ports["model_server_rest"],
+        )
+        mirror = self.child(
+            "config_mirror",
+            *("smartgrid_services.config_mirror", "--url", self.models),
+            *("--folder", str(self.served_from)),
+            ready=lambda: True,
+        )
+        own = [] if self.databases.server is None else [Post(self.databases.child())]
+        return [
+            *own,
+            *([Post(mirror)] if self.models.startswith("s3://") else []),
+            Post(pages),
+            Post(model_server),
+            Post(tracking, needs=self.after_database, falls_with=self.after_database),
+        ]
+
+    def dagster(self, *, workspace: Path, code_module: str) -> list[Post]:
+        """The code location, which executes the runs, and the two that drive it.
+
+        All fall with the database: a code location that could not report the end of a run to it
+        never looks at its runs again.
+        """
+        code_port, ui_port = self.ports["dagster_code"], self.ports["dagster"]
+        lost = self.lost_runs()
+        code = self.child(
+            "dagster_code",
+            *("dagster", "api", "grpc", "--module-name", code_module),
+            *("--location-name", "smartgrid", "--host", LOCALHOST, "--port", str(code_port)),
+            ready=lost.are_failed,
+            port=code_port,
+            before_start=lost.note,
+        )
+        webserver = self.child(
+            "dagster",
+            *("dagster_webserver", "-w", str(workspace)),
+            *("--host", LOCALHOST, "--port", str(ui_port)),
+            ready=answers(f"{self.addresses['dagster']}/server_info"),
+            port=ui_port,
+        )
+        daemon = self.child(
+            "dagster_daemon",
+            *("dagster._daemon", "run", "-w", str(workspace)),
+            ready=lambda: True,
+        )
+        return [
+            Post(code, needs=self.after_database, falls_with=self.after_database),
+            Post(webserver, needs=["dagster_code"], falls_with=self.after_database),
+            Post(daemon, needs=["dagster_code"], falls_with=self.after_database),
+        ]
+
+    def child(
+        self,
+        name: str,
+        *module: str,
+        ready: Callable[[], bool],
+        port: int | None = None,
+        before_start: Callable[[], None] | None = None,
+    ) -> CommandChild:
+        """A Python module of this environment as a child."""
+        return CommandChild(
+            name,
+            [sys.executable, "-m", *module],
+            home=self.home,
+            environment=self.environment,
+            ready=ready,
+            port=port,
+            before_start=before_start,
+        )
+
+    def lost_runs(self) -> "LostRuns":
+        """What makes good the runs of a code location that died."""
+        return LostRuns(
+            dagster_url=self.databases.dagster,
+            code_port=self.ports["dagster_code"],
+            environment={**os.environ, **self.environment, TREE: f"{self.home.tree}/reap"},
+            log=self.home.logs / "reap.log",
+        )
+
+
+@dataclass
+class LostRuns:
+    """Runs that nobody executes any more: noted before a code location starts, failed after.
+
+    Dagster tries a failed run again, but only if it then finds the code location.
+    """
+
+    dagster_url: str
+    code_port: int
+    environment: Mapping[str, str]
+    log: Path
+    _noted: list[str] = field(default_factory=list)
+
+    def note(self) -> None:
+        """Remember them. To be called while no code location runs."""
+        self._noted = runs_in_progress(self.dagster_url)
+
+    def are_failed(self) -> bool:
+        """Does the code location answer, and are the noted runs reported?"""
+        if not listens(self.code_port)():
+            return False
+        if self._noted:
+            with self.log.open("ab") as log:
+                done = subprocess.run(  # noqa: S603 - our own program, no shell
+                    [
+                        *(sys.executable, "-m", "smartgrid_cli.machine.fail_lost_runs"),
+                        *(str(self.code_port), *self._noted),
+                    ],
+                    env=self.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    check=False,
+                )
+            if done.returncode != 0:
+                return False
+            self._noted = []
+        return True
+
+
+def write_dagster_home(home: Home, *, code_port: int) -> Path:
+    """Write DAGSTER_HOME's `dagster.yaml` and the workspace, whose path is returned."""
+    (home.dagster / "dagster.yaml").write_bytes(DAGSTER_YAML.read_bytes())
+    workspace = home.dagster / "workspace.yaml"
+    server = {"host": LOCALHOST, "port": code_port, "location_name": "smartgrid"}
+    workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
+    return workspace
+
+
+def answers(url: str) -> Callable[[], bool]:
+    """Does a GET of the URL answer with anything but a failure?"""
+
+    def ask() -> bool:
+        try:
+            return httpx.get(url, timeout=2.0, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+    return ask
+
+
+def listens(port: int) -> Callable[[], bool]:
+    """Does somebody take connections on the port? Enough for who listens only when ready."""
+
+    def ask() -> bool:
+        with socket.socket() as probe:
+            probe.settimeout(1.0)
+            return probe.connect_ex((LOCALHOST, port)) == 0
+
+    return ask
