@@ -27,7 +27,7 @@ from serving_support.server import MODEL, serving
 from smartgrid_io.postgres.embedded import EmbeddedPostgres
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 from smartgrid_io.serving.client import ModelServerClient
-from smartgrid_io.serving.shelf import ensure_config
+from smartgrid_io.serving.model_repository import ensure_config
 
 TARGET_S = 5.0
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from smartgrid_core.ports import AlertBook
+from smartgrid_core.protocols import AlertBook
 
 
 @dg.resource(required_resource_keys={"settings", "warehouse"})

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from smartgrid_core.ports import Clock
+from smartgrid_core.protocols import Clock
 
 
 class SystemClock:

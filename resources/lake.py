@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from smartgrid_core.ports import Lake
+from smartgrid_core.protocols import Lake
 from smartgrid_io.lake import ParquetLake
 
 

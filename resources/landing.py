@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from smartgrid_core.errors import LandingError
-from smartgrid_core.ports import Arrival, Clock, LandingFolder
+from smartgrid_core.protocols import Arrival, Clock, LandingFolder
 
 if TYPE_CHECKING:
     from smartgrid_io.landing.layout import LandingLayout

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from smartgrid_core.ports import ModelRegistry
+from smartgrid_core.protocols import ModelRegistry
 from smartgrid_io.mlflow import MlflowRegistry
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from smartgrid_core.ports import ModelServer, ModelShelf
+from smartgrid_core.protocols import ModelServer, ModelShelf
 from smartgrid_io.serving.client import ModelServerClient
-from smartgrid_io.serving.shelf import Shelf
+from smartgrid_io.serving.model_repository import Shelf
 
 
 @dg.resource(required_resource_keys={"settings"})

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from smartgrid_core.ports import QualitySuites
+from smartgrid_core.protocols import QualitySuites
 from smartgrid_core.quality import Verdict
 from smartgrid_io.quality.run import run_suite
 

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from smartgrid_core.errors import ConfigurationError
-from smartgrid_core.ports import Warehouse
+from smartgrid_core.protocols import Warehouse
 
 
 @dg.resource(required_resource_keys={"settings"})

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from smartgrid_core.contracts.grid import Weather
-from smartgrid_core.ports import WeatherSource
+from smartgrid_core.protocols import WeatherSource
 from smartgrid_core.time import Window
 from smartgrid_io.open_meteo import fetch_weather
 

@@ -11,7 +11,7 @@ import polars as pl
 from sensors.polling import Attempts, is_at_work, next_attempts, read_cursor, write_cursor
 from smartgrid_core.alerts.decide import alerts_from_exceedances
 from smartgrid_core.contracts.alerts import LimitExceedances
-from smartgrid_core.ports import AlertBook, Clock, Warehouse
+from smartgrid_core.protocols import AlertBook, Clock, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import DAY, Window, midnight
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from sensors.polling import MOST_ATTEMPTS, is_at_work, next_attempts, read_cursor, write_cursor
-from smartgrid_core.ports import Arrival, LandingFolder
+from smartgrid_core.protocols import Arrival, LandingFolder
 
 JOB = "land_files"
 

@@ -8,11 +8,11 @@ import dagster as dg
 import polars as pl
 
 from sensors.polling import is_at_work, next_attempts, read_cursor, write_cursor
-from smartgrid_core.canary import regression
 from smartgrid_core.contracts.serving import LabelMoves, PredictionLog, VariantComparisons
-from smartgrid_core.label_moves import labelled_since
-from smartgrid_core.ports import Clock, ModelShelf, Warehouse
-from smartgrid_core.serving import CANARY, LOAD_FORECASTER, Served
+from smartgrid_core.protocols import Clock, ModelShelf, Warehouse
+from smartgrid_core.rollout.canary import regression
+from smartgrid_core.rollout.label_journal import labelled_since
+from smartgrid_core.rollout.labels import CANARY, LOAD_FORECASTER, Served
 from smartgrid_core.time import Window
 
 JOB = "settle_canary"

@@ -11,7 +11,7 @@ import polars as pl
 from sensors.polling import is_at_work, read_cursor, write_cursor
 from smartgrid_core.contracts.forecasts import LoadBacktest
 from smartgrid_core.contracts.promotion import ModelDrift
-from smartgrid_core.ports import Clock, Warehouse
+from smartgrid_core.protocols import Clock, Warehouse
 from smartgrid_core.time import Window
 
 JOB = "train_models"

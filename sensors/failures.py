@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from smartgrid_core.alerts.decide import alert_from_failure
-from smartgrid_core.ports import AlertBook, Clock
+from smartgrid_core.protocols import AlertBook, Clock
 
 
 def is_final(tags: Mapping[str, str]) -> bool:

@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 
 from sensors.polling import is_at_work
-from smartgrid_core.ports import Clock, Warehouse
+from smartgrid_core.protocols import Clock, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import DAY
 

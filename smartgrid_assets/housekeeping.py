@@ -5,7 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from smartgrid_core.contracts.anomalies import AnomalyStates
-from smartgrid_core.ports import Lake
+from smartgrid_core.protocols import Lake
 from smartgrid_core.settings import Settings
 
 STATES_KEPT = timedelta(days=60)

@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from smartgrid_core.errors import LandingError
-from smartgrid_core.ports import LandingFolder
+from smartgrid_core.protocols import LandingFolder
 
 COUNTS = ("rows_read", "rows_new", "rows_changed", "rows_repeated", "rows_refused")
 """What a landing says about the rows of a file."""

@@ -10,7 +10,7 @@ from functools import partial
 import dagster as dg
 import dataframely as dy
 
-from smartgrid_core.ports import Clock, Lake
+from smartgrid_core.protocols import Clock, Lake
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 

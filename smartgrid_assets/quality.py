@@ -6,8 +6,8 @@ from datetime import date
 import dagster as dg
 import dataframely as dy
 
-from smartgrid_core.contracts.catalogue import table_name, table_of
-from smartgrid_core.ports import Clock, Lake, QualitySuites
+from smartgrid_core.contracts.tables import table_name, table_of
+from smartgrid_core.protocols import Clock, Lake, QualitySuites
 from smartgrid_core.quality import Finding, Verdict, contract_findings
 from smartgrid_core.time import Window
 

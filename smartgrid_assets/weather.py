@@ -5,7 +5,7 @@ from pydantic import Field
 
 from smartgrid_core.contracts.grid import Weather
 from smartgrid_core.features.weather import with_known_at
-from smartgrid_core.ports import Clock, Warehouse, WeatherSource
+from smartgrid_core.protocols import Clock, Warehouse, WeatherSource
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import DAY, Window, midnight
 

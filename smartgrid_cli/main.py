@@ -12,7 +12,7 @@ from smartgrid_cli.commands.anomalies import anomalies
 from smartgrid_cli.commands.backtest import backtest
 from smartgrid_cli.machine.home import Home
 from smartgrid_core.errors import SmartGridError
-from smartgrid_core.serving import LOAD_FORECASTER
+from smartgrid_core.rollout.labels import LOAD_FORECASTER
 
 app = typer.Typer(
     no_args_is_help=True,

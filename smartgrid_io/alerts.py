@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from smartgrid_core.alerts.messages import MOST_ATTEMPTS, after_attempt, alert_payload, message_id
 from smartgrid_core.contracts.alerts import Alerts
-from smartgrid_core.ports import DeliveryReport, Notifier
+from smartgrid_core.protocols import DeliveryReport, Notifier
 from smartgrid_io.contract import checked, polars_types
 from smartgrid_io.postgres.copy import Connection, connect, copy_out, identifiers
 

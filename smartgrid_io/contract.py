@@ -3,7 +3,7 @@
 import dataframely as dy
 import polars as pl
 
-from smartgrid_core.contracts.catalogue import table_name
+from smartgrid_core.contracts.tables import table_name
 from smartgrid_core.errors import ContractError
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import dataframely as dy
 import polars as pl
 
-from smartgrid_core.contracts.catalogue import Table, table_of
+from smartgrid_core.contracts.tables import Table, table_of
 from smartgrid_core.errors import ContractError
-from smartgrid_core.ports import Written
+from smartgrid_core.protocols import Written
 from smartgrid_core.time import Window, midnight
 from smartgrid_io.contract import checked, polars_types
-from smartgrid_io.places import Place, place_at
+from smartgrid_io.object_store import Place, place_at
 
 FILE = "part.parquet"
 

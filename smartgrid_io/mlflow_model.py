@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from smartgrid_core.serving import OUTPUTS
+from smartgrid_core.rollout.labels import OUTPUTS
 
 SAVED_MODEL_DIR = "saved_model"
 

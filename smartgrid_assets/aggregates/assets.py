@@ -15,7 +15,7 @@ from smartgrid_core.contracts.aggregates import (
 )
 from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.contracts.readings import MeterReadings, RegisterBrackets, SensorData
-from smartgrid_core.ports import Lake, Warehouse
+from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.readings.vee import CLOCK_DRIFT, interval_energy
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import WIDEST_OFFSET, Window

@@ -8,7 +8,7 @@ from smartgrid_core.alerts.exceedance import limit_exceedances as exceedances_of
 from smartgrid_core.contracts.alerts import LimitExceedances
 from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.contracts.grid import GridTopology
-from smartgrid_core.ports import AlertBook, Clock, Lake, Warehouse
+from smartgrid_core.protocols import AlertBook, Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.topology import feeder_ratings
 

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from smartgrid_core.ports import AlertBook, Clock
+from smartgrid_core.protocols import AlertBook, Clock
 
 
 @dg.op(name="deliver_waiting_messages", out=dg.Out(dg.Nothing))

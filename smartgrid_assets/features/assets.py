@@ -11,7 +11,7 @@ from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.grid import Weather
 from smartgrid_core.features.load import HISTORY_NEEDED
 from smartgrid_core.features.load import load_features as features_by_lead_time
-from smartgrid_core.ports import Lake
+from smartgrid_core.protocols import Lake
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import midnight
 

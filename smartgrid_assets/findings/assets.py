@@ -14,7 +14,7 @@ from smartgrid_core.contracts.readings import (
     RepeatedReadings,
     SensorData,
 )
-from smartgrid_core.ports import Lake, Warehouse
+from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.readings.findings import reading_findings as findings_of
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window

@@ -6,7 +6,7 @@ import polars as pl
 from smartgrid_assets.findings.assets import judged_window
 from smartgrid_core.contracts.grid import PlantedFaults
 from smartgrid_core.contracts.readings import ReadingFindings
-from smartgrid_core.ports import Lake, Warehouse
+from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.readings.findings import score_findings, unexplained_findings
 
 

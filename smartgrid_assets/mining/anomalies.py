@@ -19,7 +19,7 @@ from smartgrid_core.contracts.anomalies import (
 )
 from smartgrid_core.contracts.grid import GridTopology, Weather
 from smartgrid_core.contracts.readings import SensorData
-from smartgrid_core.ports import Lake, Warehouse
+from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import DAY, HOUR, Window, midnight
 from smartgrid_ml.mining.anomalies import grid_inputs as inputs

@@ -5,7 +5,7 @@ import polars as pl
 
 from smartgrid_core.contracts.anomalies import Anomalies, AnomalyStates
 from smartgrid_core.contracts.grid import GridTopology, PlantedFaults
-from smartgrid_core.ports import Lake, Warehouse
+from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.time import midnight
 from smartgrid_ml.mining.anomalies.ground_truth import false_alarms, found_faults, most_per_month
 

@@ -12,7 +12,7 @@ from smartgrid_core.contracts.grid import GridTopology, Weather
 from smartgrid_core.contracts.readings import ReadingFindings
 from smartgrid_core.features.events import LOAD_HISTORY, EventLimits
 from smartgrid_core.features.events import grid_events as events_of
-from smartgrid_core.ports import Lake, Warehouse
+from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.settings import Settings
 
 LONGEST_LEAD = timedelta(days=7)

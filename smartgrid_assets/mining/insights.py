@@ -16,7 +16,7 @@ from smartgrid_core.contracts.segments import (
     SegmentBands,
     SegmentHistory,
 )
-from smartgrid_core.ports import Clock, Lake, Warehouse
+from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 from smartgrid_ml.mining.anomalies.report import anomaly_figure

@@ -9,7 +9,7 @@ from smartgrid_assets.quality import schema_check
 from smartgrid_core.contracts.aggregates import MeterConsumption
 from smartgrid_core.contracts.grid import PlantedFaults
 from smartgrid_core.contracts.inspections import HeadEnergy, Inspections
-from smartgrid_core.ports import Clock, Lake, Warehouse
+from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_ml.mining.theft.inspection_list import planted_theft_ranks
 

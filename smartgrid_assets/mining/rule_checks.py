@@ -8,7 +8,7 @@ from smartgrid_assets.partitions import last_whole_day
 from smartgrid_assets.quality import schema_check
 from smartgrid_core.contracts.events import EventItemsets, EventRules, GridEvents
 from smartgrid_core.contracts.grid import GridTopology, PlantedFaults
-from smartgrid_core.ports import Clock, Lake, Warehouse
+from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 from smartgrid_ml.mining.rules.ground_truth import planted_rules

@@ -13,7 +13,7 @@ from smartgrid_core.contracts.events import (
     GridEvents,
 )
 from smartgrid_core.features.events import into_shifts
-from smartgrid_core.ports import Clock, Lake, ModelRegistry, Warehouse
+from smartgrid_core.protocols import Clock, Lake, ModelRegistry, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 from smartgrid_ml.mining.plots import figure_markdown

@@ -4,7 +4,7 @@ import dagster as dg
 import polars as pl
 
 from smartgrid_core.contracts.segments import ConsumerSegments, SegmentHistory
-from smartgrid_core.ports import Warehouse
+from smartgrid_core.protocols import Warehouse
 from smartgrid_ml.mining.segments.kmeans import STABLE
 
 MOST_IN_ONE = 0.9

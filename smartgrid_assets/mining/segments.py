@@ -16,7 +16,7 @@ from smartgrid_core.contracts.segments import (
 )
 from smartgrid_core.features.calendar import public_holidays
 from smartgrid_core.features.profiles import consumer_profiles as profiles_of
-from smartgrid_core.ports import Clock, Lake, ModelRegistry, Warehouse
+from smartgrid_core.protocols import Clock, Lake, ModelRegistry, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 from smartgrid_core.topology import meter_places

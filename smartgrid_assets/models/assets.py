@@ -13,10 +13,10 @@ from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest
 from smartgrid_core.contracts.promotion import PromotionDecisions
 from smartgrid_core.contracts.serving import LabelMoves
-from smartgrid_core.label_moves import why_not_now
-from smartgrid_core.ports import Clock, Lake, ModelRegistry, ModelServer, ModelShelf, Warehouse
-from smartgrid_core.promotion import why_refused
-from smartgrid_core.serving import LOAD_FORECASTER
+from smartgrid_core.protocols import Clock, Lake, ModelRegistry, ModelServer, ModelShelf, Warehouse
+from smartgrid_core.rollout.decisions import why_refused
+from smartgrid_core.rollout.label_journal import why_not_now
+from smartgrid_core.rollout.labels import LOAD_FORECASTER
 from smartgrid_core.settings import Settings
 from smartgrid_ml.automl.trials import trials_table
 from smartgrid_ml.evaluation.backtest import backtest, best_servable

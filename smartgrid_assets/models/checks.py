@@ -4,9 +4,9 @@ import dagster as dg
 
 from smartgrid_assets.models.gate import CHALLENGER
 from smartgrid_core.contracts.promotion import PromotionDecisions
-from smartgrid_core.ports import ModelRegistry, ModelShelf, Warehouse
-from smartgrid_core.promotion import undecided, why_refused
-from smartgrid_core.serving import LOAD_FORECASTER
+from smartgrid_core.protocols import ModelRegistry, ModelShelf, Warehouse
+from smartgrid_core.rollout.decisions import undecided, why_refused
+from smartgrid_core.rollout.labels import LOAD_FORECASTER
 
 
 @dg.asset_check(

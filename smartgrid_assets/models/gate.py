@@ -9,8 +9,8 @@ import polars as pl
 
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.promotion import BacktestLosses, PromotionDecisions
-from smartgrid_core.ports import Clock, Lake, ModelRegistry, ModelShelf, ModelVersion, Warehouse
-from smartgrid_core.serving import CHAMPION, LOAD_FORECASTER
+from smartgrid_core.protocols import Clock, Lake, ModelRegistry, ModelShelf, ModelVersion, Warehouse
+from smartgrid_core.rollout.labels import CHAMPION, LOAD_FORECASTER
 from smartgrid_core.time import DAY, Window
 from smartgrid_ml.evaluation.losses import newest_backtests
 from smartgrid_ml.forecasting.registry import NAIVE_ROWS

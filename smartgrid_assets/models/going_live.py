@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 from smartgrid_core.errors import PublicationError, SmartGridError
-from smartgrid_core.ports import ModelRegistry, ModelServer, ModelShelf, ModelVersion
-from smartgrid_core.serving import Served
+from smartgrid_core.protocols import ModelRegistry, ModelServer, ModelShelf, ModelVersion
+from smartgrid_core.rollout.labels import Served
 from smartgrid_io.serving.moves import Journal, LabelMover, Moved
 from smartgrid_io.serving.publisher import golden_parity
 from smartgrid_ml.export.artifact.golden import read_golden

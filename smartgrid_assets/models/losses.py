@@ -3,7 +3,7 @@
 import polars as pl
 
 from smartgrid_core.contracts.promotion import BacktestLosses
-from smartgrid_core.ports import Warehouse, Written
+from smartgrid_core.protocols import Warehouse, Written
 from smartgrid_ml.evaluation.losses import losses_by_issue, newest_backtests
 
 

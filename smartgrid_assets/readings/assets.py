@@ -6,7 +6,7 @@ import dataframely as dy
 from smartgrid_assets.partitions import daily_asset, window_of
 from smartgrid_core.contracts.grid import GridTopology, Weather
 from smartgrid_core.contracts.readings import MeterReadings, RegisterBrackets, SensorData
-from smartgrid_core.ports import Lake, Warehouse, Written
+from smartgrid_core.protocols import Lake, Warehouse, Written
 from smartgrid_core.time import Window
 
 GROUP = "readings"

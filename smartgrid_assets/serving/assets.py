@@ -7,7 +7,6 @@ import dagster as dg
 import polars as pl
 
 from smartgrid_assets.partitions import daily_asset, window_of
-from smartgrid_core.canary import regression
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest, LoadForecasts
 from smartgrid_core.contracts.promotion import PromotionDecisions
@@ -19,9 +18,10 @@ from smartgrid_core.contracts.serving import (
 )
 from smartgrid_core.errors import SmartGridError
 from smartgrid_core.features.load import HISTORY_NEEDED
-from smartgrid_core.label_moves import labelled_since
-from smartgrid_core.ports import Clock, Lake, ModelServer, ModelShelf, Warehouse
-from smartgrid_core.serving import CANARY, LOAD_FORECASTER, Served
+from smartgrid_core.protocols import Clock, Lake, ModelServer, ModelShelf, Warehouse
+from smartgrid_core.rollout.canary import regression
+from smartgrid_core.rollout.label_journal import labelled_since
+from smartgrid_core.rollout.labels import CANARY, LOAD_FORECASTER, Served
 from smartgrid_core.time import DAY, Window, midnight
 from smartgrid_io.serving.router import Router, split_of
 from smartgrid_ml.forecasting.day_ahead import best_naive, day_ahead

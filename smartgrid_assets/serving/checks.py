@@ -4,8 +4,8 @@ import dagster as dg
 import polars as pl
 
 from smartgrid_core.contracts.serving import VariantComparisons
-from smartgrid_core.ports import ModelShelf, Warehouse
-from smartgrid_core.serving import LOAD_FORECASTER
+from smartgrid_core.protocols import ModelShelf, Warehouse
+from smartgrid_core.rollout.labels import LOAD_FORECASTER
 
 
 @dg.asset_check(

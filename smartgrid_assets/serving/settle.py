@@ -5,8 +5,8 @@ import dagster as dg
 from smartgrid_core.alerts.decide import alert_from_rollback
 from smartgrid_core.contracts.promotion import PromotionDecisions
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.ports import AlertBook, Clock, ModelRegistry, ModelShelf, Warehouse
-from smartgrid_core.serving import LOAD_FORECASTER
+from smartgrid_core.protocols import AlertBook, Clock, ModelRegistry, ModelShelf, Warehouse
+from smartgrid_core.rollout.labels import LOAD_FORECASTER
 from smartgrid_io.serving.moves import LabelMover
 from smartgrid_ml.promotion.canary_comparison import settlement
 from smartgrid_ml.promotion.decision_records import decision_rows

@@ -34,7 +34,7 @@ from smartgrid_cli.machine.processes import Machine
 from smartgrid_core.contracts.grid import PlantedFaults
 from smartgrid_core.contracts.insights import InsightPages
 from smartgrid_core.errors import ModelUnavailableError, SmartGridError
-from smartgrid_core.serving import LOAD_FORECASTER
+from smartgrid_core.rollout.labels import LOAD_FORECASTER
 from smartgrid_core.time import Window
 
 HELD = "dagster_daemon"

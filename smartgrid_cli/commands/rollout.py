@@ -16,15 +16,15 @@ from smartgrid_cli.display.store_queries import Stores
 from smartgrid_cli.machine.home import Home
 from smartgrid_core.contracts.serving import TrafficSplits
 from smartgrid_core.errors import ConfigurationError
-from smartgrid_core.ports import Written
-from smartgrid_core.serving import CANARY, STABLE
+from smartgrid_core.protocols import Written
+from smartgrid_core.rollout.labels import CANARY, STABLE
 from smartgrid_core.settings import Settings
 from smartgrid_io.mlflow_aliases import MlflowAliases
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 from smartgrid_io.serving.client import ModelServerClient
+from smartgrid_io.serving.model_repository import Shelf
 from smartgrid_io.serving.moves import Journal, LabelMover, Moved
 from smartgrid_io.serving.router import Split, split_of
-from smartgrid_io.serving.shelf import Shelf
 
 PATIENCE_S = 2.0
 """Versions to go back to are loaded: a server that does not follow at once needs a look."""

@@ -8,12 +8,12 @@ from smartgrid_cli.display.store_queries import Stores, table_sizes
 from smartgrid_cli.machine.child_process import recorded
 from smartgrid_cli.machine.home import Home
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.serving import Served
+from smartgrid_core.rollout.labels import Served
 from smartgrid_core.settings import Settings
 from smartgrid_io.postgres.embedded import EmbeddedPostgres
 from smartgrid_io.serving.client import ModelServerClient
+from smartgrid_io.serving.model_repository import Shelf
 from smartgrid_io.serving.readiness import ask_readiness
-from smartgrid_io.serving.shelf import Shelf
 
 CHILDREN = (
     "postgres",

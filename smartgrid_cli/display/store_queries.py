@@ -10,13 +10,13 @@ import psycopg
 from psycopg import sql
 
 from smartgrid_core.contracts.alerts import Alerts
-from smartgrid_core.contracts.catalogue import CATALOGUE
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest
 from smartgrid_core.contracts.promotion import PromotionDecisions
+from smartgrid_core.contracts.tables import CATALOGUE
 from smartgrid_core.errors import ConfigurationError
-from smartgrid_core.ports import Lake, Warehouse
-from smartgrid_core.serving import LOAD_FORECASTER, OUTPUTS, STABLE
+from smartgrid_core.protocols import Lake, Warehouse
+from smartgrid_core.rollout.labels import LOAD_FORECASTER, OUTPUTS, STABLE
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 from smartgrid_io.lake import ParquetLake

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from smartgrid_cli.dagster_api.client import Check
 from smartgrid_cli.display.store_queries import Answered, TableSize
-from smartgrid_core.serving import OUTPUTS, Served
+from smartgrid_core.rollout.labels import OUTPUTS, Served
 
 MOST_ALERTS = 10
 

@@ -22,7 +22,7 @@ from smartgrid_cli.machine.tcp_ports import LOCALHOST, Moved, choose_ports
 from smartgrid_core.errors import ServerError
 from smartgrid_core.settings import Ports, Settings
 from smartgrid_io.mlflow_server import mlflow_server_command
-from smartgrid_io.serving.shelf import ensure_config
+from smartgrid_io.serving.model_repository import ensure_config
 from smartgrid_services.model_server.launch import command as model_server_command
 from smartgrid_services.model_server.launch import health
 from smartgrid_services.model_server.options import ServerOptions

@@ -3,7 +3,7 @@
 import polars as pl
 
 from smartgrid_core.contracts.alerts import LimitExceedances
-from smartgrid_core.serving import OUTPUTS
+from smartgrid_core.rollout.labels import OUTPUTS
 
 Z90 = 1.2815515655446004
 """The standard normal's P90."""

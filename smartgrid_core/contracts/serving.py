@@ -4,7 +4,7 @@ import dataframely as dy
 import polars as pl
 
 from smartgrid_core.contracts.columns import identifier, one_of, utc
-from smartgrid_core.serving import CANARY, STABLE
+from smartgrid_core.rollout.labels import CANARY, STABLE
 
 VARIANTS = (STABLE, CANARY)
 

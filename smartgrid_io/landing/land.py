@@ -20,9 +20,9 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from smartgrid_core.contracts.catalogue import table_name
 from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.contracts.readings import LandedFiles
+from smartgrid_core.contracts.tables import table_name
 from smartgrid_core.errors import LandingError
 from smartgrid_core.readings.validation import BAD, Validated
 from smartgrid_io.landing.held_back import HeldBack

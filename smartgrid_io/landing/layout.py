@@ -8,9 +8,9 @@ from typing import Literal
 import dataframely as dy
 import polars as pl
 
-from smartgrid_core.contracts.catalogue import table_name
 from smartgrid_core.contracts.grid import GridTopology, Weather
 from smartgrid_core.contracts.readings import MeterReadings, SensorData
+from smartgrid_core.contracts.tables import table_name
 from smartgrid_core.errors import LandingError
 from smartgrid_core.readings.parsing import Dialect
 from smartgrid_core.settings import Settings

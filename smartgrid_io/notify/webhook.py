@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-from smartgrid_core.ports import Delivery
+from smartgrid_core.protocols import Delivery
 
 TIMEOUT_S = 5.0
 """A receiver that has not answered by then is tried again later."""

@@ -14,9 +14,9 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from smartgrid_core.contracts.catalogue import CATALOGUE, table_name, table_of
 from smartgrid_core.contracts.grid import Weather
 from smartgrid_core.contracts.readings import MeterReadings, SensorData
+from smartgrid_core.contracts.tables import CATALOGUE, table_name, table_of
 from smartgrid_io.postgres.copy import Connection, copy_in, identifiers
 from smartgrid_io.postgres.tables import TABLES, TEXT_LIMIT
 

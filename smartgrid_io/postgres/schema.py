@@ -11,7 +11,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from smartgrid_core.contracts.catalogue import table_name
+from smartgrid_core.contracts.tables import table_name
 from smartgrid_core.errors import ConfigurationError
 
 if TYPE_CHECKING:

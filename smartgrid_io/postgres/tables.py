@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from smartgrid_core.contracts import alerts, forecasts, grid, readings
-from smartgrid_core.contracts.catalogue import CATALOGUE, table_name
+from smartgrid_core.contracts.tables import CATALOGUE, table_name
 
 METADATA = sa.MetaData(
     naming_convention={

@@ -10,10 +10,10 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from smartgrid_core.contracts.catalogue import table_name, table_of
 from smartgrid_core.contracts.readings import RegisterBrackets, TouchedDays
+from smartgrid_core.contracts.tables import table_name, table_of
 from smartgrid_core.errors import ContractError
-from smartgrid_core.ports import Written
+from smartgrid_core.protocols import Written
 from smartgrid_core.time import Window
 from smartgrid_io.contract import checked, polars_types
 from smartgrid_io.postgres import loading

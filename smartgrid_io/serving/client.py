@@ -15,8 +15,8 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from smartgrid_core.errors import ContractError, ModelUnavailableError
-from smartgrid_core.ports import Quantiles
-from smartgrid_core.serving import OUTPUTS
+from smartgrid_core.protocols import Quantiles
+from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_io.serving import wire
 
 _CHANNEL_OPTIONS = [

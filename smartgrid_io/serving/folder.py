@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_io.places import LEFTOVER_AGE_S, LocalPlace, S3Place
+from smartgrid_io.object_store import LEFTOVER_AGE_S, LocalPlace, S3Place
 
 CONFIG = "models.config"
 GRAPH = "saved_model.pb"

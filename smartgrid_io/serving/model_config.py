@@ -10,7 +10,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.serving import CANARY, STABLE, Served
+from smartgrid_core.rollout.labels import CANARY, STABLE, Served
 
 PLATFORM = "tensorflow"
 

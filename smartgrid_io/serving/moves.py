@@ -13,9 +13,9 @@ import polars as pl
 
 from smartgrid_core.contracts.serving import LabelMoves
 from smartgrid_core.errors import PublicationError, SmartGridError
-from smartgrid_core.label_moves import Action, moves_to_note
-from smartgrid_core.ports import ModelShelf, Written
-from smartgrid_core.serving import CHAMPION, Served
+from smartgrid_core.protocols import ModelShelf, Written
+from smartgrid_core.rollout.label_journal import Action, moves_to_note
+from smartgrid_core.rollout.labels import CHAMPION, Served
 
 Move = Callable[[Served], Served]
 """What is served -> what shall be served."""

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from smartgrid_core.errors import ModelUnavailableError, PublicationError
-from smartgrid_core.serving import OUTPUTS
+from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_io.serving.client import VersionStatus
 from smartgrid_io.serving.folder import (
     GRAPH,

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from smartgrid_core.errors import ModelUnavailableError, PublicationError
-from smartgrid_core.serving import Served
-from smartgrid_io.serving.shelf import Shelf
+from smartgrid_core.rollout.labels import Served
+from smartgrid_io.serving.model_repository import Shelf
 
 Answering = Mapping[tuple[str, str], str | None]
 """The version that answers for each (model, label); None if none does."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from smartgrid_core.contracts.serving import PredictionLog
 from smartgrid_core.errors import ContractError, ModelUnavailableError
-from smartgrid_core.ports import ModelServer, Quantiles, Routed
-from smartgrid_core.serving import CANARY, OUTPUTS, STABLE, Served
+from smartgrid_core.protocols import ModelServer, Quantiles, Routed
+from smartgrid_core.rollout.labels import CANARY, OUTPUTS, STABLE, Served
 
 DEFAULT_SHARE = 0.1
 """Of a canary that nobody has given a share: enough to see it fail, little enough to bear it."""

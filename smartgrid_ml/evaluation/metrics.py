@@ -6,7 +6,7 @@ actual or without a forecast are not scored.
 
 import polars as pl
 
-from smartgrid_core.serving import OUTPUTS
+from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_ml.forecasting.protocol import QUANTILES
 
 ALL = "all"

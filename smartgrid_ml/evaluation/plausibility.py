@@ -11,7 +11,7 @@ import polars as pl
 
 from smartgrid_core.errors import SmartGridError
 from smartgrid_core.features.load import LOAD_FEATURES, SCALE
-from smartgrid_core.serving import OUTPUTS
+from smartgrid_core.rollout.labels import OUTPUTS
 
 HIGHEST = 5.0
 """Times the largest |load| that the series was known to have: no feeder grows so in a night."""

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from smartgrid_core.features.load import SCALES
-from smartgrid_core.serving import OUTPUTS
+from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_ml.forecasting.conformal import (
     CALIBRATION_DAYS,
     CALIBRATION_SHARE,

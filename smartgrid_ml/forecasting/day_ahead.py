@@ -8,8 +8,8 @@ import polars as pl
 
 from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.features.load import FEATURES
-from smartgrid_core.ports import Routed
-from smartgrid_core.serving import LOAD_FORECASTER, OUTPUTS
+from smartgrid_core.protocols import Routed
+from smartgrid_core.rollout.labels import LOAD_FORECASTER, OUTPUTS
 from smartgrid_ml.evaluation.leaderboard import newest
 from smartgrid_ml.evaluation.metrics import ALL
 from smartgrid_ml.forecasting.registry import NAIVE_ROWS, forecaster

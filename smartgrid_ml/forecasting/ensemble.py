@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import polars as pl
 
-from smartgrid_core.serving import OUTPUTS
+from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_ml.forecasting.protocol import ServableForecaster
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from smartgrid_core.features.load import SCALE
-from smartgrid_core.serving import OUTPUTS
+from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_ml.forecasting.conformal import at_lead, cautious_offsets, years_back
 from smartgrid_ml.forecasting.protocol import QUANTILES
 from smartgrid_ml.forecasting.scaling import (

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from smartgrid_core.serving import OUTPUTS
+from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_ml.forecasting.boosting import best_scale
 from smartgrid_ml.forecasting.conformal import (
     at_lead,

@@ -5,7 +5,7 @@ from typing import Self
 import polars as pl
 
 from smartgrid_core.features.load import SCALE
-from smartgrid_core.serving import OUTPUTS
+from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_ml.forecasting.naive import FALLBACKS, slot_of_series
 from smartgrid_ml.forecasting.protocol import QUANTILES
 from smartgrid_ml.forecasting.scaling import TARGET

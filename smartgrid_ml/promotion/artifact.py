@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from smartgrid_core.serving import OUTPUTS
+from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_ml.evaluation.losses import losses_by_issue
 from smartgrid_ml.export.artifact.golden import read_golden
 from smartgrid_ml.export.artifact.parity import as_served, ask_saved_model

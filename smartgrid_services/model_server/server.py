@@ -14,11 +14,11 @@ import grpc
 from aiohttp import web
 
 from smartgrid_core.errors import ServerError
-from smartgrid_services.model_server.catalog import Catalog, Retry
 from smartgrid_services.model_server.loading import Loading
 from smartgrid_services.model_server.metrics import Metrics
 from smartgrid_services.model_server.options import ServerOptions
 from smartgrid_services.model_server.rest.app import RestApi, Served
+from smartgrid_services.model_server.version_manager import Catalog, Retry
 from smartgrid_services.model_server.watch import Watch
 
 log = logging.getLogger(__name__)

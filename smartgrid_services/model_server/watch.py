@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smartgrid_core.errors import ServerError
-from smartgrid_services.model_server.catalog import Catalog, State
 from smartgrid_services.model_server.mirror import Mirror
 from smartgrid_services.model_server.model_config import ModelConfig, Models, read
 from smartgrid_services.model_server.status import Code, ServingError
+from smartgrid_services.model_server.version_manager import Catalog, State
 from smartgrid_services.model_server.versions import Versions, find_versions, versions_of
 
 log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from smartgrid_core.contracts.aggregates import (
     MeterConsumption,
     SensorAggregates,
 )
-from smartgrid_core.contracts.catalogue import table_of
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.readings import MeterReadings, RegisterBrackets, SensorData
+from smartgrid_core.contracts.tables import table_of
 from smartgrid_io.lake import ParquetLake
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.xdist_group("e2e")]

@@ -22,9 +22,9 @@ from smartgrid_core.contracts.aggregates import (
     MeterConsumption,
     SensorAggregates,
 )
-from smartgrid_core.contracts.catalogue import table_of
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.readings import LandedFiles
+from smartgrid_core.contracts.tables import table_of
 from smartgrid_io.lake import ParquetLake
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 

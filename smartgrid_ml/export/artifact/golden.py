@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.serving import OUTPUTS
+from smartgrid_core.rollout.labels import OUTPUTS
 
 GOLDEN = Path("assets.extra") / "golden.parquet"
 """Model servers leave `assets.extra` alone; it is meant for what travels with a model."""

@@ -7,7 +7,7 @@ import polars as pl
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.features.load import SCALES
-from smartgrid_core.serving import OUTPUTS
+from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_ml.forecasting.protocol import ServableForecaster
 from smartgrid_ml.tensorflow_runtime import tensorflow
 

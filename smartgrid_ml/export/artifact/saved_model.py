@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.serving import OUTPUTS
+from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_ml.export.artifact.rounding import float64
 from smartgrid_ml.export.boosting_graph import boosting_graph
 from smartgrid_ml.export.keras_graph import keras_graph

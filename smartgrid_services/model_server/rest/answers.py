@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 from google.protobuf import json_format
 
 from smartgrid_services.model_server import inference
-from smartgrid_services.model_server.catalog import Catalog, Live
 from smartgrid_services.model_server.metrics import Metrics, measured, runtime
 from smartgrid_services.model_server.rest.inputs import given_in, read_inputs
 from smartgrid_services.model_server.rest.outputs import write_classes, write_outputs, write_values
 from smartgrid_services.model_server.rest.values import parse_object, signature_name
 from smartgrid_services.model_server.signatures import DEFAULT_SIGNATURE, signature_of
 from smartgrid_services.model_server.status import ServingError
+from smartgrid_services.model_server.version_manager import Catalog, Live
 
 _SMALL_BODY = 8 * 1024
 """Bytes."""

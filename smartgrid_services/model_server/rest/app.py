@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from smartgrid_services.model_server import metrics as counted
-from smartgrid_services.model_server.catalog import Catalog, VersionState
 from smartgrid_services.model_server.metrics import Metrics
 from smartgrid_services.model_server.rest.answers import Answers, Asked
 from smartgrid_services.model_server.rest.values import cut
 from smartgrid_services.model_server.status import HTTP_STATUS, Code, ServingError
+from smartgrid_services.model_server.version_manager import Catalog, VersionState
 from smartgrid_services.model_server.versions import version_number
 from smartgrid_services.model_server.watch import Watch
 

@@ -9,9 +9,9 @@ from tensorflow_serving.apis import (
     model_service_pb2_grpc,
 )
 
-from smartgrid_services.model_server.catalog import Catalog
 from smartgrid_services.model_server.model_config import models_of
 from smartgrid_services.model_server.rpc.calls import answer, asked
+from smartgrid_services.model_server.version_manager import Catalog
 from smartgrid_services.model_server.watch import Watch
 
 _RELOAD_SECONDS = 600.0

@@ -13,7 +13,6 @@ from tensorflow_serving.apis import (
 )
 
 from smartgrid_services.model_server import inference
-from smartgrid_services.model_server.catalog import Catalog
 from smartgrid_services.model_server.examples import examples_of
 from smartgrid_services.model_server.inference import Classes, Task
 from smartgrid_services.model_server.metrics import Metrics, measured, runtime
@@ -21,6 +20,7 @@ from smartgrid_services.model_server.rpc.calls import answer, asked, named, spec
 from smartgrid_services.model_server.signatures import DEFAULT_SIGNATURE
 from smartgrid_services.model_server.status import Code, ServingError
 from smartgrid_services.model_server.tensors import read_inputs, write_tensor
+from smartgrid_services.model_server.version_manager import Catalog
 
 _SIGNATURE_DEF = "signature_def"
 

@@ -6,10 +6,10 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from smartgrid_services.model_server.catalog import Catalog
 from smartgrid_services.model_server.metrics import Metrics
 from smartgrid_services.model_server.rpc.models import ModelService
 from smartgrid_services.model_server.rpc.predictions import PredictionService
+from smartgrid_services.model_server.version_manager import Catalog
 from smartgrid_services.model_server.watch import Watch
 
 _SERVICES = (

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smartgrid_io.serving.client import ModelServerClient
+from smartgrid_io.serving.model_repository import Shelf, ensure_config
 from smartgrid_io.serving.moves import LabelMover
 from smartgrid_io.serving.publisher import publish, wait_until_available
-from smartgrid_io.serving.shelf import Shelf, ensure_config
 from smartgrid_services.model_server import launch
 from smartgrid_services.model_server.launch import RunningModelServer
 from smartgrid_services.model_server.options import ServerOptions

@@ -17,10 +17,10 @@ import polars as pl
 
 from smartgrid_assets.models.going_live import go_live
 from smartgrid_core.contracts.serving import LabelMoves
-from smartgrid_core.ports import ModelVersion, Written
+from smartgrid_core.protocols import ModelVersion, Written
 from smartgrid_io.serving import folder as folder_module
 from smartgrid_io.serving.client import ModelServerClient
-from smartgrid_io.serving.shelf import Shelf
+from smartgrid_io.serving.model_repository import Shelf
 from smartgrid_ml.export.artifact.golden import write_golden
 
 STEPS = (

@@ -12,15 +12,15 @@ from moto.server import ThreadedMotoServer
 from smartgrid_assets.serving.assets import served_now
 from smartgrid_cli.commands.status import served_for_status
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.serving import Served
-from smartgrid_io.places import S3Place
+from smartgrid_core.rollout.labels import Served
+from smartgrid_io.object_store import S3Place
 from smartgrid_io.serving.client import ModelServerClient
 from smartgrid_io.serving.folder import S3ModelFolder
 from smartgrid_io.serving.mirror import ConfigMirror
 from smartgrid_io.serving.model_config import parse
+from smartgrid_io.serving.model_repository import Shelf, ensure_config
 from smartgrid_io.serving.publisher import prune, publish, published_versions, withdraw
 from smartgrid_io.serving.readiness import ask_readiness
-from smartgrid_io.serving.shelf import Shelf, ensure_config
 
 BASE = "s3://models/served"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from smartgrid_core.errors import ModelUnavailableError, PublicationError
-from smartgrid_core.serving import Served
+from smartgrid_core.rollout.labels import Served
 from smartgrid_io.serving import publisher
 from tests.integration.serving.publisher_process import STEPS
 

@@ -19,7 +19,7 @@ from smartgrid_core.contracts.alerts import (
     NotificationAttempts,
     Outbox,
 )
-from smartgrid_core.ports import Delivery, DeliveryReport
+from smartgrid_core.protocols import Delivery, DeliveryReport
 from smartgrid_io.alerts import PostgresAlertBook, deliver_pending, record_alerts
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 

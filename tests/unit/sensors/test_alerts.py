@@ -9,7 +9,7 @@ import pytest
 from sensors.alerts import issues_of_interest, new_exceedances, waiting_messages
 from smartgrid_core.alerts.decide import alerts_from_exceedances
 from smartgrid_core.contracts.alerts import Alerts, LimitExceedances
-from smartgrid_core.ports import DeliveryReport
+from smartgrid_core.protocols import DeliveryReport
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 

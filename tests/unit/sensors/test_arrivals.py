@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from sensors.arrivals import MOST_FILES, decide, landing_arrivals
-from smartgrid_core.ports import Arrival
+from smartgrid_core.protocols import Arrival
 
 
 class Folder:

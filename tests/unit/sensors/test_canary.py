@@ -8,7 +8,7 @@ import pytest
 
 from sensors.canary import Settlement, canary_watch, decide
 from smartgrid_core.contracts.serving import LabelMoves, PredictionLog, VariantComparisons
-from smartgrid_core.serving import Served
+from smartgrid_core.rollout.labels import Served
 
 MODEL = "load_forecaster"
 SINCE = datetime(2026, 3, 2, 3, tzinfo=UTC)

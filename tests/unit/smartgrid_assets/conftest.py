@@ -7,9 +7,9 @@ import dataframely as dy
 import polars as pl
 import pytest
 
-from smartgrid_core.contracts.catalogue import table_of
 from smartgrid_core.contracts.readings import RegisterBrackets, TouchedDays
-from smartgrid_core.ports import Written
+from smartgrid_core.contracts.tables import table_of
+from smartgrid_core.protocols import Written
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 

@@ -16,14 +16,14 @@ from smartgrid_assets.models.losses import keep_losses
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.promotion import BacktestLosses, PromotionDecisions
 from smartgrid_core.features.load import load_features
-from smartgrid_core.ports import ModelVersion, Quantiles
-from smartgrid_core.serving import Served
+from smartgrid_core.protocols import ModelVersion, Quantiles
+from smartgrid_core.rollout.labels import Served
 from smartgrid_ml.export.artifact.golden import write_golden
 from smartgrid_ml.export.artifact.parity import ask_saved_model
 from smartgrid_ml.forecasting.registry import NAIVE_ROWS
 from smartgrid_ml.promotion.artifact import golden_difference
 from smartgrid_ml.tensorflow_runtime import tensorflow
-from tests.unit.smartgrid_assets.shelf import Shelf
+from tests.unit.smartgrid_assets.model_repository import Shelf
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
 

@@ -9,10 +9,10 @@ import pytest
 from smartgrid_assets.models.going_live import go_live
 from smartgrid_core.contracts.serving import LabelMoves
 from smartgrid_core.errors import ConfigurationError, ModelUnavailableError, PublicationError
-from smartgrid_core.ports import ModelVersion, Quantiles
-from smartgrid_core.serving import Served
+from smartgrid_core.protocols import ModelVersion, Quantiles
+from smartgrid_core.rollout.labels import Served
 from smartgrid_ml.export.artifact.golden import write_golden
-from tests.unit.smartgrid_assets.shelf import Shelf
+from tests.unit.smartgrid_assets.model_repository import Shelf
 
 MODEL = "load_forecaster"
 NOW = datetime(2026, 3, 3, 12, tzinfo=UTC)

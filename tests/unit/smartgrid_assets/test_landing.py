@@ -7,7 +7,7 @@ import dagster as dg
 from smartgrid_assets.alerts.delivery import deliver_alerts
 from smartgrid_assets.landing import land_files
 from smartgrid_core.errors import LandingError
-from smartgrid_core.ports import Arrival, DeliveryReport
+from smartgrid_core.protocols import Arrival, DeliveryReport
 
 
 class Folder:

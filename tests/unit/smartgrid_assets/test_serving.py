@@ -24,9 +24,9 @@ from smartgrid_core.contracts.serving import (
 )
 from smartgrid_core.errors import ConfigurationError, ModelUnavailableError
 from smartgrid_core.features.load import load_features
-from smartgrid_core.label_moves import moves_to_note
-from smartgrid_core.ports import Quantiles
-from smartgrid_core.serving import Served
+from smartgrid_core.protocols import Quantiles
+from smartgrid_core.rollout.label_journal import moves_to_note
+from smartgrid_core.rollout.labels import Served
 from smartgrid_io.serving.moves import Moved
 from smartgrid_io.serving.router import Split
 

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from smartgrid_core.errors import ConfigurationError, PublicationError
-from smartgrid_core.ports import ModelVersion
+from smartgrid_core.protocols import ModelVersion
 from smartgrid_core.time import Window
 from smartgrid_io.mlflow import MlflowRegistry
 from smartgrid_io.mlflow_aliases import MlflowAliases

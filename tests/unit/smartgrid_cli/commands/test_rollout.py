@@ -6,7 +6,7 @@ from rich.console import Console
 
 from smartgrid_cli.commands.rollout import said
 from smartgrid_cli.display.tables import show_models
-from smartgrid_core.serving import Served
+from smartgrid_core.rollout.labels import Served
 from smartgrid_io.serving.moves import Moved
 
 TRIAL = Served("m", (1, 2, 3), stable=2, canary=3)

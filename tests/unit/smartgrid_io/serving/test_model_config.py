@@ -3,7 +3,7 @@
 import pytest
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.serving import Served
+from smartgrid_core.rollout.labels import Served
 from smartgrid_io.serving.model_config import EMPTY, all_served, parse, served_in, with_served
 
 HAND_WRITTEN = """

@@ -1,6 +1,6 @@
 """Ready means that every configured label answers with its version."""
 
-from smartgrid_core.serving import Served
+from smartgrid_core.rollout.labels import Served
 from smartgrid_io.serving.readiness import readiness
 
 MODEL = Served("m", (1, 2, 3), stable=2, canary=3)

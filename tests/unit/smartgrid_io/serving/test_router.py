@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from smartgrid_core.contracts.serving import PredictionLog, TrafficSplits
 from smartgrid_core.errors import ContractError, ModelUnavailableError
-from smartgrid_core.ports import Quantiles
-from smartgrid_core.serving import Served
+from smartgrid_core.protocols import Quantiles
+from smartgrid_core.rollout.labels import Served
 from smartgrid_io.serving.router import DEFAULT_SHARE, Router, Split, split_of
 
 NOW = datetime(2026, 3, 3, 12, tzinfo=UTC)

@@ -9,8 +9,8 @@ import pytest
 from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.contracts.serving import PredictionLog
 from smartgrid_core.features.load import FEATURES, load_features
-from smartgrid_core.ports import Routed
-from smartgrid_core.serving import LOAD_FORECASTER
+from smartgrid_core.protocols import Routed
+from smartgrid_core.rollout.labels import LOAD_FORECASTER
 from smartgrid_ml.forecasting.day_ahead import day_ahead
 
 FIRST = datetime(2026, 1, 5, tzinfo=UTC)

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from smartgrid_services.model_server.catalog import Catalog
 from smartgrid_services.model_server.metrics import Metrics
 from smartgrid_services.model_server.rest.answers import Answers, Asked
 from smartgrid_services.model_server.signatures import Signature, TensorSpec
+from smartgrid_services.model_server.version_manager import Catalog
 
 FLOAT = TensorSpec("DT_FLOAT", np.dtype(np.float32), (-1,))
 SMALL = b'{"inputs": [1.5]}'

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import fsspec
 import pytest
 
-from smartgrid_services.model_server.catalog import Catalog
 from smartgrid_services.model_server.mirror import Mirror
 from smartgrid_services.model_server.model_config import ModelConfig, Policy
+from smartgrid_services.model_server.version_manager import Catalog
 from smartgrid_services.model_server.watch import Sources, Watch
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from smartgrid_core.errors import ServerError
-from smartgrid_services.model_server.catalog import Catalog
 from smartgrid_services.model_server.model_config import parse
 from smartgrid_services.model_server.status import Code, ServingError
+from smartgrid_services.model_server.version_manager import Catalog
 from smartgrid_services.model_server.watch import Sources, Watch
 
 

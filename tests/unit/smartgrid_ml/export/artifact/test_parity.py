@@ -6,7 +6,7 @@ import pytest
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.features.load import FEATURES, SCALES
-from smartgrid_core.serving import OUTPUTS
+from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_ml.export.artifact import parity
 from smartgrid_ml.export.artifact.parity import as_served, export_parity, golden_batch, hard_rows
 

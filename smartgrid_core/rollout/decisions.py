@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from smartgrid_core.serving import Served
+from smartgrid_core.rollout.labels import Served
 
 PASSING = ("promote", "keep")
 """Decisions after which a version may bear a label: let through, or on trial."""

@@ -10,7 +10,7 @@ import dataframely as dy
 import polars as pl
 
 from smartgrid_core.quality import Verdict
-from smartgrid_core.serving import Served
+from smartgrid_core.rollout.labels import Served
 from smartgrid_core.time import Window
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 import polars as pl
 
 from smartgrid_core.contracts.serving import LabelMoves
-from smartgrid_core.serving import CANARY, STABLE, Served
+from smartgrid_core.rollout.labels import CANARY, STABLE, Served
 
 Action = Literal["published", "promoted", "rolled_back"]
 

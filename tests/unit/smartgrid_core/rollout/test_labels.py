@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.serving import KEPT_LOADED, Served
+from smartgrid_core.rollout.labels import KEPT_LOADED, Served
 
 NOTHING = Served("m")
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from smartgrid_core.canary import regression
 from smartgrid_core.contracts.serving import PredictionLog
+from smartgrid_core.rollout.canary import regression
 
 BEGAN = datetime(2026, 3, 3, tzinfo=UTC)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from smartgrid_core.errors import ModelUnavailableError, PublicationError
-from smartgrid_core.serving import Served
+from smartgrid_core.rollout.labels import Served
 from smartgrid_io.serving.model_config import parse
+from smartgrid_io.serving.model_repository import Shelf, ensure_config
 from smartgrid_io.serving.publisher import publish
-from smartgrid_io.serving.shelf import Shelf, ensure_config
 
 
 class Server:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from smartgrid_core.serving import LOAD_FORECASTER as MODEL
-from smartgrid_core.serving import Served
+from smartgrid_core.rollout.labels import LOAD_FORECASTER as MODEL
+from smartgrid_core.rollout.labels import Served
 
 
 class Shelf:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from smartgrid_core.errors import ModelUnavailableError, PublicationError
-from smartgrid_core.serving import Served
+from smartgrid_core.rollout.labels import Served
 from smartgrid_io.serving import publisher
 from smartgrid_io.serving.client import ModelServerClient
 from smartgrid_io.serving.folder import ModelFolder, files_at, folder_at, refuse_name

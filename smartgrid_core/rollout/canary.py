@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from smartgrid_core.serving import CANARY, STABLE
+from smartgrid_core.rollout.labels import CANARY, STABLE
 
 MORE_FAILURES = 0.05
 """Share of calls by which canary may fail more often than stable."""

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from smartgrid_core.contracts.serving import LabelMoves
-from smartgrid_core.label_moves import (
+from smartgrid_core.rollout.label_journal import (
     TRIAL_ENDS,
     is_rejected,
     labelled_since,
     moves_to_note,
     why_not_now,
 )
-from smartgrid_core.serving import Served
+from smartgrid_core.rollout.labels import Served
 
 START = datetime(2026, 3, 3, tzinfo=UTC)
 ONE = Served("m", (1,), stable=1)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_services.model_server.catalog import Catalog, Retry, State, VersionState
 from smartgrid_services.model_server.model_config import Policy
 from smartgrid_services.model_server.status import Code, ServingError
+from smartgrid_services.model_server.version_manager import Catalog, Retry, State, VersionState
 
 
 class Pretended:

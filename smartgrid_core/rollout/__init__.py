@@ -1,0 +1,4 @@
+"""Which version answers whom.
+
+`labels` and `canary` are the rules, `label_journal` and `decisions` the record.
+"""
