@@ -1,8 +1,8 @@
 """Marks runs as failed whose processes are gone, so that Dagster tries them again.
 
-Run as a program (`python -m smartgrid_cli.machine.fail_lost_runs PORT RUN_ID ...`), with DAGSTER_HOME and its
-database set, once the code location on PORT answers: a retry that is asked for while it does not is
-lost.
+Run as a program (`python -m smartgrid_cli.machine.fail_lost_runs PORT RUN_ID ...`), with
+DAGSTER_HOME and its database set, once the code location on PORT answers: a retry that is asked for
+while it does not is lost.
 """
 
 import sys

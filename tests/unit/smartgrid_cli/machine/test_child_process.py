@@ -98,7 +98,8 @@ def test_a_secret_stays_out_of_the_command_line_and_the_log_is_the_owners(home: 
 def test_a_child_ends_with_its_killed_supervisor(home: Home):
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from smartgrid_cli.machine.home import Home; from smartgrid_cli.machine.child_process import CommandChild\n"
+        "from smartgrid_cli.machine.home import Home\n"
+        "from smartgrid_cli.machine.child_process import CommandChild\n"
         "child = CommandChild('sleeper', [sys.executable, '-c', 'import time; time.sleep(60)'],"
         " home=Home(Path(sys.argv[1])), environment={}, ready=lambda: True)\n"
         "child.start(); print('up', flush=True); time.sleep(60)"
