@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
+MICROSECOND = timedelta(microseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 WIDEST_OFFSET = timedelta(hours=14)
 """No local time is further from UTC (Line Islands, +14), so no local day reaches further."""
@@ -37,6 +39,18 @@ class Window:
         """UTC days `first` to `last`, both included."""
         return cls(midnight(first), midnight(last) + DAY)
 
+    @classmethod
+    def of_last_days(cls, count: int, *, last: date) -> "Window":
+        """Return the `count` UTC days of which `last` is the last.
+
+        >>> window = Window.of_last_days(7, last=date(2026, 3, 29))
+        >>> f"{window.start:%Y-%m-%d} .. {window.end:%Y-%m-%d}"
+        '2026-03-23 .. 2026-03-30'
+        """
+        if count < 1:
+            raise ValueError(f"a window of days has one at least, got {count}")
+        return cls.of_days(last - (count - 1) * DAY, last)
+
     def days(self) -> Iterator[date]:
         """The UTC days that the window touches, in order."""
         day = self.start.date()
@@ -62,6 +76,20 @@ class Window:
 def midnight(day: date) -> datetime:
     """The first instant of a UTC day."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def to_epoch_us(instant: datetime) -> int:
+    """Return the microseconds since 1970-01-01T00:00Z; `instant` knows its zone.
+
+    >>> to_epoch_us(datetime(1970, 1, 2, tzinfo=UTC))
+    86400000000
+    """
+    return (instant - EPOCH) // MICROSECOND
+
+
+def to_epoch_ms(instant: datetime) -> int:
+    """Return the whole milliseconds since 1970-01-01T00:00Z; `instant` knows its zone."""
+    return to_epoch_us(instant) // 1000
 
 
 def local_day_window(day: date, *, timezone: ZoneInfo) -> Window:

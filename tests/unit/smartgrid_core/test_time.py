@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_core.time import DAY, HOUR, Window, local_day_window
+from smartgrid_core.time import (
+    DAY,
+    HOUR,
+    Window,
+    local_day_window,
+    to_epoch_ms,
+    to_epoch_us,
+)
 
 TIRANE = ZoneInfo("Europe/Tirane")
 MARCH_1 = date(2026, 3, 1)
@@ -49,3 +56,16 @@ def test_a_local_day_is_as_long_as_the_clocks_say(day: date, hours: int):
     assert window.end - window.start == timedelta(hours=hours)
     assert (window.start.astimezone(TIRANE).hour, window.start.minute) == (0, 0)
     assert HOUR * hours == window.end - window.start
+
+
+def test_the_last_days_end_with_the_last_day():
+    assert Window.of_last_days(3, last=date(2026, 3, 29)) == Window.of_days(
+        date(2026, 3, 27), date(2026, 3, 29)
+    )
+    with pytest.raises(ValueError, match="one at least, got 0"):
+        Window.of_last_days(0, last=date(2026, 3, 29))
+
+
+def test_an_instant_is_counted_from_1970_in_any_zone():
+    tirane = datetime(1970, 1, 1, 2, 0, 0, 1500, tzinfo=ZoneInfo("Europe/Tirane"))
+    assert (to_epoch_us(tirane), to_epoch_ms(tirane)) == (3_600_001_500, 3_600_001)
