@@ -1,3 +1,4 @@
+import itertools
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -6,7 +7,6 @@ from hypothesis import strategies as st
 
 from smartgrid_core.runs import find_true_runs, iter_day_ranges, split_at_gaps
 from smartgrid_core.time import DAY, HOUR
-import itertools
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 
