@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from measuring import peak_bytes
 
-from smartgrid_core.features.load import HISTORY_NEEDED, load_features
+from smartgrid_core.features.load import HISTORY_NEEDED, build_load_features
 from smartgrid_ml.evaluation.backtest import backtest
 from smartgrid_ml.evaluation.metrics import ALL
 from smartgrid_ml.forecasting.registry import NAIVE_ROWS
@@ -34,7 +34,9 @@ def main() -> int:
     known = FIRST + HISTORY_NEEDED
     issues = [known + timedelta(days=day) for day in range(wanted.days - HISTORY_NEEDED.days)]
     began = time.perf_counter()
-    features = load_features(loads, issue_times=issues, timezone="Europe/Tirane", country="AL")
+    features = build_load_features(
+        loads, issue_times=issues, timezone="Europe/Tirane", country="AL"
+    )
     built = time.perf_counter() - began
     rows = features.height
     result = backtest(

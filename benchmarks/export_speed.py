@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from smartgrid_core.features.load import load_features
+from smartgrid_core.features.load import build_load_features
 from smartgrid_ml.export.artifact.parity import as_served
 from smartgrid_ml.export.artifact.saved_model import export
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
@@ -41,7 +41,7 @@ def features(days: int) -> pl.DataFrame:
         }
     )
     issues = [first + timedelta(days=day) for day in range(30, days - 1)]
-    return load_features(history, issue_times=issues, timezone="Europe/Tirane", country="AL")
+    return build_load_features(history, issue_times=issues, timezone="Europe/Tirane", country="AL")
 
 
 def fastest(ask: Callable[[], Any]) -> float:

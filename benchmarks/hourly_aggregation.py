@@ -95,9 +95,9 @@ def bare(readings: pl.LazyFrame) -> pl.LazyFrame:
 
 def ours(readings: pl.LazyFrame) -> pl.LazyFrame:
     """The product's function, as the asset calls it."""
-    from smartgrid_core.aggregates.hourly import hourly_aggregates
+    from smartgrid_core.aggregates.hourly import aggregate_sensor_hours
 
-    return hourly_aggregates(readings, sensor_interval_minutes=1)
+    return aggregate_sensor_hours(readings, sensor_interval_minutes=1)
 
 
 def measure_here(side: str, file: Path) -> dict[str, float]:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from smartgrid_core.protocols import AlertBook
+from smartgrid_core.protocols import AlertStore
 
 
 @dg.resource(required_resource_keys={"settings", "warehouse"})
-def alert_book(context: dg.InitResourceContext) -> Iterator[AlertBook]:
+def alert_book(context: dg.InitResourceContext) -> Iterator[AlertStore]:
     """Alerts in the warehouse's database; posted to SMARTGRID_WEBHOOK_URL if it is set."""
     from smartgrid_io.alerts import PostgresAlertBook
     from smartgrid_io.notify.webhook import WebhookNotifier

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from smartgrid_core.protocols import ModelServer, ModelShelf
+from smartgrid_core.protocols import ModelRepository, ModelServer
 from smartgrid_io.serving.client import ModelServerClient
 from smartgrid_io.serving.model_repository import Shelf
 
@@ -18,6 +18,6 @@ def model_server(context: dg.InitResourceContext) -> Iterator[ModelServer]:
 
 
 @dg.resource(required_resource_keys={"settings", "model_server"})
-def model_shelf(context: dg.InitResourceContext) -> ModelShelf:
+def model_shelf(context: dg.InitResourceContext) -> ModelRepository:
     """The folder of served models."""
     return Shelf(base=context.resources.settings.model_place, client=context.resources.model_server)

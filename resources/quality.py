@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from smartgrid_core.protocols import QualitySuites
-from smartgrid_core.quality import Verdict
+from smartgrid_core.quality import SuiteResult
 from smartgrid_io.quality.run import run_suite
 
 
@@ -20,7 +20,7 @@ class DocumentedSuites:
     docs_url: str | None
     register_capacity_kwh: float
 
-    def run(self, name: str, frame: pl.DataFrame, *, at: datetime) -> Verdict:
+    def run(self, name: str, frame: pl.DataFrame, *, at: datetime) -> SuiteResult:
         """Judge rows of table `name`, which should reach up to `at`."""
         return run_suite(
             name,

@@ -9,9 +9,9 @@ import dagster as dg
 import polars as pl
 
 from sensors.polling import Attempts, is_at_work, next_attempts, read_cursor, write_cursor
-from smartgrid_core.alerts.decide import alerts_from_exceedances
+from smartgrid_core.alerts.decide import decide_limit_alerts
 from smartgrid_core.contracts.alerts import LimitExceedances
-from smartgrid_core.protocols import AlertBook, Clock, Warehouse
+from smartgrid_core.protocols import AlertStore, Clock, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import DAY, Window, midnight
 
@@ -32,9 +32,7 @@ def decide(
     exceedances: pl.DataFrame, *, open_alerts: pl.DataFrame, now: datetime, timezone: ZoneInfo
 ) -> dict[str, list[str]]:
     """Facts that call for an alert and have none, by the issue day (ISO) that they come from."""
-    alerts = alerts_from_exceedances(
-        exceedances, now=now, timezone=timezone, open_alerts=open_alerts
-    )
+    alerts = decide_limit_alerts(exceedances, now=now, timezone=timezone, open_alerts=open_alerts)
     days: dict[str, list[str]] = {}
     for key, metadata in alerts.select("dedupe_key", "metadata").iter_rows():
         issue = datetime.fromisoformat(json.loads(metadata)["issue_time"])
@@ -46,7 +44,7 @@ def decide(
 def new_exceedances(
     context: dg.SensorEvaluationContext,
     warehouse: dg.ResourceParam[Warehouse],
-    alert_book: dg.ResourceParam[AlertBook],
+    alert_book: dg.ResourceParam[AlertStore],
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
 ) -> dg.SensorResult | dg.SkipReason:
@@ -83,7 +81,7 @@ def _together(attempts: Iterable[Attempts]) -> dict[str, int]:
 @dg.sensor(job_name=DELIVERY, minimum_interval_seconds=15, default_status=RUNNING)
 def waiting_messages(
     context: dg.SensorEvaluationContext,
-    alert_book: dg.ResourceParam[AlertBook],
+    alert_book: dg.ResourceParam[AlertStore],
     clock: dg.ResourceParam[Clock],
 ) -> dg.SensorResult | dg.SkipReason:
     """Messages in the outbox whose time to be tried has come."""

@@ -9,10 +9,10 @@ import polars as pl
 
 from sensors.polling import is_at_work, next_attempts, read_cursor, write_cursor
 from smartgrid_core.contracts.serving import LabelMoves, PredictionLog, VariantComparisons
-from smartgrid_core.protocols import Clock, ModelShelf, Warehouse
-from smartgrid_core.rollout.canary import regression
-from smartgrid_core.rollout.label_journal import labelled_since
-from smartgrid_core.rollout.labels import CANARY, LOAD_FORECASTER, Served
+from smartgrid_core.protocols import Clock, ModelRepository, Warehouse
+from smartgrid_core.rollout.canary import describe_regression
+from smartgrid_core.rollout.label_journal import find_label_start
+from smartgrid_core.rollout.labels import CANARY, LOAD_FORECASTER, ServingState
 from smartgrid_core.time import Window
 
 JOB = "settle_canary"
@@ -36,7 +36,7 @@ class Settlement:
 
 
 def decide(
-    served: Served, *, log: pl.DataFrame, comparisons: pl.DataFrame, since: datetime
+    served: ServingState, *, log: pl.DataFrame, comparisons: pl.DataFrame, since: datetime
 ) -> Settlement | None:
     """Settle the canary if its calls or its newest comparison call for it; None to wait.
 
@@ -46,7 +46,7 @@ def decide(
     if served.canary is None:
         return None
     calls = log.filter(pl.col("model") == served.model, pl.col("asked_at") >= since)
-    reason = regression(calls, version=served.canary)
+    reason = describe_regression(calls, version=served.canary)
     if reason is not None:
         return Settlement("roll_back", served.canary, reason)
     about = comparisons.filter(
@@ -68,7 +68,7 @@ def decide(
 def canary_watch(
     context: dg.SensorEvaluationContext,
     warehouse: dg.ResourceParam[Warehouse],
-    model_shelf: dg.ResourceParam[ModelShelf],
+    model_shelf: dg.ResourceParam[ModelRepository],
     clock: dg.ResourceParam[Clock],
 ) -> dg.SensorResult | dg.SkipReason:
     """A canary whose calls fail or are slow, or whose comparison has come to a verdict."""
@@ -78,7 +78,7 @@ def canary_watch(
     if is_at_work(context.instance, JOB):
         return dg.SkipReason("the canary is being settled")
     now = clock.now()
-    since = labelled_since(warehouse.read(LabelMoves), served, CANARY) or now - LOOK_BACK
+    since = find_label_start(warehouse.read(LabelMoves), served, CANARY) or now - LOOK_BACK
     window = Window(max(since, now - LOOK_BACK), now + timedelta(minutes=1))
     settlement = decide(
         served,

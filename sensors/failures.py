@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from smartgrid_core.alerts.decide import alert_from_failure
-from smartgrid_core.protocols import AlertBook, Clock
+from smartgrid_core.alerts.decide import build_failure_alert
+from smartgrid_core.protocols import AlertStore, Clock
 
 
 def is_final(tags: Mapping[str, str]) -> bool:
@@ -26,7 +26,7 @@ def failure_text(context: dg.RunFailureSensorContext) -> str:
 @dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=15)
 def failed_runs(
     context: dg.RunFailureSensorContext,
-    alert_book: dg.ResourceParam[AlertBook],
+    alert_book: dg.ResourceParam[AlertStore],
     clock: dg.ResourceParam[Clock],
 ) -> None:
     """Record a system_failure alert for a run that nothing will try again."""
@@ -34,7 +34,7 @@ def failed_runs(
     if not is_final(run.tags):
         return
     alert_book.record(
-        alert_from_failure(
+        build_failure_alert(
             job_name=run.job_name,
             run_id=run.run_id,
             root_run_id=run.root_run_id,

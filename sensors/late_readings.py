@@ -233,7 +233,7 @@ def late_readings(
     now = clock.now()
     seq, pending = read_state(context.cursor)
     succeeded = succeeded_keys(context.instance, {each.run_key for each in pending})
-    touched = warehouse.touched_since(seq, limit=MOST_ENTRIES)
+    touched = warehouse.read_touched_since(seq, limit=MOST_ENTRIES)
     first_day, last_day = settings.first_day, settings.last_day or now.date()
     decision = decide(
         touched,

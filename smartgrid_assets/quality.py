@@ -6,9 +6,9 @@ from datetime import date
 import dagster as dg
 import dataframely as dy
 
-from smartgrid_core.contracts.tables import table_name, table_of
+from smartgrid_core.contracts.tables import get_table, to_table_name
 from smartgrid_core.protocols import Clock, Lake, QualitySuites
-from smartgrid_core.quality import Finding, Verdict, contract_findings
+from smartgrid_core.quality import SuiteResult, Violation, find_contract_violations
 from smartgrid_core.time import Window
 
 PARTITION = "dagster/partition"
@@ -24,7 +24,7 @@ def schema_check(schema: type[dy.Schema]) -> dg.AssetChecksDefinition:
     """
 
     @dg.asset_check(
-        asset=table_name(schema),
+        asset=to_table_name(schema),
         name="schema",
         blocking=True,
         description="Every row keeps the table's contract: columns, types, ranges, unique keys.",
@@ -34,7 +34,7 @@ def schema_check(schema: type[dy.Schema]) -> dg.AssetChecksDefinition:
     ) -> dg.AssetCheckResult:
         window = judged_window(context.run.tags, lake=lake, schema=schema)
         rows = lake.scan(schema, window=window).collect()
-        findings = contract_findings(schema, rows)
+        findings = find_contract_violations(schema, rows)
         return dg.AssetCheckResult(
             passed=not findings,
             severity=dg.AssetCheckSeverity.ERROR,
@@ -52,7 +52,7 @@ def quality_check(schema: type[dy.Schema]) -> dg.AssetChecksDefinition:
     """
 
     @dg.asset_check(
-        asset=table_name(schema),
+        asset=to_table_name(schema),
         name="quality",
         description="Ranges, completeness, freshness and consistency; see the Data Docs.",
     )
@@ -65,12 +65,12 @@ def quality_check(schema: type[dy.Schema]) -> dg.AssetChecksDefinition:
         window = judged_window(context.run.tags, lake=lake, schema=schema)
         at = clock.now() if window is None else min(window.end, clock.now())
         rows = lake.scan(schema, window=window).collect()
-        return result_of(quality.run(table_name(schema), rows, at=at))
+        return result_of(quality.run(to_table_name(schema), rows, at=at))
 
     return check
 
 
-def result_of(verdict: Verdict) -> dg.AssetCheckResult:
+def result_of(verdict: SuiteResult) -> dg.AssetCheckResult:
     """A suite's verdict as Dagster shows it, with the way to its Data Docs page."""
     return dg.AssetCheckResult(
         passed=verdict.passed,
@@ -88,7 +88,7 @@ def judged_window(tags: Mapping[str, str], *, lake: Lake, schema: type[dy.Schema
 
     None for a table that is kept whole, or that has no rows yet.
     """
-    if table_of(schema).day_column is None:
+    if get_table(schema).day_column is None:
         return None
     window = window_of_tags(tags)
     if window is not None:
@@ -108,7 +108,7 @@ def window_of_tags(tags: Mapping[str, str]) -> Window | None:
     return None
 
 
-def _in_words(findings: Sequence[Finding]) -> str:
+def _in_words(findings: Sequence[Violation]) -> str:
     if not findings:
         return "All expectations are met."
     worst = [finding for finding in findings if finding.severity != "info"] or findings
@@ -116,7 +116,7 @@ def _in_words(findings: Sequence[Finding]) -> str:
     return f"{worst[0].expectation} Observed: {worst[0].observed}{more}"
 
 
-def _figures(rows: int, findings: Sequence[Finding]) -> dict[str, dg.MetadataValue]:
+def _figures(rows: int, findings: Sequence[Violation]) -> dict[str, dg.MetadataValue]:
     figures: dict[str, dg.MetadataValue] = {
         "rows": dg.MetadataValue.int(rows),
         "expectations_failed": dg.MetadataValue.int(

@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from smartgrid_core.contracts.grid import Weather
-from smartgrid_core.features.weather import with_known_at
+from smartgrid_core.features.weather import add_known_at
 from smartgrid_core.protocols import Clock, Warehouse, WeatherSource
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import DAY, Window, midnight
@@ -30,7 +30,7 @@ def fetch(
     tomorrow = midnight(now.date()) + DAY
     rows = weather_source.fetch(Window(tomorrow - config.days * DAY, tomorrow))
     if not rows.is_empty():
-        warehouse.upsert(Weather, with_known_at(rows, now=now))
+        warehouse.upsert(Weather, add_known_at(rows, now=now))
     context.add_output_metadata({"rows": rows.height})
 
 

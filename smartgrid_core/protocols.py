@@ -9,13 +9,13 @@ from typing import Any, Literal, Protocol
 import dataframely as dy
 import polars as pl
 
-from smartgrid_core.quality import Verdict
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.quality import SuiteResult
+from smartgrid_core.rollout.labels import ServingState
 from smartgrid_core.time import Window
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """What a store took: `count` rows, and the figures people ask about next.
 
     `frame` may be a lazy scan of what was written, so that a large table is not held in memory.
@@ -44,7 +44,7 @@ class Written:
         """How many different values a column holds."""
         return int(self._figure(pl.col(column).n_unique()))
 
-    def tally(self, column: str) -> dict[str, int]:
+    def count_by(self, column: str) -> dict[str, int]:
         """Rows per value of a text column."""
         counts = self.frame.lazy().group_by(column).len().sort(column).collect()
         return dict(counts.iter_rows())
@@ -71,7 +71,7 @@ class Lake(Protocol):
         rows: pl.DataFrame | pl.LazyFrame,
         *,
         window: Window | None = None,
-    ) -> Written:
+    ) -> WriteResult:
         """Make `rows` the whole content of the window's days, each day atomically.
 
         Raises ContractError naming the first bad column, or a row outside the window.
@@ -94,13 +94,13 @@ class Warehouse(Protocol):
         """Rows of the window (all of them for None), ordered by key."""
         ...
 
-    def upsert(self, schema: type[dy.Schema], rows: pl.DataFrame) -> Written:
+    def upsert(self, schema: type[dy.Schema], rows: pl.DataFrame) -> WriteResult:
         """Insert new keys, update changed rows, leave equal rows alone; one transaction."""
         ...
 
     def replace(
         self, schema: type[dy.Schema], rows: pl.DataFrame, *, window: Window | None = None
-    ) -> Written:
+    ) -> WriteResult:
         """Make `rows` the whole content of the window (of the table for None); one transaction."""
         ...
 
@@ -108,7 +108,7 @@ class Warehouse(Protocol):
         """Rows of `RegisterBrackets` for each of the days, from the raw readings."""
         ...
 
-    def touched_since(self, seq: int, *, limit: int = 1000) -> pl.DataFrame:
+    def read_touched_since(self, seq: int, *, limit: int = 1000) -> pl.DataFrame:
         """Rows of `TouchedDays` with a larger `seq`, in order."""
         ...
 
@@ -177,7 +177,7 @@ class ModelRegistry(Protocol):
         """Let `alias` mean this version from now on; it leaves the one that had it."""
         ...
 
-    def by_alias(self, name: str, alias: str) -> ModelVersion | None:
+    def find_by_alias(self, name: str, alias: str) -> ModelVersion | None:
         """The version that bears the alias; None if none does or there is no such model."""
         ...
 
@@ -212,7 +212,7 @@ class Quantiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Routed:
+class RoutedForecasts:
     """What the variants of a model answered for a batch, and the log of it.
 
     `frame`: p10, p50, p90 in kW, model_version and variant, (batch,), null for a row that nobody
@@ -246,14 +246,14 @@ class ModelServer(Protocol):
         ...
 
 
-class ModelShelf(Protocol):
+class ModelRepository(Protocol):
     """The folder from which the model server takes its versions, and what it is told of them."""
 
-    def served(self, model: str) -> Served:
+    def served(self, model: str) -> ServingState:
         """Which versions the server shall load, and their labels; none for an unknown model."""
         ...
 
-    def change(self, model: str, move: Callable[[Served], Served]) -> Served:
+    def change(self, model: str, move: Callable[[ServingState], ServingState]) -> ServingState:
         """Apply one move to what is served and tell the server; return what is served now."""
         ...
 
@@ -317,7 +317,7 @@ class DeliveryReport:
     dead: int
 
 
-class AlertBook(Protocol):
+class AlertStore(Protocol):
     """The alerts on record, and the outbox that carries them to people."""
 
     def open_alerts(self) -> pl.DataFrame:
@@ -343,7 +343,7 @@ class AlertBook(Protocol):
 class QualitySuites(Protocol):
     """The suites of expectations, one per table, and the documents that their runs leave."""
 
-    def run(self, name: str, frame: pl.DataFrame, *, at: datetime) -> Verdict:
+    def run(self, name: str, frame: pl.DataFrame, *, at: datetime) -> SuiteResult:
         """Judge rows of table `name`, which should reach up to `at`.
 
         Raises KeyError for a table without a suite.

@@ -38,7 +38,7 @@ FLOAT_SLACK = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Violation:
     """One expectation that the rows do not meet.
 
     `observed` says what was seen, `unexpected_count` in how many rows, `examples` names the first
@@ -54,26 +54,26 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class SuiteResult:
     """What a suite says of `rows` rows; `docs_link` leads to the page of this very run."""
 
     suite: str
     passed: bool
     rows: int
-    failed: tuple[Finding, ...]
+    failed: tuple[Violation, ...]
     docs_link: str
 
 
-def contract_findings(
+def find_contract_violations(
     schema: type[dy.Schema], rows: pl.DataFrame, *, examples: int = 5
-) -> list[Finding]:
+) -> list[Violation]:
     """Every rule of the contract that rows break, the first bad rows named; columns first.
 
     A missing column or a wrong dtype is one finding and nothing else is looked at.
     """
     expected = schema.create_empty().schema
     wrong = [
-        Finding(
+        Violation(
             expectation=f"{name} is {dtype}",
             column=name,
             observed=str(rows.schema[name]) if name in rows.columns else "no such column",
@@ -92,7 +92,7 @@ def contract_findings(
     key = schema.primary_key()
     named = [describe_row(row) for row in invalid.select(key).head(examples).iter_rows(named=True)]
     return [
-        Finding(
+        Violation(
             expectation=rule.replace("|", " "),
             column=rule.partition("|")[0] if "|" in rule else None,
             observed=f"{count} of {rows.height} rows break it",
@@ -112,7 +112,7 @@ def describe_row(row: dict[str, object]) -> str:
     )
 
 
-def sensor_figures(readings: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
+def add_sensor_figures(readings: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     """Rows of `SensorData` in order, with their figures.
 
     `voltage_pu`: over the declared voltage that is nearest to the sensor's median, 1 is nominal.
@@ -125,19 +125,19 @@ def sensor_figures(readings: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     series = ["sensor_id", "sensor_type"]
     size = pl.col("value").abs()
     return (
-        _in_order(readings, series=series, time="event_time")
+        _sort_series(readings, series=series, time="event_time")
         .with_columns(
-            *by_unit("value", series=series),
-            _gap_intervals(series, time="event_time"),
-            _standstill_hours("value", time="event_time"),
-            _silence_hours(time="event_time", at=at),
+            *split_by_unit("value", series=series),
+            _measure_gap(series, time="event_time"),
+            _measure_standstill("value", time="event_time"),
+            _measure_silence(time="event_time", at=at),
             scale=size / size.quantile(0.9).over(series).clip(lower_bound=SCALE_FLOOR),
         )
         .drop("_first", "_last")
     )
 
 
-def meter_figures(readings: pl.DataFrame, *, at: datetime, capacity_kwh: float) -> pl.DataFrame:
+def add_meter_figures(readings: pl.DataFrame, *, at: datetime, capacity_kwh: float) -> pl.DataFrame:
     """Rows of `MeterReadings` in order, with their figures; those of registers null for intervals.
 
     `register_step_kwh`: energy since the meter's previous register reading, kWh, a rollover at
@@ -158,11 +158,11 @@ def meter_figures(readings: pl.DataFrame, *, at: datetime, capacity_kwh: float) 
     )
     hours = pl.col("event_time").diff().dt.total_seconds(fractional=True) / 3600
     return (
-        _in_order(readings, series=series, time="event_time")
+        _sort_series(readings, series=series, time="event_time")
         .with_columns(
-            _gap_intervals(series, time="event_time"),
-            pl.when(register).then(_standstill_hours("reading", time="event_time")),
-            _silence_hours(time="event_time", at=at),
+            _measure_gap(series, time="event_time"),
+            pl.when(register).then(_measure_standstill("reading", time="event_time")),
+            _measure_silence(time="event_time", at=at),
             pl.when(~register).then("reading").alias("interval_kwh"),
             register_step_kwh=pl.when(register & ~pl.col("_first")).then(
                 pl.when(rolled).then(step + capacity_kwh).otherwise(step)
@@ -173,7 +173,7 @@ def meter_figures(readings: pl.DataFrame, *, at: datetime, capacity_kwh: float) 
     )
 
 
-def aggregate_figures(hours: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
+def add_aggregate_figures(hours: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     """Rows of `SensorAggregates` with the mean by its unit and their figures.
 
     `completeness`: readings received over readings expected, null for an hour that is not over at
@@ -184,13 +184,13 @@ def aggregate_figures(hours: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     mean = pl.col("avg_value")
     slack = mean.abs() * FLOAT_SLACK
     return (
-        _in_order(hours, series=series, time="hour_bucket")
+        _sort_series(hours, series=series, time="hour_bucket")
         .with_columns(
-            *by_unit("avg_value", series=series),
-            _silence_hours(time=pl.col("hour_bucket") + pl.duration(hours=1), at=at),
-            completeness=pl.when(pl.col("hour_bucket") + pl.duration(hours=1) <= _instant(at)).then(
-                pl.col("count") / pl.col("expected_count")
-            ),
+            *split_by_unit("avg_value", series=series),
+            _measure_silence(time=pl.col("hour_bucket") + pl.duration(hours=1), at=at),
+            completeness=pl.when(
+                pl.col("hour_bucket") + pl.duration(hours=1) <= _to_instant(at)
+            ).then(pl.col("count") / pl.col("expected_count")),
             mean_outside=pl.max_horizontal(pl.col("min_value") - mean, mean - pl.col("max_value"))
             - slack,
         )
@@ -198,21 +198,21 @@ def aggregate_figures(hours: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     )
 
 
-def consumption_figures(intervals: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
+def add_consumption_figures(intervals: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     """Rows of `MeterConsumption` with their figures.
 
     `mean_kw`: power over the interval, kW. `estimated`: 1 for an estimate, else 0.
-    `day_coverage`: share of the UTC day that the meter's intervals cover, null until it is over.
+    `compute_day_coverage`: share of the UTC day that the meter's intervals cover, null until it is over.
     `silence_hours` counts from the interval's end.
     """
     length = pl.duration(minutes=pl.col("interval_minutes"))
     return (
-        _in_order(intervals, series=["meter_id"], time="interval_start")
+        _sort_series(intervals, series=["meter_id"], time="interval_start")
         .with_columns(
-            _silence_hours(time=pl.col("interval_start") + length, at=at),
+            _measure_silence(time=pl.col("interval_start") + length, at=at),
             mean_kw=pl.col("energy_kwh") * 60 / pl.col("interval_minutes"),
             estimated=pl.col("is_estimated").cast(pl.Float64),
-            day_coverage=day_coverage(
+            day_coverage=compute_day_coverage(
                 "meter_id",
                 start="interval_start",
                 hours=pl.col("interval_minutes") / 60,
@@ -223,10 +223,10 @@ def consumption_figures(intervals: pl.DataFrame, *, at: datetime) -> pl.DataFram
     )
 
 
-def feeder_figures(load: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
+def add_feeder_figures(load: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     """Rows of `FeederLoad` with their figures.
 
-    `day_coverage`: the share of the UTC day's hours that the feeder has, null until it is over.
+    `compute_day_coverage`: the share of the UTC day's hours that the feeder has, null until it is over.
     `meter_share`: meters that reported over those that the topology expects. `grid_residual_kw`: in
     rows of "grid", its load minus the sum of all feeders, kW. `silence_hours` counts from the
     hour's end.
@@ -234,10 +234,10 @@ def feeder_figures(load: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     is_grid = pl.col("feeder_id") == "grid"
     feeders = pl.col("load_kw").filter(~is_grid).sum().over("hour_start")
     return (
-        _in_order(load, series=["feeder_id"], time="hour_start")
+        _sort_series(load, series=["feeder_id"], time="hour_start")
         .with_columns(
-            _silence_hours(time=pl.col("hour_start") + pl.duration(hours=1), at=at),
-            day_coverage=day_coverage(
+            _measure_silence(time=pl.col("hour_start") + pl.duration(hours=1), at=at),
+            day_coverage=compute_day_coverage(
                 "feeder_id",
                 start="hour_start",
                 hours=pl.col("hour_start").is_not_null().cast(pl.Float64),
@@ -250,7 +250,7 @@ def feeder_figures(load: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     )
 
 
-def feature_figures(features: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
+def add_feature_figures(features: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     """Rows of `LoadFeatures` with their figures.
 
     `lead_residual_h`: by how much `lead_hours` misses hour_start - issue_time, h.
@@ -265,9 +265,9 @@ def feature_figures(features: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     target = pl.col("load_kw").is_not_null()
     mean = pl.col("mean_24h_kw")
     return (
-        _in_order(features, series=["feeder_id"], time="issue_time")
+        _sort_series(features, series=["feeder_id"], time="issue_time")
         .with_columns(
-            _silence_hours(time=pl.col("issue_time") + pl.duration(days=1), at=at),
+            _measure_silence(time=pl.col("issue_time") + pl.duration(days=1), at=at),
             lead_residual_h=pl.col("lead_hours") - lead,
             circle_residual=pl.col("hour_sin") ** 2 + pl.col("hour_cos") ** 2 - 1,
             mean_outside_kw=pl.max_horizontal(
@@ -280,24 +280,24 @@ def feature_figures(features: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     )
 
 
-def day_coverage(series: str, *, start: str, hours: pl.Expr, at: datetime) -> pl.Expr:
+def compute_day_coverage(series: str, *, start: str, hours: pl.Expr, at: datetime) -> pl.Expr:
     """The share of the UTC day of `start` that the series' rows cover; null until it is over."""
     day = pl.col(start).dt.truncate("1d")
-    return pl.when(day + pl.duration(days=1) <= _instant(at)).then(
+    return pl.when(day + pl.duration(days=1) <= _to_instant(at)).then(
         hours.sum().over(series, day) / 24
     )
 
 
-def _instant(at: datetime) -> pl.Expr:
+def _to_instant(at: datetime) -> pl.Expr:
     return pl.lit(at).dt.cast_time_unit("us")
 
 
-def by_unit(value: str, *, series: Sequence[str]) -> list[pl.Expr]:
+def split_by_unit(value: str, *, series: Sequence[str]) -> list[pl.Expr]:
     """One column per quantity, named with its unit, null in the rows of other quantities."""
     is_voltage = pl.col("sensor_type") == "voltage"
     usual = pl.col(value).median().over(series)
     return [
-        pl.when(is_voltage).then(pl.col(value) / _declared(usual)).alias("voltage_pu"),
+        pl.when(is_voltage).then(pl.col(value) / _find_declared_voltage(usual)).alias("voltage_pu"),
         *(
             pl.when(pl.col("sensor_type") == quantity).then(pl.col(value)).alias(column)
             for quantity, column in UNIT_COLUMNS.items()
@@ -305,7 +305,7 @@ def by_unit(value: str, *, series: Sequence[str]) -> list[pl.Expr]:
     ]
 
 
-def _declared(voltage: pl.Expr) -> pl.Expr:
+def _find_declared_voltage(voltage: pl.Expr) -> pl.Expr:
     """The nearest of NOMINAL_V, by ratio."""
     nearest = pl.lit(NOMINAL_V[0])
     for lower, upper in pairwise(NOMINAL_V):
@@ -313,7 +313,7 @@ def _declared(voltage: pl.Expr) -> pl.Expr:
     return nearest
 
 
-def _in_order(rows: pl.DataFrame, *, series: Sequence[str], time: str) -> pl.DataFrame:
+def _sort_series(rows: pl.DataFrame, *, series: Sequence[str], time: str) -> pl.DataFrame:
     """Rows by series and time; `_first` and `_last` mark where a series begins and ends."""
     same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in series)
     return (
@@ -323,21 +323,21 @@ def _in_order(rows: pl.DataFrame, *, series: Sequence[str], time: str) -> pl.Dat
     )
 
 
-def _gap_intervals(series: Sequence[str], *, time: str) -> pl.Expr:
+def _measure_gap(series: Sequence[str], *, time: str) -> pl.Expr:
     gap = pl.when(~pl.col("_first")).then(
         pl.col(time).diff().dt.total_microseconds().cast(pl.Float64)
     )
     return (gap / gap.median().over(series)).alias("gap_intervals")
 
 
-def _standstill_hours(value: str, *, time: str) -> pl.Expr:
+def _measure_standstill(value: str, *, time: str) -> pl.Expr:
     changed = pl.col("_first") | pl.col(value).ne_missing(pl.col(value).shift())
     since = pl.when(changed).then(pl.col(time)).forward_fill()
     hours = (pl.col(time) - since).dt.total_seconds(fractional=True) / 3600
     return pl.when(pl.col(value) != 0).then(hours).alias("standstill_hours")
 
 
-def _silence_hours(*, time: str | pl.Expr, at: datetime) -> pl.Expr:
+def _measure_silence(*, time: str | pl.Expr, at: datetime) -> pl.Expr:
     sent = pl.col(time) if isinstance(time, str) else time
-    hours = (_instant(at) - sent).dt.total_seconds(fractional=True) / 3600
+    hours = (_to_instant(at) - sent).dt.total_seconds(fractional=True) / 3600
     return pl.when("_last").then(hours).alias("silence_hours")

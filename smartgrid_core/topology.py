@@ -8,7 +8,7 @@ from smartgrid_core.errors import ContractError
 ABOVE_A_METER = ("transformer", "feeder", "substation")
 
 
-def meter_places(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+def place_meters(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """Rows of `MeterPlaces`, ordered by meter_id.
 
     ``topology``: rows of `GridTopology`. Raises ContractError naming the first meter that
@@ -26,7 +26,7 @@ def meter_places(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     )
     places: dict[str, list[str]] = {f"{kind}_id": [] for kind in ABOVE_A_METER}
     for meter_id in meters["meter_id"]:
-        above = _nodes_above(meter_id, kind_of=kind_of, parent_of=parent_of)
+        above = _find_nodes_above(meter_id, kind_of=kind_of, parent_of=parent_of)
         for kind in ABOVE_A_METER:
             if kind not in above:
                 raise ContractError(
@@ -40,7 +40,7 @@ def meter_places(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     return MeterPlaces.validate(placed, cast=True)
 
 
-def _nodes_above(
+def _find_nodes_above(
     node_id: str, *, kind_of: dict[str, str], parent_of: dict[str, str | None]
 ) -> dict[str, str]:
     """The nearest node of each kind on the way up; a circle ends the walk."""
@@ -54,7 +54,7 @@ def _nodes_above(
     return above
 
 
-def feeder_of_nodes(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+def map_nodes_to_feeders(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """One row per feeder and per node below one: node_id, feeder_id, ordered by node_id."""
     nodes = topology.lazy().select("node_id", "node_kind", "parent_id").collect()
     kind_of = dict(zip(nodes["node_id"], nodes["node_kind"], strict=True))
@@ -62,14 +62,14 @@ def feeder_of_nodes(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     rows = []
     for node_id in sorted(kind_of):
         is_feeder = kind_of[node_id] == "feeder"
-        above = _nodes_above(node_id, kind_of=kind_of, parent_of=parent_of)
+        above = _find_nodes_above(node_id, kind_of=kind_of, parent_of=parent_of)
         feeder = node_id if is_feeder else above.get("feeder")
         if feeder is not None:
             rows.append((node_id, feeder))
     return pl.DataFrame(rows, schema={"node_id": pl.String, "feeder_id": pl.String}, orient="row")
 
 
-def feeder_ratings(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+def list_feeder_ratings(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """One row per feeder with a known thermal limit: feeder_id, rating_kw, ordered by feeder_id."""
     return (
         topology.lazy()
@@ -80,7 +80,7 @@ def feeder_ratings(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     )
 
 
-def sensor_voltages(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+def list_sensor_voltages(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """One row per sensor whose nominal voltage is known: sensor_id, nominal_v, by sensor_id.
 
     `nominal_v` is phase to neutral in V, as sensors measure it; a sensor without a nominal

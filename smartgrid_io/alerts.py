@@ -15,7 +15,12 @@ import polars as pl
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from smartgrid_core.alerts.messages import MOST_ATTEMPTS, after_attempt, alert_payload, message_id
+from smartgrid_core.alerts.messages import (
+    MOST_ATTEMPTS,
+    build_alert_payload,
+    derive_message_id,
+    plan_next_attempt,
+)
 from smartgrid_core.contracts.alerts import Alerts
 from smartgrid_core.protocols import DeliveryReport, Notifier
 from smartgrid_io.contract import checked, polars_types
@@ -97,11 +102,11 @@ def _record(
             " attempts, next_attempt_at, created_at)"
             " VALUES (%s, %s, %s, %s, %s, 'pending', 0, %s, %s)",
             [
-                message_id(alert["alert_id"], channel=channel, recipient=recipient),
+                derive_message_id(alert["alert_id"], channel=channel, recipient=recipient),
                 alert["alert_id"],
                 channel,
                 recipient,
-                Jsonb(alert_payload(alert)),
+                Jsonb(build_alert_payload(alert)),
                 alert["opened_at"],
                 alert["opened_at"],
             ],
@@ -149,7 +154,9 @@ def _deliver_next(
     key, channel, recipient, payload, attempts = claimed
     attempt = attempts + 1
     delivery = notifier.send(channel, recipient, payload, message_id=key)
-    state, again_at = after_attempt(delivery.outcome, attempts=attempt, now=now, most=most_attempts)
+    state, again_at = plan_next_attempt(
+        delivery.outcome, attempts=attempt, now=now, most=most_attempts
+    )
     connection.execute(
         "INSERT INTO notification_attempts"
         " (message_id, attempt, tried_at, outcome, status_code, detail, duration_ms)"

@@ -3,7 +3,7 @@
 import dataframely as dy
 import polars as pl
 
-from smartgrid_core.contracts.tables import table_name
+from smartgrid_core.contracts.tables import to_table_name
 from smartgrid_core.errors import ContractError
 
 
@@ -20,10 +20,10 @@ def checked(schema: type[dy.Schema], rows: pl.DataFrame) -> pl.DataFrame:
     wanted = polars_types(schema)
     for name, dtype in wanted.items():
         if name not in rows.columns:
-            raise ContractError(f"{table_name(schema)}: column {name!r} is missing")
+            raise ContractError(f"{to_table_name(schema)}: column {name!r} is missing")
         if rows.schema[name] != dtype:
             raise ContractError(
-                f"{table_name(schema)}: column {name!r} is {rows.schema[name]}, expected {dtype}"
+                f"{to_table_name(schema)}: column {name!r} is {rows.schema[name]}, expected {dtype}"
             )
     frame = rows.select(list(wanted))
     good, failures = schema.filter(frame)
@@ -35,6 +35,6 @@ def checked(schema: type[dy.Schema], rows: pl.DataFrame) -> pl.DataFrame:
     column, _, rule = rules[0].rpartition("|")
     first = failures.invalid().head(1).to_dicts()[0]
     raise ContractError(
-        f"{table_name(schema)}: column {column or 'of the key or row'!r} breaks its rule "
+        f"{to_table_name(schema)}: column {column or 'of the key or row'!r} breaks its rule "
         f"{rule!r} in {counts[rules[0]]} of {rows.height} rows, the first is {first}"
     )

@@ -14,9 +14,9 @@ from pathlib import Path
 import dataframely as dy
 import polars as pl
 
-from smartgrid_core.contracts.tables import Table, table_of
+from smartgrid_core.contracts.tables import Table, get_table
 from smartgrid_core.errors import ContractError
-from smartgrid_core.protocols import Written
+from smartgrid_core.protocols import WriteResult
 from smartgrid_core.time import Window, midnight
 from smartgrid_io.contract import checked, polars_types
 from smartgrid_io.object_store import Place, place_at
@@ -44,7 +44,7 @@ class ParquetLake:
         Files of days outside the window are neither listed nor opened. Raises ContractError for a
         window on a table that is kept whole.
         """
-        table = table_of(schema)
+        table = get_table(schema)
         if table.day_column is None:
             if window is not None:
                 raise ContractError(f"{table.name} is kept whole: it has no window")
@@ -64,7 +64,7 @@ class ParquetLake:
         rows: pl.DataFrame | pl.LazyFrame,
         *,
         window: Window | None = None,
-    ) -> Written:
+    ) -> WriteResult:
         """Make `rows` the whole content of the window's days, each day atomically.
 
         `window` covers whole days; None means the whole table. Rows are kept in the order of
@@ -72,14 +72,14 @@ class ParquetLake:
         once and never held as a whole. Raises ContractError naming the first bad column, or a row
         outside the window; then nothing is replaced.
         """
-        table = table_of(schema)
+        table = get_table(schema)
         if table.day_column is None:
             if window is not None:
                 raise ContractError(f"{table.name} is kept whole: it has no window")
             frame = _ordered(schema, rows.lazy().collect(engine="streaming"))
             with tempfile.TemporaryDirectory(prefix="smartgrid-lake-") as scratch:
                 self._place.put(_write(frame, Path(scratch) / FILE), _file(table))
-            return Written(frame.height, self.scan(schema))
+            return WriteResult(frame.height, self.scan(schema))
         wanted = None if window is None else _whole_days(table, window)
         with tempfile.TemporaryDirectory(prefix="smartgrid-lake-") as scratch:
             parts = self._prepare(schema, rows, wanted, folder=Path(scratch))
@@ -88,11 +88,13 @@ class ParquetLake:
         if wanted is None:
             for day in set(self.computed_days(schema)) - set(parts):
                 self._place.remove(_file(table, day))
-        return Written(sum(count for _, count in parts.values()), self.scan(schema, window=window))
+        return WriteResult(
+            sum(count for _, count in parts.values()), self.scan(schema, window=window)
+        )
 
     def days(self, schema: type[dy.Schema]) -> Sequence[date]:
         """The UTC days that hold rows, in order."""
-        table = table_of(schema)
+        table = get_table(schema)
         days = self.computed_days(schema)
 
         def has_rows(day: date) -> bool:
@@ -105,7 +107,7 @@ class ParquetLake:
 
     def computed_days(self, schema: type[dy.Schema]) -> Sequence[date]:
         """The UTC days that were computed, with rows or without, in order."""
-        table = table_of(schema)
+        table = get_table(schema)
         return sorted(
             date.fromisoformat(name.removeprefix("day="))
             for name in self._place.folders_with(FILE, below=table.name)
@@ -114,7 +116,7 @@ class ParquetLake:
 
     def forget(self, schema: type[dy.Schema], *, before: date) -> int:
         """Remove the days before this one for good, as if never computed; say how many."""
-        table = table_of(schema)
+        table = get_table(schema)
         old = [day for day in self.computed_days(schema) if day < before]
         for day in old:
             self._place.remove(_file(table, day))
@@ -165,7 +167,7 @@ class ParquetLake:
         for day, frame in _by_day(schema, rows, folder=folder, is_one_day=_is_one(wanted)):
             if day is None or (wanted is not None and day not in wanted):
                 raise ContractError(
-                    f"{table_of(schema).name}: a row of day {day} lies outside the window"
+                    f"{get_table(schema).name}: a row of day {day} lies outside the window"
                 )
             ordered = _ordered(schema, frame)
             parts[day] = _write(ordered, folder / f"{day}.parquet"), ordered.height
@@ -211,12 +213,12 @@ def _by_day(
     is_one_day: bool,
 ) -> Iterator[tuple[date | None, pl.DataFrame]]:
     """The rows of each UTC day; a lazy frame of several days goes through files in `folder`."""
-    column = table_of(schema).day_column
+    column = get_table(schema).day_column
     if column is None:
-        raise ContractError(f"{table_of(schema).name} is kept whole: it has no days")
+        raise ContractError(f"{get_table(schema).name} is kept whole: it has no days")
     names = rows.collect_schema().names()
     if column not in names:
-        raise ContractError(f"{table_of(schema).name}: column {column!r} is missing")
+        raise ContractError(f"{get_table(schema).name}: column {column!r} is missing")
     day = pl.col(column).cast(pl.Date).alias("_day")
     if isinstance(rows, pl.LazyFrame) and not is_one_day:
         rows.sink_parquet(

@@ -221,7 +221,7 @@ class MlflowRegistry:
         """Let `alias` mean this version from now on; it leaves the one that had it."""
         self._client().set_registered_model_alias(name, alias, version)
 
-    def by_alias(self, name: str, alias: str) -> ModelVersion | None:
+    def find_by_alias(self, name: str, alias: str) -> ModelVersion | None:
         """The version that bears the alias; None if none does or there is no such model."""
         from mlflow.exceptions import MlflowException
 

@@ -42,7 +42,7 @@ def export_line(names: list[str], folder: Path) -> None:
 def main() -> None:
     import polars as pl
 
-    from smartgrid_core.features.load import load_features
+    from smartgrid_core.features.load import build_load_features
     from smartgrid_ml.export.artifact.parity import golden_batch
     from smartgrid_ml.export.artifact.saved_model import export
     from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
@@ -61,7 +61,9 @@ def main() -> None:
         }
     )
     issues = [first + timedelta(days=day) for day in range(29, 59)]
-    features = load_features(history, issue_times=issues, timezone="Europe/Tirane", country="AL")
+    features = build_load_features(
+        history, issue_times=issues, timezone="Europe/Tirane", country="AL"
+    )
     if words.trees == 0:
         names = [name for name, kind in features.schema.items() if kind.is_float()][:8]
         rows = features.select(names).head(ROWS).fill_null(0.0)

@@ -4,9 +4,9 @@ import dagster as dg
 import polars as pl
 
 from smartgrid_assets.partitions import FOLLOW, daily_asset, window_of
-from smartgrid_core.aggregates.daily import daily_consumption as sum_local_days
+from smartgrid_core.aggregates.daily import sum_daily_consumption as sum_local_days
 from smartgrid_core.aggregates.feeder import sum_meters_per_feeder
-from smartgrid_core.aggregates.hourly import hourly_aggregates
+from smartgrid_core.aggregates.hourly import aggregate_sensor_hours
 from smartgrid_core.contracts.aggregates import (
     DailyConsumption,
     FeederLoad,
@@ -16,10 +16,10 @@ from smartgrid_core.contracts.aggregates import (
 from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.contracts.readings import MeterReadings, RegisterBrackets, SensorData
 from smartgrid_core.protocols import Lake, Warehouse
-from smartgrid_core.readings.vee import CLOCK_DRIFT, interval_energy
+from smartgrid_core.readings.vee import CLOCK_DRIFT, compute_interval_energy
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import WIDEST_OFFSET, Window
-from smartgrid_core.topology import meter_places
+from smartgrid_core.topology import place_meters
 
 GROUP = "aggregates"
 
@@ -37,7 +37,7 @@ def sensor_aggregates(
 ) -> dg.MaterializeResult:
     """Mean, min, max, deviation and count of every sensor by hour; one UTC day per partition."""
     window = window_of(context)
-    hours = hourly_aggregates(
+    hours = aggregate_sensor_hours(
         lake.scan(SensorData, window=window),
         sensor_interval_minutes=settings.sensor_interval_minutes,
     )
@@ -70,7 +70,7 @@ def meter_consumption(
     """
     window = window_of(context)
     last = warehouse.read(MeterReadings, window=Window(window.end, window.end + CLOCK_DRIFT))
-    energy = interval_energy(
+    energy = compute_interval_energy(
         pl.concat([lake.scan(MeterReadings, window=window), last.lazy()]),
         lake.scan(RegisterBrackets, window=window),
         window=window,
@@ -83,7 +83,7 @@ def meter_consumption(
             "dagster/row_count": rows.count,
             "energy_kwh": rows.sum("energy_kwh"),
             "estimated_intervals": rows.sum("is_estimated"),
-            **{f"intervals/{quality}": n for quality, n in rows.tally("quality").items()},
+            **{f"intervals/{quality}": n for quality, n in rows.count_by("quality").items()},
         }
     )
 
@@ -141,7 +141,7 @@ def feeder_load(
     window = window_of(context)
     load = sum_meters_per_feeder(
         lake.scan(MeterConsumption, window=window),
-        places=meter_places(lake.scan(GridTopology)).lazy(),
+        places=place_meters(lake.scan(GridTopology)).lazy(),
     )
     rows = lake.replace(FeederLoad, load, window=window)
     warehouse.replace(FeederLoad, rows.collect(), window=window)

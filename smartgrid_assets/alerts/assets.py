@@ -3,14 +3,14 @@
 import dagster as dg
 
 from smartgrid_assets.partitions import daily_asset, window_of
-from smartgrid_core.alerts.decide import alerts_from_exceedances
-from smartgrid_core.alerts.exceedance import limit_exceedances as exceedances_of
+from smartgrid_core.alerts.decide import decide_limit_alerts
+from smartgrid_core.alerts.exceedance import find_limit_exceedances as exceedances_of
 from smartgrid_core.contracts.alerts import LimitExceedances
 from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.contracts.grid import GridTopology
-from smartgrid_core.protocols import AlertBook, Clock, Lake, Warehouse
+from smartgrid_core.protocols import AlertStore, Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
-from smartgrid_core.topology import feeder_ratings
+from smartgrid_core.topology import list_feeder_ratings
 
 GROUP = "alerts"
 
@@ -29,7 +29,7 @@ def limit_exceedances(
     window = window_of(context)
     exceedances = exceedances_of(
         warehouse.read(LoadForecasts, window=window),
-        ratings=feeder_ratings(lake.scan(GridTopology)),
+        ratings=list_feeder_ratings(lake.scan(GridTopology)),
     )
     rows = warehouse.replace(LimitExceedances, exceedances, window=window)
     return dg.MaterializeResult(
@@ -48,12 +48,12 @@ def limit_exceedances(
 def alerts(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
-    alert_book: dg.ResourceParam[AlertBook],
+    alert_book: dg.ResourceParam[AlertStore],
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult:
     """Alerts that the day's limit exceedances call for, each recorded once with its message."""
-    called_for = alerts_from_exceedances(
+    called_for = decide_limit_alerts(
         warehouse.read(LimitExceedances, window=window_of(context)),
         now=clock.now(),
         timezone=settings.zone,

@@ -2,13 +2,13 @@
 
 import dagster as dg
 
-from smartgrid_core.protocols import AlertBook, Clock
+from smartgrid_core.protocols import AlertStore, Clock
 
 
 @dg.op(name="deliver_waiting_messages", out=dg.Out(dg.Nothing))
 def deliver(
     context: dg.OpExecutionContext,
-    alert_book: dg.ResourceParam[AlertBook],
+    alert_book: dg.ResourceParam[AlertStore],
     clock: dg.ResourceParam[Clock],
 ) -> None:
     """Try every message of the outbox that is due, once; what fails is due again later."""

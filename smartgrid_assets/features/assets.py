@@ -5,12 +5,12 @@ from datetime import timedelta
 import dagster as dg
 
 from smartgrid_assets.partitions import FOLLOW, daily_asset, window_of
-from smartgrid_core.aggregates.feeder import without_silent_hours
+from smartgrid_core.aggregates.feeder import blank_silent_hours
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.grid import Weather
 from smartgrid_core.features.load import HISTORY_NEEDED
-from smartgrid_core.features.load import load_features as features_by_lead_time
+from smartgrid_core.features.load import build_load_features as features_by_lead_time
 from smartgrid_core.protocols import Lake
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import midnight
@@ -42,7 +42,7 @@ def load_features(
     """
     window = window_of(context)
     history = window.widened(before=HISTORY_NEEDED)
-    load = without_silent_hours(
+    load = blank_silent_hours(
         lake.scan(FeederLoad, window=history), least_share=settings.min_meter_share
     )
     features = features_by_lead_time(

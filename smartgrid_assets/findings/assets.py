@@ -15,10 +15,10 @@ from smartgrid_core.contracts.readings import (
     SensorData,
 )
 from smartgrid_core.protocols import Lake, Warehouse
-from smartgrid_core.readings.findings import reading_findings as findings_of
+from smartgrid_core.readings.findings import collect_reading_findings as findings_of
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
-from smartgrid_core.topology import sensor_voltages
+from smartgrid_core.topology import list_sensor_voltages
 
 LOOK_BACK = timedelta(days=62)
 """Two months: what a billing period and its correction span."""
@@ -49,8 +49,8 @@ def reading_findings(
         readings=lake.scan(MeterReadings, window=window),
         repeats=warehouse.read(RepeatedReadings),
         revisions=warehouse.read(ReadingRevisions, window=window),
-        nominal_voltages=sensor_voltages(lake.scan(GridTopology)),
+        nominal_voltages=list_sensor_voltages(lake.scan(GridTopology)),
         sensor_interval_minutes=settings.sensor_interval_minutes,
     )
     rows = warehouse.replace(ReadingFindings, ReadingFindings.validate(findings, cast=True))
-    return dg.MaterializeResult(metadata={"dagster/row_count": rows.count, **rows.tally("kind")})
+    return dg.MaterializeResult(metadata={"dagster/row_count": rows.count, **rows.count_by("kind")})

@@ -7,7 +7,7 @@ from smartgrid_assets.findings.assets import judged_window
 from smartgrid_core.contracts.grid import PlantedFaults
 from smartgrid_core.contracts.readings import ReadingFindings
 from smartgrid_core.protocols import Lake, Warehouse
-from smartgrid_core.readings.findings import score_findings, unexplained_findings
+from smartgrid_core.readings.findings import score_findings, select_unexplained_findings
 
 
 @dg.asset_check(
@@ -34,7 +34,7 @@ def planted_faults_found(
                 f"{kind} at {subject}"
                 for kind, subject in missed.select("kind", "subject_id").rows()
             ],
-            "not_planted": unexplained_findings(findings, planted).height,
+            "not_planted": select_unexplained_findings(findings, planted).height,
         },
     )
 

@@ -11,7 +11,7 @@ from smartgrid_core.contracts.events import GridEvents
 from smartgrid_core.contracts.grid import GridTopology, Weather
 from smartgrid_core.contracts.readings import ReadingFindings
 from smartgrid_core.features.events import LOAD_HISTORY, EventLimits
-from smartgrid_core.features.events import grid_events as events_of
+from smartgrid_core.features.events import find_grid_events as events_of
 from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.settings import Settings
 
@@ -70,6 +70,6 @@ def grid_events(
         metadata={
             "dagster/row_count": rows.count,
             "feeders": rows.distinct("feeder_id"),
-            **{f"hours/{item}": hours for item, hours in rows.tally("item").items()},
+            **{f"hours/{item}": hours for item, hours in rows.count_by("item").items()},
         }
     )

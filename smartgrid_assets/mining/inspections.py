@@ -21,7 +21,7 @@ from smartgrid_core.contracts.readings import ReadingFindings
 from smartgrid_core.protocols import Clock, Lake, ModelRegistry, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window, local_day_window
-from smartgrid_core.topology import meter_places
+from smartgrid_core.topology import place_meters
 from smartgrid_ml.mining.plots import figure_markdown
 from smartgrid_ml.mining.theft.attacks import ATTACKS
 from smartgrid_ml.mining.theft.day_comparison import calendar_and_weather
@@ -76,7 +76,7 @@ def head_energy(
         lake.scan(SensorAggregates, window=window),
         lake.scan(MeterConsumption, window=window),
         nodes=watched_nodes(topology),
-        places=meter_places(topology),
+        places=place_meters(topology),
     )
     rows = lake.replace(HeadEnergy, hours, window=window)
     return dg.MaterializeResult(
@@ -132,7 +132,7 @@ def inspections(
     if last is None:
         return dg.MaterializeResult(metadata={"outcome": "no whole day has energy yet"})
     window = look_back(last)
-    places = meter_places(lake.scan(GridTopology))
+    places = place_meters(lake.scan(GridTopology))
     hours = with_losses(lake.scan(HeadEnergy, window=window).collect())
     days = list(window.days())
     n_slots = slots_for(lake.scan(MeterConsumption, window=window))
@@ -205,7 +205,7 @@ def inspections(
     return dg.MaterializeResult(
         metadata={
             **told,
-            **rows.tally("suspicion"),
+            **rows.count_by("suspicion"),
             **seen.figures,
             "by_kind": dg.MetadataValue.md(kinds_markdown(seen.by_kind)),
             "mlflow_run": run_id,

@@ -12,7 +12,7 @@ from smartgrid_core.contracts.events import (
     EventRules,
     GridEvents,
 )
-from smartgrid_core.features.events import into_shifts
+from smartgrid_core.features.events import group_into_shifts
 from smartgrid_core.protocols import Clock, Lake, ModelRegistry, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
@@ -36,7 +36,7 @@ def window_events(lake: Lake, *, last: date, settings: Settings) -> tuple[Window
     window = Window.of_days(last - timedelta(days=settings.rule_window_days - 1), last)
     events = lake.scan(GridEvents, window=window).collect()
     if settings.rule_transaction_hours == 8:
-        events = into_shifts(events, timezone=settings.zone)
+        events = group_into_shifts(events, timezone=settings.zone)
     return window, events
 
 
@@ -117,7 +117,7 @@ def event_rules(
         metrics={
             "rules": rows.count,
             "hypotheses": found.hypotheses,
-            **{f"changes_{change}": n for change, n in moved.tally("change").items()},
+            **{f"changes_{change}": n for change, n in moved.count_by("change").items()},
         },
         data_window=window,
         figures={"rules": figure},

@@ -14,12 +14,12 @@ from smartgrid_core.contracts.segments import (
     SegmentBands,
     SegmentHistory,
 )
-from smartgrid_core.features.calendar import public_holidays
-from smartgrid_core.features.profiles import consumer_profiles as profiles_of
+from smartgrid_core.features.calendar import list_public_holidays
+from smartgrid_core.features.profiles import build_consumer_profiles as profiles_of
 from smartgrid_core.protocols import Clock, Lake, ModelRegistry, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
-from smartgrid_core.topology import meter_places
+from smartgrid_core.topology import place_meters
 from smartgrid_ml.mining.plots import figure_markdown
 from smartgrid_ml.mining.segments.find import Segments, find_segments
 from smartgrid_ml.mining.segments.kmeans import CentreFinder, LocalKMeans
@@ -70,10 +70,10 @@ def consumer_profiles(
         return dg.MaterializeResult(metadata={"outcome": "no day has consumption yet"})
     profiles = profiles_of(
         lake.scan(MeterConsumption, window=window),
-        places=meter_places(lake.scan(GridTopology)),
+        places=place_meters(lake.scan(GridTopology)),
         window=window,
         timezone=settings.zone,
-        holidays=public_holidays(
+        holidays=list_public_holidays(
             window.start.date(), window.end.date(), country=settings.country or None
         ),
         min_coverage=settings.segment_min_coverage,

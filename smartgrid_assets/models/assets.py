@@ -13,9 +13,16 @@ from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest
 from smartgrid_core.contracts.promotion import PromotionDecisions
 from smartgrid_core.contracts.serving import LabelMoves
-from smartgrid_core.protocols import Clock, Lake, ModelRegistry, ModelServer, ModelShelf, Warehouse
-from smartgrid_core.rollout.decisions import why_refused
-from smartgrid_core.rollout.label_journal import why_not_now
+from smartgrid_core.protocols import (
+    Clock,
+    Lake,
+    ModelRegistry,
+    ModelRepository,
+    ModelServer,
+    Warehouse,
+)
+from smartgrid_core.rollout.decisions import explain_refusal
+from smartgrid_core.rollout.label_journal import explain_wait
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
 from smartgrid_core.settings import Settings
 from smartgrid_ml.automl.trials import trials_table
@@ -167,7 +174,7 @@ def load_model(
 def served_model(
     warehouse: dg.ResourceParam[Warehouse],
     model_registry: dg.ResourceParam[ModelRegistry],
-    model_shelf: dg.ResourceParam[ModelShelf],
+    model_shelf: dg.ResourceParam[ModelRepository],
     model_server: dg.ResourceParam[ModelServer],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult:
@@ -177,11 +184,11 @@ def served_model(
     The first version answers as `stable`; a later one is tried as `canary` until the comparison
     promotes it or rolls it back.
     """
-    version = model_registry.by_alias(LOAD_FORECASTER, CHALLENGER)
+    version = model_registry.find_by_alias(LOAD_FORECASTER, CHALLENGER)
     if version is None:
         return dg.MaterializeResult(metadata={"outcome": "no model is registered yet"})
     served, number = model_shelf.served(LOAD_FORECASTER), int(version.version)
-    reason = why_refused(warehouse.read(PromotionDecisions), served, number) or why_not_now(
+    reason = explain_refusal(warehouse.read(PromotionDecisions), served, number) or explain_wait(
         warehouse.read(LabelMoves), served, number, now=clock.now()
     )
     if reason is not None:

@@ -4,8 +4,8 @@ import dagster as dg
 
 from smartgrid_assets.models.gate import CHALLENGER
 from smartgrid_core.contracts.promotion import PromotionDecisions
-from smartgrid_core.protocols import ModelRegistry, ModelShelf, Warehouse
-from smartgrid_core.rollout.decisions import undecided, why_refused
+from smartgrid_core.protocols import ModelRegistry, ModelRepository, Warehouse
+from smartgrid_core.rollout.decisions import describe_undecided, explain_refusal
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
 
 
@@ -17,7 +17,7 @@ from smartgrid_core.rollout.labels import LOAD_FORECASTER
 def promotion_gate(
     warehouse: dg.ResourceParam[Warehouse],
     model_registry: dg.ResourceParam[ModelRegistry],
-    model_shelf: dg.ResourceParam[ModelShelf],
+    model_shelf: dg.ResourceParam[ModelRepository],
 ) -> dg.AssetCheckResult:
     """Reads the newest decision about the challenger.
 
@@ -25,14 +25,14 @@ def promotion_gate(
     a warning, so that the run of a training that did not pay is no failure: `served_model` then
     leaves everything as it is, and does not follow by itself.
     """
-    challenger = model_registry.by_alias(LOAD_FORECASTER, CHALLENGER)
+    challenger = model_registry.find_by_alias(LOAD_FORECASTER, CHALLENGER)
     if challenger is None:
         return dg.AssetCheckResult(passed=True, description="no model is registered yet")
     version = int(challenger.version)
-    reason = why_refused(
+    reason = explain_refusal(
         warehouse.read(PromotionDecisions), model_shelf.served(LOAD_FORECASTER), version
     )
-    is_broken = reason == undecided(version)
+    is_broken = reason == describe_undecided(version)
     return dg.AssetCheckResult(
         passed=reason is None,
         severity=dg.AssetCheckSeverity.ERROR if is_broken else dg.AssetCheckSeverity.WARN,

@@ -41,7 +41,7 @@ def model_drift(
     Features by their population stability index, errors by the band of the newest backtest. The
     week ends with the last whole UTC day that has features.
     """
-    champion = model_registry.by_alias(LOAD_FORECASTER, CHAMPION)
+    champion = model_registry.find_by_alias(LOAD_FORECASTER, CHAMPION)
     last = last_whole_day(lake, LoadFeatures, clock=clock)
     if champion is None or last is None:
         told = "no model answers yet" if champion is None else "no day has features yet"

@@ -9,7 +9,14 @@ import polars as pl
 
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.promotion import BacktestLosses, PromotionDecisions
-from smartgrid_core.protocols import Clock, Lake, ModelRegistry, ModelShelf, ModelVersion, Warehouse
+from smartgrid_core.protocols import (
+    Clock,
+    Lake,
+    ModelRegistry,
+    ModelRepository,
+    ModelVersion,
+    Warehouse,
+)
 from smartgrid_core.rollout.labels import CHAMPION, LOAD_FORECASTER
 from smartgrid_core.time import DAY, Window
 from smartgrid_ml.evaluation.losses import newest_backtests
@@ -35,7 +42,7 @@ def promotion_decision(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
     model_registry: dg.ResourceParam[ModelRegistry],
-    model_shelf: dg.ResourceParam[ModelShelf],
+    model_shelf: dg.ResourceParam[ModelRepository],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult:
     """Whether the challenger may be published, condition by condition, against the champion.
@@ -43,7 +50,7 @@ def promotion_decision(
     The challenger is judged by the backtest that chose it, the champion by asking it for
     those of the same issue times that lie behind its own training data.
     """
-    challenger = model_registry.by_alias(LOAD_FORECASTER, CHALLENGER)
+    challenger = model_registry.find_by_alias(LOAD_FORECASTER, CHALLENGER)
     if challenger is None:
         return dg.MaterializeResult(metadata={"outcome": "no model is registered yet"})
     labels = model_shelf.served(LOAD_FORECASTER).labels
@@ -51,7 +58,7 @@ def promotion_decision(
         if str(version) == challenger.version:
             told = f"version {version} bears the label {label} already"
             return dg.MaterializeResult(metadata={"outcome": told})
-    champion = model_registry.by_alias(LOAD_FORECASTER, CHAMPION)
+    champion = model_registry.find_by_alias(LOAD_FORECASTER, CHAMPION)
     trained = model_registry.params(challenger)
     losses = losses_of(warehouse.read(BacktestLosses), backtest_id=trained.get(BACKTEST))
     with tempfile.TemporaryDirectory() as folder:

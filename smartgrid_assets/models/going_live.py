@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 from smartgrid_core.errors import PublicationError, SmartGridError
-from smartgrid_core.protocols import ModelRegistry, ModelServer, ModelShelf, ModelVersion
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.protocols import ModelRegistry, ModelRepository, ModelServer, ModelVersion
+from smartgrid_core.rollout.labels import ServingState
 from smartgrid_io.serving.moves import Journal, LabelMover, Moved
 from smartgrid_io.serving.publisher import golden_parity
 from smartgrid_ml.export.artifact.golden import read_golden
@@ -31,7 +31,7 @@ def go_live(
     version: ModelVersion,
     *,
     registry: ModelRegistry,
-    shelf: ModelShelf,
+    shelf: ModelRepository,
     server: ModelServer,
     journal: Journal,
     by: str,
@@ -64,7 +64,7 @@ def go_live(
     after = shelf.change(model, lambda served: served.labelled(number).beside(served))
     (label,) = [name for name, labelled in after.labels.items() if labelled == number]
     shelf.wait_until_labelled(model, label, number)
-    after = shelf.change(model, Served.settled)
+    after = shelf.change(model, ServingState.settled)
     moved = LabelMover(shelf, registry, journal, by).follow(
         Moved(before, after),
         action="published",

@@ -3,11 +3,11 @@
 import polars as pl
 
 from smartgrid_core.contracts.promotion import BacktestLosses
-from smartgrid_core.protocols import Warehouse, Written
+from smartgrid_core.protocols import Warehouse, WriteResult
 from smartgrid_ml.evaluation.losses import losses_by_issue, newest_backtests
 
 
-def keep_losses(warehouse: Warehouse, forecasts: pl.DataFrame, board: pl.DataFrame) -> Written:
+def keep_losses(warehouse: Warehouse, forecasts: pl.DataFrame, board: pl.DataFrame) -> WriteResult:
     """Write the losses of a backtest beside those of the few before it, and forget older ones.
 
     `forecasts` are those of the backtest, `board` its rows of `LoadBacktest`.

@@ -6,7 +6,7 @@ import dataframely as dy
 from smartgrid_assets.partitions import daily_asset, window_of
 from smartgrid_core.contracts.grid import GridTopology, Weather
 from smartgrid_core.contracts.readings import MeterReadings, RegisterBrackets, SensorData
-from smartgrid_core.protocols import Lake, Warehouse, Written
+from smartgrid_core.protocols import Lake, Warehouse, WriteResult
 from smartgrid_core.time import Window
 
 GROUP = "readings"
@@ -15,12 +15,14 @@ DAYS_IN_MEMORY = 3
 """A day of a hundred thousand meters at 15 minutes is ten million rows, about 1 GB."""
 
 
-def copied(schema: type[dy.Schema], *, warehouse: Warehouse, lake: Lake, window: Window) -> Written:
+def copied(
+    schema: type[dy.Schema], *, warehouse: Warehouse, lake: Lake, window: Window
+) -> WriteResult:
     """Copy a window's rows into the lake, never more than some days of them in memory."""
     count = 0
     for part in window.parts(days=DAYS_IN_MEMORY):
         count += lake.replace(schema, warehouse.read(schema, window=part), window=part).count
-    return Written(count, lake.scan(schema, window=window))
+    return WriteResult(count, lake.scan(schema, window=window))
 
 
 @daily_asset(group_name=GROUP, kinds={"postgres", "parquet"})
@@ -78,7 +80,7 @@ def grid_topology(
     """The distribution tree: substation > feeder > transformer > meter, with coordinates."""
     rows = lake.replace(GridTopology, warehouse.read(GridTopology))
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": rows.count, **rows.tally("node_kind")}
+        metadata={"dagster/row_count": rows.count, **rows.count_by("node_kind")}
     )
 
 

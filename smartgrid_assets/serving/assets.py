@@ -18,10 +18,10 @@ from smartgrid_core.contracts.serving import (
 )
 from smartgrid_core.errors import SmartGridError
 from smartgrid_core.features.load import HISTORY_NEEDED
-from smartgrid_core.protocols import Clock, Lake, ModelServer, ModelShelf, Warehouse
-from smartgrid_core.rollout.canary import regression
-from smartgrid_core.rollout.label_journal import labelled_since
-from smartgrid_core.rollout.labels import CANARY, LOAD_FORECASTER, Served
+from smartgrid_core.protocols import Clock, Lake, ModelRepository, ModelServer, Warehouse
+from smartgrid_core.rollout.canary import describe_regression
+from smartgrid_core.rollout.label_journal import find_label_start
+from smartgrid_core.rollout.labels import CANARY, LOAD_FORECASTER, ServingState
 from smartgrid_core.time import DAY, Window, midnight
 from smartgrid_io.serving.router import Router, split_of
 from smartgrid_ml.forecasting.day_ahead import best_naive, day_ahead
@@ -42,7 +42,7 @@ def load_forecast(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
     model_server: dg.ResourceParam[ModelServer],
-    model_shelf: dg.ResourceParam[ModelShelf],
+    model_shelf: dg.ResourceParam[ModelRepository],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult:
     """P10, P50 and P90 of every feeder for each hour of the day, kW, issued at its midnight UTC.
@@ -70,8 +70,8 @@ def load_forecast(
         metadata={
             "dagster/row_count": rows.count,
             "peak_kw": rows.max("p50"),
-            **{f"rows/{model}": n for model, n in rows.tally("model").items()},
-            **{f"rows/{each}": n for each, n in rows.tally("variant").items() if each},
+            **{f"rows/{model}": n for model, n in rows.count_by("model").items()},
+            **{f"rows/{each}": n for each, n in rows.count_by("variant").items() if each},
         }
     )
 
@@ -85,7 +85,7 @@ def variant_comparison(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
     model_server: dg.ResourceParam[ModelServer],
-    model_shelf: dg.ResourceParam[ModelShelf],
+    model_shelf: dg.ResourceParam[ModelRepository],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult:
     """Stable and canary on the same feeder-hours of whole days since the canary's trial began.
@@ -94,7 +94,7 @@ def variant_comparison(
     """
     _forget_old_predictions(warehouse, now=clock.now())
     served = model_shelf.served(LOAD_FORECASTER)
-    since = labelled_since(warehouse.read(LabelMoves), served, CANARY)
+    since = find_label_start(warehouse.read(LabelMoves), served, CANARY)
     if served.stable is None or served.canary is None or since is None:
         return dg.MaterializeResult(metadata={"outcome": "no canary is on trial"})
     stable, canary = variant_losses(
@@ -111,7 +111,9 @@ def variant_comparison(
         comparison,
         stable=stable,
         canary=canary,
-        calls=regression(calls.filter(pl.col("model") == LOAD_FORECASTER), version=served.canary),
+        calls=describe_regression(
+            calls.filter(pl.col("model") == LOAD_FORECASTER), version=served.canary
+        ),
     )
     row = {
         "model": LOAD_FORECASTER,
@@ -161,10 +163,10 @@ def _forget_old_predictions(warehouse: Warehouse, *, now: datetime) -> None:
     warehouse.replace(PredictionLog, PredictionLog.create_empty(), window=old)
 
 
-def served_now(shelf: ModelShelf) -> Served:
+def served_now(shelf: ModelRepository) -> ServingState:
     """What is served; where the config cannot be read, stable is asked for everything."""
     try:
         return shelf.served(LOAD_FORECASTER)
     except (SmartGridError, OSError) as error:
         dg.get_dagster_logger().warning("no canary is asked: %s", error)
-        return Served(LOAD_FORECASTER)
+        return ServingState(LOAD_FORECASTER)

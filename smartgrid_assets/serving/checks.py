@@ -4,7 +4,7 @@ import dagster as dg
 import polars as pl
 
 from smartgrid_core.contracts.serving import VariantComparisons
-from smartgrid_core.protocols import ModelShelf, Warehouse
+from smartgrid_core.protocols import ModelRepository, Warehouse
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
 
 
@@ -13,7 +13,7 @@ from smartgrid_core.rollout.labels import LOAD_FORECASTER
     description="Promote, keep or roll back: the canary is not worse than stable.",
 )
 def canary_verdict(
-    warehouse: dg.ResourceParam[Warehouse], model_shelf: dg.ResourceParam[ModelShelf]
+    warehouse: dg.ResourceParam[Warehouse], model_shelf: dg.ResourceParam[ModelRepository]
 ) -> dg.AssetCheckResult:
     """Reads the newest comparison of the present canary; fails if it shall be rolled back."""
     served = model_shelf.served(LOAD_FORECASTER)

@@ -2,10 +2,10 @@
 
 import dagster as dg
 
-from smartgrid_core.alerts.decide import alert_from_rollback
+from smartgrid_core.alerts.decide import build_rollback_alert
 from smartgrid_core.contracts.promotion import PromotionDecisions
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.protocols import AlertBook, Clock, ModelRegistry, ModelShelf, Warehouse
+from smartgrid_core.protocols import AlertStore, Clock, ModelRegistry, ModelRepository, Warehouse
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
 from smartgrid_io.serving.moves import LabelMover
 from smartgrid_ml.promotion.canary_comparison import settlement
@@ -28,8 +28,8 @@ def settle(
     config: Settlement,
     warehouse: dg.ResourceParam[Warehouse],
     model_registry: dg.ResourceParam[ModelRegistry],
-    model_shelf: dg.ResourceParam[ModelShelf],
-    alert_book: dg.ResourceParam[AlertBook],
+    model_shelf: dg.ResourceParam[ModelRepository],
+    alert_book: dg.ResourceParam[AlertStore],
     clock: dg.ResourceParam[Clock],
 ) -> None:
     """Move the labels; the decision is on record, and a rollback an alert, too.
@@ -40,7 +40,7 @@ def settle(
     if config.action == "roll_back" and served.canary == config.version:
         # Before the move: who dies in between finds the canary again, and the alert is once.
         alert_book.record(
-            alert_from_rollback(
+            build_rollback_alert(
                 model=LOAD_FORECASTER, version=config.version, reason=config.reason, now=clock.now()
             )
         )

@@ -249,13 +249,13 @@ def whole_minutes(text: str) -> timedelta:
 
 def country_option(country: str | None) -> str | None:
     """A country whose holidays are known, None for none. Raises ConfigurationError."""
-    from smartgrid_core.features.calendar import public_holidays
+    from smartgrid_core.features.calendar import list_public_holidays
 
     if country is None:
         return None
     some_day = date(2025, 1, 1)
     try:
-        public_holidays(some_day, some_day, country=country)
+        list_public_holidays(some_day, some_day, country=country)
     except ValueError as error:
         raise ConfigurationError(f"--country: {error}") from error
     return country

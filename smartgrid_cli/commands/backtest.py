@@ -178,13 +178,13 @@ def run_protocol(
 
     Raises ConfigurationError for a span without data, or with too little before it.
     """
-    from smartgrid_core.features.load import load_features
+    from smartgrid_core.features.load import build_load_features
     from smartgrid_ml.evaluation.backtest import backtest as score_models
     from smartgrid_ml.forecasting.registry import QUICK, forecaster
 
     issues = _issue_times(table, protocol=protocol)
     tell(f"features of {table.loads['feeder_id'].n_unique()} series, {len(issues)} days")
-    features = load_features(
+    features = build_load_features(
         table.loads,
         issue_times=issues,
         horizon_hours=max(1, -(-protocol.horizon // timedelta(hours=1))),

@@ -16,7 +16,7 @@ from smartgrid_cli.display.store_queries import Stores
 from smartgrid_cli.machine.home import Home
 from smartgrid_core.contracts.serving import TrafficSplits
 from smartgrid_core.errors import ConfigurationError
-from smartgrid_core.protocols import Written
+from smartgrid_core.protocols import WriteResult
 from smartgrid_core.rollout.labels import CANARY, STABLE
 from smartgrid_core.settings import Settings
 from smartgrid_io.mlflow_aliases import MlflowAliases
@@ -42,10 +42,10 @@ class NoJournal:
             "SMARTGRID_DATABASE_URL"
         )
 
-    def upsert(self, schema: type[dy.Schema], rows: pl.DataFrame) -> Written:
+    def upsert(self, schema: type[dy.Schema], rows: pl.DataFrame) -> WriteResult:
         """Raises ConfigurationError."""
         del rows
-        return Written(0, self.read(schema))
+        return WriteResult(0, self.read(schema))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from smartgrid_cli.display.store_queries import Stores, table_sizes
 from smartgrid_cli.machine.child_process import recorded
 from smartgrid_cli.machine.home import Home
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.rollout.labels import ServingState
 from smartgrid_core.settings import Settings
 from smartgrid_io.postgres.embedded import EmbeddedPostgres
 from smartgrid_io.serving.client import ModelServerClient
@@ -60,7 +60,7 @@ def show_status(home: Home, console: Console) -> bool:
     return True
 
 
-def served_for_status(shelf: Shelf) -> list[Served]:
+def served_for_status(shelf: Shelf) -> list[ServingState]:
     """What the models' config says; nothing if it cannot be read, which readiness tells."""
     try:
         return shelf.all_served()

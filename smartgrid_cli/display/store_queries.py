@@ -13,7 +13,7 @@ from smartgrid_core.contracts.alerts import Alerts
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest
 from smartgrid_core.contracts.promotion import PromotionDecisions
-from smartgrid_core.contracts.tables import CATALOGUE
+from smartgrid_core.contracts.tables import CONTRACT_TABLES
 from smartgrid_core.errors import ConfigurationError
 from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.rollout.labels import LOAD_FORECASTER, OUTPUTS, STABLE
@@ -71,7 +71,7 @@ def table_sizes(database_url: str, lake: Lake) -> list[TableSize]:
     """Rows of every table of the catalogue that either store holds."""
     sizes = []
     with psycopg.connect(database_url) as connection:
-        for entry in CATALOGUE.values():
+        for entry in CONTRACT_TABLES.values():
             stored = connection.execute("SELECT to_regclass(%s)", [entry.name]).fetchone()
             rows = None
             if stored is not None and stored[0] is not None:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from smartgrid_cli.dagster_api.client import Check
 from smartgrid_cli.display.store_queries import Answered, TableSize
-from smartgrid_core.rollout.labels import OUTPUTS, Served
+from smartgrid_core.rollout.labels import OUTPUTS, ServingState
 
 MOST_ALERTS = 10
 
@@ -116,7 +116,7 @@ def show_alerts(alerts: pl.DataFrame, console: Console) -> None:
     console.print(grid if alerts.height else f"[bold]{grid.title}[/bold]")
 
 
-def show_models(served: Sequence[Served], reasons: Sequence[str], console: Console) -> None:
+def show_models(served: Sequence[ServingState], reasons: Sequence[str], console: Console) -> None:
     """Which versions of each model answer, and what is not ready."""
     grid = table("Models", "model", "stable", "canary", "loaded", right=("stable", "canary"))
     for each in served:

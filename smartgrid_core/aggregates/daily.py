@@ -10,7 +10,7 @@ from smartgrid_core.contracts.aggregates import DailyConsumption
 from smartgrid_core.time import HOUR, local_day_window
 
 
-def daily_consumption(
+def sum_daily_consumption(
     consumption: pl.DataFrame | pl.LazyFrame,
     *,
     timezone: ZoneInfo | str,
@@ -38,7 +38,7 @@ def daily_consumption(
         )
         .collect()
     )
-    hours = {day: _hours(day, zone) for day in by_day["local_day"].unique()}
+    hours = {day: _count_hours(day, zone) for day in by_day["local_day"].unique()}
     return DailyConsumption.validate(
         by_day.with_columns(
             hours=pl.col("local_day").replace_strict(
@@ -51,6 +51,6 @@ def daily_consumption(
     )
 
 
-def _hours(day: date, zone: ZoneInfo) -> int:
+def _count_hours(day: date, zone: ZoneInfo) -> int:
     window = local_day_window(day, timezone=zone)
     return round((window.end - window.start) / HOUR)

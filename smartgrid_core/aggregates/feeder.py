@@ -3,7 +3,7 @@
 import narwhals as nw
 from narwhals.typing import IntoFrameT
 
-from smartgrid_core.aggregates.frames import narwhals_frame
+from smartgrid_core.aggregates.frames import to_narwhals
 
 GRID = "grid"
 """The series that sums all feeders."""
@@ -24,7 +24,7 @@ def sum_meters_per_feeder(consumption: IntoFrameT, *, places: IntoFrameT) -> Int
     they hang on no feeder.
     """
     energy, covered = nw.col("energy_kwh"), nw.col("interval_minutes")
-    on_feeders = narwhals_frame(places).select("meter_id", "feeder_id", "customer_kind")
+    on_feeders = to_narwhals(places).select("meter_id", "feeder_id", "customer_kind")
     expected = nw.concat(
         [
             of.group_by("feeder_id").agg(nw.col("meter_id").count().alias("expected_meters"))
@@ -32,7 +32,7 @@ def sum_meters_per_feeder(consumption: IntoFrameT, *, places: IntoFrameT) -> Int
         ]
     )
     per_meter = (
-        narwhals_frame(consumption)
+        to_narwhals(consumption)
         .with_columns(
             hour_start=nw.col("interval_start").dt.truncate("1h"),
             estimated_kwh=nw.when("is_estimated").then(energy).otherwise(nw.lit(0.0)),
@@ -50,11 +50,11 @@ def sum_meters_per_feeder(consumption: IntoFrameT, *, places: IntoFrameT) -> Int
             .otherwise(nw.col("mean_kw"))
         )
     )
-    feeders = per_meter.group_by("feeder_id", "hour_start").agg(*_sums())
+    feeders = per_meter.group_by("feeder_id", "hour_start").agg(*_sum_meters())
     grid = (
         per_meter.with_columns(feeder_id=nw.lit(GRID))
         .group_by("feeder_id", "hour_start")
-        .agg(*_sums())
+        .agg(*_sum_meters())
     )
     share = nw.col("estimated_kw") / nw.col("mean_kw")
     load: IntoFrameT = (
@@ -74,7 +74,7 @@ def sum_meters_per_feeder(consumption: IntoFrameT, *, places: IntoFrameT) -> Int
     return load
 
 
-def without_silent_hours(load: IntoFrameT, *, least_share: float) -> IntoFrameT:
+def blank_silent_hours(load: IntoFrameT, *, least_share: float) -> IntoFrameT:
     """Rows of `FeederLoad` whose `load_kw` is null where too few of the meters reported.
 
     Such an hour is low because meters are silent, not because little was drawn. Hours of which the
@@ -83,14 +83,14 @@ def without_silent_hours(load: IntoFrameT, *, least_share: float) -> IntoFrameT:
     least = nw.col("expected_meters") * least_share - COUNT_SLACK
     is_known = nw.col("expected_meters").is_null() | (nw.col("meters") >= least)
     known: IntoFrameT = (
-        narwhals_frame(load)
+        to_narwhals(load)
         .with_columns(load_kw=nw.when(is_known).then(nw.col("load_kw")))
         .to_native()
     )
     return known
 
 
-def _sums() -> list[nw.Expr]:
+def _sum_meters() -> list[nw.Expr]:
     return [
         nw.col("load_kw").sum(),
         nw.col("mean_kw").sum(),

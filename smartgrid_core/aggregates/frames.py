@@ -5,6 +5,6 @@ from typing import Any, cast
 import narwhals as nw
 
 
-def narwhals_frame(native: object) -> nw.LazyFrame[Any]:
+def to_narwhals(native: object) -> nw.LazyFrame[Any]:
     """Any frame that narwhals knows, eager or lazy, named by the verbs that both kinds have."""
     return cast("nw.LazyFrame[Any]", nw.from_native(cast("Any", native)))

@@ -3,12 +3,12 @@
 import narwhals as nw
 from narwhals.typing import IntoFrameT
 
-from smartgrid_core.aggregates.frames import narwhals_frame
+from smartgrid_core.aggregates.frames import to_narwhals
 
 SENSOR_HOUR = ("sensor_id", "sensor_type", "hour_bucket")
 
 
-def hourly_aggregates(sensor_data: IntoFrameT, *, sensor_interval_minutes: int) -> IntoFrameT:
+def aggregate_sensor_hours(sensor_data: IntoFrameT, *, sensor_interval_minutes: int) -> IntoFrameT:
     """Rows of `SensorAggregates`, in no particular order; a lazy frame stays lazy.
 
     ``sensor_data``: rows of `SensorData` (sensor_id, sensor_type, event_time, value are used), in
@@ -17,7 +17,7 @@ def hourly_aggregates(sensor_data: IntoFrameT, *, sensor_interval_minutes: int) 
     value = nw.col("value")
     expected = max(60 // sensor_interval_minutes, 1)
     aggregates: IntoFrameT = (
-        narwhals_frame(sensor_data)
+        to_narwhals(sensor_data)
         .with_columns(hour_bucket=nw.col("event_time").dt.truncate("1h"))
         .group_by(*SENSOR_HOUR)
         .agg(

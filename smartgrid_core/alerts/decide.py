@@ -32,7 +32,7 @@ ERROR_TEXT = 500
 Row = Mapping[str, Any]
 
 
-def alerts_from_exceedances(
+def decide_limit_alerts(
     exceedances: pl.DataFrame,
     *,
     now: datetime,
@@ -56,23 +56,23 @@ def alerts_from_exceedances(
     )
     facts: dict[str, list[Row]] = {}
     for feeder_rows in latest.partition_by("feeder_id", maintain_order=True):
-        for spell in _spells(feeder_rows.to_dicts(), threshold=threshold):
+        for spell in _split_episodes(feeder_rows.to_dicts(), threshold=threshold):
             day = spell[0]["hour_start"].astimezone(timezone).date()
             facts.setdefault(f"limit:{spell[0]['feeder_id']}:{day}", []).extend(spell)
-    return _alerts(
-        _limit_alert(key, hours, now=now, timezone=timezone)
+    return _build_alerts(
+        _build_limit_alert(key, hours, now=now, timezone=timezone)
         for key, hours in facts.items()
         if key not in known
     )
 
 
-def alert_from_failure(
+def build_failure_alert(
     *, job_name: str, run_id: str, error: str, now: datetime, root_run_id: str | None = None
 ) -> pl.DataFrame:
     """The row of `Alerts` for a failed run; the retries of one run are one fact."""
     key = f"failure:{job_name}:{root_run_id or run_id}"
     lines = error.strip().splitlines() or ["no error text"]
-    return _alerts(
+    return _build_alerts(
         [
             {
                 "dedupe_key": key,
@@ -80,16 +80,16 @@ def alert_from_failure(
                 "severity": "critical",
                 "subject_id": job_name,
                 "message": f"Job {job_name} failed (run {run_id[:8]}): {lines[0][:ERROR_TEXT]}",
-                "metadata": _json({"run_id": run_id, "error": error.strip()[: 4 * ERROR_TEXT]}),
+                "metadata": _to_json({"run_id": run_id, "error": error.strip()[: 4 * ERROR_TEXT]}),
                 "opened_at": now,
             }
         ]
     )
 
 
-def alert_from_rollback(*, model: str, version: int, reason: str, now: datetime) -> pl.DataFrame:
+def build_rollback_alert(*, model: str, version: int, reason: str, now: datetime) -> pl.DataFrame:
     """The row of `Alerts` for a canary that was taken back by itself; once per version."""
-    return _alerts(
+    return _build_alerts(
         [
             {
                 "dedupe_key": f"rollback:{model}:{version}",
@@ -97,14 +97,14 @@ def alert_from_rollback(*, model: str, version: int, reason: str, now: datetime)
                 "severity": "warning",
                 "subject_id": model,
                 "message": f"Version {version} of {model} was rolled back: {reason[:ERROR_TEXT]}",
-                "metadata": _json({"model": model, "version": version, "reason": reason}),
+                "metadata": _to_json({"model": model, "version": version, "reason": reason}),
                 "opened_at": now,
             }
         ]
     )
 
 
-def _spells(hours: Sequence[Row], *, threshold: float) -> Iterator[list[Row]]:
+def _split_episodes(hours: Sequence[Row], *, threshold: float) -> Iterator[list[Row]]:
     """Runs of consecutive hours that reach the threshold at least once."""
     breaks = [
         at
@@ -117,7 +117,7 @@ def _spells(hours: Sequence[Row], *, threshold: float) -> Iterator[list[Row]]:
             yield spell
 
 
-def _limit_alert(
+def _build_limit_alert(
     key: str, hours: Sequence[Row], *, now: datetime, timezone: ZoneInfo
 ) -> dict[str, Any]:
     peak = max(hours, key=lambda hour: (hour["p50_kw"] / hour["rating_kw"], hour["probability"]))
@@ -130,12 +130,12 @@ def _limit_alert(
         "severity": "critical" if is_critical else "warning",
         "subject_id": peak["feeder_id"],
         "message": (
-            f"Feeder {peak['feeder_id']} may exceed its rating of {_kw(peak['rating_kw'])} "
-            f"{_spans(hours, timezone=timezone)} ({timezone.key}): "
-            f"{_kw(peak['p50_kw'])} expected at the peak, {depth:.0%} of the rating "
-            f"(P90 {_kw(peak['p90_kw'])}); probability up to {probability:.0%}."
+            f"Feeder {peak['feeder_id']} may exceed its rating of {_format_kw(peak['rating_kw'])} "
+            f"{_format_spans(hours, timezone=timezone)} ({timezone.key}): "
+            f"{_format_kw(peak['p50_kw'])} expected at the peak, {depth:.0%} of the rating "
+            f"(P90 {_format_kw(peak['p90_kw'])}); probability up to {probability:.0%}."
         ),
-        "metadata": _json(
+        "metadata": _to_json(
             {
                 "feeder_id": peak["feeder_id"],
                 "rating_kw": peak["rating_kw"],
@@ -152,7 +152,7 @@ def _limit_alert(
     }
 
 
-def _spans(hours: Sequence[Row], *, timezone: ZoneInfo) -> str:
+def _format_spans(hours: Sequence[Row], *, timezone: ZoneInfo) -> str:
     """`on 2026-03-02 from 18:00 to 21:00 and from 22:00 to 23:00`, in local time."""
     starts = [hour["hour_start"] for hour in hours]
     edges = [0, *(at for at, (a, b) in enumerate(pairwise(starts), 1) if b - a != HOUR)]
@@ -164,15 +164,15 @@ def _spans(hours: Sequence[Row], *, timezone: ZoneInfo) -> str:
     return f"on {starts[0].astimezone(timezone):%Y-%m-%d} {' and '.join(spans)}"
 
 
-def _kw(power: float) -> str:
+def _format_kw(power: float) -> str:
     return f"{power:,.1f} kW" if abs(power) < 100 else f"{power:,.0f} kW"
 
 
-def _json(evidence: Mapping[str, Any]) -> str:
+def _to_json(evidence: Mapping[str, Any]) -> str:
     return json.dumps(evidence, sort_keys=True)
 
 
-def _alerts(facts: Iterator[dict[str, Any]] | Sequence[dict[str, Any]]) -> pl.DataFrame:
+def _build_alerts(facts: Iterator[dict[str, Any]] | Sequence[dict[str, Any]]) -> pl.DataFrame:
     rows = [
         {
             **fact,

@@ -12,7 +12,7 @@ FLOOR_PROBABILITY = 0.05
 """A rarer exceedance is not worth a row."""
 
 
-def limit_exceedances(
+def find_limit_exceedances(
     forecast: pl.DataFrame | pl.LazyFrame,
     *,
     ratings: pl.DataFrame | pl.LazyFrame,
@@ -25,7 +25,7 @@ def limit_exceedances(
     """
     rated = forecast.lazy().join(ratings.lazy(), on="feeder_id", how="inner").collect()
     probable = (
-        rated.with_columns(probability=exceedance_probability(rated))
+        rated.with_columns(probability=compute_exceedance_probability(rated))
         .filter(pl.col("probability") >= floor_probability)
         .rename({"p50": "p50_kw", "p90": "p90_kw"})
         .select(LimitExceedances.column_names())
@@ -34,7 +34,7 @@ def limit_exceedances(
     return LimitExceedances.validate(probable, cast=True)
 
 
-def exceedance_probability(rated: pl.DataFrame) -> pl.Series:
+def compute_exceedance_probability(rated: pl.DataFrame) -> pl.Series:
     """Probability that the load exceeds `rating_kw`, one per row of p10, p50, p90, rating_kw.
 
     The load's distribution is two halves of normal distributions that meet at P50: the lower one

@@ -15,12 +15,12 @@ FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
 
 
-def message_id(alert_id: str, *, channel: str, recipient: str) -> str:
+def derive_message_id(alert_id: str, *, channel: str, recipient: str) -> str:
     """The same for the same alert on the same way to the same recipient: the Idempotency-Key."""
     return str(uuid.uuid5(NAMESPACE, f"{alert_id}:{channel}:{recipient}"))
 
 
-def alert_payload(alert: Mapping[str, Any]) -> dict[str, Any]:
+def build_alert_payload(alert: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON object that is posted about a row of `Alerts`; instants in ISO 8601, UTC."""
     return {
         "alert_id": alert["alert_id"],
@@ -33,7 +33,7 @@ def alert_payload(alert: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def after_attempt(
+def plan_next_attempt(
     outcome: str, *, attempts: int, now: datetime, most: int = MOST_ATTEMPTS
 ) -> tuple[str, datetime]:
     """State of a message after its `attempts`-th try, and when it may be tried again.

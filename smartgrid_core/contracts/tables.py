@@ -33,7 +33,7 @@ class Table:
     @property
     def name(self) -> str:
         """`MeterReadings` is stored as `meter_readings`, in PostgreSQL and in the lake."""
-        return table_name(self.schema)
+        return to_table_name(self.schema)
 
     @property
     def key(self) -> list[str]:
@@ -41,12 +41,12 @@ class Table:
         return self.schema.primary_key()
 
 
-def table_name(schema: type[dy.Schema]) -> str:
+def to_table_name(schema: type[dy.Schema]) -> str:
     """`MeterReadings` -> `meter_readings`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", schema.__name__).lower()
 
 
-CATALOGUE: dict[type[dy.Schema], Table] = {
+CONTRACT_TABLES: dict[type[dy.Schema], Table] = {
     table.schema: table
     for table in (
         Table(readings.SensorData, "event_time"),
@@ -101,6 +101,6 @@ CATALOGUE: dict[type[dy.Schema], Table] = {
 }
 
 
-def table_of(schema: type[dy.Schema]) -> Table:
+def get_table(schema: type[dy.Schema]) -> Table:
     """The catalogue's entry for a contract. Raises KeyError naming a schema that is not a table."""
-    return CATALOGUE[schema]
+    return CONTRACT_TABLES[schema]

@@ -24,7 +24,7 @@ CALENDAR_FEATURES = (
 )
 
 
-def public_holidays(first: date, last: date, *, country: str | None) -> frozenset[date]:
+def list_public_holidays(first: date, last: date, *, country: str | None) -> frozenset[date]:
     """Public holidays of a country (ISO 3166, also `US-NY`), both ends included.
 
     None for no country: no holidays. Raises ValueError naming an unknown country.
@@ -44,7 +44,7 @@ def public_holidays(first: date, last: date, *, country: str | None) -> frozense
     return frozenset(day for day in calendar if first <= day <= last)
 
 
-def calendar_days(days: Iterable[int], *, country: str | None) -> dict[str, list[float]]:
+def build_calendar_days(days: Iterable[int], *, country: str | None) -> dict[str, list[float]]:
     """Columns of CALENDAR_FEATURES and `local_day`, one row per distinct day, in order.
 
     `days` and `local_day` count days since 1970-01-01. Monday is 0. Flags are 0.0 or 1.0;
@@ -57,14 +57,14 @@ def calendar_days(days: Iterable[int], *, country: str | None) -> dict[str, list
         return columns
     reach = timedelta(days=HOLIDAY_REACH)
     first, last = (EPOCH + timedelta(days=number) for number in (numbers[0], numbers[-1]))
-    holidays = public_holidays(first - reach, last + reach, country=country)
+    holidays = list_public_holidays(first - reach, last + reach, country=country)
     for number in numbers:
-        for name, value in _features_of(EPOCH + timedelta(days=number), holidays).items():
+        for name, value in _describe_day(EPOCH + timedelta(days=number), holidays).items():
             columns[name].append(value)
     return columns
 
 
-def _features_of(day: date, holidays: frozenset[date]) -> dict[str, float]:
+def _describe_day(day: date, holidays: frozenset[date]) -> dict[str, float]:
     def distance(step: int) -> float:
         near = (n for n in range(HOLIDAY_REACH) if day + timedelta(days=n * step) in holidays)
         return float(next(near, HOLIDAY_REACH))

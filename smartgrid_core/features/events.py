@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from smartgrid_core.aggregates.feeder import without_silent_hours
+from smartgrid_core.aggregates.feeder import blank_silent_hours
 from smartgrid_core.alerts.decide import OPEN_AT
 from smartgrid_core.contracts.event_items import FINDING_PREFIX
 from smartgrid_core.contracts.events import GridEvents
-from smartgrid_core.features.calendar import public_holidays
+from smartgrid_core.features.calendar import list_public_holidays
 from smartgrid_core.time import DAY, HOUR, Window
-from smartgrid_core.topology import feeder_of_nodes, feeder_ratings, sensor_voltages
+from smartgrid_core.topology import list_feeder_ratings, list_sensor_voltages, map_nodes_to_feeders
 
 LOAD_HISTORY = timedelta(days=28)
 """Four of every weekday; recent enough to follow the season."""
@@ -56,7 +56,7 @@ class EventLimits:
     """Of the hour's energy."""
 
 
-def grid_events(
+def find_grid_events(
     *,
     window: Window,
     topology: pl.DataFrame | pl.LazyFrame,
@@ -77,49 +77,55 @@ def grid_events(
     hour in which neither a meter nor a sensor of any feeder said anything has no events.
     """
     limits = limits or EventLimits()
-    nodes = feeder_of_nodes(topology)
+    nodes = map_nodes_to_feeders(topology)
     feeders = nodes.select("feeder_id").unique()
     known = feeders.join(load.lazy().collect(), on="feeder_id")
-    heard = _within(sensors.lazy().rename({"hour_bucket": "hour_start"}), window)
+    heard = _select_window(sensors.lazy().rename({"hour_bucket": "hour_start"}), window)
     sensed = heard.join(nodes.rename({"node_id": "sensor_id"}), on="sensor_id")
     hours = (
-        pl.concat([_within(known.lazy(), window).select("hour_start"), sensed.select("hour_start")])
+        pl.concat(
+            [_select_window(known.lazy(), window).select("hour_start"), sensed.select("hour_start")]
+        )
         .unique()
         .join(feeders, how="cross")
     )
     parts = [
-        *_of_clock(hours, timezone=timezone, country=country),
-        *_of_voltage(sensed, topology=topology, limits=limits),
-        *_of_meters(
-            _within(known.lazy(), window),
-            metered=_feeders_with("meter", topology=topology, nodes=nodes),
+        *_find_clock_items(hours, timezone=timezone, country=country),
+        *_find_voltage_items(sensed, topology=topology, limits=limits),
+        *_find_meter_items(
+            _select_window(known.lazy(), window),
+            metered=_select_nodes("meter", topology=topology, nodes=nodes),
             limits=limits,
         ),
-        *_of_load(known, ratings=feeder_ratings(topology), window=window, limits=limits),
-        _of_silent_sensors(sensed, placed=_feeders_with("sensor", topology=topology, nodes=nodes)),
+        *_find_load_items(
+            known, ratings=list_feeder_ratings(topology), window=window, limits=limits
+        ),
+        _find_silent_sensors(
+            sensed, placed=_select_nodes("sensor", topology=topology, nodes=nodes)
+        ),
     ]
     if weather is not None:
-        parts.append(_of_weather(_within(weather.lazy(), window), hours=hours))
+        parts.append(_find_weather_items(_select_window(weather.lazy(), window), hours=hours))
     if exceedances is not None:
         likely = exceedances.lazy().filter(pl.col("probability") >= OPEN_AT)
-        parts.append(_item(_within(likely, window), "limit_exceedance"))
+        parts.append(_label_item(_select_window(likely, window), "limit_exceedance"))
     if alerts is not None:
         opened = alerts.lazy().select(
             node_id="subject_id", hour_start=pl.col("opened_at").dt.truncate("1h")
         )
-        parts.append(_item(_within(opened, window).join(nodes, on="node_id"), "alert"))
+        parts.append(_label_item(_select_window(opened, window).join(nodes, on="node_id"), "alert"))
     if findings is not None:
-        parts.append(_of_findings(findings.lazy(), nodes=nodes, window=window))
+        parts.append(_find_finding_items(findings.lazy(), nodes=nodes, window=window))
     events = pl.concat(parts).join(hours, on=["feeder_id", "hour_start"], how="semi")
     return GridEvents.validate(events.unique().sort("feeder_id", "hour_start", "item"), cast=True)
 
 
-def _within(rows: pl.LazyFrame, window: Window) -> pl.DataFrame:
+def _select_window(rows: pl.LazyFrame, window: Window) -> pl.DataFrame:
     inside = pl.col("hour_start").is_between(window.start, window.end, closed="left")
     return rows.filter(inside).collect()
 
 
-def _feeders_with(
+def _select_nodes(
     kind: str, *, topology: pl.DataFrame | pl.LazyFrame, nodes: pl.DataFrame
 ) -> pl.DataFrame:
     """The nodes of a kind below a feeder: node_id, feeder_id."""
@@ -127,22 +133,22 @@ def _feeders_with(
     return nodes.join(of_kind, on="node_id", how="semi")
 
 
-def _item(rows: pl.DataFrame, item: str | pl.Expr) -> pl.DataFrame:
+def _label_item(rows: pl.DataFrame, item: str | pl.Expr) -> pl.DataFrame:
     named = pl.lit(item) if isinstance(item, str) else item
     return rows.select("feeder_id", "hour_start", item=named.cast(pl.String))
 
 
-def _of_clock(
+def _find_clock_items(
     hours: pl.DataFrame, *, timezone: ZoneInfo, country: str | None
 ) -> Iterator[pl.DataFrame]:
     """The hour band and the kind of day, both local."""
     local = pl.col("hour_start").dt.convert_time_zone(str(timezone))
     read = hours.with_columns(hour=local.dt.hour(), day=local.dt.date())
-    yield _item(read, _banded(pl.col("hour"), HOUR_BANDS))
+    yield _label_item(read, _assign_band(pl.col("hour"), HOUR_BANDS))
     if hours.is_empty():
         return
     days = read["day"].unique().sort()
-    free = public_holidays(days[0], days[-1], country=country)
+    free = list_public_holidays(days[0], days[-1], country=country)
     weekday = pl.col("day").dt.weekday()
     kind = (
         pl.when((weekday == 7) | pl.col("day").is_in(sorted(free)))
@@ -151,10 +157,10 @@ def _of_clock(
         .then(pl.lit("saturday"))
         .otherwise(pl.lit("workday"))
     )
-    yield _item(read, kind)
+    yield _label_item(read, kind)
 
 
-def _banded(value: pl.Expr, bands: tuple[tuple[float, str], ...]) -> pl.Expr:
+def _assign_band(value: pl.Expr, bands: tuple[tuple[float, str], ...]) -> pl.Expr:
     """The first band whose end lies above the value."""
     band = pl.lit(bands[-1][1])
     for end, name in reversed(bands[:-1]):
@@ -162,21 +168,21 @@ def _banded(value: pl.Expr, bands: tuple[tuple[float, str], ...]) -> pl.Expr:
     return band
 
 
-def _of_voltage(
+def _find_voltage_items(
     sensed: pl.DataFrame, *, topology: pl.DataFrame | pl.LazyFrame, limits: EventLimits
 ) -> Iterator[pl.DataFrame]:
     """Any sensor of the feeder. The hour's mean, which one odd reading does not move."""
     volts = sensed.filter(pl.col("sensor_type") == "voltage").join(
-        sensor_voltages(topology), on="sensor_id"
+        list_sensor_voltages(topology), on="sensor_id"
     )
     share = pl.col("avg_value") / pl.col("nominal_v")
     is_gone = pl.col("min_value") / pl.col("nominal_v") < limits.interruption
-    yield _item(volts.filter(is_gone), "outage")
-    yield _item(volts.filter(~is_gone, share < 1 - limits.voltage_band), "voltage_low")
-    yield _item(volts.filter(share > 1 + limits.voltage_band), "voltage_high")
+    yield _label_item(volts.filter(is_gone), "outage")
+    yield _label_item(volts.filter(~is_gone, share < 1 - limits.voltage_band), "voltage_low")
+    yield _label_item(volts.filter(share > 1 + limits.voltage_band), "voltage_high")
 
 
-def _of_meters(
+def _find_meter_items(
     load: pl.DataFrame, *, metered: pl.DataFrame, limits: EventLimits
 ) -> Iterator[pl.DataFrame]:
     """Silence and estimates; no word from any meter of a feeder, but from others, is an outage."""
@@ -187,19 +193,19 @@ def _of_meters(
         .join(others, how="cross")
         .join(load, on=["feeder_id", "hour_start"], how="anti")
     )
-    yield _item(nobody, "outage")
+    yield _label_item(nobody, "outage")
     least = pl.col("expected_meters") * limits.least_meter_share
-    yield _item(load.filter(pl.col("meters") < least), "meters_silent")
+    yield _label_item(load.filter(pl.col("meters") < least), "meters_silent")
     estimated = load.filter(pl.col("estimated_share") > limits.estimated_share)
-    yield _item(estimated, "readings_estimated")
+    yield _label_item(estimated, "readings_estimated")
 
 
-def _of_load(
+def _find_load_items(
     load: pl.DataFrame, *, ratings: pl.DataFrame, window: Window, limits: EventLimits
 ) -> Iterator[pl.DataFrame]:
     """Peaks and ramps against the feeder's own past, peaks also against its rating."""
     known = (
-        without_silent_hours(load, least_share=limits.least_meter_share)
+        blank_silent_hours(load, least_share=limits.least_meter_share)
         .filter(pl.col("load_kw").is_not_null())
         .sort("feeder_id", "hour_start")
         .with_columns(
@@ -210,23 +216,26 @@ def _of_load(
         )
     )
     usual = pl.concat(
-        [_usual(known, day=Window.of_day(day), limits=limits) for day in window.days()]
+        [
+            _compute_load_limits(known, day=Window.of_day(day), limits=limits)
+            for day in window.days()
+        ]
     )
     judged = (
-        _within(known.lazy(), window)
+        _select_window(known.lazy(), window)
         .join(usual, on=["feeder_id", "day"], how="left")
         .join(ratings, on="feeder_id", how="left")
     )
     load_kw, change = pl.col("load_kw"), pl.col("change_kw")
     is_peak = (load_kw > pl.col("peak_kw")).fill_null(value=False)
     is_over = (load_kw >= pl.col("rating_kw")).fill_null(value=False)
-    yield _item(judged.filter((load_kw > 0) & (is_peak | is_over)), "load_peak")
-    yield _item(judged.filter(load_kw < 0), "reverse_flow")
-    yield _item(judged.filter((change > pl.col("rise_kw")) & (change > 0)), "ramp_up")
-    yield _item(judged.filter((change < pl.col("fall_kw")) & (change < 0)), "ramp_down")
+    yield _label_item(judged.filter((load_kw > 0) & (is_peak | is_over)), "load_peak")
+    yield _label_item(judged.filter(load_kw < 0), "reverse_flow")
+    yield _label_item(judged.filter((change > pl.col("rise_kw")) & (change > 0)), "ramp_up")
+    yield _label_item(judged.filter((change < pl.col("fall_kw")) & (change < 0)), "ramp_down")
 
 
-def _usual(known: pl.DataFrame, *, day: Window, limits: EventLimits) -> pl.DataFrame:
+def _compute_load_limits(known: pl.DataFrame, *, day: Window, limits: EventLimits) -> pl.DataFrame:
     """Quantiles of every feeder's load and changes in the LOAD_HISTORY before the day."""
     past = known.filter(
         pl.col("hour_start").is_between(day.start - LOAD_HISTORY, day.start, closed="left")
@@ -245,7 +254,7 @@ def _usual(known: pl.DataFrame, *, day: Window, limits: EventLimits) -> pl.DataF
     )
 
 
-def _of_silent_sensors(sensed: pl.DataFrame, *, placed: pl.DataFrame) -> pl.DataFrame:
+def _find_silent_sensors(sensed: pl.DataFrame, *, placed: pl.DataFrame) -> pl.DataFrame:
     """A sensor of the feeder of which less than half of an hour's readings came, or none.
 
     Only hours in which some sensor spoke: when all are silent the line to them is down.
@@ -257,17 +266,19 @@ def _of_silent_sensors(sensed: pl.DataFrame, *, placed: pl.DataFrame) -> pl.Data
         .join(placed.rename({"node_id": "sensor_id"}), how="cross")
         .join(spoken, on=["sensor_id", "hour_start"], how="anti")
     )
-    return _item(missing, "sensor_silent")
+    return _label_item(missing, "sensor_silent")
 
 
-def _of_weather(weather: pl.DataFrame, *, hours: pl.DataFrame) -> pl.DataFrame:
+def _find_weather_items(weather: pl.DataFrame, *, hours: pl.DataFrame) -> pl.DataFrame:
     """The band of the stations' mean temperature."""
     mean = weather.group_by("hour_start").agg(pl.col("temperature_c").mean()).drop_nulls()
     joined = hours.join(mean, on="hour_start")
-    return _item(joined, _banded(pl.col("temperature_c"), TEMPERATURE_BANDS))
+    return _label_item(joined, _assign_band(pl.col("temperature_c"), TEMPERATURE_BANDS))
 
 
-def _of_findings(findings: pl.LazyFrame, *, nodes: pl.DataFrame, window: Window) -> pl.DataFrame:
+def _find_finding_items(
+    findings: pl.LazyFrame, *, nodes: pl.DataFrame, window: Window
+) -> pl.DataFrame:
     """Every hour that a spell of a finding on a meter or sensor of the feeder touches."""
     last = pl.max_horizontal(
         pl.col("end_time").dt.offset_by("-1us").dt.truncate("1h"),
@@ -290,10 +301,10 @@ def _of_findings(findings: pl.LazyFrame, *, nodes: pl.DataFrame, window: Window)
         .explode("hour_start")
         .filter(pl.col("hour_start").is_not_null())
     )
-    return _item(_within(spells, window), pl.col("item"))
+    return _label_item(_select_window(spells, window), pl.col("item"))
 
 
-def into_shifts(events: pl.DataFrame, *, timezone: ZoneInfo) -> pl.DataFrame:
+def group_into_shifts(events: pl.DataFrame, *, timezone: ZoneInfo) -> pl.DataFrame:
     """Rows of `GridEvents` by 8-hour shift: `hour_start` is the first hour that the shift has.
 
     Shifts begin at 6:00, 14:00 and 22:00 local time; a shift has every item that one of its hours

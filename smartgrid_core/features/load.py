@@ -13,9 +13,9 @@ import narwhals as nw
 import numpy as np
 from narwhals.typing import IntoDataFrame, IntoDataFrameT
 
-from smartgrid_core.features.calendar import CALENDAR_FEATURES, calendar_days
-from smartgrid_core.features.slots import Slots, frame_like
-from smartgrid_core.features.weather import USUAL_DELAY, WEATHER_FEATURES, with_weather
+from smartgrid_core.features.calendar import CALENDAR_FEATURES, build_calendar_days
+from smartgrid_core.features.slots import Slots, build_frame_like
+from smartgrid_core.features.weather import USUAL_DELAY, WEATHER_FEATURES, add_weather_features
 from smartgrid_core.time import DAY, HOUR
 
 HISTORY_NEEDED = timedelta(days=35)
@@ -62,7 +62,7 @@ FEATURES = (*TIME_FEATURES, SCALE, *LOAD_FEATURES, *WEATHER_FEATURES)
 """Every numeric column of `LoadFeatures` that a model may read."""
 
 
-def load_features(
+def build_load_features(
     history: IntoDataFrameT,
     *,
     issue_times: Sequence[datetime],
@@ -86,23 +86,25 @@ def load_features(
     Raises ValueError for an issue time off the grid or without time zone.
     """
     slots = Slots(timezone=timezone, step=step)
-    loads = _known(nw.from_native(history, eager_only=True), slots=slots)
-    issues = sorted({_on_grid(issue, step=step) for issue in issue_times})
-    targets = _targets(loads, issues=issues, horizon_hours=horizon_hours, slots=slots)
-    grid = _dense(loads, targets=targets, slots=slots)
+    loads = _select_known(nw.from_native(history, eager_only=True), slots=slots)
+    issues = sorted({_require_on_grid(issue, step=step) for issue in issue_times})
+    targets = _build_targets(loads, issues=issues, horizon_hours=horizon_hours, slots=slots)
+    grid = _fill_grid(loads, targets=targets, slots=slots)
     features = (
-        targets.join(_same_hour(grid, slots=slots), on=["feeder_id", "day_slot"], how="left")
-        .join(_same_weekday(grid, slots=slots), on=["feeder_id", "week_slot"], how="left")
-        .join(_latest(grid, slots=slots), on=["feeder_id", "known_slot"], how="left")
-        .join(_calendar(targets, country=country), on="local_day", how="left")
+        targets.join(
+            _summarise_same_hour(grid, slots=slots), on=["feeder_id", "day_slot"], how="left"
+        )
+        .join(_summarise_same_weekday(grid, slots=slots), on=["feeder_id", "week_slot"], how="left")
+        .join(_summarise_latest(grid, slots=slots), on=["feeder_id", "known_slot"], how="left")
+        .join(_build_calendar(targets, country=country), on="local_day", how="left")
         .join(
             loads.select("feeder_id", "hour_start", "load_kw"),
             on=["feeder_id", "hour_start"],
             how="left",
         )
     )
-    features = _with_shifted(
-        with_weather(features, weather=weather, slots=slots, usual_delay=weather_delay)
+    features = _add_shifted(
+        add_weather_features(features, weather=weather, slots=slots, usual_delay=weather_delay)
     )
     answer = features.select(
         *KEY, "load_kw", *(nw.col(name).cast(nw.Float64) for name in FEATURES)
@@ -111,7 +113,7 @@ def load_features(
     return native
 
 
-def _on_grid(issue: datetime, *, step: timedelta) -> datetime:
+def _require_on_grid(issue: datetime, *, step: timedelta) -> datetime:
     if issue.utcoffset() is None:
         raise ValueError(f"issue time {issue} has no time zone; give it in UTC")
     issue = issue.astimezone(UTC)
@@ -120,7 +122,7 @@ def _on_grid(issue: datetime, *, step: timedelta) -> datetime:
     return issue
 
 
-def _known(history: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
+def _select_known(history: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
     """Feeder, time, slot, and `load_kw`: null where it is no finite number."""
     column = nw.col("load_kw").cast(nw.Float64)
     return history.select(
@@ -130,7 +132,7 @@ def _known(history: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
     ).with_columns(slot=slots.of("hour_start"))
 
 
-def _targets(
+def _build_targets(
     loads: nw.DataFrame[Any], *, issues: Sequence[datetime], horizon_hours: int, slots: Slots
 ) -> nw.DataFrame[Any]:
     """Every feeder x issue time x lead, with the slots at which features are looked up.
@@ -144,7 +146,7 @@ def _targets(
     start = np.repeat(np.array([(t - epoch) // micro for t in issues], dtype=np.int64), steps)
     lead = np.tile(np.arange(steps, dtype=np.int64) * (slots.step // micro), len(issues))
     as_time = "datetime64[us]"
-    leads = frame_like(
+    leads = build_frame_like(
         {
             "issue_time": start.astype(as_time),
             "hour_start": (start + lead).astype(as_time),
@@ -172,7 +174,7 @@ def _targets(
     return loads.select("feeder_id").unique().sort("feeder_id").join(leads, how="cross")
 
 
-def _dense(
+def _fill_grid(
     loads: nw.DataFrame[Any], *, targets: nw.DataFrame[Any], slots: Slots
 ) -> nw.DataFrame[Any]:
     """Every slot of every feeder from HISTORY_NEEDED before the targets on; nulls in the gaps."""
@@ -181,7 +183,7 @@ def _dense(
     else:
         first = targets["known_slot"].min() - (HISTORY_NEEDED // DAY) * slots.per_day
         last = max(targets["day_slot"].max(), targets["week_slot"].max())
-    every = frame_like({"slot": np.arange(first, last + 1, dtype=np.int64)}, loads)
+    every = build_frame_like({"slot": np.arange(first, last + 1, dtype=np.int64)}, loads)
     first_of_each = loads.sort("feeder_id", "hour_start").unique(
         ["feeder_id", "slot"], keep="first", maintain_order=True
     )
@@ -198,17 +200,17 @@ def _dense(
     )
 
 
-def _before(slots_back: int, *, column: str = "load_kw") -> nw.Expr:
+def _shift_back(slots_back: int, *, column: str = "load_kw") -> nw.Expr:
     return nw.col(column).shift(slots_back).over("feeder_id", order_by="slot")
 
 
-def _rolling(column: str, window: int) -> nw.Expr:
+def _roll_mean(column: str, window: int) -> nw.Expr:
     """Mean of the slot and those before it; null if less than a quarter of them is known."""
     mean = nw.col(column).rolling_mean(window, min_samples=max(1, window // 4))
     return mean.over("feeder_id", order_by="slot")
 
 
-def _same_hour(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
+def _summarise_same_hour(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
     """The slot's own time of day on the days before it."""
     names = [f"same_hour_{days}d_kw" for days in SAME_HOUR_DAYS]
     day = slots.per_day
@@ -225,11 +227,11 @@ def _same_hour(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
             "feeder_id",
             "slot",
             *(
-                _before(days * day).alias(name)
+                _shift_back(days * day).alias(name)
                 for days, name in zip(SAME_HOUR_DAYS, names, strict=True)
             ),
-            same_hour_mean_28d_kw=_before(day, column="rolling_mean"),
-            same_hour_std_28d_kw=_before(day, column="rolling_std"),
+            same_hour_mean_28d_kw=_shift_back(day, column="rolling_mean"),
+            same_hour_std_28d_kw=_shift_back(day, column="rolling_std"),
         )
         .with_columns(
             same_hour_mean_7d_kw=nw.mean_horizontal(*names),
@@ -240,14 +242,14 @@ def _same_hour(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
     )
 
 
-def _same_weekday(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
+def _summarise_same_weekday(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
     """The slot's own time of day on the same weekday of the weeks before it."""
     names = [f"week_{days}d" for days in SAME_WEEKDAY_DAYS]
     weeks = grid.select(
         "feeder_id",
         "slot",
         *(
-            _before(days * slots.per_day).alias(name)
+            _shift_back(days * slots.per_day).alias(name)
             for days, name in zip(SAME_WEEKDAY_DAYS, names, strict=True)
         ),
     ).with_columns(same_weekday_mean_4w_kw=nw.mean_horizontal(*names))
@@ -255,23 +257,25 @@ def _same_weekday(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]
     return weeks.rename({"slot": "week_slot", "week_7d": "same_weekday_7d_kw", **kept})
 
 
-def _latest(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
+def _summarise_latest(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
     """What the last known hours and days looked like, one row per slot taken as the last known."""
     day = slots.per_day
 
     means = grid.with_columns(
-        size=nw.col("load_kw").abs(), hour_mean=_rolling("load_kw", slots.per_hour)
+        size=nw.col("load_kw").abs(), hour_mean=_roll_mean("load_kw", slots.per_hour)
     ).with_columns(
-        mean_24h_kw=_rolling("load_kw", day),
-        mean_7d_kw=_rolling("load_kw", 7 * day),
-        mean_28d_kw=_rolling("load_kw", 28 * day),
-        level_kw=_rolling("size", 28 * day),
-        size_24h=_rolling("size", day),
+        mean_24h_kw=_roll_mean("load_kw", day),
+        mean_7d_kw=_roll_mean("load_kw", 7 * day),
+        mean_28d_kw=_roll_mean("load_kw", 28 * day),
+        level_kw=_roll_mean("size", 28 * day),
+        size_24h=_roll_mean("size", day),
     )
     latest = {f"latest_{hours}h_kw": slots.hours(hours - 1) for hours in LATEST_HOURS}
     latest_columns = [
         (
-            nw.lit(None, dtype=nw.Float64) if back is None else _before(back, column="hour_mean")
+            nw.lit(None, dtype=nw.Float64)
+            if back is None
+            else _shift_back(back, column="hour_mean")
         ).alias(name)
         for name, back in latest.items()
     ]
@@ -283,11 +287,11 @@ def _latest(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
             "mean_7d_kw",
             "mean_28d_kw",
             nw.when(nw.col("level_kw") > 0).then(nw.col("level_kw")).alias("level_kw"),
-            _at_least_a_tenth("size_24h").alias("level_24h_kw"),
-            _at_least_a_tenth("hour_mean").alias("level_1h_kw"),
+            _clip_to_tenth("size_24h").alias("level_24h_kw"),
+            _clip_to_tenth("hour_mean").alias("level_1h_kw"),
             *latest_columns,
-            mean_24h_day_before_kw=_before(day, column="mean_24h_kw"),
-            mean_24h_week_before_kw=_before(7 * day, column="mean_24h_kw"),
+            mean_24h_day_before_kw=_shift_back(day, column="mean_24h_kw"),
+            mean_24h_week_before_kw=_shift_back(7 * day, column="mean_24h_kw"),
         )
         .with_columns(
             min_24h_kw=nw.min_horizontal(*latest),
@@ -297,19 +301,19 @@ def _latest(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
     )
 
 
-def _at_least_a_tenth(size: str) -> nw.Expr:
+def _clip_to_tenth(size: str) -> nw.Expr:
     """A recent size as a scale: no less than a tenth of the level, the level where not known."""
     level = nw.col("level_kw")
     recent = nw.when(~nw.col(size).is_null()).then(nw.col(size).abs()).otherwise(level)
     return nw.when(level > 0).then(nw.max_horizontal(recent, level / 10))
 
 
-def _calendar(targets: nw.DataFrame[Any], *, country: str | None) -> nw.DataFrame[Any]:
-    days = calendar_days(targets["local_day"].unique().to_list(), country=country)
-    return frame_like(days, targets).with_columns(nw.col("local_day").cast(nw.Int64))
+def _build_calendar(targets: nw.DataFrame[Any], *, country: str | None) -> nw.DataFrame[Any]:
+    days = build_calendar_days(targets["local_day"].unique().to_list(), country=country)
+    return build_frame_like(days, targets).with_columns(nw.col("local_day").cast(nw.Int64))
 
 
-def _with_shifted(features: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+def _add_shifted(features: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
     """Past days moved to the level of the last known day."""
     moved_week = nw.col("mean_24h_kw") - nw.col("mean_24h_week_before_kw")
     moved_day = nw.col("mean_24h_kw") - nw.col("mean_24h_day_before_kw")

@@ -44,7 +44,7 @@ class Profiles:
     left_out: Mapping[str, int]
 
 
-def consumer_profiles(
+def build_consumer_profiles(
     consumption: pl.LazyFrame,
     *,
     places: pl.DataFrame,
@@ -69,11 +69,13 @@ def consumer_profiles(
     usable = consumption.filter(
         pl.col("interval_start").is_between(window.start, window.end, closed="left")
     )
-    meters = _all_meters(usable, places)
+    meters = _list_meters(usable, places)
     none = pl.DataFrame(schema=_batch_schema())
     frames = [
-        _batch(usable, first, last, window=window, timezone=str(timezone), holidays=holidays)
-        for first, last in _ranges(meters, size=meters_per_batch)
+        _profile_batch(
+            usable, first, last, window=window, timezone=str(timezone), holidays=holidays
+        )
+        for first, last in _split_batches(meters, size=meters_per_batch)
     ]
     raw = pl.concat([none, *frames])
     covered = raw.filter(
@@ -86,7 +88,7 @@ def consumer_profiles(
         TOO_LITTLE: len(meters) - covered.height,
         NO_ENERGY: covered.height - drawing.height,
     }
-    profiles = _with_neighbours(_shaped(drawing, window=window), places)
+    profiles = _add_neighbours(_add_shapes(drawing, window=window), places)
     return Profiles(
         ConsumerProfiles.validate(
             profiles.select(ConsumerProfiles.column_names()).sort("meter_id"), cast=True
@@ -95,13 +97,13 @@ def consumer_profiles(
     )
 
 
-def _all_meters(consumption: pl.LazyFrame, places: pl.DataFrame) -> list[str]:
+def _list_meters(consumption: pl.LazyFrame, places: pl.DataFrame) -> list[str]:
     """Every meter that has rows or a place, in order."""
     seen = consumption.select("meter_id").unique().collect(engine="streaming")
     return pl.concat([seen, places.select("meter_id")])["meter_id"].unique().sort().to_list()
 
 
-def _ranges(meters: Sequence[str], *, size: int) -> Iterator[tuple[str, str]]:
+def _split_batches(meters: Sequence[str], *, size: int) -> Iterator[tuple[str, str]]:
     """The first and last meter of every batch."""
     for start in range(0, len(meters), size):
         yield meters[start], meters[min(start + size, len(meters)) - 1]
@@ -119,7 +121,7 @@ def _batch_schema() -> dict[str, pl.DataType]:
     }
 
 
-def _batch(
+def _profile_batch(
     consumption: pl.LazyFrame,
     first: str,
     last: str,
@@ -167,29 +169,29 @@ def _batch(
         coverage=(pl.col("minutes").sum() / span_minutes).clip(0.0, 1.0)
     )
     both = (
-        covered.join(_of(typical, weekend=False), on="meter_id", how="left")
-        .join(_of(typical, weekend=True), on="meter_id", how="left")
+        covered.join(_select_days(typical, weekend=False), on="meter_id", how="left")
+        .join(_select_days(typical, weekend=True), on="meter_id", how="left")
         .join(days, on="meter_id", how="left")
     )
     return both.with_columns(
-        mean_kw=_of_week(pl.col("weekday_kw").list.mean(), pl.col("weekend_kw").list.mean()),
+        mean_kw=_average_week(pl.col("weekday_kw").list.mean(), pl.col("weekend_kw").list.mean()),
         variability=pl.col("variability").fill_null(0.0),
     ).select(pl.col(name).cast(dtype) for name, dtype in _batch_schema().items())
 
 
-def _of(typical: pl.DataFrame, *, weekend: bool) -> pl.DataFrame:
+def _select_days(typical: pl.DataFrame, *, weekend: bool) -> pl.DataFrame:
     name = "weekend_kw" if weekend else "weekday_kw"
     return typical.filter(pl.col("is_weekend") == weekend).select(
         "meter_id", pl.col("kw").alias(name)
     )
 
 
-def _of_week(weekday: pl.Expr, weekend: pl.Expr) -> pl.Expr:
+def _average_week(weekday: pl.Expr, weekend: pl.Expr) -> pl.Expr:
     """The mean over a standard week."""
     return (WEEKDAYS * weekday + WEEKEND_DAYS * weekend) / (WEEKDAYS + WEEKEND_DAYS)
 
 
-def _shaped(batch: pl.DataFrame, *, window: Window) -> pl.DataFrame:
+def _add_shapes(batch: pl.DataFrame, *, window: Window) -> pl.DataFrame:
     """The columns of `ConsumerProfiles` that need no other meter, and `midday`."""
     relative = batch.with_columns(
         (pl.col(f"{kind}_kw") / pl.col("mean_kw"))
@@ -199,7 +201,7 @@ def _shaped(batch: pl.DataFrame, *, window: Window) -> pl.DataFrame:
         for kind in ("weekday", "weekend")
     )
     week = [
-        _of_week(pl.col("weekday_kw").list.get(hour), pl.col("weekend_kw").list.get(hour))
+        _average_week(pl.col("weekday_kw").list.get(hour), pl.col("weekend_kw").list.get(hour))
         / pl.col("mean_kw")
         for hour in range(HOURS)
     ]
@@ -214,7 +216,7 @@ def _shaped(batch: pl.DataFrame, *, window: Window) -> pl.DataFrame:
     )
 
 
-def _with_neighbours(profiles: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+def _add_neighbours(profiles: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
     """What a meter is beside others: its feed-in register, its midday against its feeder's."""
     known = places.select("meter_id", "customer_id", "customer_kind", "feeder_id")
     feeding = known.filter(pl.col("customer_kind").is_in(FEED_IN_KINDS))

@@ -32,6 +32,6 @@ class Slots:
         return None if (hours * HOUR) % self.step else (hours * HOUR) // self.step
 
 
-def frame_like(columns: Mapping[str, Any], like: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+def build_frame_like(columns: Mapping[str, Any], like: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
     """A frame of these columns in the other frame's engine."""
     return nw.from_dict(columns, backend=like.implementation)

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from narwhals.typing import IntoDataFrame
 
-from smartgrid_core.features.slots import Slots, frame_like
+from smartgrid_core.features.slots import Slots, build_frame_like
 from smartgrid_core.time import DAY, HOUR
 
 WEATHER_FEATURES = (
@@ -37,7 +37,7 @@ LATEST_ARRIVAL = 8 * DAY
 """Weather that comes later was loaded from an archive; when it could first be had is unknown."""
 
 
-def with_known_at(weather: pl.DataFrame, *, now: datetime) -> pl.DataFrame:
+def add_known_at(weather: pl.DataFrame, *, now: datetime) -> pl.DataFrame:
     """Rows of `Weather` that arrive now, with `known_at` where nobody said.
 
     Rows older than LATEST_ARRIVAL keep null: they are an archive's.
@@ -47,7 +47,7 @@ def with_known_at(weather: pl.DataFrame, *, now: datetime) -> pl.DataFrame:
     return weather.with_columns(known_at=pl.coalesce("known_at", pl.when(is_news).then(arrival)))
 
 
-def with_weather(
+def add_weather_features(
     features: nw.DataFrame[Any],
     *,
     weather: IntoDataFrame | None,
@@ -63,19 +63,21 @@ def with_weather(
     if weather is None:
         nothing = nw.lit(None, dtype=nw.Float64)
         return features.with_columns(*(nothing.alias(name) for name in WEATHER_FEATURES))
-    known = _known_by_issue(
+    known = _select_known_weather(
         features.select("issue_time", "known_slot").unique(),
-        _by_hour(nw.from_native(weather, eager_only=True), slots=slots, usual_delay=usual_delay),
+        _average_stations(
+            nw.from_native(weather, eager_only=True), slots=slots, usual_delay=usual_delay
+        ),
         slots=slots,
     )
     return (
         features.with_columns(time_of_day=nw.col("day_slot") % slots.per_day)
-        .join(_same_hour(known, slots=slots), on=["issue_time", "time_of_day"], how="left")
-        .join(_means(known, slots=slots), on="issue_time", how="left")
+        .join(_select_same_hour(known, slots=slots), on=["issue_time", "time_of_day"], how="left")
+        .join(_average_temperature(known, slots=slots), on="issue_time", how="left")
     )
 
 
-def _by_hour(
+def _average_stations(
     weather: nw.DataFrame[Any], *, slots: Slots, usual_delay: timedelta
 ) -> nw.DataFrame[Any]:
     """Means over the stations by slot, and when the last station's row was known."""
@@ -98,12 +100,12 @@ def _by_hour(
     )
 
 
-def _known_by_issue(
+def _select_known_weather(
     issues: nw.DataFrame[Any], weather: nw.DataFrame[Any], *, slots: Slots
 ) -> nw.DataFrame[Any]:
     """One row per issue time and hour that was known then; `age` is slots since the last such."""
     reach = (OLDEST_NEWS_DAYS + LONGEST_MEAN_DAYS) * slots.per_day
-    back = frame_like({"back": np.arange(reach, dtype=np.int64)}, issues)
+    back = build_frame_like({"back": np.arange(reach, dtype=np.int64)}, issues)
     known = (
         issues.join(back, how="cross")
         .with_columns(slot=nw.col("known_slot") - nw.col("back"))
@@ -118,7 +120,7 @@ def _known_by_issue(
     )
 
 
-def _same_hour(known: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
+def _select_same_hour(known: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
     return (
         known.filter(nw.col("age") < OLDEST_NEWS_DAYS * slots.per_day)
         .with_columns(time_of_day=nw.col("slot") % slots.per_day)
@@ -133,7 +135,7 @@ def _same_hour(known: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
     )
 
 
-def _means(known: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
+def _average_temperature(known: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
     """Null if less than a quarter of the hours is known, as with the load."""
     spans = {"temperature_mean_24h_c": 1, "temperature_mean_7d_c": LONGEST_MEAN_DAYS}
     temperature = nw.col("temperature_c")

@@ -10,7 +10,7 @@ from smartgrid_core.readings.touched import NEIGHBOURS
 from smartgrid_core.time import Window
 
 
-def register_brackets(readings: pl.DataFrame, *, days: Sequence[date]) -> pl.DataFrame:
+def select_register_brackets(readings: pl.DataFrame, *, days: Sequence[date]) -> pl.DataFrame:
     """Rows of `RegisterBrackets` of the days, ordered by key.
 
     ``readings``: rows of `MeterReadings`, one per key, reaching as far around the days as wanted.

@@ -30,43 +30,43 @@ class RepeatedHour:
 
 
 @lru_cache(maxsize=64)
-def repeated_hours(zone: str) -> tuple[RepeatedHour, ...]:
+def list_repeated_hours(zone: str) -> tuple[RepeatedHour, ...]:
     """All of a zone from FIRST_YEAR to LAST_YEAR, in order."""
     clock = ZoneInfo(zone)
     found = []
     day = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
     while day.year <= LAST_YEAR:
         following = day + DAY
-        if _offset(day, clock) > _offset(following, clock):
-            change = _change_between(day, following, clock)
+        if _get_offset(day, clock) > _get_offset(following, clock):
+            change = _find_change(day, following, clock)
             plain = change.replace(tzinfo=None)
-            before = _offset(day, clock)
-            found.append(RepeatedHour(plain + _offset(change, clock), plain + before))
+            before = _get_offset(day, clock)
+            found.append(RepeatedHour(plain + _get_offset(change, clock), plain + before))
         day = following
     return tuple(found)
 
 
-def _offset(instant: datetime, clock: ZoneInfo) -> timedelta:
+def _get_offset(instant: datetime, clock: ZoneInfo) -> timedelta:
     return instant.astimezone(clock).utcoffset() or timedelta(0)
 
 
-def _change_between(start: datetime, end: datetime, clock: ZoneInfo) -> datetime:
+def _find_change(start: datetime, end: datetime, clock: ZoneInfo) -> datetime:
     """The first minute with another offset than `start` has."""
-    before = _offset(start, clock)
+    before = _get_offset(start, clock)
     while end - start > timedelta(minutes=1):
         middle = start + (end - start) // timedelta(minutes=2) * timedelta(minutes=1)
-        if _offset(middle, clock) == before:
+        if _get_offset(middle, clock) == before:
             start = middle
         else:
             end = middle
     return end
 
 
-def change_near(local: pl.Series, *, zone: str) -> pl.Series:
+def find_nearby_change(local: pl.Series, *, zone: str) -> pl.Series:
     """For each local time the start of the repeated hour that it lies in or near to, else null."""
     answer = pl.lit(None, dtype=pl.Datetime("us"))
     times = local.to_frame("local")
-    for hour in _within(local, zone=zone):
+    for hour in _list_hours_near(local, zone=zone):
         is_near = pl.col("local").is_between(hour.start - NEAR, hour.end + NEAR, closed="left")
         answer = (
             pl.when(is_near).then(pl.lit(hour.start, dtype=pl.Datetime("us"))).otherwise(answer)
@@ -74,7 +74,7 @@ def change_near(local: pl.Series, *, zone: str) -> pl.Series:
     return times.with_columns(change=answer)["change"]
 
 
-def which_of_two(
+def resolve_repeated_times(
     frame: pl.DataFrame, *, local: str, order: str, subject: Sequence[str], zone: str
 ) -> pl.Series:
     """0 for the first pass of a repeated hour, 1 for the second, null where it cannot be told.
@@ -91,7 +91,9 @@ def which_of_two(
     rows = frame.select(
         pl.lit(0).alias("_all"), *subject, pl.col(local).alias("_local"), pl.col(order).alias("_at")
     ).with_row_index("_row")
-    parts = [_of_one_hour(rows, hour, keys=keys) for hour in _within(frame[local], zone=zone)]
+    parts = [
+        _resolve_hour(rows, hour, keys=keys) for hour in _list_hours_near(frame[local], zone=zone)
+    ]
     told = (
         pl.concat(parts) if parts else pl.DataFrame(schema={"_row": pl.UInt32, "_pass": pl.Int32})
     )
@@ -103,17 +105,17 @@ def which_of_two(
     )["pass"]
 
 
-def _within(local: pl.Series, *, zone: str) -> Iterator[RepeatedHour]:
+def _list_hours_near(local: pl.Series, *, zone: str) -> Iterator[RepeatedHour]:
     """The repeated hours that some of the local times lie in or near to."""
     first, last = local.min(), local.max()
     if not isinstance(first, datetime) or not isinstance(last, datetime):
         return
-    for hour in repeated_hours(zone):
+    for hour in list_repeated_hours(zone):
         if hour.start - NEAR <= last and first < hour.end + NEAR:
             yield hour
 
 
-def _of_one_hour(rows: pl.DataFrame, hour: RepeatedHour, *, keys: list[str]) -> pl.DataFrame:
+def _resolve_hour(rows: pl.DataFrame, hour: RepeatedHour, *, keys: list[str]) -> pl.DataFrame:
     """`_row` and `_pass` of the rows within the hour."""
     local, at = pl.col("_local"), pl.col("_at")
     is_inside = local.is_between(hour.start, hour.end, closed="left")

@@ -7,13 +7,13 @@ import polars as pl
 
 from smartgrid_core.contracts.readings import FINDING_KINDS
 from smartgrid_core.readings.judgements import (
-    corrected_readings,
-    late_arrivals,
-    silent_sensors,
-    spells,
-    stuck_registers,
-    stuck_values,
-    voltage_sags,
+    find_late_arrivals,
+    find_silent_sensors,
+    find_stuck_registers,
+    find_stuck_values,
+    find_voltage_sags,
+    group_adjoining_intervals,
+    summarise_corrections,
 )
 
 READING_FAULTS = tuple(
@@ -46,7 +46,7 @@ COLUMNS = pl.Schema(
 )
 
 
-def reading_findings(
+def collect_reading_findings(
     *,
     consumption: pl.DataFrame | pl.LazyFrame | None = None,
     sensor_data: pl.DataFrame | pl.LazyFrame | None = None,
@@ -67,30 +67,32 @@ def reading_findings(
     """
     found: list[pl.DataFrame] = [pl.DataFrame(schema=COLUMNS)]
     if consumption is not None:
-        found += _of_consumption(consumption.lazy())
+        found += _find_in_consumption(consumption.lazy())
     if sensor_data is not None:
-        found += _of_sensors(
+        found += _find_in_sensors(
             sensor_data.lazy(), nominal=nominal_voltages, minutes=sensor_interval_minutes
         )
     if readings is not None:
         text = pl.format("{} readings came in after later ones", "readings")
-        late = late_arrivals(readings, revisions=revisions)
-        found.append(_rows(late, "meter_id", "late_readings", text))
+        late = find_late_arrivals(readings, revisions=revisions)
+        found.append(_to_finding_rows(late, "meter_id", "late_readings", text))
     if revisions is not None:
         text = pl.format(
             "{} readings of {} were corrected by {} at {}, by {} at most",
             *("rows", "quantity", "source", pl.col("replaced_at").dt.to_string("%Y-%m-%d %H:%MZ")),
             pl.col("most").round(3),
         )
-        rows = corrected_readings(revisions)
-        found.append(_rows(rows, "subject_id", "corrected_readings", text))
+        rows = summarise_corrections(revisions)
+        found.append(_to_finding_rows(rows, "subject_id", "corrected_readings", text))
     if repeats is not None:
         text = pl.format("{} rows were sent again", "rows")
-        found.append(_rows(repeats.lazy().collect(), "subject_id", "duplicate_readings", text))
+        found.append(
+            _to_finding_rows(repeats.lazy().collect(), "subject_id", "duplicate_readings", text)
+        )
     return pl.concat(found).sort("subject_id", "kind", "start_time", "end_time")
 
 
-def _rows(
+def _to_finding_rows(
     frame: pl.DataFrame, subject: str, kind: str | pl.Expr, evidence: pl.Expr
 ) -> pl.DataFrame:
     return frame.select(
@@ -102,42 +104,42 @@ def _rows(
     )
 
 
-def _of_consumption(consumption: pl.LazyFrame) -> Iterable[pl.DataFrame]:
+def _find_in_consumption(consumption: pl.LazyFrame) -> Iterable[pl.DataFrame]:
     strange = consumption.filter(pl.col("quality") != "measured")
-    mended = spells(strange, subject="meter_id", same=("quality",))
+    mended = group_adjoining_intervals(strange, subject="meter_id", same=("quality",))
     kwh = pl.col("energy_kwh").round(3)
-    yield _rows(
+    yield _to_finding_rows(
         mended,
         "meter_id",
         pl.col("quality").replace_strict(KIND_OF_QUALITY, return_dtype=pl.String),
         pl.format("{} intervals with {} kWh in all", "intervals", kwh),
     )
-    yield _rows(
-        stuck_registers(consumption),
+    yield _to_finding_rows(
+        find_stuck_registers(consumption),
         "meter_id",
         "stuck_value",
         pl.format("{} intervals without any energy", "intervals"),
     )
 
 
-def _of_sensors(
+def _find_in_sensors(
     sensor_data: pl.LazyFrame, *, nominal: pl.DataFrame | pl.LazyFrame | None, minutes: int
 ) -> Iterable[pl.DataFrame]:
-    yield _rows(
-        stuck_values(sensor_data, sensor_interval_minutes=minutes),
+    yield _to_finding_rows(
+        find_stuck_values(sensor_data, sensor_interval_minutes=minutes),
         "sensor_id",
         "stuck_value",
         pl.format("{} readings of {} in a row are {}", "readings", "sensor_type", "value"),
     )
-    yield _rows(
-        silent_sensors(sensor_data, sensor_interval_minutes=minutes),
+    yield _to_finding_rows(
+        find_silent_sensors(sensor_data, sensor_interval_minutes=minutes),
         "sensor_id",
         "gap",
         pl.format("{} readings of {} did not come", "missing", "sensor_type"),
     )
     if nominal is not None:
-        yield _rows(
-            voltage_sags(sensor_data, nominal=nominal, sensor_interval_minutes=minutes),
+        yield _to_finding_rows(
+            find_voltage_sags(sensor_data, nominal=nominal, sensor_interval_minutes=minutes),
             "sensor_id",
             "voltage_sag",
             pl.format(
@@ -153,13 +155,13 @@ def score_findings(
 ) -> pl.DataFrame:
     """One row per planted fault: fault_id, kind, subject_id, found, findings, evidence.
 
-    ``findings``: as `reading_findings` gives them; ``planted``: rows of `PlantedFaults`, of which
+    ``findings``: as `collect_reading_findings` gives them; ``planted``: rows of `PlantedFaults`, of which
     those in `READING_FAULTS` are scored. A fault is found if a finding of its kind on its
     subject overlaps it, give or take `slack`. `findings` counts those; `evidence`
     is the first one's, null if there is none.
     """
     truth = planted.filter(pl.col("kind").is_in(READING_FAULTS))
-    hits = _overlaps(truth, findings, slack=slack)
+    hits = _join_overlapping(truth, findings, slack=slack)
     counted = hits.group_by("fault_id").agg(
         findings=pl.len().cast(pl.Int64),
         evidence=pl.col("evidence").sort_by("start_found").first(),
@@ -179,18 +181,18 @@ def score_findings(
     )
 
 
-def unexplained_findings(
+def select_unexplained_findings(
     findings: pl.DataFrame, planted: pl.DataFrame, *, slack: timedelta = SLACK
 ) -> pl.DataFrame:
     """The findings that no planted fault of any kind on their subject explains: false alarms."""
     numbered = findings.with_row_index("finding")
-    explained = _overlaps(planted, numbered, slack=slack, same_kind=False)
+    explained = _join_overlapping(planted, numbered, slack=slack, same_kind=False)
     return numbered.join(explained.select("finding").unique(), on="finding", how="anti").drop(
         "finding"
     )
 
 
-def _overlaps(
+def _join_overlapping(
     planted: pl.DataFrame, findings: pl.DataFrame, *, slack: timedelta, same_kind: bool = True
 ) -> pl.DataFrame:
     """Pairs of a planted fault and a finding on its subject that overlap in time."""

@@ -28,7 +28,7 @@ ARRIVAL_SLACK = timedelta(seconds=1)
 """Messages of the same moment overtake each other by less."""
 
 
-def stuck_values(
+def find_stuck_values(
     sensor_data: pl.DataFrame | pl.LazyFrame,
     *,
     sensor_interval_minutes: int,
@@ -59,7 +59,7 @@ def stuck_values(
     )
 
 
-def silent_sensors(
+def find_silent_sensors(
     sensor_data: pl.DataFrame | pl.LazyFrame,
     *,
     sensor_interval_minutes: int,
@@ -88,7 +88,7 @@ def silent_sensors(
     )
 
 
-def silent_meters(
+def find_silent_meters(
     last_seen: pl.DataFrame | pl.LazyFrame, *, now: datetime, limit: timedelta
 ) -> pl.DataFrame:
     """Meters that have said nothing for longer than `limit`: meter_id, last_seen, silent_hours.
@@ -106,7 +106,7 @@ def silent_meters(
     )
 
 
-def stuck_registers(
+def find_stuck_registers(
     consumption: pl.DataFrame | pl.LazyFrame,
     *,
     min_hours: float = STUCK_HOURS,
@@ -117,7 +117,9 @@ def stuck_registers(
     ``consumption``: rows of `MeterConsumption` over a week or more, for a meter's habit to show.
     """
     idle = (pl.col("energy_kwh") == 0) & (pl.col("quality") == "measured")
-    runs = spells(consumption.lazy().with_columns(idle=idle), subject="meter_id", same=("idle",))
+    runs = group_adjoining_intervals(
+        consumption.lazy().with_columns(idle=idle), subject="meter_id", same=("idle",)
+    )
     intervals, minutes = pl.col("intervals"), (pl.col("end_time") - pl.col("start_time"))
     otherwise_idle = intervals.filter("idle").sum().over("meter_id") - intervals
     otherwise = intervals.sum().over("meter_id") - intervals
@@ -128,7 +130,7 @@ def stuck_registers(
     ).select("meter_id", "start_time", "end_time", "intervals")
 
 
-def voltage_sags(
+def find_voltage_sags(
     sensor_data: pl.DataFrame | pl.LazyFrame,
     *,
     nominal: pl.DataFrame | pl.LazyFrame,
@@ -164,7 +166,7 @@ def voltage_sags(
     )
 
 
-def late_arrivals(
+def find_late_arrivals(
     readings: pl.DataFrame | pl.LazyFrame,
     *,
     revisions: pl.DataFrame | pl.LazyFrame | None = None,
@@ -209,7 +211,7 @@ def late_arrivals(
     )
 
 
-def corrected_readings(revisions: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+def summarise_corrections(revisions: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """What each delivery corrected: subject_id, quantity, source, replaced_at, start_time, ...
 
     ``revisions``: rows of `ReadingRevisions`. One row per subject, quantity and delivery, from the
@@ -231,7 +233,7 @@ def corrected_readings(revisions: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     )
 
 
-def repeated_readings(
+def find_repeated_readings(
     raw: pl.DataFrame | pl.LazyFrame, *, subject: str = "meter_id"
 ) -> pl.DataFrame:
     """Instants that were sent more than once: subject_id, start_time, end_time, rows.
@@ -256,7 +258,9 @@ def repeated_readings(
     )
 
 
-def spells(rows: pl.LazyFrame, *, subject: str, same: tuple[str, ...]) -> pl.DataFrame:
+def group_adjoining_intervals(
+    rows: pl.LazyFrame, *, subject: str, same: tuple[str, ...]
+) -> pl.DataFrame:
     """Runs of adjoining intervals that agree in `same`: subject, same, start_time, end_time, ...
 
     ``rows``: `MeterConsumption` with the columns `same`. `intervals` and `energy_kwh` are the

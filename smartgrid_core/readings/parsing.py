@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from smartgrid_core.readings.clock_change import which_of_two
+from smartgrid_core.readings.clock_change import resolve_repeated_times
 
 WHOLE_FLOATS = 2.0**53
 """Up to here a float holds every whole number."""
@@ -52,7 +52,7 @@ class Dialect:
     """Length of the interval whose start the source writes; 0: it writes the end, as the table."""
 
 
-def number(column: str, *, dtype: pl.DataType, decimal_comma: bool = False) -> pl.Expr:
+def parse_number(column: str, *, dtype: pl.DataType, decimal_comma: bool = False) -> pl.Expr:
     """The column as Float64; null where it is no number.
 
     With a decimal comma, `1.234,5` is 1234.5 and `13.5` is none: a dot marks off thousands.
@@ -79,7 +79,7 @@ def is_blank(column: str, *, dtype: pl.DataType) -> pl.Expr:
     return pl.col(column).is_null()
 
 
-def identifier(column: str, *, dtype: pl.DataType) -> pl.Expr:
+def parse_identifier(column: str, *, dtype: pl.DataType) -> pl.Expr:
     """The column as an identifier without white space around it; null where there is none.
 
     A float is one if it is a whole number that it holds exactly: others would lose digits.
@@ -92,7 +92,7 @@ def identifier(column: str, *, dtype: pl.DataType) -> pl.Expr:
     return pl.when(text != "").then(text)
 
 
-def with_instants(
+def add_instants(
     frame: pl.DataFrame, column: str, *, subject: Sequence[str], zone: str
 ) -> pl.DataFrame:
     """The frame with `event_time` (UTC), `is_local` and `is_ambiguous` beside its time column.
@@ -103,13 +103,13 @@ def with_instants(
     with one `row_number` are cells beside each other.
     """
     return (
-        _with_instants(frame, column, subject=subject, zone=zone)
+        _parse_instants(frame, column, subject=subject, zone=zone)
         .with_columns(is_ambiguous=pl.col("_is_ambiguous").fill_null(value=False))
         .drop("_is_ambiguous")
     )
 
 
-def local_times(frame: pl.DataFrame, column: str) -> pl.Series:
+def read_local_times(frame: pl.DataFrame, column: str) -> pl.Series:
     """The column's times that are written without a zone, as they are; null for all others."""
     dtype = frame.schema[column]
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
@@ -118,11 +118,11 @@ def local_times(frame: pl.DataFrame, column: str) -> pl.Series:
         return frame[column].cast(pl.Datetime("us")).alias("local")
     if not isinstance(dtype, pl.String):
         return pl.Series("local", [None] * frame.height, dtype=pl.Datetime("us"))
-    text = _with_t(column)
+    text = _to_iso_text(column)
     return frame.select(pl.when(_is_local(text)).then(_read_local(text)).alias("local"))["local"]
 
 
-def _with_t(column: str) -> pl.Expr:
+def _to_iso_text(column: str) -> pl.Expr:
     return pl.col(column).str.strip_chars().str.replace(" ", "T", literal=True)
 
 
@@ -136,7 +136,7 @@ def _read_local(text: pl.Expr) -> pl.Expr:
     )
 
 
-def _with_instants(
+def _parse_instants(
     frame: pl.DataFrame, column: str, *, subject: Sequence[str], zone: str
 ) -> pl.DataFrame:
     dtype = frame.schema[column]
@@ -146,7 +146,9 @@ def _with_instants(
         return frame.with_columns(certain, event_time=instant, is_local=pl.lit(value=False))
     if isinstance(dtype, pl.Datetime | pl.Date):
         local = frame.with_columns(_local=pl.col(column).cast(pl.Datetime("us")))
-        return _placed(local, subject=subject, zone=zone).with_columns(is_local=pl.lit(value=True))
+        return _place_local_times(local, subject=subject, zone=zone).with_columns(
+            is_local=pl.lit(value=True)
+        )
     if not isinstance(dtype, pl.String):
         return frame.with_columns(
             certain,
@@ -165,7 +167,7 @@ def _with_instants(
         )
         if frame.height and plain["all"][0] and plain["event_time"].null_count() == 0:
             return frame.with_columns(certain, plain["event_time"], is_local=pl.lit(value=False))
-    text = _with_t(column)
+    text = _to_iso_text(column)
     is_local = _is_local(text)
     zoned = text.str.replace(r"(T\d{1,2}:\d{2})(Z|z|[+-])", "$1:00$2").str.replace(r"z$", "Z")
     parsed = frame.with_columns(
@@ -175,13 +177,13 @@ def _with_instants(
     )
     if not parsed["is_local"].any():
         return parsed.rename({"_zoned": "event_time"}).drop("_local").with_columns(certain)
-    placed = _placed(parsed, subject=subject, zone=zone)
+    placed = _place_local_times(parsed, subject=subject, zone=zone)
     return placed.with_columns(
         event_time=pl.when("is_local").then("event_time").otherwise("_zoned")
     ).drop("_zoned")
 
 
-def _placed(frame: pl.DataFrame, *, subject: Sequence[str], zone: str) -> pl.DataFrame:
+def _place_local_times(frame: pl.DataFrame, *, subject: Sequence[str], zone: str) -> pl.DataFrame:
     """`_local` as the instant `event_time`."""
     local = pl.col("_local")
 
@@ -197,7 +199,9 @@ def _placed(frame: pl.DataFrame, *, subject: Sequence[str], zone: str) -> pl.Dat
     if not both.select(is_twice.any()).item():
         return both.drop("_local", "_second").with_columns(_is_ambiguous=pl.lit(value=False))
     numbered = both if "row_number" in both.columns else both.with_row_index("row_number")
-    turn = which_of_two(numbered, local="_local", order="row_number", subject=subject, zone=zone)
+    turn = resolve_repeated_times(
+        numbered, local="_local", order="row_number", subject=subject, zone=zone
+    )
     placed = both.with_columns(_pass=turn, _is_ambiguous=is_twice & turn.is_null()).with_columns(
         event_time=pl.when(is_twice & (pl.col("_pass") == 1))
         .then("_second")
@@ -207,7 +211,7 @@ def _placed(frame: pl.DataFrame, *, subject: Sequence[str], zone: str) -> pl.Dat
     return placed.drop("_local", "_second", "_pass")
 
 
-def factors(units: dict[str, float]) -> dict[str, float]:
+def expand_unit_spellings(units: dict[str, float]) -> dict[str, float]:
     """The units as they may be written: as they are, and in any case where that is unambiguous."""
     spelled = dict(units)
     for name, factor in units.items():

@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import inf
 from statistics import median
 
-LOOK = 4
+LOOK_READINGS = 4
 """Readings that a passing fault may last where growth alone could hide its end; a day's brackets
 show as many on each side, so that both days at a midnight see the same evidence."""
 
@@ -53,7 +53,7 @@ class Step:
     quality: str
 
 
-def register_steps(
+def compute_register_steps(
     times: Sequence[int], counts: Sequence[float], *, capacity_kwh: float, max_kw: float
 ) -> list[Step]:
     """Steps of one register, without holes between the first and the last believed reading.
@@ -63,16 +63,16 @@ def register_steps(
     what the register shows since it, a lasting backward step nothing. No energy is made up.
     """
     readings = [Reading(time, kwh) for time, kwh in zip(times, counts, strict=True)]
-    readings = _without_false_zeros(readings, max_kw=max_kw)
+    readings = _drop_false_zeros(readings, max_kw=max_kw)
     _mend_unit_slips(readings, capacity_kwh=capacity_kwh)
     return _Chain(readings, capacity_kwh=capacity_kwh, max_kw=max_kw).steps()
 
 
-def _hours(earlier: Reading, later: Reading) -> float:
+def _hours_between(earlier: Reading, later: Reading) -> float:
     return (later.time - earlier.time) / MICROSECONDS_PER_HOUR
 
 
-def _without_false_zeros(readings: list[Reading], *, max_kw: float) -> list[Reading]:
+def _drop_false_zeros(readings: list[Reading], *, max_kw: float) -> list[Reading]:
     """Drop zeros after which the count goes on where it was; keep those of a reset."""
     kept: list[Reading] = []
     zeros: list[Reading] = []
@@ -83,7 +83,7 @@ def _without_false_zeros(readings: list[Reading], *, max_kw: float) -> list[Read
         if zeros:
             if kept and reading.kwh >= kept[-1].kwh:
                 reading.lost = "momentary_zero"
-            elif kept or reading.kwh <= max_kw * _hours(zeros[-1], reading):
+            elif kept or reading.kwh <= max_kw * _hours_between(zeros[-1], reading):
                 kept.extend(zeros)
             zeros = []
         kept.append(reading)
@@ -92,8 +92,8 @@ def _without_false_zeros(readings: list[Reading], *, max_kw: float) -> list[Read
 
 def _mend_unit_slips(readings: list[Reading], *, capacity_kwh: float) -> None:
     """Bring spells that are 1000 times too large or too small back to scale, in place."""
-    levels = _levels(readings)
-    normal = _normal_level(readings, levels, capacity_kwh=capacity_kwh)
+    levels = _count_levels(readings)
+    normal = _find_normal_level(readings, levels, capacity_kwh=capacity_kwh)
     if normal is None:
         return
     for reading, level in zip(readings, levels, strict=True):
@@ -103,7 +103,7 @@ def _mend_unit_slips(readings: list[Reading], *, capacity_kwh: float) -> None:
     _hold_between_neighbours(readings)
 
 
-def _levels(readings: list[Reading]) -> list[int]:
+def _count_levels(readings: list[Reading]) -> list[int]:
     """How many factors of 1000 each reading stands above the first one."""
     low, high = SLIP * (1 - SLIP_TOLERANCE), SLIP * (1 + SLIP_TOLERANCE)
     level = 0
@@ -118,7 +118,9 @@ def _levels(readings: list[Reading]) -> list[int]:
     return levels[: len(readings)]
 
 
-def _normal_level(readings: list[Reading], levels: list[int], *, capacity_kwh: float) -> int | None:
+def _find_normal_level(
+    readings: list[Reading], levels: list[int], *, capacity_kwh: float
+) -> int | None:
     """Which level is the true one; None if nothing slipped or nothing can be told.
 
     Two edges frame the spell. With one edge only, the spell runs out of sight: a count beyond the
@@ -135,19 +137,22 @@ def _normal_level(readings: list[Reading], levels: list[int], *, capacity_kwh: f
         r.kwh > capacity_kwh for r, level in zip(readings, levels, strict=True) if level == high
     ):
         return low
-    low_kw, high_kw = _mean_kw(readings, levels, low), _mean_kw(readings, levels, high)
+    low_kw, high_kw = (
+        _compute_mean_kw(readings, levels, low),
+        _compute_mean_kw(readings, levels, high),
+    )
     if low_kw <= 0 or high_kw / low_kw < SLIP**0.5:
         return None
     return low if low_kw * high_kw > 1 else high
 
 
-def _mean_kw(readings: list[Reading], levels: list[int], level: int) -> float:
+def _compute_mean_kw(readings: list[Reading], levels: list[int], level: int) -> float:
     """Mean power while the register stood at `level`, in that level's own unit."""
     energy = hours = 0.0
     for (before, after), (at, then) in zip(pairwise(readings), pairwise(levels), strict=True):
         if at == then == level and after.kwh >= before.kwh:
             energy += after.kwh - before.kwh
-            hours += _hours(before, after)
+            hours += _hours_between(before, after)
     return energy / hours if hours else 0.0
 
 
@@ -174,7 +179,7 @@ class _Chain:
         self._capacity_kwh = capacity_kwh
         self._max_kw = max_kw
         sound = [
-            (after.kwh - before.kwh) / _hours(before, after)
+            (after.kwh - before.kwh) / _hours_between(before, after)
             for before, after in pairwise(readings)
             if self._follows(before, after)
         ]
@@ -200,8 +205,8 @@ class _Chain:
                 i = back
             elif overshoot < inf:
                 above = last.kwh - reading.kwh
-                usual = self._usual_kw * _hours(last, reading)
-                reading.lost = "spike" if above > LOOK * usual else "backward_step"
+                usual = self._usual_kw * _hours_between(last, reading)
+                reading.lost = "spike" if above > LOOK_READINGS * usual else "backward_step"
                 del self._believed[-int(overshoot) :]
                 del self._steps[-int(overshoot) :]
             else:
@@ -211,7 +216,7 @@ class _Chain:
 
     def _follows(self, earlier: Reading, later: Reading) -> bool:
         """Could a healthy register have gone from one to the other?"""
-        return 0 <= later.kwh - earlier.kwh <= self._max_kw * _hours(earlier, later)
+        return 0 <= later.kwh - earlier.kwh <= self._max_kw * _hours_between(earlier, later)
 
     def _believe(self, reading: Reading, energy_kwh: float, quality: str) -> None:
         self._steps.append(Step(self._believed[-1].time, reading.time, energy_kwh, quality))
@@ -227,7 +232,7 @@ class _Chain:
             if strange.kwh > last.kwh:
                 if reading.kwh < strange.kwh:
                     return j
-            elif j - i <= LOOK or not self._follows(before, reading):
+            elif j - i <= LOOK_READINGS or not self._follows(before, reading):
                 return j
         return None
 
@@ -235,7 +240,7 @@ class _Chain:
         """How many believed readings stood too high, if dropping those mends it; else infinite."""
         if reading.kwh >= self._believed[-1].kwh:
             return inf
-        for count in range(1, min(LOOK, len(self._believed) - 1) + 1):
+        for count in range(1, min(LOOK_READINGS, len(self._believed) - 1) + 1):
             if self._follows(self._believed[-1 - count], reading):
                 return count
         return inf
@@ -247,7 +252,7 @@ class _Chain:
 
     def _lasting(self, last: Reading, reading: Reading) -> tuple[float, str]:
         """Energy and quality of a step to a new count that lasts."""
-        hours = _hours(last, reading)
+        hours = _hours_between(last, reading)
         if reading.kwh > last.kwh:
             return 0.0, "spike"
         wrapped = self._capacity_kwh - last.kwh + reading.kwh

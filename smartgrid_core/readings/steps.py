@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from smartgrid_core.readings.registers import register_steps
+from smartgrid_core.readings.registers import compute_register_steps
 
 SERIES = ("meter_id", "day")
 """One series: a meter's readings of one UTC day with the day's brackets."""
@@ -10,7 +10,7 @@ SERIES = ("meter_id", "day")
 INSTANT = pl.Datetime("us", "UTC")
 
 
-def energy_steps(
+def compute_energy_steps(
     series: pl.DataFrame, *, register_capacity_kwh: float, max_plausible_kw: float
 ) -> pl.DataFrame:
     """One row per (meter_id, day, step_start): energy up to `step_end`, kWh, and its quality.
@@ -43,13 +43,13 @@ def energy_steps(
     strange = steps.filter("is_strange")
     if strange.is_empty():
         return healthy
-    mended = _mended_steps(
+    mended = _mend_steps(
         strange, register_capacity_kwh=register_capacity_kwh, max_plausible_kw=max_plausible_kw
     )
     return pl.concat([healthy, mended])
 
 
-def _mended_steps(
+def _mend_steps(
     series: pl.DataFrame, *, register_capacity_kwh: float, max_plausible_kw: float
 ) -> pl.DataFrame:
     """The same rows for series that hold a fault, one series after the other."""
@@ -60,7 +60,7 @@ def _mended_steps(
     for meter_id, day, times, counts in groups.iter_rows():
         rows.extend(
             (meter_id, day, step.start, step.end, step.energy_kwh, step.quality)
-            for step in register_steps(
+            for step in compute_register_steps(
                 times, counts, capacity_kwh=register_capacity_kwh, max_kw=max_plausible_kw
             )
         )

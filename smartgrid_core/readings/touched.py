@@ -10,7 +10,7 @@ NEIGHBOURS = 4
 """Readings on each side of a day that its energy may depend on, as in `RegisterBrackets`."""
 
 
-def touched_days(
+def find_touched_days(
     changed: Iterable[tuple[str, datetime]], *, known: Iterable[tuple[str, datetime]]
 ) -> set[date]:
     """UTC days whose own register readings or brackets a set of new or revised readings changes.
@@ -26,11 +26,11 @@ def touched_days(
         times[meter_id].append(instant)
     days: set[date] = set()
     for meter_id, instant in changed:
-        days |= _days_near(instant, times[meter_id])
+        days |= _find_days_near(instant, times[meter_id])
     return days
 
 
-def _days_near(instant: datetime, times: list[datetime]) -> set[date]:
+def _find_days_near(instant: datetime, times: list[datetime]) -> set[date]:
     """The reading's own day, and onwards and backwards the days that see it across the others.
 
     A day sees a reading unless as many as `NEIGHBOURS` others stand between the two.
@@ -49,6 +49,6 @@ def _days_near(instant: datetime, times: list[datetime]) -> set[date]:
     return days
 
 
-def touched_by_interval(event_time: datetime) -> date:
+def find_interval_day(event_time: datetime) -> date:
     """The UTC day in which the interval lies that an interval reading ends."""
     return (event_time - timedelta(minutes=1)).date()

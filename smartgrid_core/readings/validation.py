@@ -17,19 +17,19 @@ from smartgrid_core.readings.parsing import (
     METER_UNITS,
     SENSOR_UNITS,
     Dialect,
-    factors,
-    identifier,
-    number,
-    with_instants,
+    add_instants,
+    expand_unit_spellings,
+    parse_identifier,
+    parse_number,
 )
 from smartgrid_core.readings.validation_rules import (
     LONGEST_IDENTIFIER,
     Rule,
-    common_rules,
-    listed,
-    metadata_rules,
-    place_rules,
-    text_rules,
+    build_common_rules,
+    build_listed_rule,
+    build_metadata_rules,
+    build_place_rules,
+    build_text_rules,
 )
 
 METER_RANGE = (0.0, 1e9)
@@ -42,7 +42,7 @@ SENSOR_RANGES = {
 }
 """V, A, kW, Hz: what physics and the largest equipment allow. Narrower bands are for the checks."""
 
-BAD = {
+REFUSED_COLUMNS = {
     "row_number": pl.Int64(),
     "reason": pl.String(),
     "column": pl.String(),
@@ -66,7 +66,7 @@ class Validated:
     overtaken: int = 0
 
 
-def validate(
+def validate_readings(
     schema: type[dy.Schema],
     frame: pl.DataFrame,
     *,
@@ -81,29 +81,31 @@ def validate(
     make an `event_id` for rows without. A row has one refusal per fault. Raises KeyError for a
     table that is not one of raw readings.
     """
-    judge = {SensorData: _sensor_data, MeterReadings: _meter_readings}[schema]
+    judge = {SensorData: _validate_sensor_data, MeterReadings: _validate_meter_readings}[schema]
     return judge(frame, now, dialect, source_id)
 
 
-def _meter_readings(
+def _validate_meter_readings(
     frame: pl.DataFrame, now: datetime, dialect: Dialect, source_id: str
 ) -> Validated:
-    known = factors(METER_UNITS)
+    known = expand_unit_spellings(METER_UNITS)
     low, high = METER_RANGE
-    rows = _typed(frame, subject="meter_id", value="reading", kind="reading_kind", dialect=dialect)
+    rows = _parse_columns(
+        frame, subject="meter_id", value="reading", kind="reading_kind", dialect=dialect
+    )
     rows = rows.with_columns(
-        _optional(rows, "customer_id"),
-        _unit=_said(rows, "unit", dialect.unit or "kWh"),
+        _read_optional_text(rows, "customer_id"),
+        _unit=_read_text(rows, "unit", dialect.unit or "kWh"),
     ).with_columns(
         _factor=pl.col("_unit").replace_strict(known, default=None, return_dtype=pl.Float64)
     )
     rows = rows.with_columns(_result=pl.col("_value") * pl.col("_factor"))
     rules = [
-        *common_rules(
+        *build_common_rules(
             rows, subject="meter_id", value="reading", now=now, decimal_comma=dialect.decimal_comma
         ),
-        listed("unknown_unit", "unit", pl.col("_factor").is_null(), METER_UNITS),
-        listed(
+        build_listed_rule("unknown_unit", "unit", pl.col("_factor").is_null(), METER_UNITS),
+        build_listed_rule(
             "unknown_reading_kind",
             "reading_kind",
             ~pl.col("_kind").is_in(READING_KINDS),
@@ -115,12 +117,12 @@ def _meter_readings(
             ~pl.col("_result").is_between(low, high) & pl.col("_value").is_finite(),
             f"a reading lies between {low:g} and {high:g} kWh",
         ),
-        *text_rules(rows, "customer_id"),
+        *build_text_rules(rows, "customer_id"),
     ]
 
     def finish(good: pl.DataFrame) -> pl.DataFrame:
         return good.select(
-            _event_id(good, source_id),
+            _derive_event_id(good, source_id),
             pl.col("_subject").alias("meter_id"),
             pl.col("customer_id"),
             pl.col("_result").alias("reading"),
@@ -133,17 +135,21 @@ def _meter_readings(
             pl.lit(now).cast(pl.Datetime("us", "UTC")).alias("ingested_at"),
         )
 
-    return split(frame, rows, rules, finish)
+    return split_rows(frame, rows, rules, finish)
 
 
-def _sensor_data(frame: pl.DataFrame, now: datetime, dialect: Dialect, source_id: str) -> Validated:
-    rows = _typed(frame, subject="sensor_id", value="value", kind="sensor_type", dialect=dialect)
+def _validate_sensor_data(
+    frame: pl.DataFrame, now: datetime, dialect: Dialect, source_id: str
+) -> Validated:
+    rows = _parse_columns(
+        frame, subject="sensor_id", value="value", kind="sensor_type", dialect=dialect
+    )
     scale = pl.lit(None, dtype=pl.Float64)
     outside = pl.lit(value=False)
     kind, unit, result = pl.col("_kind"), pl.col("_unit"), pl.col("_result")
     for name, units in SENSOR_UNITS.items():
         known: dict[str | None, float] = {None: 1.0}
-        known.update(factors(units))
+        known.update(expand_unit_spellings(units))
         scale = (
             pl.when(kind == name)
             .then(unit.replace_strict(known, default=None, return_dtype=pl.Float64))
@@ -152,19 +158,19 @@ def _sensor_data(frame: pl.DataFrame, now: datetime, dialect: Dialect, source_id
         low, high = SENSOR_RANGES[name]
         outside = pl.when(kind == name).then(~result.is_between(low, high)).otherwise(outside)
     rows = rows.with_columns(
-        _unit=_said(rows, "unit", dialect.unit),
-        _latitude=_optional_number(rows, "latitude", dialect),
-        _longitude=_optional_number(rows, "longitude", dialect),
-        metadata=_optional(rows, "metadata"),
+        _unit=_read_text(rows, "unit", dialect.unit),
+        _latitude=_read_optional_number(rows, "latitude", dialect),
+        _longitude=_read_optional_number(rows, "longitude", dialect),
+        metadata=_read_optional_text(rows, "metadata"),
     )
     rows = rows.with_columns(_factor=scale).with_columns(
         _result=pl.col("_value") * pl.col("_factor")
     )
     rules = [
-        *common_rules(
+        *build_common_rules(
             rows, subject="sensor_id", value="value", now=now, decimal_comma=dialect.decimal_comma
         ),
-        listed(
+        build_listed_rule(
             "unknown_sensor_type",
             "sensor_type",
             ~kind.is_in(SENSOR_TYPES).fill_null(value=False),
@@ -186,13 +192,13 @@ def _sensor_data(frame: pl.DataFrame, now: datetime, dialect: Dialect, source_id
                 f"{name} {low:g} to {high:g}" for name, (low, high) in SENSOR_RANGES.items()
             ),
         ),
-        *place_rules(rows),
-        *metadata_rules(rows),
+        *build_place_rules(rows),
+        *build_metadata_rules(rows),
     ]
 
     def finish(good: pl.DataFrame) -> pl.DataFrame:
         return good.select(
-            _event_id(good, source_id),
+            _derive_event_id(good, source_id),
             pl.col("_subject").alias("sensor_id"),
             pl.col("_kind").alias("sensor_type"),
             pl.col("_result").alias("value"),
@@ -203,25 +209,25 @@ def _sensor_data(frame: pl.DataFrame, now: datetime, dialect: Dialect, source_id
             pl.col("metadata"),
         )
 
-    return split(frame, rows, rules, finish)
+    return split_rows(frame, rows, rules, finish)
 
 
-def _typed(
+def _parse_columns(
     frame: pl.DataFrame, *, subject: str, value: str, kind: str, dialect: Dialect
 ) -> pl.DataFrame:
     """`_subject`, `_value`, `_kind`, `event_time` beside the raw columns."""
     unsaid = dialect.reading_kind if kind == "reading_kind" else dialect.sensor_type
     named = frame.with_columns(
-        _subject=identifier(subject, dtype=frame.schema[subject]),
-        _value=number(value, dtype=frame.schema[value], decimal_comma=dialect.decimal_comma),
-        _kind=_said(frame, kind, unsaid).str.to_lowercase(),
+        _subject=parse_identifier(subject, dtype=frame.schema[subject]),
+        _value=parse_number(value, dtype=frame.schema[value], decimal_comma=dialect.decimal_comma),
+        _kind=_read_text(frame, kind, unsaid).str.to_lowercase(),
     )
     # The cells of a wide table's row have one clock, and one order.
     whose = () if "column_number" in frame.columns else ("_subject", "_kind")
-    return with_instants(named, "timestamp", subject=whose, zone=dialect.timezone)
+    return add_instants(named, "timestamp", subject=whose, zone=dialect.timezone)
 
 
-def _said(rows: pl.DataFrame, column: str, default: str | None) -> pl.Expr:
+def _read_text(rows: pl.DataFrame, column: str, default: str | None) -> pl.Expr:
     """What a row says of itself, else the source's default."""
     unsaid = pl.lit(default, dtype=pl.String)
     if column not in rows.columns:
@@ -230,17 +236,17 @@ def _said(rows: pl.DataFrame, column: str, default: str | None) -> pl.Expr:
     return pl.when(text != "").then(text).otherwise(unsaid)
 
 
-def _optional(rows: pl.DataFrame, column: str) -> pl.Expr:
-    return _said(rows, column, None).alias(column)
+def _read_optional_text(rows: pl.DataFrame, column: str) -> pl.Expr:
+    return _read_text(rows, column, None).alias(column)
 
 
-def _optional_number(rows: pl.DataFrame, column: str, dialect: Dialect) -> pl.Expr:
+def _read_optional_number(rows: pl.DataFrame, column: str, dialect: Dialect) -> pl.Expr:
     if column not in rows.columns:
         return pl.lit(None, dtype=pl.Float64)
-    return number(column, dtype=rows.schema[column], decimal_comma=dialect.decimal_comma)
+    return parse_number(column, dtype=rows.schema[column], decimal_comma=dialect.decimal_comma)
 
 
-def _event_id(rows: pl.DataFrame, source_id: str) -> pl.Expr:
+def _derive_event_id(rows: pl.DataFrame, source_id: str) -> pl.Expr:
     """The source's own name of the event, else the place where the row stood."""
     place = pl.format("{}-{}", pl.lit(source_id), pl.col("row_number"))
     if "column_number" in rows.columns:
@@ -251,7 +257,7 @@ def _event_id(rows: pl.DataFrame, source_id: str) -> pl.Expr:
     return pl.when(own != "").then(own).otherwise(place).alias("event_id")
 
 
-def split(
+def split_rows(
     raw: pl.DataFrame,
     rows: pl.DataFrame,
     rules: list[Rule],
@@ -264,7 +270,7 @@ def split(
     ]
     broken = rows.select(pl.any_horizontal(flags).alias("any"))["any"]
     if not broken.any():
-        return Validated(finish(rows), pl.DataFrame(schema=BAD))
+        return Validated(finish(rows), pl.DataFrame(schema=REFUSED_COLUMNS))
     failing = rows.filter(broken).select(flags)
     texts = raw.filter(broken)
     described = texts.select("row_number", raw=as_text(texts))

@@ -32,7 +32,7 @@ class Rule:
     message: str
 
 
-def common_rules(
+def build_common_rules(
     rows: pl.DataFrame, *, subject: str, value: str, now: datetime, decimal_comma: bool
 ) -> list[Rule]:
     """What every reading needs: a name, a finite value, an instant that has passed."""
@@ -51,7 +51,7 @@ def common_rules(
             ~no_id & pl.col("_subject").is_null(),
             "an identifier is text or a whole number",
         ),
-        *text_rules(rows, subject, parsed="_subject"),
+        *build_text_rules(rows, subject, parsed="_subject"),
         Rule("missing_value", value, no_value, "every reading needs one"),
         Rule(
             "unparsable_number",
@@ -81,13 +81,13 @@ def common_rules(
     ]
 
 
-def listed(reason: str, column: str, breaks: pl.Expr, allowed: Iterable[str]) -> Rule:
+def build_listed_rule(reason: str, column: str, breaks: pl.Expr, allowed: Iterable[str]) -> Rule:
     """A word that is none of the allowed ones."""
     names = ", ".join(allowed)
     return Rule(reason, column, breaks, f"one of {names} is expected")
 
 
-def text_rules(rows: pl.DataFrame, column: str, *, parsed: str | None = None) -> list[Rule]:
+def build_text_rules(rows: pl.DataFrame, column: str, *, parsed: str | None = None) -> list[Rule]:
     """An identifier fits its column and has no characters that a database refuses."""
     if column not in rows.columns:
         return []
@@ -108,7 +108,7 @@ def text_rules(rows: pl.DataFrame, column: str, *, parsed: str | None = None) ->
     ]
 
 
-def place_rules(rows: pl.DataFrame) -> list[Rule]:
+def build_place_rules(rows: pl.DataFrame) -> list[Rule]:
     """Degrees are numbers within their circle."""
     rules = []
     for name, limit in (("latitude", 90.0), ("longitude", 180.0)):
@@ -125,7 +125,7 @@ def place_rules(rows: pl.DataFrame) -> list[Rule]:
     return rules
 
 
-def metadata_rules(rows: pl.DataFrame) -> list[Rule]:
+def build_metadata_rules(rows: pl.DataFrame) -> list[Rule]:
     """Metadata is JSON that PostgreSQL can keep."""
     if rows["metadata"].null_count() == rows.height:
         return []

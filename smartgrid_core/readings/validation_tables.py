@@ -5,8 +5,14 @@ import dataclasses
 import dataframely as dy
 import polars as pl
 
-from smartgrid_core.readings.parsing import Dialect, identifier, is_blank, number, with_instants
-from smartgrid_core.readings.validation import Validated, split
+from smartgrid_core.readings.parsing import (
+    Dialect,
+    add_instants,
+    is_blank,
+    parse_identifier,
+    parse_number,
+)
+from smartgrid_core.readings.validation import Validated, split_rows
 from smartgrid_core.readings.validation_rules import AMBIGUOUS_TIME, Rule
 
 
@@ -21,37 +27,37 @@ def validate_table(schema: type[dy.Schema], frame: pl.DataFrame, *, dialect: Dia
     rows = frame
     if time is not None:
         key = [name for name in schema.primary_key() if name != time]
-        rows = with_instants(frame, time, subject=key, zone=dialect.timezone).rename(
+        rows = add_instants(frame, time, subject=key, zone=dialect.timezone).rename(
             {"event_time": f"_{time}"}
         )
     rows = rows.with_columns(
-        _value(frame, name, column.dtype, dialect).alias(f"_{name}")
+        _parse_value(frame, name, column.dtype, dialect).alias(f"_{name}")
         for name, column in columns.items()
         if name != time
     )
-    rules = [rule for name, column in columns.items() for rule in _rules(frame, name, column)]
+    rules = [rule for name, column in columns.items() for rule in _build_rules(frame, name, column)]
     if time is not None:
         rules.append(Rule("ambiguous_time", time, pl.col("is_ambiguous"), AMBIGUOUS_TIME))
 
     def finish(good: pl.DataFrame) -> pl.DataFrame:
         return good.select(pl.col(f"_{name}").alias(name) for name in columns)
 
-    found = split(frame, rows, rules, finish)
+    found = split_rows(frame, rows, rules, finish)
     last = found.good.unique(schema.primary_key(), keep="last", maintain_order=True)
     return dataclasses.replace(found, good=last, overtaken=found.good.height - last.height)
 
 
-def _value(frame: pl.DataFrame, name: str, dtype: pl.DataType, dialect: Dialect) -> pl.Expr:
+def _parse_value(frame: pl.DataFrame, name: str, dtype: pl.DataType, dialect: Dialect) -> pl.Expr:
     """A column in the contract's type; null where nothing or nothing sensible is written."""
     if name not in frame.columns:
         return pl.lit(None, dtype=dtype)
     if dtype.is_numeric():
-        parsed = number(name, dtype=frame.schema[name], decimal_comma=dialect.decimal_comma)
+        parsed = parse_number(name, dtype=frame.schema[name], decimal_comma=dialect.decimal_comma)
         return parsed.cast(dtype, strict=False)
-    return identifier(name, dtype=frame.schema[name])
+    return parse_identifier(name, dtype=frame.schema[name])
 
 
-def _rules(frame: pl.DataFrame, name: str, column: dy.Column) -> list[Rule]:
+def _build_rules(frame: pl.DataFrame, name: str, column: dy.Column) -> list[Rule]:
     """What the contract asks of one column."""
     parsed = pl.col(f"_{name}")
     written = (
@@ -72,13 +78,13 @@ def _rules(frame: pl.DataFrame, name: str, column: dy.Column) -> list[Rule]:
                     "value_out_of_range",
                     name,
                     parsed.is_not_null() & ~holds.fill_null(value=True),
-                    f"it breaks {rule}{_limits(column)}",
+                    f"it breaks {rule}{_describe_limits(column)}",
                 )
             )
     return rules
 
 
-def _limits(column: dy.Column) -> str:
+def _describe_limits(column: dy.Column) -> str:
     """The contract's limits in words."""
     listed = (column.metadata or {}).get("one_of")
     if listed:

@@ -7,7 +7,7 @@ import polars as pl
 
 from smartgrid_core.contracts.aggregates import INTERVAL_QUALITIES, MeterConsumption
 from smartgrid_core.errors import ConfigurationError
-from smartgrid_core.readings.steps import SERIES, energy_steps
+from smartgrid_core.readings.steps import SERIES, compute_energy_steps
 from smartgrid_core.time import Window
 
 MAX_PLAUSIBLE_KW = 630.0
@@ -29,7 +29,7 @@ EXACT = ("measured", "rollover")
 """Qualities whose energy follows from two sound readings."""
 
 
-def interval_energy(
+def compute_interval_energy(
     readings: pl.DataFrame | pl.LazyFrame,
     brackets: pl.DataFrame | pl.LazyFrame,
     *,
@@ -57,13 +57,13 @@ def interval_energy(
     key = MeterConsumption.primary_key()
     parts: list[pl.DataFrame] = [MeterConsumption.create_empty()]
     for part in _parts(window):
-        taken = _taken_as_they_are(counts, window=part, interval_minutes=interval_minutes)
-        steps = energy_steps(
-            _series(counts, brackets.lazy(), window=part),
+        taken = _sum_interval_readings(counts, window=part, interval_minutes=interval_minutes)
+        steps = compute_energy_steps(
+            _collect_series(counts, brackets.lazy(), window=part),
             register_capacity_kwh=register_capacity_kwh,
             max_plausible_kw=max_plausible_kw,
         )
-        counted = _by_interval(steps, interval_minutes=interval_minutes)
+        counted = _spread_over_intervals(steps, interval_minutes=interval_minutes)
         parts += [taken, counted.join(taken, on=key, how="anti")]
     return MeterConsumption.validate(pl.concat(parts).sort(key), cast=True)
 
@@ -76,10 +76,12 @@ def _parts(window: Window) -> Iterator[Window]:
         yield Window.of_days(piece[0], piece[-1])
 
 
-def _series(readings: pl.LazyFrame, brackets: pl.LazyFrame, *, window: Window) -> pl.DataFrame:
+def _collect_series(
+    readings: pl.LazyFrame, brackets: pl.LazyFrame, *, window: Window
+) -> pl.DataFrame:
     """Every day's register readings with its brackets: the latest word on each instant."""
     own = readings.filter(
-        pl.col("reading_kind") == "register", _within(pl.col("event_time"), window)
+        pl.col("reading_kind") == "register", _is_within(pl.col("event_time"), window)
     ).select(
         "meter_id",
         pl.col("event_time").dt.date().alias("day"),
@@ -92,21 +94,21 @@ def _series(readings: pl.LazyFrame, brackets: pl.LazyFrame, *, window: Window) -
         pl.col("reading").is_finite(),
         pl.col("reading") >= 0,
     ).select("meter_id", "day", "event_time", "reading")
-    return _latest_word(
+    return _keep_latest(
         pl.concat([own, around], how="diagonal"), key=[*SERIES, "event_time"]
     ).select(*SERIES, "event_time", "reading")
 
 
-def _within(instant: pl.Expr, window: Window) -> pl.Expr:
+def _is_within(instant: pl.Expr, window: Window) -> pl.Expr:
     return (instant >= window.start) & (instant < window.end)
 
 
-def _latest_word(rows: pl.LazyFrame, *, key: list[str]) -> pl.DataFrame:
+def _keep_latest(rows: pl.LazyFrame, *, key: list[str]) -> pl.DataFrame:
     """One row per key: of several the one that came in last."""
     return rows.sort("ingested_at", "reading", nulls_last=False).unique(key, keep="last").collect()
 
 
-def _taken_as_they_are(
+def _sum_interval_readings(
     readings: pl.LazyFrame, *, window: Window, interval_minutes: int
 ) -> pl.DataFrame:
     """Interval readings on the grid; shorter ones than the grid's are added up."""
@@ -117,13 +119,13 @@ def _taken_as_they_are(
     )
     reach = window.widened(after=timedelta(minutes=interval_minutes + 1))
     intervals = readings.filter(
-        pl.col("reading_kind") == "interval", _within(pl.col("event_time"), reach)
+        pl.col("reading_kind") == "interval", _is_within(pl.col("event_time"), reach)
     )
     return (
-        _latest_word(intervals, key=["meter_id", "event_time"])
+        _keep_latest(intervals, key=["meter_id", "event_time"])
         .sort("meter_id", "event_time")
         .with_columns(start)
-        .filter(_within(pl.col("interval_start"), window))
+        .filter(_is_within(pl.col("interval_start"), window))
         .group_by("meter_id", "interval_start", maintain_order=True)
         .agg(energy_kwh=pl.col("reading").sum())
         .select(
@@ -137,7 +139,7 @@ def _taken_as_they_are(
     )
 
 
-def _by_interval(steps: pl.DataFrame, *, interval_minutes: int) -> pl.DataFrame:
+def _spread_over_intervals(steps: pl.DataFrame, *, interval_minutes: int) -> pl.DataFrame:
     """Steps cut at the interval grid; intervals that they do not fill are left out."""
     interval = pl.duration(minutes=interval_minutes)
     grid = f"{interval_minutes}m"
@@ -191,7 +193,7 @@ def _by_interval(steps: pl.DataFrame, *, interval_minutes: int) -> pl.DataFrame:
     )
 
 
-def vee_report(consumption: pl.DataFrame) -> pl.DataFrame:
+def summarise_vee(consumption: pl.DataFrame) -> pl.DataFrame:
     """One row per (meter_id, quality): how many `intervals`, their `energy_kwh`, first and last.
 
     ``consumption``: rows of `MeterConsumption`.

@@ -17,7 +17,7 @@ FEWEST_TIMED = 5
 """Answered calls of each variant without which nothing is said about latency."""
 
 
-def regression(log: pl.DataFrame, *, version: int) -> str | None:
+def describe_regression(log: pl.DataFrame, *, version: int) -> str | None:
     """Why the canary shall be taken back, in words; None if it does as well as stable.
 
     `log`: rows of `PredictionLog` of one model since `version` is its canary. What counts are
@@ -29,13 +29,13 @@ def regression(log: pl.DataFrame, *, version: int) -> str | None:
         | (pl.col("model_version") == str(version))
         | (pl.col("outcome") == "failed")
     )
-    failed, share = _failures(calls, CANARY)
-    _, usual = _failures(calls, STABLE)
+    failed, share = _count_failures(calls, CANARY)
+    _, usual = _count_failures(calls, STABLE)
     if failed >= FEWEST_FAILURES and share > usual + MORE_FAILURES:
         last = calls.filter(pl.col("variant") == CANARY, pl.col("outcome") == "failed")
         error = last.sort("asked_at")["error"][-1]
         return f"{share:.0%} of its calls failed, of stable's {usual:.0%}; the last: {error}"
-    slow, usual_ms = _latency(calls, CANARY), _latency(calls, STABLE)
+    slow, usual_ms = _measure_latency(calls, CANARY), _measure_latency(calls, STABLE)
     if slow is None or usual_ms is None:
         return None
     if slow > SLOWER_TIMES * usual_ms and slow > usual_ms + SLOWER_MS:
@@ -43,14 +43,14 @@ def regression(log: pl.DataFrame, *, version: int) -> str | None:
     return None
 
 
-def _failures(calls: pl.DataFrame, variant: str) -> tuple[int, float]:
+def _count_failures(calls: pl.DataFrame, variant: str) -> tuple[int, float]:
     """How many calls of the variant failed, and which share of them."""
     outcomes = calls.filter(pl.col("variant") == variant)["outcome"]
     failed = int((outcomes == "failed").sum())
     return failed, failed / len(outcomes) if len(outcomes) else 0.0
 
 
-def _latency(calls: pl.DataFrame, variant: str) -> float | None:
+def _measure_latency(calls: pl.DataFrame, variant: str) -> float | None:
     """The 95th percentile of answered calls, ms; None for too few."""
     times = calls.filter(pl.col("variant") == variant, pl.col("outcome") == "answered")
     if times.height < FEWEST_TIMED:

@@ -2,13 +2,13 @@
 
 import polars as pl
 
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.rollout.labels import ServingState
 
 PASSING = ("promote", "keep")
 """Decisions after which a version may bear a label: let through, or on trial."""
 
 
-def why_refused(decisions: pl.DataFrame, served: Served, version: int) -> str | None:
+def explain_refusal(decisions: pl.DataFrame, served: ServingState, version: int) -> str | None:
     """Why a version may not be published, in words; None if it may.
 
     `decisions` are rows of `PromotionDecisions`; the newest about the version counts. A version
@@ -20,13 +20,13 @@ def why_refused(decisions: pl.DataFrame, served: Served, version: int) -> str | 
         pl.col("model") == served.model, pl.col("version") == str(version)
     ).sort("decided_at")
     if about.is_empty():
-        return undecided(version)
+        return describe_undecided(version)
     newest = about.row(-1, named=True)
     if newest["decision"] in PASSING:
         return None
     return f"version {version} is refused: {newest['reason']}"
 
 
-def undecided(version: int) -> str:
+def describe_undecided(version: int) -> str:
     """What is said of a version that never came before the gate."""
     return f"no decision about version {version} is on record: materialise promotion_decision"

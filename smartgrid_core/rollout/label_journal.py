@@ -6,7 +6,7 @@ from typing import Literal
 import polars as pl
 
 from smartgrid_core.contracts.serving import LabelMoves
-from smartgrid_core.rollout.labels import CANARY, STABLE, Served
+from smartgrid_core.rollout.labels import CANARY, STABLE, ServingState
 
 Action = Literal["published", "promoted", "rolled_back"]
 
@@ -14,11 +14,11 @@ TRIAL_ENDS = timedelta(days=28)
 """A verdict takes two weeks of truth, and truth may be late."""
 
 
-def moves_to_note(
+def build_label_moves(
     noted: pl.DataFrame,
     *,
-    before: Served,
-    after: Served,
+    before: ServingState,
+    after: ServingState,
     action: Action,
     reason: str,
     by: str,
@@ -30,10 +30,13 @@ def moves_to_note(
     """
     rows = []
     for label in (STABLE, CANARY):
-        was, now_is = _last_noted(noted, after.model, label), _text(after.labels.get(label))
+        was, now_is = (
+            _find_last_version(noted, after.model, label),
+            _to_text(after.labels.get(label)),
+        )
         if was == now_is:
             continue
-        earlier = _text(before.labels.get(label))
+        earlier = _to_text(before.labels.get(label))
         rows.append(
             {
                 "model": after.model,
@@ -66,9 +69,9 @@ def is_rejected(moves: pl.DataFrame, version: str, *, model: str) -> bool:
     return not (last["version_after"] == version).any() and "rolled_back" in last["action"]
 
 
-def labelled_since(moves: pl.DataFrame, served: Served, label: str) -> datetime | None:
+def find_label_start(moves: pl.DataFrame, served: ServingState, label: str) -> datetime | None:
     """When the label began to mean the version that it means now; None if nobody noted it."""
-    version = _text(served.labels.get(label))
+    version = _to_text(served.labels.get(label))
     if version is None:
         return None
     given = moves.filter(
@@ -79,7 +82,9 @@ def labelled_since(moves: pl.DataFrame, served: Served, label: str) -> datetime 
     return None if given.is_empty() else given["moved_at"][-1]
 
 
-def why_not_now(moves: pl.DataFrame, served: Served, version: int, *, now: datetime) -> str | None:
+def explain_wait(
+    moves: pl.DataFrame, served: ServingState, version: int, *, now: datetime
+) -> str | None:
     """Why a version that was trained does not go live by itself at present; None if it may.
 
     It was taken back before, or another one is on trial: a trial that is cut short by the next
@@ -89,16 +94,16 @@ def why_not_now(moves: pl.DataFrame, served: Served, version: int, *, now: datet
         return f"version {version} was rolled back: see label_moves"
     if served.canary in (None, version):
         return None
-    since = labelled_since(moves, served, CANARY)
+    since = find_label_start(moves, served, CANARY)
     if since is None or now - since >= TRIAL_ENDS:
         return None
     return f"version {served.canary} is on trial since {since:%Y-%m-%d}; version {version} waits"
 
 
-def _last_noted(noted: pl.DataFrame, model: str, label: str) -> str | None:
+def _find_last_version(noted: pl.DataFrame, model: str, label: str) -> str | None:
     about = noted.filter(pl.col("model") == model, pl.col("label") == label).sort("moved_at")
     return None if about.is_empty() else about["version_after"][-1]
 
 
-def _text(version: int | None) -> str | None:
+def _to_text(version: int | None) -> str | None:
     return None if version is None else str(version)

@@ -23,7 +23,7 @@ KEPT_LOADED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServingState:
     """What a model server is told about one model.
 
     `versions` are loaded, in this order: those that have been stable in the order in which they

@@ -7,8 +7,8 @@ from datetime import datetime
 import polars as pl
 
 from smartgrid_core.errors import LandingError
-from smartgrid_core.readings.clock_change import change_near, repeated_hours
-from smartgrid_core.readings.parsing import local_times
+from smartgrid_core.readings.clock_change import find_nearby_change, list_repeated_hours
+from smartgrid_core.readings.parsing import read_local_times
 from smartgrid_io.landing.layout import Plan
 
 MOST_CELLS = 4_000_000
@@ -37,9 +37,9 @@ class HeldBack:
         ``rows``: columns as the source names them.
         """
         time = next((n for n, ours in self.plan.names.items() if ours in TIMES), None)
-        if time is None or not repeated_hours(self.zone):
+        if time is None or not list_repeated_hours(self.zone):
             return rows
-        near = change_near(local_times(rows, time), zone=self.zone)
+        near = find_nearby_change(read_local_times(rows, time), zone=self.zone)
         if near.null_count() == rows.height:
             return rows
         for (change,), part in (

@@ -8,9 +8,9 @@ import polars as pl
 
 from smartgrid_core.contracts.grid import Weather
 from smartgrid_core.contracts.readings import MeterReadings, SensorData
-from smartgrid_core.features.weather import with_known_at
+from smartgrid_core.features.weather import add_known_at
 from smartgrid_core.readings.parsing import is_blank
-from smartgrid_core.readings.validation import Validated, validate
+from smartgrid_core.readings.validation import Validated, validate_readings
 from smartgrid_core.readings.validation_tables import validate_table
 from smartgrid_io.landing.layout import LandingLayout, Plan
 
@@ -50,10 +50,12 @@ def _validate(
     rows: pl.DataFrame, plan: Plan, layout: LandingLayout, now: datetime, source_id: str
 ) -> Validated:
     if plan.schema in (MeterReadings, SensorData):
-        return validate(plan.schema, rows, now=now, dialect=layout.dialect, source_id=source_id)
+        return validate_readings(
+            plan.schema, rows, now=now, dialect=layout.dialect, source_id=source_id
+        )
     found = validate_table(plan.schema, rows, dialect=layout.dialect)
     if plan.schema is Weather:
-        return dataclasses.replace(found, good=with_known_at(found.good, now=now))
+        return dataclasses.replace(found, good=add_known_at(found.good, now=now))
     return found
 
 

@@ -22,9 +22,9 @@ import psycopg
 
 from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.contracts.readings import LandedFiles
-from smartgrid_core.contracts.tables import table_name
+from smartgrid_core.contracts.tables import to_table_name
 from smartgrid_core.errors import LandingError
-from smartgrid_core.readings.validation import BAD, Validated
+from smartgrid_core.readings.validation import REFUSED_COLUMNS, Validated
 from smartgrid_io.landing.held_back import HeldBack
 from smartgrid_io.landing.judge import judged
 from smartgrid_io.landing.layout import LandingLayout, Plan, recognise, refuse_nested
@@ -287,7 +287,7 @@ class _Landing:
             self.source,
             self.sha256,
             "landed",
-            dataset=table_name(plan.schema),
+            dataset=to_table_name(plan.schema),
             size_bytes=size,
             rows_read=loaded.new + loaded.changed + loaded.repeated + refused,
             rows_new=loaded.new,
@@ -360,7 +360,7 @@ class _Landing:
             "row_number",
             "reason",
             pl.lit(self.source).alias("source"),
-            pl.lit("unknown" if plan is None else table_name(plan.schema)).alias("dataset"),
+            pl.lit("unknown" if plan is None else to_table_name(plan.schema)).alias("dataset"),
             "column",
             "message",
             # PostgreSQL's text has no zero bytes.
@@ -375,7 +375,7 @@ class _Landing:
         reason = "cut_short" if isinstance(error, CutShortError) else "unusable_file"
         message = _as_stored(f"{self.path.name}: {error}")
         row = {"row_number": 0, "reason": reason, "column": None, "message": message, "raw": None}
-        self._quarantine(pl.DataFrame([row], schema=BAD), None)
+        self._quarantine(pl.DataFrame([row], schema=REFUSED_COLUMNS), None)
         return LandingReport(
             self.source,
             self.sha256,

@@ -10,13 +10,13 @@ import polars as pl
 
 from smartgrid_core.contracts.grid import GridTopology, Weather
 from smartgrid_core.contracts.readings import MeterReadings, SensorData
-from smartgrid_core.contracts.tables import table_name
+from smartgrid_core.contracts.tables import to_table_name
 from smartgrid_core.errors import LandingError
 from smartgrid_core.readings.parsing import Dialect
 from smartgrid_core.settings import Settings
 
 DATASETS: dict[str, type[dy.Schema]] = {
-    table_name(schema): schema for schema in (MeterReadings, SensorData, Weather, GridTopology)
+    to_table_name(schema): schema for schema in (MeterReadings, SensorData, Weather, GridTopology)
 }
 """Tables that a file can fill."""
 
@@ -157,7 +157,7 @@ def recognise(columns: Sequence[str], *, layout: LandingLayout) -> Plan:
     missing = [name for name in needed if name not in names.values()]
     if missing:
         raise LandingError(
-            f"column {missing[0]!r} is missing: a {table_name(schema)} file needs "
+            f"column {missing[0]!r} is missing: a {to_table_name(schema)} file needs "
             f"{', '.join(needed)}; found {', '.join(columns)}. Name your columns in "
             f'SMARTGRID_LANDING_COLUMNS, such as {{"your column": "{missing[0]}"}}'
         )

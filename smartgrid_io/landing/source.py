@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from smartgrid_core.errors import LandingError
-from smartgrid_core.readings.validation import BAD
+from smartgrid_core.readings.validation import REFUSED_COLUMNS
 from smartgrid_io.landing.text import PARQUET, CutShortError, kind_of, utf8_blocks
 
 ROWS_PER_BATCH = 65_536
@@ -27,7 +27,7 @@ class Block:
     """`rows`: the source's columns and `row_number`; `bad`: rows that fit no column, as in BAD."""
 
     rows: pl.DataFrame
-    bad: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=BAD))
+    bad: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REFUSED_COLUMNS))
 
 
 def read_blocks(
@@ -177,7 +177,7 @@ def _parse_lines(
             for name, values in zip(names, columns, strict=True)
         }
     ).with_columns(row_number=pl.Series(numbers, dtype=pl.Int64))
-    return Block(frame, pl.DataFrame(bad, schema=BAD)), number - first_row
+    return Block(frame, pl.DataFrame(bad, schema=REFUSED_COLUMNS)), number - first_row
 
 
 Fault = dict[str, str | None]

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from smartgrid_core.contracts.grid import Weather
 from smartgrid_core.contracts.readings import MeterReadings, SensorData
-from smartgrid_core.contracts.tables import CATALOGUE, table_name, table_of
+from smartgrid_core.contracts.tables import CONTRACT_TABLES, get_table, to_table_name
 from smartgrid_io.postgres.copy import Connection, copy_in, identifiers
 from smartgrid_io.postgres.tables import TABLES, TEXT_LIMIT
 
@@ -68,7 +68,7 @@ def begin_load(connection: Connection, schema: type[dy.Schema]) -> None:
         cursor.execute(
             sql.SQL(
                 "CREATE TEMP TABLE load_batch (LIKE {} INCLUDING DEFAULTS) ON COMMIT DROP"
-            ).format(sql.Identifier(table_name(schema)))
+            ).format(sql.Identifier(to_table_name(schema)))
         )
         if schema in JOURNALLED:
             cursor.execute(
@@ -94,7 +94,7 @@ def load_batch(
     """
     if good.is_empty():
         return Loaded()
-    key = table_of(schema).key
+    key = get_table(schema).key
     final = good
     inner = Loaded()
     if good.select(pl.struct(key).is_duplicated().any()).item():
@@ -124,7 +124,7 @@ def end_load(connection: Connection, schema: type[dy.Schema], *, now: datetime) 
             cursor.execute(
                 "INSERT INTO touched_days (dataset, day, touched_at) "
                 "SELECT %s, day, %s FROM unnest(%s::date[]) AS day ORDER BY day",
-                [table_name(schema), now, days],
+                [to_table_name(schema), now, days],
             )
         cursor.execute("DROP TABLE load_batch")
         cursor.execute("DROP TABLE IF EXISTS load_touched")
@@ -148,7 +148,7 @@ def load(
 
 def days_of(schema: type[dy.Schema], rows: pl.DataFrame) -> list[date]:
     """The UTC days that rows lie in, for the months that they need."""
-    column = CATALOGUE[schema].day_column
+    column = CONTRACT_TABLES[schema].day_column
     if column is None:
         return []
     return rows[column].dt.date().unique().sort().to_list()
@@ -164,7 +164,7 @@ def _keep_overtaken(
     delivery: str,
 ) -> Loaded:
     """Turn the values that a later row of the same batch replaces into revisions."""
-    key = table_of(schema).key
+    key = get_table(schema).key
     revised = REVISED.get(schema)
     if revised is None:
         return Loaded(repeated=good.height - good.n_unique(key))
@@ -183,7 +183,7 @@ def _keep_overtaken(
                 revision_id=pl.Series([str(uuid.uuid4()) for _ in range(changed.height)]).cast(
                     pl.String
                 ),
-                dataset=pl.lit(table_name(schema)),
+                dataset=pl.lit(to_table_name(schema)),
                 subject_id=pl.col(revised.subject),
                 quantity=pl.col(revised.quantity),
                 event_time=pl.col("event_time"),
@@ -211,13 +211,13 @@ def _keep_repeats(
         " start_time = least(known.start_time, excluded.start_time),"
         " end_time = greatest(known.end_time, excluded.end_time),"
         " rows = known.rows + excluded.rows",
-        [(source[:TEXT_LIMIT], table_name(schema), *trace) for trace in traces.iter_rows()],
+        [(source[:TEXT_LIMIT], to_table_name(schema), *trace) for trace in traces.iter_rows()],
     )
 
 
 def _upsert(schema: type[dy.Schema]) -> sql.Composed:
     """One statement: upsert, keep replaced values as revisions, note what was touched, count."""
-    table = table_of(schema)
+    table = get_table(schema)
     columns = [column.name for column in TABLES[schema].columns]
     revised = REVISED.get(schema)
     if revised is None:
@@ -277,7 +277,7 @@ def _upsert(schema: type[dy.Schema]) -> sql.Composed:
 def _returned(schema: type[dy.Schema]) -> sql.Composable:
     """What the revisions and the journal need to know of a row that was written."""
     revised = REVISED.get(schema)
-    day = table_of(schema).day_column
+    day = get_table(schema).day_column
     if revised is not None:
         return sql.SQL(
             ", new.{} AS subject, new.{} AS quantity, new.event_time AS at, "
@@ -306,7 +306,7 @@ def _followers(schema: type[dy.Schema]) -> sql.Composable:
             "SELECT gen_random_uuid()::text, {}, subject, quantity, at, old_value, new_value, "
             "%(now)s, %(source)s FROM done "
             "WHERE NOT is_new AND old_value IS DISTINCT FROM new_value)"
-        ).format(sql.Literal(table_name(schema)))
+        ).format(sql.Literal(to_table_name(schema)))
     subject = sql.SQL("subject" if schema is MeterReadings else "''")
     quantity = sql.SQL("quantity" if schema is MeterReadings else "''")
     return sql.SQL(

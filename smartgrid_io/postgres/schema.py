@@ -11,7 +11,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from smartgrid_core.contracts.tables import table_name
+from smartgrid_core.contracts.tables import to_table_name
 from smartgrid_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def ensure_months(url: str, schema: type[dy.Schema], days: Iterable[date]) -> No
     A month is made beside the table and attached, which stops neither readers nor writers.
     """
     months = sorted({(day.year, day.month) for day in days})
-    parent = table_name(schema)
+    parent = to_table_name(schema)
     names = {month: f"{parent}_y{month[0]:04}m{month[1]:02}" for month in months}
     with psycopg.connect(url) as connection:
         missing = _missing(connection, names)

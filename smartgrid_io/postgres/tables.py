@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from smartgrid_core.contracts import alerts, forecasts, grid, readings
-from smartgrid_core.contracts.tables import CATALOGUE, table_name
+from smartgrid_core.contracts.tables import CONTRACT_TABLES, to_table_name
 
 METADATA = sa.MetaData(
     naming_convention={
@@ -107,7 +107,7 @@ def _table(schema: type[dy.Schema]) -> sa.Table:
     columns = schema.columns()
     checks = ((name, _range(name, column)) for name, column in columns.items())
     return sa.Table(
-        table_name(schema),
+        to_table_name(schema),
         METADATA,
         *(
             _column(schema, column)
@@ -119,13 +119,15 @@ def _table(schema: type[dy.Schema]) -> sa.Table:
 
 
 TABLES: dict[type[dy.Schema], sa.Table] = {
-    schema: _table(schema) for schema, table in CATALOGUE.items() if table.name not in LAKE_ONLY
+    schema: _table(schema)
+    for schema, table in CONTRACT_TABLES.items()
+    if table.name not in LAKE_ONLY
 }
 
 
 def _add_indexes() -> None:
     """What is asked for often and not by key: days of every table, open alerts, due messages."""
-    for schema, table in CATALOGUE.items():
+    for schema, table in CONTRACT_TABLES.items():
         if schema not in TABLES or table.day_column is None:
             continue
         column = TABLES[schema].c[table.day_column]

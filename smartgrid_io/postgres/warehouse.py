@@ -11,9 +11,9 @@ import psycopg
 from psycopg import sql
 
 from smartgrid_core.contracts.readings import RegisterBrackets, TouchedDays
-from smartgrid_core.contracts.tables import table_name, table_of
+from smartgrid_core.contracts.tables import get_table, to_table_name
 from smartgrid_core.errors import ContractError
-from smartgrid_core.protocols import Written
+from smartgrid_core.protocols import WriteResult
 from smartgrid_core.time import Window
 from smartgrid_io.contract import checked, polars_types
 from smartgrid_io.postgres import loading
@@ -48,9 +48,9 @@ class PostgresWarehouse:
             query += sql.SQL(" WHERE {}").format(_within(schema, window))
         with connect(self.url) as connection:
             rows = copy_out(connection, query, types)
-        return rows.sort(table_of(schema).key)
+        return rows.sort(get_table(schema).key)
 
-    def upsert(self, schema: type[dy.Schema], rows: pl.DataFrame) -> Written:
+    def upsert(self, schema: type[dy.Schema], rows: pl.DataFrame) -> WriteResult:
         """Insert new keys, update changed rows, leave equal rows alone; one transaction.
 
         Raw readings and weather go the way of a landing: a changed reading leaves a revision, and
@@ -61,11 +61,11 @@ class PostgresWarehouse:
         self._make_months(schema, frame)
         with self.transaction() as connection, _contract_kept(schema):
             loading.load(connection, schema, frame, source="upsert", now=datetime.now(UTC))
-        return Written(frame.height, frame)
+        return WriteResult(frame.height, frame)
 
     def replace(
         self, schema: type[dy.Schema], rows: pl.DataFrame, *, window: Window | None = None
-    ) -> Written:
+    ) -> WriteResult:
         """Make `rows` the whole content of the window (of the table for None); one transaction.
 
         Rows that stay equal are not written again. Raises ContractError for a row outside the
@@ -81,7 +81,7 @@ class PostgresWarehouse:
             with connection.cursor() as cursor:
                 copy_in(cursor, "load_batch", frame)
                 _refuse_outside(cursor, name, inside)
-                key = table_of(schema).key
+                key = get_table(schema).key
                 same = sql.SQL(" AND ").join(
                     sql.SQL("b.{0} = {1}.{0}").format(sql.Identifier(c), sql.Identifier(name))
                     for c in key
@@ -95,7 +95,7 @@ class PostgresWarehouse:
             now = datetime.now(UTC)
             loading.load_batch(connection, schema, frame, source="replace", now=now)
             loading.end_load(connection, schema, now=now)
-        return Written(frame.height, frame)
+        return WriteResult(frame.height, frame)
 
     def register_brackets(self, days: Sequence[date]) -> pl.DataFrame:
         """Rows of `RegisterBrackets` for each of the days, from the raw readings.
@@ -109,9 +109,9 @@ class PostgresWarehouse:
         query = sql.SQL(_BRACKETS).format(days=sql.Literal(list(days)))
         with connect(self.url) as connection:
             rows = copy_out(connection, query, types)
-        return rows.sort(table_of(RegisterBrackets).key)
+        return rows.sort(get_table(RegisterBrackets).key)
 
-    def touched_since(self, seq: int, *, limit: int = 1000) -> pl.DataFrame:
+    def read_touched_since(self, seq: int, *, limit: int = 1000) -> pl.DataFrame:
         """Rows of `TouchedDays` with a larger `seq`, in order."""
         types = polars_types(TouchedDays)
         query = sql.SQL("SELECT {} FROM touched_days WHERE seq > {} ORDER BY seq LIMIT {}").format(
@@ -128,15 +128,15 @@ class PostgresWarehouse:
 def _stored(schema: type[dy.Schema]) -> str:
     """The table's name. Raises ContractError for a table that only the lake holds."""
     if schema not in TABLES:
-        raise ContractError(f"{table_name(schema)} is not a table of the warehouse")
-    return table_name(schema)
+        raise ContractError(f"{to_table_name(schema)} is not a table of the warehouse")
+    return to_table_name(schema)
 
 
 def _within(schema: type[dy.Schema], window: Window) -> sql.Composed:
     """The condition that a row lies in the window, by the table's day column."""
-    column = table_of(schema).day_column
+    column = get_table(schema).day_column
     if column is None:
-        raise ContractError(f"{table_name(schema)} is kept whole: it has no window")
+        raise ContractError(f"{to_table_name(schema)} is kept whole: it has no window")
     start: Any = window.start
     end: Any = window.end
     if isinstance(schema.columns()[column], dy.Date):
@@ -168,7 +168,7 @@ def _contract_kept(schema: type[dy.Schema]) -> Iterator[None]:
     try:
         yield
     except psycopg.errors.IntegrityError as error:
-        raise ContractError(f"{table_name(schema)}: {str(error).strip()}") from error
+        raise ContractError(f"{to_table_name(schema)}: {str(error).strip()}") from error
 
 
 _BRACKETS = """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from smartgrid_core.quality import Finding, Verdict, describe_row
+from smartgrid_core.quality import SuiteResult, Violation, describe_row
 from smartgrid_io.quality.suites import Suite, suite_of
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def run_suite(
     docs_url: str | None,
     at: datetime,
     register_capacity_kwh: float = 1_000_000.0,
-) -> Verdict:
+) -> SuiteResult:
     """Judge the rows of table `name` and add a page to the Data Docs under `docs_dir`.
 
     `at` is the instant up to which rows should be there; silence is measured from it. The verdict's
@@ -59,7 +59,7 @@ def run_suite(
         if not check.success
     )
     base = docs_url.rstrip("/") if docs_url else docs_dir.resolve().as_uri()
-    return Verdict(
+    return SuiteResult(
         suite=name,
         passed=all(finding.severity == "info" for finding in findings),
         rows=frame.height,
@@ -176,7 +176,7 @@ def _needed(figures: pl.DataFrame, expectations: list[Any]) -> pl.DataFrame:
     )
 
 
-def _finding(check: Any, figures: pl.DataFrame, *, named_by: tuple[str, ...]) -> Finding:
+def _finding(check: Any, figures: pl.DataFrame, *, named_by: tuple[str, ...]) -> Violation:
     config = check.expectation_config
     said = check.result
     column = config.kwargs.get("column")
@@ -203,7 +203,7 @@ def _finding(check: Any, figures: pl.DataFrame, *, named_by: tuple[str, ...]) ->
     observed = said.get("observed_value")
     if observed is None:
         observed = f"{said.get('unexpected_percent', 0):.3g} % of {figures.height} rows outside"
-    return Finding(
+    return Violation(
         expectation=f"{text}: {config.notes}" if config.notes else text,
         column=column,
         observed=str(observed),

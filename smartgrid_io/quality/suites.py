@@ -245,34 +245,34 @@ def suite_of(name: str, *, register_capacity_kwh: float) -> Suite:
     suites = (
         Suite(
             "sensor_data",
-            quality.sensor_figures,
+            quality.add_sensor_figures,
             _sensor_data,
             ("sensor_id", "sensor_type", "event_time", "value"),
         ),
         Suite(
             "meter_readings",
-            partial(quality.meter_figures, capacity_kwh=register_capacity_kwh),
+            partial(quality.add_meter_figures, capacity_kwh=register_capacity_kwh),
             _meter_readings,
             ("meter_id", "event_time", "reading"),
         ),
         Suite(
             "sensor_aggregates",
-            quality.aggregate_figures,
+            quality.add_aggregate_figures,
             _sensor_aggregates,
             ("sensor_id", "sensor_type", "hour_bucket", "avg_value"),
         ),
         Suite(
             "meter_consumption",
-            quality.consumption_figures,
+            quality.add_consumption_figures,
             _meter_consumption,
             ("meter_id", "interval_start"),
         ),
         Suite(
             "load_features",
-            quality.feature_figures,
+            quality.add_feature_figures,
             _load_features,
             ("feeder_id", "issue_time", "hour_start"),
         ),
-        Suite("feeder_load", quality.feeder_figures, _feeder_load, ("feeder_id", "hour_start")),
+        Suite("feeder_load", quality.add_feeder_figures, _feeder_load, ("feeder_id", "hour_start")),
     )
     return {suite.name: suite for suite in suites}[name]

@@ -10,7 +10,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.rollout.labels import CANARY, STABLE, Served
+from smartgrid_core.rollout.labels import CANARY, STABLE, ServingState
 
 PLATFORM = "tensorflow"
 
@@ -18,25 +18,25 @@ EMPTY = "model_config_list {\n}\n"
 """A server with this config runs and serves nothing yet."""
 
 
-def served_in(text: str, model: str) -> Served:
+def served_in(text: str, model: str) -> ServingState:
     """What the config says of a model; none if it does not list it, or not by versions.
 
     Raises PublicationError with line and column for a text that is no such config.
     """
     entry = next((each for each in _entries(parse(text)) if each.name == model), None)
     if entry is None:
-        return Served(model)
+        return ServingState(model)
     versions = tuple(dict.fromkeys(entry.model_version_policy.specific.versions))
     labels = {label: version for label, version in entry.version_labels.items() if version > 0}
-    return Served(model, versions, stable=labels.get(STABLE), canary=labels.get(CANARY))
+    return ServingState(model, versions, stable=labels.get(STABLE), canary=labels.get(CANARY))
 
 
-def all_served(text: str) -> list[Served]:
+def all_served(text: str) -> list[ServingState]:
     """What the config says of every model, in its order. Raises PublicationError."""
     return [served_in(text, entry.name) for entry in _entries(parse(text))]
 
 
-def with_served(text: str, served: Served, *, base_path: str) -> str:
+def with_served(text: str, served: ServingState, *, base_path: str) -> str:
     """The config with this said of the model. Raises PublicationError."""
     config = parse(text)
     entry = next((each for each in _entries(config) if each.name == served.model), None)

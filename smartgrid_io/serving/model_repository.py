@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from smartgrid_core.errors import ModelUnavailableError, PublicationError
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.rollout.labels import ServingState
 from smartgrid_io.serving import publisher
 from smartgrid_io.serving.client import ModelServerClient
 from smartgrid_io.serving.folder import ModelFolder, files_at, folder_at, refuse_name
@@ -35,15 +35,15 @@ class Shelf:
     _refusal: str | None = field(default=None, init=False)
     """Why the server did not take the last change."""
 
-    def served(self, model: str) -> Served:
+    def served(self, model: str) -> ServingState:
         """What the server is told of a model. Raises PublicationError if nobody can say it."""
         return served_in(self._config(), model)
 
-    def all_served(self) -> list[Served]:
+    def all_served(self) -> list[ServingState]:
         """What the server is told of every model. Raises PublicationError if nobody can say it."""
         return all_served(self._config())
 
-    def change(self, model: str, move: Callable[[Served], Served]) -> Served:
+    def change(self, model: str, move: Callable[[ServingState], ServingState]) -> ServingState:
         """Apply one move; the config is replaced at once, then the server is asked to reload it.
 
         A move that changes nothing tells the server once more: what said it first may have died.
@@ -143,7 +143,7 @@ def ensure_config(base: str) -> None:
             return text
         text = EMPTY
         for model in folder.models():
-            served = Served(model)
+            served = ServingState(model)
             for version in folder.versions(model):
                 served = served.promoted() if served.canary else served
                 served = served.offered(version).labelled(version)

@@ -13,11 +13,11 @@ import polars as pl
 
 from smartgrid_core.contracts.serving import LabelMoves
 from smartgrid_core.errors import PublicationError, SmartGridError
-from smartgrid_core.protocols import ModelShelf, Written
-from smartgrid_core.rollout.label_journal import Action, moves_to_note
-from smartgrid_core.rollout.labels import CHAMPION, Served
+from smartgrid_core.protocols import ModelRepository, WriteResult
+from smartgrid_core.rollout.label_journal import Action, build_label_moves
+from smartgrid_core.rollout.labels import CHAMPION, ServingState
 
-Move = Callable[[Served], Served]
+Move = Callable[[ServingState], ServingState]
 """What is served -> what shall be served."""
 
 
@@ -36,7 +36,7 @@ class Journal(Protocol):
         """All rows."""
         ...
 
-    def upsert(self, schema: type[dy.Schema], rows: pl.DataFrame) -> Written:
+    def upsert(self, schema: type[dy.Schema], rows: pl.DataFrame) -> WriteResult:
         """Add rows."""
         ...
 
@@ -45,8 +45,8 @@ class Journal(Protocol):
 class Moved:
     """What is served before and after a move. `troubles`: who could not follow it, in words."""
 
-    before: Served
-    after: Served
+    before: ServingState
+    after: ServingState
     troubles: tuple[str, ...] = ()
 
     @property
@@ -63,7 +63,7 @@ class LabelMover:
     The server takes the config when it is back; alias and journal are made good by the next move.
     """
 
-    shelf: ModelShelf
+    shelf: ModelRepository
     aliases: Aliases
     journal: Journal
     by: str
@@ -90,7 +90,7 @@ class LabelMover:
 
         Raises PublicationError if there is no canary and none was named.
         """
-        move = _unless_other(Served.promoted, canary=canary)
+        move = _unless_other(ServingState.promoted, canary=canary)
         return self._move(model, move, action="promoted", reason=reason, now=now)
 
     def end_trial(
@@ -100,7 +100,7 @@ class LabelMover:
 
         Raises PublicationError if there is no canary and none was named.
         """
-        move = _unless_other(Served.without_canary, canary=canary)
+        move = _unless_other(ServingState.without_canary, canary=canary)
         return self._move(model, move, action="rolled_back", reason=reason, now=now)
 
     def follow(self, moved: Moved, *, action: Action, reason: str, now: datetime) -> Moved:
@@ -114,7 +114,7 @@ class LabelMover:
             except SmartGridError as error:
                 troubles.append(f"the registry's alias {CHAMPION} was not moved: {error}")
         try:
-            rows = moves_to_note(
+            rows = build_label_moves(
                 self.journal.read(LabelMoves),
                 before=moved.before,
                 after=after,
@@ -146,7 +146,7 @@ class LabelMover:
             except PublicationError as error:
                 troubles.append(f"the model server does not follow yet: {error}")
         if not troubles:
-            after = self.shelf.change(model, Served.settled)
+            after = self.shelf.change(model, ServingState.settled)
         moved = Moved(before, after, tuple(troubles))
         return self.follow(moved, action=action, reason=reason, now=now)
 

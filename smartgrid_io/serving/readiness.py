@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from smartgrid_core.errors import ModelUnavailableError, PublicationError
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.rollout.labels import ServingState
 from smartgrid_io.serving.model_repository import Shelf
 
 Answering = Mapping[tuple[str, str], str | None]
@@ -27,7 +27,7 @@ class Readiness:
         return not self.reasons
 
 
-def readiness(configured: Sequence[Served], answering: Answering) -> Readiness:
+def readiness(configured: Sequence[ServingState], answering: Answering) -> Readiness:
     """Whether every label of the config answers, and with the version that the config says.
 
     Nothing configured is not ready: there is no model to depend on.

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from smartgrid_core.contracts.serving import PredictionLog
 from smartgrid_core.errors import ContractError, ModelUnavailableError
-from smartgrid_core.protocols import ModelServer, Quantiles, Routed
-from smartgrid_core.rollout.labels import CANARY, OUTPUTS, STABLE, Served
+from smartgrid_core.protocols import ModelServer, Quantiles, RoutedForecasts
+from smartgrid_core.rollout.labels import CANARY, OUTPUTS, STABLE, ServingState
 
 DEFAULT_SHARE = 0.1
 """Of a canary that nobody has given a share: enough to see it fail, little enough to bear it."""
@@ -61,11 +61,11 @@ class Router:
     """
 
     server: ModelServer
-    served: Served
+    served: ServingState
     split: Split
     now: datetime
 
-    def ask(self, features: Mapping[str, Any], subjects: Sequence[str]) -> Routed:
+    def ask(self, features: Mapping[str, Any], subjects: Sequence[str]) -> RoutedForecasts:
         """Quantiles for a batch; subjects: the feeder or customer of each row, (batch,).
 
         A row that nobody answers has nulls. Raises ContractError if stable refuses the features,
@@ -91,7 +91,7 @@ class Router:
                 answers.append(_rows_of(call.answer, rows=rows, variant=variant))
                 is_open[rows] = False
         order = pl.DataFrame({"row": np.arange(batch.height)}, schema={"row": pl.Int64})
-        return Routed(
+        return RoutedForecasts(
             frame=order.join(pl.concat(answers), on="row", how="left", maintain_order="left").drop(
                 "row"
             ),

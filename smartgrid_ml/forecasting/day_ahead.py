@@ -8,13 +8,13 @@ import polars as pl
 
 from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.features.load import FEATURES
-from smartgrid_core.protocols import Routed
+from smartgrid_core.protocols import RoutedForecasts
 from smartgrid_core.rollout.labels import LOAD_FORECASTER, OUTPUTS
 from smartgrid_ml.evaluation.leaderboard import newest
 from smartgrid_ml.evaluation.metrics import ALL
 from smartgrid_ml.forecasting.registry import NAIVE_ROWS, forecaster
 
-Ask = Callable[[Mapping[str, Any], Sequence[str]], Routed]
+Ask = Callable[[Mapping[str, Any], Sequence[str]], RoutedForecasts]
 """Answers for a batch: one float32 array (batch,) per feature, and each row's feeder."""
 
 

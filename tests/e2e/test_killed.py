@@ -16,7 +16,7 @@ from smartgrid_core.contracts.aggregates import (
 )
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.readings import MeterReadings, RegisterBrackets, SensorData
-from smartgrid_core.contracts.tables import table_of
+from smartgrid_core.contracts.tables import get_table
 from smartgrid_io.lake import ParquetLake
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.xdist_group("e2e")]
@@ -72,8 +72,8 @@ def content(lake: ParquetLake, schema) -> pl.DataFrame:
     """All rows in order of their key, without what says when they were written."""
     rows = lake.scan(schema).collect()
     assert rows.height
-    assert not rows.select(table_of(schema).key).is_duplicated().any()
-    return rows.drop(WHEN_WRITTEN, strict=False).sort(table_of(schema).key)
+    assert not rows.select(get_table(schema).key).is_duplicated().any()
+    return rows.drop(WHEN_WRITTEN, strict=False).sort(get_table(schema).key)
 
 
 def everything_written_is_whole(root: Path) -> None:

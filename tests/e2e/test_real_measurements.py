@@ -24,7 +24,7 @@ from smartgrid_core.contracts.aggregates import (
 )
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.readings import LandedFiles
-from smartgrid_core.contracts.tables import table_of
+from smartgrid_core.contracts.tables import get_table
 from smartgrid_io.lake import ParquetLake
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
@@ -80,7 +80,7 @@ class Place:
 
     def rows(self, schema: type[dy.Schema], *, in_both_stores: bool = False) -> pl.DataFrame:
         """Everything the graph made of a table, by key."""
-        key = table_of(schema).key
+        key = get_table(schema).key
         rows = self.lake.scan(schema).collect().sort(key)
         if in_both_stores:
             assert_frame_equal(self.warehouse.read(schema).sort(key), rows)
@@ -179,7 +179,7 @@ def test_the_house_in_sceaux_comes_out_as_its_file_has_it(place: Place, shared_d
             expected_count=pl.lit(60, dtype=pl.Int64),
         )
         for kind in quantities.values()
-    ).sort(table_of(SensorAggregates).key)
+    ).sort(get_table(SensorAggregates).key)
     hours = place.rows(SensorAggregates, in_both_stores=True)
     assert_frame_equal(hours, expected, **EXACT)
     counts = hours.group_by("count").len("hours").sort("count")
@@ -246,7 +246,7 @@ def consumption_is_the_files(place: Place, homes: pd.DataFrame) -> None:
             is_estimated=pl.lit(value=False),
             quality=pl.lit("measured"),
         )
-        .sort(table_of(MeterConsumption).key)
+        .sort(get_table(MeterConsumption).key)
     )
     assert homes.isna().sum().sum() > 9_000, "there are gaps to keep"
     assert_frame_equal(place.rows(MeterConsumption), expected, **EXACT)
@@ -311,7 +311,7 @@ def feeder_load_is_the_sum_of_homes(
             pl.col("meters", "expected_meters").cast(pl.Int32),
         )
         for name in series
-    ).sort(table_of(FeederLoad).key)
+    ).sort(get_table(FeederLoad).key)
     assert_frame_equal(place.rows(FeederLoad, in_both_stores=True), expected, **EXACT)
     return load
 

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from smartgrid_core.features.calendar import public_holidays
+from smartgrid_core.features.calendar import list_public_holidays
 from smartgrid_core.time import DAY, midnight
 from smartgrid_ml.mining.anomalies.expected_range import Ints
 
@@ -48,7 +48,7 @@ class Calendar:
         local = instants.dt.convert_time_zone(timezone)
         slot = (local.dt.hour().cast(pl.Int64) * 60 + local.dt.minute()) // minutes
         local_days = local.dt.date()
-        off = public_holidays(start.date() - DAY, end.date() + DAY, country=country)
+        off = list_public_holidays(start.date() - DAY, end.date() + DAY, country=country)
         weekday = local_days.dt.weekday().cast(pl.Int64)
         kind = pl.DataFrame({"day": local_days, "weekday": weekday}).select(
             pl.when((pl.col("weekday") == 7) | pl.col("day").is_in(sorted(off)))

@@ -9,7 +9,7 @@ from datetime import timedelta
 import polars as pl
 
 from smartgrid_core.readings.judgements import SAG_SHARE, SWELL_SHARE
-from smartgrid_core.topology import sensor_voltages
+from smartgrid_core.topology import list_sensor_voltages
 
 SEPARATOR = "/"
 ENERGY = "energy"
@@ -113,7 +113,7 @@ def meter_groups(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
 def sensor_limits(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """Rows of LIMITS: 10 % around nominal voltage (EN 50160), the rating of what is watched."""
     voltage = pl.col("nominal_v")
-    bands = sensor_voltages(topology).select(
+    bands = list_sensor_voltages(topology).select(
         series=pl.concat_str("sensor_id", pl.lit("voltage"), separator=SEPARATOR),
         low=SAG_SHARE * voltage,
         high=SWELL_SHARE * voltage,

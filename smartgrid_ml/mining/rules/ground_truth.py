@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from smartgrid_core.time import Window
-from smartgrid_core.topology import feeder_of_nodes
+from smartgrid_core.topology import map_nodes_to_feeders
 
 KIND = "weak_joint"
 ANTECEDENT, CONSEQUENT = "evening & load_peak", "voltage_low"
@@ -44,7 +44,7 @@ def planted_rules(
         pl.col("start_time") < window.end,
         pl.col("end_time") > window.start,
     )
-    places = feeder_of_nodes(topology).rename({"node_id": "subject_id"})
+    places = map_nodes_to_feeders(topology).rename({"node_id": "subject_id"})
     episodes = within.join(places, on="subject_id").group_by("feeder_id").len().sort("feeder_id")
     its_own = rules.filter(
         pl.col("antecedent").is_in([ANTECEDENT, GENERAL]), pl.col("consequent") == CONSEQUENT

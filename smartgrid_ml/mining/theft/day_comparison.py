@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from smartgrid_core.features.calendar import EPOCH, calendar_days
+from smartgrid_core.features.calendar import EPOCH, build_calendar_days
 from smartgrid_ml.mining.theft.day_features import COMPARED, MOVES, Past, compare
 from smartgrid_ml.mining.theft.meter_days import Bools, Floats, MeterDays
 
@@ -73,7 +73,7 @@ def calendar_and_weather(
     `temperature_moved` is against the mean of the PAST_DAYS days before.
     """
     numbers = [(day - EPOCH).days for day in days]
-    calendar = calendar_days(numbers, country=country)
+    calendar = build_calendar_days(numbers, country=country)
     mean = np.full(len(days), np.nan) if temperature_c is None else temperature_c
     moved = np.full(len(days), np.nan)
     for day in range(1, len(days)):

@@ -7,8 +7,8 @@ import pytest
 from demo.files import DemoManifest, write_demo
 from demo.grid import Grid
 from demo.profiles import normal_power
-from smartgrid_core.readings.brackets import register_brackets
-from smartgrid_core.readings.vee import interval_energy
+from smartgrid_core.readings.brackets import select_register_brackets
+from smartgrid_core.readings.vee import compute_interval_energy
 
 STEP = timedelta(minutes=15)
 QUALITY_OF_KIND = {
@@ -49,9 +49,9 @@ def consumption(manifest: DemoManifest) -> pl.DataFrame:
         ingested_at=pl.lit(manifest.window.end),
     )
     once = readings.unique(["meter_id", "event_time"])
-    return interval_energy(
+    return compute_interval_energy(
         readings,
-        register_brackets(once, days=list(manifest.window.days())),
+        select_register_brackets(once, days=list(manifest.window.days())),
         window=manifest.window,
         interval_minutes=15,
         register_capacity_kwh=1_000_000.0,

@@ -9,12 +9,12 @@ import pytest
 
 from demo.files import DemoManifest, write_demo
 from smartgrid_core.aggregates.feeder import sum_meters_per_feeder
-from smartgrid_core.aggregates.hourly import hourly_aggregates
-from smartgrid_core.features.events import grid_events
-from smartgrid_core.readings.brackets import register_brackets
-from smartgrid_core.readings.vee import interval_energy
+from smartgrid_core.aggregates.hourly import aggregate_sensor_hours
+from smartgrid_core.features.events import find_grid_events
+from smartgrid_core.readings.brackets import select_register_brackets
+from smartgrid_core.readings.vee import compute_interval_energy
 from smartgrid_core.time import DAY, Window
-from smartgrid_core.topology import meter_places
+from smartgrid_core.topology import place_meters
 from smartgrid_ml.mining.rules.ground_truth import planted_rules
 from smartgrid_ml.mining.rules.mine import mine_rules
 
@@ -33,19 +33,19 @@ def events_of(demo: DemoManifest, folder: Path) -> pl.DataFrame:
         .unique(["meter_id", "event_time"], keep="last")
     )
     tree = pl.read_csv(folder / "grid_topology.csv")
-    energy = interval_energy(
+    energy = compute_interval_energy(
         readings,
-        register_brackets(readings, days=list(demo.window.days())),
+        select_register_brackets(readings, days=list(demo.window.days())),
         window=demo.window,
         interval_minutes=15,
         register_capacity_kwh=1e6,
     )
     measured = pl.concat([pl.read_parquet(file) for file in sensors])
-    return grid_events(
+    return find_grid_events(
         window=demo.window,
         topology=tree,
-        load=sum_meters_per_feeder(energy, places=meter_places(tree)),
-        sensors=hourly_aggregates(
+        load=sum_meters_per_feeder(energy, places=place_meters(tree)),
+        sensors=aggregate_sensor_hours(
             measured.rename({"timestamp": "event_time"}), sensor_interval_minutes=15
         ),
         timezone=TIRANE,

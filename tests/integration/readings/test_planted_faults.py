@@ -4,16 +4,16 @@ import polars as pl
 import pytest
 
 from demo.files import write_demo
-from smartgrid_core.readings.brackets import register_brackets
+from smartgrid_core.readings.brackets import select_register_brackets
 from smartgrid_core.readings.findings import (
     READING_FAULTS,
-    reading_findings,
+    collect_reading_findings,
     score_findings,
-    unexplained_findings,
+    select_unexplained_findings,
 )
-from smartgrid_core.readings.judgements import repeated_readings
-from smartgrid_core.readings.vee import interval_energy
-from smartgrid_core.topology import sensor_voltages
+from smartgrid_core.readings.judgements import find_repeated_readings
+from smartgrid_core.readings.vee import compute_interval_energy
+from smartgrid_core.topology import list_sensor_voltages
 
 LANDED = datetime(2026, 11, 22, 1, tzinfo=UTC)
 
@@ -34,21 +34,21 @@ def test_every_planted_fault_of_the_readings_is_found_and_nothing_else(tmp_path)
     sensor_data = pl.concat([pl.read_parquet(file) for file in measured])
     topology = pl.read_csv(tmp_path / "landing" / "grid_topology.csv")
     planted = pl.read_parquet(demo.planted_faults)
-    consumption = interval_energy(
+    consumption = compute_interval_energy(
         readings,
-        register_brackets(readings, days=list(demo.window.days())),
+        select_register_brackets(readings, days=list(demo.window.days())),
         window=demo.window,
         interval_minutes=15,
         register_capacity_kwh=1e6,
     )
-    findings = reading_findings(
+    findings = collect_reading_findings(
         consumption=consumption,
         sensor_data=sensor_data.rename({"timestamp": "event_time"}),
         readings=readings,
-        repeats=repeated_readings(sent),
-        nominal_voltages=sensor_voltages(topology),
+        repeats=find_repeated_readings(sent),
+        nominal_voltages=list_sensor_voltages(topology),
     )
     score = score_findings(findings, planted)
     assert set(score["kind"]) == set(READING_FAULTS)
     assert score.filter(~pl.col("found")).is_empty()
-    assert unexplained_findings(findings, planted).is_empty()
+    assert select_unexplained_findings(findings, planted).is_empty()

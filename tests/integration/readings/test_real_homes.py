@@ -3,9 +3,9 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 import pytest
 
-from smartgrid_core.aggregates.daily import daily_consumption
-from smartgrid_core.readings.brackets import register_brackets
-from smartgrid_core.readings.vee import interval_energy
+from smartgrid_core.aggregates.daily import sum_daily_consumption
+from smartgrid_core.readings.brackets import select_register_brackets
+from smartgrid_core.readings.vee import compute_interval_energy
 from smartgrid_core.time import Window
 
 HOMES = 10
@@ -49,9 +49,9 @@ def readings(rows: pl.DataFrame, *, kind: str) -> pl.DataFrame:
 
 
 def energy_of(rows: pl.DataFrame) -> pl.DataFrame:
-    return interval_energy(
+    return compute_interval_energy(
         rows,
-        register_brackets(rows, days=list(WINDOW.days())),
+        select_register_brackets(rows, days=list(WINDOW.days())),
         window=WINDOW,
         interval_minutes=30,
         register_capacity_kwh=100_000.0,
@@ -103,6 +103,6 @@ def test_the_day_of_the_clock_change_has_23_hours_in_london(homes):
         "meter_id", event_time=pl.col("interval_start") + HALF_HOUR, reading="energy_kwh"
     )
     energy = energy_of(readings(sent, kind="interval"))
-    days = daily_consumption(energy, timezone="Europe/London", days=[date(2013, 3, 31)])
+    days = sum_daily_consumption(energy, timezone="Europe/London", days=[date(2013, 3, 31)])
     assert days["hours"].unique().to_list() == [23]
     assert days["covered_hours"].max() == 23.0

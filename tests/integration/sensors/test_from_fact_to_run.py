@@ -19,7 +19,7 @@ from sensors.arrivals import landing_arrivals
 from sensors.late_readings import late_readings
 from smartgrid_assets.alerts.delivery import deliver_alerts
 from smartgrid_assets.landing import land_files
-from smartgrid_core.alerts.decide import alerts_from_exceedances
+from smartgrid_core.alerts.decide import decide_limit_alerts
 from smartgrid_core.contracts.alerts import LimitExceedances, Outbox
 from smartgrid_core.contracts.readings import MeterReadings
 from smartgrid_core.settings import Settings
@@ -159,7 +159,7 @@ def test_an_exceedance_is_posted_once(handles, instance, receiver):
     names = ("warehouse", "alert_book", "settings", "clock")
     found = tick(new_exceedances, handles, instance, *names)
     book.record(
-        alerts_from_exceedances(
+        decide_limit_alerts(
             warehouse.read(LimitExceedances),
             now=NOW,
             timezone=handles["settings"].zone,

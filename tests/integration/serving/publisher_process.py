@@ -17,7 +17,7 @@ import polars as pl
 
 from smartgrid_assets.models.going_live import go_live
 from smartgrid_core.contracts.serving import LabelMoves
-from smartgrid_core.protocols import ModelVersion, Written
+from smartgrid_core.protocols import ModelVersion, WriteResult
 from smartgrid_io.serving import folder as folder_module
 from smartgrid_io.serving.client import ModelServerClient
 from smartgrid_io.serving.model_repository import Shelf
@@ -65,10 +65,10 @@ class Books:
     def rows(self) -> list[dict]:
         return self.known().get("moves", [])
 
-    def upsert(self, schema: type, rows: pl.DataFrame) -> Written:
+    def upsert(self, schema: type, rows: pl.DataFrame) -> WriteResult:
         new = [{**row, "moved_at": row["moved_at"].isoformat()} for row in rows.to_dicts()]
         self.state.write_text(json.dumps({**self.known(), "moves": [*self.rows(), *new]}))
-        return Written(rows.height, rows)
+        return WriteResult(rows.height, rows)
 
 
 def stop_before(step: str, owner: object, name: str, stop_at: str | None) -> None:

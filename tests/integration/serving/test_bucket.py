@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 from smartgrid_assets.serving.assets import served_now
 from smartgrid_cli.commands.status import served_for_status
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.rollout.labels import ServingState
 from smartgrid_io.object_store import S3Place
 from smartgrid_io.serving.client import ModelServerClient
 from smartgrid_io.serving.folder import S3ModelFolder
@@ -128,7 +128,7 @@ def test_labels_move_in_the_buckets_config(bucket, saved_model):
         shelf.publish(saved_model, model="m", version=version)
         shelf.change("m", lambda served, version=version: served.offered(version))
         shelf.change("m", lambda served, version=version: served.labelled(version))
-    assert shelf.served("m") == Served("m", (1, 2), stable=1, canary=2)
+    assert shelf.served("m") == ServingState("m", (1, 2), stable=1, canary=2)
     assert shelf.change("m", lambda served: served.rolled_back()).labels == {"stable": 1}
     text = bucket.Object("served/models.config").get()["Body"].read().decode()
     assert parse(text).model_config_list.config[0].base_path == f"{BASE}/m"
@@ -142,7 +142,7 @@ def test_of_two_that_change_the_config_at_once_neither_loses_its_change(bucket):
         mine.change("m", lambda served, version=version: served.labelled(version))
     seen = []
 
-    def offered_while_an_operator_rolls_back(served: Served) -> Served:
+    def offered_while_an_operator_rolls_back(served: ServingState) -> ServingState:
         seen.append(served)
         if len(seen) == 1:
             operators.change("m", lambda now: now.rolled_back())
@@ -150,13 +150,13 @@ def test_of_two_that_change_the_config_at_once_neither_loses_its_change(bucket):
 
     after = mine.change("m", offered_while_an_operator_rolls_back)
     assert [each.canary for each in seen] == [2, None]
-    assert after == mine.served("m") == Served("m", (1, 3), stable=1)
+    assert after == mine.served("m") == ServingState("m", (1, 3), stable=1)
     text = bucket.Object("served/models.config").get()["Body"].read().decode()
     assert server.told == parse(text).SerializeToString()
 
 
 def test_of_two_first_configs_one_is_made_after_the_other(bucket):
-    def beside_another(served: Served) -> Served:
+    def beside_another(served: ServingState) -> ServingState:
         if not keys(bucket):
             Shelf(BASE, Server()).change("theirs", lambda now: now.labelled(7))
         return served.labelled(1)
@@ -198,7 +198,7 @@ def test_a_bucket_from_before_there_were_labels_goes_on_answering(bucket, saved_
     for version in (1, 2):
         publish(saved_model, base=BASE, model="old", version=version)
     ensure_config(BASE)
-    assert Shelf(BASE, Server()).served("old") == Served("old", (1, 2), stable=2)
+    assert Shelf(BASE, Server()).served("old") == ServingState("old", (1, 2), stable=2)
 
 
 def test_a_copy_follows_the_buckets_config_and_stays_as_it_was_while_it_cannot(bucket, tmp_path):
@@ -208,13 +208,13 @@ def test_a_copy_follows_the_buckets_config_and_stays_as_it_was_while_it_cannot(b
     assert local.all_served() == []
     shelf.change("m", lambda served: served.labelled(1))
     assert mirror.follow()
-    assert local.served("m") == Served("m", (1,), stable=1)
+    assert local.served("m") == ServingState("m", (1,), stable=1)
     assert not mirror.follow(), "nothing is to do"
 
     bucket.Object("served/models.config").put(Body=b"model_config_lis {")
     with pytest.raises(PublicationError, match=r"models.config cannot be read"):
         mirror.follow()
-    assert local.served("m") == Served("m", (1,), stable=1)
+    assert local.served("m") == ServingState("m", (1,), stable=1)
 
 
 @pytest.fixture
@@ -240,9 +240,9 @@ def test_a_bucket_that_is_away_is_told_and_no_copy_of_its_config_is_lost(saved_m
     local.change("m", lambda served: served.labelled(1))
     with pytest.raises(OSError, match="EndpointConnectionError"):
         ConfigMirror(BASE, tmp_path).follow()
-    assert local.served("m") == Served("m", (1,), stable=1)
+    assert local.served("m") == ServingState("m", (1,), stable=1)
 
-    assert served_now(shelf) == Served("load_forecaster"), "stable is asked for everything"
+    assert served_now(shelf) == ServingState("load_forecaster"), "stable is asked for everything"
     (reason,) = ask_readiness(shelf).reasons
     assert "EndpointConnectionError" in reason
     assert served_for_status(shelf) == []

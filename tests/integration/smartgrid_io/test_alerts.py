@@ -11,8 +11,8 @@ import polars as pl
 import psycopg
 import pytest
 
-from smartgrid_core.alerts.decide import alert_from_failure, alerts_from_exceedances
-from smartgrid_core.alerts.messages import message_id
+from smartgrid_core.alerts.decide import build_failure_alert, decide_limit_alerts
+from smartgrid_core.alerts.messages import derive_message_id
 from smartgrid_core.contracts.alerts import (
     Alerts,
     LimitExceedances,
@@ -55,7 +55,7 @@ class CrashingPostbox(Postbox):
 def failures(*runs: str) -> pl.DataFrame:
     return pl.concat(
         [
-            alert_from_failure(job_name="refresh_days", run_id=run, error="boom", now=NOW)
+            build_failure_alert(job_name="refresh_days", run_id=run, error="boom", now=NOW)
             for run in runs
         ]
     )
@@ -76,7 +76,8 @@ def test_an_alert_is_recorded_once_with_one_message(warehouse: PostgresWarehouse
     assert warehouse.read(Alerts).sort("dedupe_key").to_dicts() == alerts.to_dicts()
     outbox = warehouse.read(Outbox)
     assert sorted(outbox["message_id"]) == sorted(
-        message_id(alert, channel="webhook", recipient=RECIPIENT) for alert in alerts["alert_id"]
+        derive_message_id(alert, channel="webhook", recipient=RECIPIENT)
+        for alert in alerts["alert_id"]
     )
     assert outbox.select("state", "attempts", "recipient").unique().rows() == [
         ("pending", 0, RECIPIENT)
@@ -201,7 +202,7 @@ def test_from_exceedance_to_message_and_nothing_on_the_second_look(url: str):
     book = PostgresAlertBook(url, postbox, RECIPIENT)
     counts = []
     for _ in range(2):
-        alerts = alerts_from_exceedances(
+        alerts = decide_limit_alerts(
             rows, now=NOW, timezone=ZoneInfo("Europe/Tirane"), open_alerts=book.open_alerts()
         )
         counts.append(

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from xgboost import XGBRegressor
 
-from smartgrid_core.features.load import load_features
+from smartgrid_core.features.load import build_load_features
 from smartgrid_ml.automl.forecaster import AutomlForecaster, AutomlSettings
 from smartgrid_ml.automl.trials import Budget
 from smartgrid_ml.export.artifact.parity import golden_batch
@@ -131,7 +131,7 @@ def features() -> pl.DataFrame:
         }
     )
     issues = [first + timedelta(days=day) for day in range(29, 59)]
-    return load_features(history, issue_times=issues, timezone="Europe/Tirane", country="AL")
+    return build_load_features(history, issue_times=issues, timezone="Europe/Tirane", country="AL")
 
 
 @pytest.fixture(scope="module")

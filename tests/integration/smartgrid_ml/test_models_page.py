@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from smartgrid_core.features.load import load_features
+from smartgrid_core.features.load import build_load_features
 from smartgrid_ml.evaluation.backtest import backtest
 from smartgrid_ml.evaluation.metrics import ALL
 from smartgrid_ml.export.artifact.parity import as_served, export_parity
@@ -40,7 +40,7 @@ def features() -> pl.DataFrame:
         }
     )
     issues = [first + timedelta(days=day) for day in range(29, 89)]
-    return load_features(history, issue_times=issues, timezone="Europe/Tirane", country="AL")
+    return build_load_features(history, issue_times=issues, timezone="Europe/Tirane", country="AL")
 
 
 def test_the_model_of_the_page_beats_yesterday_and_is_served_as_it_says(tmp_path: Path):

@@ -11,11 +11,11 @@ from sklearn.metrics import adjusted_rand_score
 from demo.files import write_demo
 from smartgrid_core.contracts.grid import MeterPlaces
 from smartgrid_core.errors import ConfigurationError
-from smartgrid_core.features.profiles import consumer_profiles
-from smartgrid_core.readings.brackets import register_brackets
-from smartgrid_core.readings.vee import interval_energy
+from smartgrid_core.features.profiles import build_consumer_profiles
+from smartgrid_core.readings.brackets import select_register_brackets
+from smartgrid_core.readings.vee import compute_interval_energy
 from smartgrid_core.time import Window
-from smartgrid_core.topology import meter_places
+from smartgrid_core.topology import place_meters
 from smartgrid_ml.mining.segments.find import find_segments
 from smartgrid_ml.mining.segments.kmeans import LocalKMeans, assign
 from smartgrid_ml.mining.segments.outliers import find_outliers
@@ -43,7 +43,7 @@ def london(shared_data) -> pl.DataFrame:
             is_estimated=pl.lit(value=False),
         )
     )
-    return consumer_profiles(
+    return build_consumer_profiles(
         energy.lazy(),
         places=MeterPlaces.create_empty(),
         window=YEAR,
@@ -78,15 +78,15 @@ def demo_grid(tmp_path_factory) -> tuple[pl.DataFrame, pl.DataFrame]:
     readings = pl.concat(pl.read_csv(file) for file in [*sent, *demo.late_files])
     readings = readings.with_columns(event_time=instant, ingested_at=pl.lit(landed))
     readings = readings.unique(["meter_id", "event_time"], keep="last")
-    energy = interval_energy(
+    energy = compute_interval_energy(
         readings,
-        register_brackets(readings, days=list(demo.window.days())),
+        select_register_brackets(readings, days=list(demo.window.days())),
         window=demo.window,
         interval_minutes=15,
         register_capacity_kwh=1e6,
     )
-    places = meter_places(pl.read_csv(folder / "grid_topology.csv"))
-    found = consumer_profiles(
+    places = place_meters(pl.read_csv(folder / "grid_topology.csv"))
+    found = build_consumer_profiles(
         energy.lazy(), places=places, window=demo.window, timezone="Europe/Tirane"
     )
     assert found.left_out == {}

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from sensors.alerts import issues_of_interest, new_exceedances, waiting_messages
-from smartgrid_core.alerts.decide import alerts_from_exceedances
+from smartgrid_core.alerts.decide import decide_limit_alerts
 from smartgrid_core.contracts.alerts import Alerts, LimitExceedances
 from smartgrid_core.protocols import DeliveryReport
 from smartgrid_core.settings import Settings
@@ -100,7 +100,7 @@ def test_a_new_exceedance_asks_for_the_alerts_of_its_issue_day(instance):
 
 def test_an_exceedance_whose_alert_is_open_asks_for_nothing(instance):
     rows = exceedances(0.8)
-    alerts = alerts_from_exceedances(
+    alerts = decide_limit_alerts(
         rows, now=NOW, timezone=Settings(_env_file=None).zone, open_alerts=None
     )
     result = look(rows, instance, book=Book(alerts))

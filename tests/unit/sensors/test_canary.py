@@ -8,12 +8,12 @@ import pytest
 
 from sensors.canary import Settlement, canary_watch, decide
 from smartgrid_core.contracts.serving import LabelMoves, PredictionLog, VariantComparisons
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.rollout.labels import ServingState
 
 MODEL = "load_forecaster"
 SINCE = datetime(2026, 3, 2, 3, tzinfo=UTC)
 NOW = SINCE + timedelta(days=5)
-TRIAL = Served(MODEL, (1, 2), stable=1, canary=2)
+TRIAL = ServingState(MODEL, (1, 2), stable=1, canary=2)
 
 
 def rows(schema, *dicts):
@@ -95,7 +95,7 @@ def test_a_verdict_about_other_versions_or_times_and_one_to_wait_settle_nothing(
 
 
 def test_without_a_canary_there_is_nothing_to_settle():
-    assert decided(calls=FAILURES, served=Served(MODEL, (1,), stable=1)) is None
+    assert decided(calls=FAILURES, served=ServingState(MODEL, (1,), stable=1)) is None
 
 
 class Store:
@@ -123,7 +123,7 @@ class Store:
 
 
 class Shelf:
-    def served(self, model: str) -> Served:
+    def served(self, model: str) -> ServingState:
         return TRIAL
 
 

@@ -46,7 +46,7 @@ class Journal:
     def __init__(self, entries: pl.DataFrame) -> None:
         self.entries = entries
 
-    def touched_since(self, seq: int, *, limit: int = 1000) -> pl.DataFrame:
+    def read_touched_since(self, seq: int, *, limit: int = 1000) -> pl.DataFrame:
         return self.entries.filter(pl.col("seq") > seq).sort("seq").head(limit)
 
 

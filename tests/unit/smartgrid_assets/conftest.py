@@ -8,14 +8,14 @@ import polars as pl
 import pytest
 
 from smartgrid_core.contracts.readings import RegisterBrackets, TouchedDays
-from smartgrid_core.contracts.tables import table_of
-from smartgrid_core.protocols import Written
+from smartgrid_core.contracts.tables import get_table
+from smartgrid_core.protocols import WriteResult
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 
 
 def _within(schema: type[dy.Schema], window: Window | None) -> pl.Expr:
-    column = table_of(schema).day_column
+    column = get_table(schema).day_column
     if window is None or column is None:
         return pl.lit(True)
     if schema.columns()[column].dtype == pl.Date:
@@ -43,34 +43,34 @@ class FakeStore:
         rows: pl.DataFrame | pl.LazyFrame,
         *,
         window: Window | None = None,
-    ) -> Written:
+    ) -> WriteResult:
         new = schema.validate(rows.lazy().collect(), cast=True)
         assert new.filter(~_within(schema, window)).is_empty(), "rows outside the window"
         kept = self.read(schema).filter(~_within(schema, window))
         self.tables[schema] = pl.concat([kept, new])
-        return Written(new.height, new)
+        return WriteResult(new.height, new)
 
-    def upsert(self, schema: type[dy.Schema], rows: pl.DataFrame) -> Written:
+    def upsert(self, schema: type[dy.Schema], rows: pl.DataFrame) -> WriteResult:
         new = schema.validate(rows, cast=True)
         old = self.read(schema).join(new, on=schema.primary_key(), how="anti")
         self.tables[schema] = pl.concat([old, new])
-        return Written(new.height, new)
+        return WriteResult(new.height, new)
 
     def days(self, schema: type[dy.Schema]) -> Sequence[date]:
-        column = table_of(schema).day_column
+        column = get_table(schema).day_column
         assert column is not None
         return sorted(self.read(schema)[column].cast(pl.Date).unique())
 
     def forget(self, schema: type[dy.Schema], *, before: date) -> int:
         old = [day for day in self.days(schema) if day < before]
-        day = pl.col(str(table_of(schema).day_column)).cast(pl.Date)
+        day = pl.col(str(get_table(schema).day_column)).cast(pl.Date)
         self.tables[schema] = self.read(schema).filter(day >= before)
         return len(old)
 
     def register_brackets(self, days: Sequence[date]) -> pl.DataFrame:
         return self.brackets.filter(pl.col("day").is_in(list(days)))
 
-    def touched_since(self, seq: int, *, limit: int = 1000) -> pl.DataFrame:
+    def read_touched_since(self, seq: int, *, limit: int = 1000) -> pl.DataFrame:
         return self.read(TouchedDays).filter(pl.col("seq") > seq).head(limit)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from smartgrid_core.rollout.labels import LOAD_FORECASTER as MODEL
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.rollout.labels import ServingState
 
 
 class Shelf:
@@ -12,12 +12,12 @@ class Shelf:
 
     def __init__(self) -> None:
         self.versions: set[int] = set()
-        self.now = Served(MODEL)
+        self.now = ServingState(MODEL)
 
-    def served(self, model: str) -> Served:
+    def served(self, model: str) -> ServingState:
         return self.now
 
-    def change(self, model: str, move: Callable[[Served], Served]) -> Served:
+    def change(self, model: str, move: Callable[[ServingState], ServingState]) -> ServingState:
         self.now = move(self.now)
         return self.now
 

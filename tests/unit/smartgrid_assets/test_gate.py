@@ -15,9 +15,9 @@ from smartgrid_assets.models.gate import promotion_decision
 from smartgrid_assets.models.losses import keep_losses
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.promotion import BacktestLosses, PromotionDecisions
-from smartgrid_core.features.load import load_features
+from smartgrid_core.features.load import build_load_features
 from smartgrid_core.protocols import ModelVersion, Quantiles
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.rollout.labels import ServingState
 from smartgrid_ml.export.artifact.golden import write_golden
 from smartgrid_ml.export.artifact.parity import ask_saved_model
 from smartgrid_ml.forecasting.registry import NAIVE_ROWS
@@ -51,7 +51,7 @@ def features() -> pl.DataFrame:
         for feeder in ("F1", "F2", "F3", "F4")
     ).with_columns(pl.col("hour_start").cast(pl.Datetime("us", "UTC")))
     issues = [START + timedelta(days=n) for n in range(31, 62)]
-    return load_features(load, issue_times=issues, timezone="Europe/Tirane", country="AL")
+    return build_load_features(load, issue_times=issues, timezone="Europe/Tirane", country="AL")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ class Registry:
         self.data_end = TESTED
         self.backtest_id = "b1"
 
-    def by_alias(self, name: str, alias: str) -> ModelVersion | None:
+    def find_by_alias(self, name: str, alias: str) -> ModelVersion | None:
         version = self.aliases.get(alias)
         return None if version is None else ModelVersion(name, version, f"run-{version}")
 
@@ -170,7 +170,7 @@ def trained(parts):
 def with_champion(parts) -> None:
     """Version 1 went live as the first one; version 2 was trained since."""
     trained(parts)
-    assert parts["model_shelf"].now == Served(MODEL, (1,), stable=1)
+    assert parts["model_shelf"].now == ServingState(MODEL, (1,), stable=1)
     assert parts["model_registry"].aliases["champion"] == "1"
     parts["model_registry"].aliases["challenger"] = "2"
 
@@ -211,7 +211,7 @@ def test_a_later_version_that_beats_the_champion_is_tried_as_canary(parts):
     check, said = trained(parts)
     assert check.passed
     assert said["served_model"] == "version 2 of load_forecaster answers as canary"
-    assert parts["model_shelf"].now == Served(MODEL, (1, 2), stable=1, canary=2)
+    assert parts["model_shelf"].now == ServingState(MODEL, (1, 2), stable=1, canary=2)
     rows = parts["warehouse"].read(PromotionDecisions).filter(pl.col("version") == "2")
     assert set(rows["champion_version"]) == {"1"}
     beats = rows.row(by_predicate=pl.col("condition") == "beats_champion", named=True)
@@ -229,7 +229,7 @@ def test_a_version_no_better_than_the_champion_is_refused_and_the_champion_stays
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert check.description.startswith("version 2 is refused: not better beyond chance than")
     assert said["served_model"] == check.description
-    assert parts["model_shelf"].now == Served(MODEL, (1,), stable=1)
+    assert parts["model_shelf"].now == ServingState(MODEL, (1,), stable=1)
     assert parts["model_shelf"].versions == {1}
 
 
@@ -251,7 +251,7 @@ def test_a_first_model_that_does_not_beat_the_naive_row_leaves_nothing_served(
     check, said = trained(parts)
     assert not check.passed
     assert said["served_model"].startswith("version 1 is refused: not better beyond chance")
-    assert parts["model_shelf"].now == Served(MODEL)
+    assert parts["model_shelf"].now == ServingState(MODEL)
 
 
 def test_a_challenger_without_a_decision_fails_the_run_and_is_not_published(parts):

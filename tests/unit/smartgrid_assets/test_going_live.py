@@ -10,7 +10,7 @@ from smartgrid_assets.models.going_live import go_live
 from smartgrid_core.contracts.serving import LabelMoves
 from smartgrid_core.errors import ConfigurationError, ModelUnavailableError, PublicationError
 from smartgrid_core.protocols import ModelVersion, Quantiles
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.rollout.labels import ServingState
 from smartgrid_ml.export.artifact.golden import write_golden
 from tests.unit.smartgrid_assets.model_repository import Shelf
 
@@ -86,7 +86,7 @@ def publish(registry, shelf, server, store):
 def test_the_first_version_is_stable_champion_and_on_record(publish, shelf, registry, store):
     live = publish(1)
     assert (live.label, live.parity) == ("stable", 0.0)
-    assert shelf.now == Served(MODEL, (1,), stable=1)
+    assert shelf.now == ServingState(MODEL, (1,), stable=1)
     assert registry.aliases == {"champion": "1"}
     assert store.read(LabelMoves).rows() == [
         (MODEL, "stable", NOW, None, "1", "published", "golden answers differ by 0.0e+00 at most",
@@ -97,7 +97,7 @@ def test_the_first_version_is_stable_champion_and_on_record(publish, shelf, regi
 def test_a_later_version_is_a_canary_and_the_champion_stays(publish, shelf, registry):
     publish(1)
     assert publish(2).label == "canary"
-    assert shelf.now == Served(MODEL, (1, 2), stable=1, canary=2)
+    assert shelf.now == ServingState(MODEL, (1, 2), stable=1, canary=2)
     assert registry.aliases == {"champion": "1"}
 
 
@@ -115,7 +115,7 @@ def test_a_version_that_answers_otherwise_is_withdrawn(publish, shelf, server, r
     server.factor = 1.001
     with pytest.raises(PublicationError, match="parity: p90 of golden row 1"):
         publish(2)
-    assert (shelf.versions, shelf.now) == ({1}, Served(MODEL, (1,), stable=1))
+    assert (shelf.versions, shelf.now) == ({1}, ServingState(MODEL, (1,), stable=1))
     assert registry.aliases == {"champion": "1"}
 
 
@@ -123,7 +123,7 @@ def test_a_new_version_that_does_not_answer_is_withdrawn(publish, shelf, server)
     server.is_away = True
     with pytest.raises(ModelUnavailableError):
         publish(1)
-    assert (shelf.versions, shelf.now) == (set(), Served(MODEL))
+    assert (shelf.versions, shelf.now) == (set(), ServingState(MODEL))
 
 
 def test_what_is_labelled_is_never_withdrawn_for_a_server_that_is_away(publish, shelf, server):
@@ -133,7 +133,7 @@ def test_what_is_labelled_is_never_withdrawn_for_a_server_that_is_away(publish, 
     for version in (1, 2):
         with pytest.raises(ModelUnavailableError):
             publish(version)
-    assert shelf.now == Served(MODEL, (1, 2), stable=1, canary=2)
+    assert shelf.now == ServingState(MODEL, (1, 2), stable=1, canary=2)
 
 
 def test_what_could_not_follow_the_label_follows_with_the_next_run(publish, registry, store):

@@ -12,7 +12,7 @@ from smartgrid_assets.mining.inspections import TOO_LITTLE, energy_balance, head
 from smartgrid_core.contracts.aggregates import MeterConsumption, SensorAggregates
 from smartgrid_core.contracts.grid import GridTopology, PlantedFaults
 from smartgrid_core.contracts.inspections import EnergyBalance, HeadEnergy, Inspections
-from smartgrid_core.topology import meter_places
+from smartgrid_core.topology import place_meters
 from smartgrid_ml.mining.theft import inspect_grid as inspecting
 from smartgrid_ml.mining.theft.day_model import TheftSettings
 from smartgrid_ml.mining.theft.energy_balance import head_energy as energy_of_heads
@@ -125,7 +125,7 @@ def balanced(store, handles) -> dg.MaterializeResult:
         store.scan(SensorAggregates),
         store.scan(MeterConsumption),
         nodes=watched_nodes(topology),
-        places=meter_places(topology),
+        places=place_meters(topology),
     )
     store.replace(HeadEnergy, hours)
     return energy_balance(lake=store, warehouse=store, clock=handles["clock"])

@@ -13,7 +13,7 @@ from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.contracts.promotion import BacktestLosses, ModelDrift
-from smartgrid_core.features.load import load_features
+from smartgrid_core.features.load import build_load_features
 from smartgrid_core.protocols import ModelVersion
 
 START = datetime(2025, 12, 1, tzinfo=UTC)
@@ -26,7 +26,7 @@ class Registry:
     def __init__(self) -> None:
         self.champion: ModelVersion | None = ModelVersion("load_forecaster", "3", "run")
 
-    def by_alias(self, name: str, alias: str) -> ModelVersion | None:
+    def find_by_alias(self, name: str, alias: str) -> ModelVersion | None:
         return self.champion if alias == "champion" else None
 
     def params(self, version: ModelVersion) -> dict[str, str]:
@@ -62,7 +62,7 @@ def filled(store, *, since_training: float = 1.0, error_kw: float = 0.5) -> None
     """Features, truth, a week of the champion's forecasts, and a backtest that lost 0.2 kW."""
     rows = load(since_training=since_training)
     issues = [TRAINED_FROM + timedelta(days=n) for n in range(64)]
-    features = load_features(rows, issue_times=issues, timezone="Europe/Tirane", country="AL")
+    features = build_load_features(rows, issue_times=issues, timezone="Europe/Tirane", country="AL")
     store.tables[LoadFeatures] = features
     store.tables[FeederLoad] = FeederLoad.validate(
         rows.with_columns(meters=pl.lit(5), expected_meters=pl.lit(5), estimated_share=pl.lit(0.0)),

@@ -12,14 +12,14 @@ from smartgrid_assets.quality import judged_window, result_of, schema_check, win
 from smartgrid_assets.readings import checks as reading_checks
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.grid import GridTopology
-from smartgrid_core.quality import Finding, Verdict
+from smartgrid_core.quality import SuiteResult, Violation
 from smartgrid_core.time import Window
 
 DAYS = dg.DailyPartitionsDefinition("2026-03-01", end_date="2026-03-05")
 FIRST, SECOND = date(2026, 3, 1), date(2026, 3, 2)
 
-DIP = Finding("voltage_v at least 207", "voltage_v", "1 % of 96 rows outside", 1, ("S1",), "info")
-GAP = Finding("gap_intervals at most 1.5", "gap_intervals", "2 % of rows", 2, ("S2", "S3"))
+DIP = Violation("voltage_v at least 207", "voltage_v", "1 % of 96 rows outside", 1, ("S1",), "info")
+GAP = Violation("gap_intervals at most 1.5", "gap_intervals", "2 % of rows", 2, ("S2", "S3"))
 
 
 def load(*days: date, hours: int = 24) -> pl.DataFrame:
@@ -44,17 +44,17 @@ def load(*days: date, hours: int = 24) -> pl.DataFrame:
 class Suites:
     """Suites that say what they were asked, and answer with one verdict."""
 
-    def __init__(self, verdict: Verdict) -> None:
+    def __init__(self, verdict: SuiteResult) -> None:
         self.verdict = verdict
         self.asked: list[tuple[str, int, datetime]] = []
 
-    def run(self, name: str, frame: pl.DataFrame, *, at: datetime) -> Verdict:
+    def run(self, name: str, frame: pl.DataFrame, *, at: datetime) -> SuiteResult:
         self.asked.append((name, frame.height, at))
         return self.verdict
 
 
-def passing(rows: int) -> Verdict:
-    return Verdict("feeder_load", passed=True, rows=rows, failed=(), docs_link="http://docs/1")
+def passing(rows: int) -> SuiteResult:
+    return SuiteResult("feeder_load", passed=True, rows=rows, failed=(), docs_link="http://docs/1")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,9 @@ def test_a_table_that_is_kept_whole_is_judged_whole(store):
 
 def test_a_verdict_is_shown_with_counts_examples_and_the_way_to_its_page():
     result = result_of(
-        Verdict("sensor_data", passed=False, rows=96, failed=(DIP, GAP), docs_link="http://docs/1")
+        SuiteResult(
+            "sensor_data", passed=False, rows=96, failed=(DIP, GAP), docs_link="http://docs/1"
+        )
     )
     assert not result.passed
     assert result.severity == dg.AssetCheckSeverity.WARN
@@ -163,7 +165,7 @@ def test_an_open_day_is_judged_up_to_now(store, handles):
 
 
 def test_a_suite_that_fails_warns_and_stops_nothing(store, handles):
-    suites = Suites(Verdict("feeder_load", False, 24, (GAP,), "http://docs/1"))
+    suites = Suites(SuiteResult("feeder_load", False, 24, (GAP,), "http://docs/1"))
     result = materialize(store, handles, suites, rows=load(FIRST), partition_key="2026-03-01")
     assert result.success
     assert result.asset_materializations_for_node("after")

@@ -23,18 +23,18 @@ from smartgrid_core.contracts.serving import (
     VariantComparisons,
 )
 from smartgrid_core.errors import ConfigurationError, ModelUnavailableError
-from smartgrid_core.features.load import load_features
+from smartgrid_core.features.load import build_load_features
 from smartgrid_core.protocols import Quantiles
-from smartgrid_core.rollout.label_journal import moves_to_note
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.rollout.label_journal import build_label_moves
+from smartgrid_core.rollout.labels import ServingState
 from smartgrid_io.serving.moves import Moved
 from smartgrid_io.serving.router import Split
 
 MODEL = "load_forecaster"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
-ONE = Served(MODEL, (1,), stable=1)
-TRIAL = Served(MODEL, (1, 2), stable=1, canary=2)
+ONE = ServingState(MODEL, (1,), stable=1)
+TRIAL = ServingState(MODEL, (1, 2), stable=1, canary=2)
 FEEDERS = ("F1", "F2", "F3", "F4", "F5")
 HALF = Split(0.5, "test")
 
@@ -46,10 +46,10 @@ class Shelf:
         self.now = TRIAL
         self.dies: str | None = None
 
-    def served(self, model: str) -> Served:
+    def served(self, model: str) -> ServingState:
         return self.now
 
-    def change(self, model: str, move: Callable[[Served], Served]) -> Served:
+    def change(self, model: str, move: Callable[[ServingState], ServingState]) -> ServingState:
         if self.dies == "before":
             raise MemoryError("killed before the move")
         self.now = move(self.now)
@@ -120,7 +120,7 @@ def history() -> pl.DataFrame:
         for feeder in FEEDERS
     ).with_columns(pl.col("hour_start").cast(pl.Datetime("us", "UTC")))
     issues = [START + timedelta(days=n) for n in range(31, 62)]
-    rows = load_features(load, issue_times=issues, timezone="Europe/Tirane", country="AL")
+    rows = build_load_features(load, issue_times=issues, timezone="Europe/Tirane", country="AL")
     return rows.filter(pl.col("feeder_id") != "grid")
 
 
@@ -130,7 +130,7 @@ def parts(store, handles, history):
     store.tables[LoadFeatures] = history
     store.tables[FeederLoad] = FeederLoad.create_empty()
     began = datetime(2026, 2, 13, 15, tzinfo=UTC)
-    moves = moves_to_note(
+    moves = build_label_moves(
         LabelMoves.create_empty(), before=ONE, after=TRIAL, action="published", reason="test",
         by="test", now=began,
     )  # fmt: skip
@@ -251,7 +251,7 @@ def test_a_canary_is_taken_back_with_a_record_and_one_alert(parts):
 
 def test_a_canary_is_promoted_and_nobody_is_alarmed(parts):
     assert settle(parts, "promote")
-    assert parts["model_shelf"].now == Served(MODEL, (1, 2), stable=2)
+    assert parts["model_shelf"].now == ServingState(MODEL, (1, 2), stable=2)
     assert parts["model_registry"].aliases == {"champion": "2"}
     assert parts["alert_book"].alerts.is_empty()
 
@@ -280,9 +280,9 @@ def test_a_rollback_waits_for_its_alert(parts):
 
 
 def test_letting_go_of_a_version_without_a_label_is_no_rollback(parts):
-    parts["model_shelf"].now = Served(MODEL, (1, 2, 3), stable=1, canary=2)
+    parts["model_shelf"].now = ServingState(MODEL, (1, 2, 3), stable=1, canary=2)
     assert settle(parts, "roll_back", version=3)
     assert parts["model_shelf"].now == TRIAL
     assert parts["alert_book"].alerts.is_empty()
-    assert not Moved(Served(MODEL, (1, 2, 3), stable=1, canary=2), TRIAL).is_new
+    assert not Moved(ServingState(MODEL, (1, 2, 3), stable=1, canary=2), TRIAL).is_new
     assert Moved(TRIAL, ONE).is_new

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from smartgrid_core.contracts.aggregates import FeederLoad, MeterConsumption, SensorAggregates
 from smartgrid_core.contracts.readings import MeterReadings, SensorData
 from smartgrid_core.quality import (
-    Finding,
-    aggregate_figures,
-    consumption_figures,
-    contract_findings,
-    feeder_figures,
-    meter_figures,
-    sensor_figures,
+    Violation,
+    add_aggregate_figures,
+    add_consumption_figures,
+    add_feeder_figures,
+    add_meter_figures,
+    add_sensor_figures,
+    find_contract_violations,
 )
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -68,7 +68,7 @@ def registers(*values: tuple[str, int, float], kind: str = "register") -> pl.Dat
 
 
 def test_a_missed_reading_is_a_gap_of_two_intervals():
-    figures = sensor_figures(
+    figures = add_sensor_figures(
         readings(*(("S1", "voltage", quarter, 230.0 + quarter) for quarter in (0, 1, 2, 4, 5))),
         at=NOON,
     )
@@ -76,7 +76,7 @@ def test_a_missed_reading_is_a_gap_of_two_intervals():
 
 
 def test_a_value_stands_under_the_name_of_its_unit():
-    figures = sensor_figures(
+    figures = add_sensor_figures(
         readings(("S1", "voltage", 0, 253.0), ("S1", "power", 0, -2.5)), at=NOON
     )
     assert figures.select(
@@ -92,7 +92,7 @@ def test_a_value_stands_under_the_name_of_its_unit():
     [(230.0, 184.0, 0.8), (20_000 / 3**0.5, 10_392.3, 0.9), (241.0, 207.0, 0.9)],
 )
 def test_a_voltage_is_measured_by_the_declared_one_that_is_nearest(usual, sagging, pu):
-    figures = sensor_figures(
+    figures = add_sensor_figures(
         readings(
             ("S1", "voltage", 0, usual), ("S1", "voltage", 1, usual), ("S1", "voltage", 2, sagging)
         ),
@@ -102,7 +102,7 @@ def test_a_voltage_is_measured_by_the_declared_one_that_is_nearest(usual, saggin
 
 
 def test_a_repeated_value_stands_still_and_a_repeated_zero_rests():
-    figures = sensor_figures(
+    figures = add_sensor_figures(
         readings(
             *(
                 ("S1", "voltage", quarter, value)
@@ -116,7 +116,7 @@ def test_a_repeated_value_stands_still_and_a_repeated_zero_rests():
 
 
 def test_only_the_last_reading_of_a_series_is_silent_since():
-    figures = sensor_figures(
+    figures = add_sensor_figures(
         readings(("S1", "voltage", 0, 230.0), ("S1", "voltage", 1, 231.0), ("S2", "voltage", 3, 1)),
         at=NOON + 4 * QUARTER,
     )
@@ -125,7 +125,7 @@ def test_only_the_last_reading_of_a_series_is_silent_since():
 
 def test_watts_sent_as_kilowatts_are_a_thousand_times_the_usual_size():
     values = [2.0] * 19 + [2000.0]
-    figures = sensor_figures(
+    figures = add_sensor_figures(
         readings(*(("S1", "power", quarter, value) for quarter, value in enumerate(values))),
         at=NOON,
     )
@@ -133,7 +133,7 @@ def test_watts_sent_as_kilowatts_are_a_thousand_times_the_usual_size():
 
 
 def test_a_falling_register_has_a_negative_step():
-    figures = meter_figures(
+    figures = add_meter_figures(
         registers(("M1", 0, 100.0), ("M1", 1, 100.5), ("M1", 2, 0.0), ("M2", 2, 7.0)),
         at=NOON,
         capacity_kwh=1e6,
@@ -143,14 +143,14 @@ def test_a_falling_register_has_a_negative_step():
 
 
 def test_a_register_that_rolls_over_counts_on():
-    figures = meter_figures(
+    figures = add_meter_figures(
         registers(("M1", 0, 999.5), ("M1", 1, 0.25)), at=NOON, capacity_kwh=1000.0
     )
     assert figures["register_step_kwh"].to_list() == [None, 0.75]
 
 
 def test_interval_readings_have_energy_and_no_step():
-    figures = meter_figures(
+    figures = add_meter_figures(
         registers(("M1", 0, 0.2), ("M1", 1, 0.1), kind="interval"), at=NOON, capacity_kwh=1e6
     )
     assert figures.select("interval_kwh", "register_step_kwh", "standstill_hours").rows() == [
@@ -162,7 +162,7 @@ def test_interval_readings_have_energy_and_no_step():
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=30))
 def test_a_growing_register_never_has_a_negative_step(energies: list[float]):
     counter = pl.Series(energies).cum_sum().to_list()
-    figures = meter_figures(
+    figures = add_meter_figures(
         registers(*(("M1", quarter, reading) for quarter, reading in enumerate(counter))),
         at=NOON,
         capacity_kwh=1e6,
@@ -173,7 +173,7 @@ def test_a_growing_register_never_has_a_negative_step(energies: list[float]):
 @given(st.permutations(range(8)))
 def test_the_order_in_which_readings_arrive_changes_no_figure(order: list[int]):
     rows = readings(*(("S1", "voltage", quarter, 230.0 + quarter % 3) for quarter in range(8)))
-    assert sensor_figures(rows[order], at=NOON).equals(sensor_figures(rows, at=NOON))
+    assert add_sensor_figures(rows[order], at=NOON).equals(add_sensor_figures(rows, at=NOON))
 
 
 def test_an_hour_with_three_of_four_readings_is_three_quarters_complete():
@@ -192,7 +192,7 @@ def test_an_hour_with_three_of_four_readings_is_three_quarters_complete():
             }
         )
     )
-    figures = aggregate_figures(hours, at=NOON + timedelta(hours=2))
+    figures = add_aggregate_figures(hours, at=NOON + timedelta(hours=2))
     assert figures["completeness"].to_list() == [0.75]
     assert figures["silence_hours"].to_list() == [1.0]
     assert figures["voltage_pu"].to_list() == [1.0]
@@ -212,8 +212,8 @@ def test_half_a_day_of_intervals_covers_half_of_a_past_day_and_an_open_one_is_no
             }
         )
     )
-    past = consumption_figures(intervals, at=MIDNIGHT + timedelta(days=1))
-    still_open = consumption_figures(intervals, at=NOON)
+    past = add_consumption_figures(intervals, at=MIDNIGHT + timedelta(days=1))
+    still_open = add_consumption_figures(intervals, at=NOON)
     assert past["day_coverage"].unique().to_list() == [0.5]
     assert still_open["day_coverage"].unique().to_list() == [None]
     assert past["estimated"].sum() == 1.0
@@ -233,19 +233,19 @@ def test_a_load_is_held_against_its_feeders_and_the_meters_that_are_expected():
             }
         )
     )
-    figures = feeder_figures(load, at=NOON)
+    figures = add_feeder_figures(load, at=NOON)
     assert figures["grid_residual_kw"].to_list() == [None, None, 0.25]
     assert figures["meter_share"].to_list() == [1.0, 0.5, None]
 
 
 def test_rows_that_keep_the_contract_have_no_findings():
-    assert contract_findings(SensorData, readings(("S1", "voltage", 0, 230.0))) == []
+    assert find_contract_violations(SensorData, readings(("S1", "voltage", 0, 230.0))) == []
 
 
 def test_a_row_that_breaks_the_contract_is_named_by_its_key():
     rows = readings(("S1", "voltage", 0, 230.0), ("S2", "pressure", 1, 3.0))
-    assert contract_findings(SensorData, rows) == [
-        Finding(
+    assert find_contract_violations(SensorData, rows) == [
+        Violation(
             expectation="sensor_type check__is_listed",
             column="sensor_type",
             observed="1 of 2 rows break it",
@@ -258,6 +258,6 @@ def test_a_row_that_breaks_the_contract_is_named_by_its_key():
 
 def test_a_missing_column_is_named():
     rows = readings(("S1", "voltage", 0, 230.0)).drop("value")
-    assert [finding.observed for finding in contract_findings(SensorData, rows)] == [
+    assert [finding.observed for finding in find_contract_violations(SensorData, rows)] == [
         "no such column"
     ]

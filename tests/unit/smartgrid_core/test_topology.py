@@ -4,10 +4,10 @@ import pytest
 from smartgrid_core.contracts.grid import GridTopology, MeterPlaces
 from smartgrid_core.errors import ContractError
 from smartgrid_core.topology import (
-    feeder_of_nodes,
-    feeder_ratings,
-    meter_places,
-    sensor_voltages,
+    list_feeder_ratings,
+    list_sensor_voltages,
+    map_nodes_to_feeders,
+    place_meters,
 )
 
 
@@ -43,7 +43,7 @@ GRID = (
 
 
 def test_every_meter_knows_all_that_is_above_it():
-    places = meter_places(
+    places = place_meters(
         tree(*GRID, customer_id={"m1": "c1"}, customer_kind={"m1": "pv", "m2": "household"}).lazy()
     )
     assert MeterPlaces.is_valid(places)
@@ -54,7 +54,7 @@ def test_every_meter_knows_all_that_is_above_it():
 
 
 def test_a_grid_without_meters_has_no_places():
-    assert meter_places(tree(*GRID[:3])).is_empty()
+    assert place_meters(tree(*GRID[:3])).is_empty()
 
 
 @pytest.mark.parametrize(
@@ -69,16 +69,16 @@ def test_a_grid_without_meters_has_no_places():
 )
 def test_a_meter_that_hangs_in_the_air_is_named(nodes):
     with pytest.raises(ContractError, match="above meter 'm1'; give it a parent_id"):
-        meter_places(tree(*nodes))
+        place_meters(tree(*nodes))
 
 
 def test_feeders_with_a_rating_are_listed():
-    ratings = feeder_ratings(tree(*GRID, rating_kw={"F2": 400.0, "T1": 250.0}))
+    ratings = list_feeder_ratings(tree(*GRID, rating_kw={"F2": 400.0, "T1": 250.0}))
     assert ratings.rows() == [("F2", 400.0)]
 
 
 def test_a_sensor_measures_the_phase_voltage_of_what_it_hangs_on():
-    voltages = sensor_voltages(
+    voltages = list_sensor_voltages(
         tree(*GRID, nominal_voltage_v={"F1": 20_000.0, "T1": 690.0, "S-T1": 400.0})
     )
     assert voltages.rows() == [
@@ -102,7 +102,7 @@ def test_every_node_below_a_feeder_is_told_its_feeder():
         orient="row",
     )
 
-    assert feeder_of_nodes(tree).rows() == [
+    assert map_nodes_to_feeders(tree).rows() == [
         ("F1", "F1"),
         ("M1", "F1"),
         ("S-F1", "F1"),

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from smartgrid_core.features.load import load_features
+from smartgrid_core.features.load import build_load_features
 
 FIRST_HOUR = datetime(2024, 3, 1, tzinfo=UTC)
 HOURS = 24 * 80
@@ -28,7 +28,7 @@ def grid_features() -> pl.DataFrame:
         )
         for feeder in range(1, 5)
     )
-    return load_features(
+    return build_load_features(
         history,
         issue_times=[FIRST_HOUR + timedelta(days=day) for day in range(29, 79)],
         timezone="Europe/Tirane",

@@ -164,23 +164,23 @@ def test_an_alias_moves_from_one_version_to_the_next(
     registry: MlflowRegistry, experiment: str, saved_model: Path
 ):
     name = f"forecaster_{uuid.uuid4().hex[:8]}"
-    assert registry.by_alias(name, "champion") is None, "there is no such model"
+    assert registry.find_by_alias(name, "champion") is None, "there is no such model"
     versions = []
     for _ in range(2):
         run_id = trained(registry, experiment)
         registry.log_saved_model(run_id, saved_model, example=EXAMPLE)
         versions.append(registry.register(name, run_id))
-    assert registry.by_alias(name, "champion") is None, "nobody bears it yet"
+    assert registry.find_by_alias(name, "champion") is None, "nobody bears it yet"
 
     for version in versions:
         registry.set_alias(name, "champion", version.version)
 
-    assert registry.by_alias(name, "champion") == ModelVersion(
+    assert registry.find_by_alias(name, "champion") == ModelVersion(
         name, "2", versions[1].run_id, ("champion",)
     )
 
     MlflowAliases(registry.tracking_uri).set_alias(name, "champion", "1")
-    assert registry.by_alias(name, "champion") == ModelVersion(
+    assert registry.find_by_alias(name, "champion") == ModelVersion(
         name, "1", versions[0].run_id, ("champion",)
     )
     with pytest.raises(PublicationError, match=r"refused the alias: .*nobody"):

@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from smartgrid_core.features.load import load_features
+from smartgrid_core.features.load import build_load_features
 from smartgrid_io.mlflow import MlflowRegistry
 from smartgrid_ml.export.artifact.golden import read_golden
 from smartgrid_ml.export.artifact.parity import ask_saved_model
@@ -29,7 +29,7 @@ def features() -> pl.DataFrame:
         }
     )
     issues = [first + timedelta(days=day) for day in range(29, 79)]
-    return load_features(history, issue_times=issues, timezone="Europe/Tirane", country="AL")
+    return build_load_features(history, issue_times=issues, timezone="Europe/Tirane", country="AL")
 
 
 def test_the_same_features_are_trained_once_and_their_model_answers_as_it_did_offline(

@@ -20,7 +20,7 @@ from smartgrid_core.contracts.readings import (
     TouchedDays,
 )
 from smartgrid_core.errors import ContractError, ServerError
-from smartgrid_core.readings.touched import touched_by_interval, touched_days
+from smartgrid_core.readings.touched import find_interval_day, find_touched_days
 from smartgrid_core.time import Window
 from smartgrid_io.postgres import loading
 from smartgrid_io.postgres.copy import connect
@@ -66,7 +66,7 @@ def loads(*rows: tuple[str, datetime, float]) -> pl.DataFrame:
 
 
 def journal(warehouse: PostgresWarehouse, *, since: int = 0) -> list[date]:
-    return warehouse.touched_since(since)["day"].to_list()
+    return warehouse.read_touched_since(since)["day"].to_list()
 
 
 def test_rows_come_back_as_they_went_in(warehouse: PostgresWarehouse):
@@ -198,14 +198,14 @@ def test_a_changed_reading_leaves_a_revision_and_a_repeat_leaves_nothing(
     warehouse: PostgresWarehouse,
 ):
     warehouse.upsert(MeterReadings, readings(("a", START, 5), ("b", START, 7)))
-    seen = warehouse.touched_since(0)["seq"].max()
+    seen = warehouse.read_touched_since(0)["seq"].max()
     warehouse.upsert(MeterReadings, readings(("a", START, 6), ("b", START, 7)))
     revisions = warehouse.read(ReadingRevisions).select(
         "dataset", "subject_id", "quantity", "event_time", "old_value", "new_value", "source"
     )
     assert revisions.rows() == [("meter_readings", "a", "register", START, 5.0, 6.0, "upsert")]
     assert journal(warehouse, since=seen) == [START.date()]
-    seen = warehouse.touched_since(0)["seq"].max()
+    seen = warehouse.read_touched_since(0)["seq"].max()
     warehouse.upsert(MeterReadings, readings(("a", START, 6), ("b", START, 7)))
     assert journal(warehouse, since=seen) == []
 
@@ -230,7 +230,7 @@ def test_a_description_is_filled_in_but_never_taken_away_nor_a_reason_to_recompu
     warehouse: PostgresWarehouse,
 ):
     warehouse.upsert(MeterReadings, readings(("a", START, 5)))
-    seen = warehouse.touched_since(0)["seq"].max()
+    seen = warehouse.read_touched_since(0)["seq"].max()
     named = readings(("a", START, 5), customer="C1")
     warehouse.upsert(MeterReadings, named.with_columns(ingested_at=START + 99 * HOUR))
     warehouse.upsert(MeterReadings, readings(("a", START, 5)))
@@ -251,7 +251,9 @@ def test_weather_touches_its_own_day(warehouse: PostgresWarehouse):
         schema=Weather.create_empty().schema,
     )
     warehouse.upsert(Weather, rows)
-    assert warehouse.touched_since(0).select("dataset", "day").rows() == [("weather", START.date())]
+    assert warehouse.read_touched_since(0).select("dataset", "day").rows() == [
+        ("weather", START.date())
+    ]
 
 
 def test_weather_stays_known_from_its_first_arrival(warehouse: PostgresWarehouse):
@@ -260,7 +262,7 @@ def test_weather_stays_known_from_its_first_arrival(warehouse: PostgresWarehouse
         schema = Weather.create_empty().schema
         warehouse.upsert(Weather, pl.DataFrame([row | {"known_at": known_at}], schema=schema))
         stored = warehouse.read(Weather).select("temperature_c", "known_at").row(0)
-        return [*stored, warehouse.touched_since(0).height]
+        return [*stored, warehouse.read_touched_since(0).height]
 
     assert arrives(7.5, START + HOUR) == [7.5, START + HOUR, 1]
     assert arrives(7.5, START + 25 * HOUR) == [7.5, START + HOUR, 1]
@@ -271,7 +273,7 @@ def test_an_interval_that_ends_at_midnight_touches_the_day_before_too(
     warehouse: PostgresWarehouse,
 ):
     warehouse.upsert(MeterReadings, readings(("a", START, 5), kind="interval"))
-    assert journal(warehouse) == [touched_by_interval(START), START.date()]
+    assert journal(warehouse) == [find_interval_day(START), START.date()]
 
 
 def test_brackets_are_the_four_nearest_on_each_side(warehouse: PostgresWarehouse):
@@ -327,11 +329,11 @@ def test_a_load_journals_exactly_the_days_that_its_readings_bear_on(
     second = [(meter, START + hours * HOUR) for meter, hours in sorted(later)]
     if first:
         warehouse.upsert(MeterReadings, readings(*((*moment, 1.0) for moment in first)))
-    seen = warehouse.touched_since(0)["seq"].max() or 0
+    seen = warehouse.read_touched_since(0)["seq"].max() or 0
     was = warehouse.register_brackets(days)
     warehouse.upsert(MeterReadings, readings(*((*moment, 2.0) for moment in second)))
     named = set(journal(warehouse, since=seen))
-    assert named == touched_days(second, known={*first, *second})
+    assert named == find_touched_days(second, known={*first, *second})
     is_now = warehouse.register_brackets(days)
     for day in days:
         if not is_now.filter(day=day).equals(was.filter(day=day)):
@@ -341,10 +343,10 @@ def test_a_load_journals_exactly_the_days_that_its_readings_bear_on(
 def test_the_journal_is_read_in_order_from_where_one_left_off(warehouse: PostgresWarehouse):
     for hour in (0, 30, 60):
         warehouse.upsert(MeterReadings, readings(("a", START + hour * HOUR, hour)))
-    journalled = warehouse.touched_since(0)
+    journalled = warehouse.read_touched_since(0)
     TouchedDays.validate(journalled)
     assert journalled["seq"].is_sorted()
-    assert warehouse.touched_since(journalled["seq"][1], limit=1).equals(journalled[2:3])
+    assert warehouse.read_touched_since(journalled["seq"][1], limit=1).equals(journalled[2:3])
 
 
 def test_what_one_delivery_says_twice_leaves_a_trace_with_its_span(warehouse: PostgresWarehouse):

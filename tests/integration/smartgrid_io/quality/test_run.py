@@ -12,7 +12,7 @@ import pytest
 
 from smartgrid_core.contracts.aggregates import FeederLoad, MeterConsumption, SensorAggregates
 from smartgrid_core.contracts.readings import MeterReadings, SensorData
-from smartgrid_core.quality import Verdict
+from smartgrid_core.quality import SuiteResult
 from smartgrid_io.quality.run import RUNS_KEPT, run_suite
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -57,11 +57,11 @@ def registers() -> pl.DataFrame:
     )
 
 
-def judge(name: str, rows: pl.DataFrame, docs: Path, *, at: datetime = END) -> Verdict:
+def judge(name: str, rows: pl.DataFrame, docs: Path, *, at: datetime = END) -> SuiteResult:
     return run_suite(name, rows, docs_dir=docs, docs_url=None, at=at)
 
 
-def found(verdict: Verdict) -> dict[str, int]:
+def found(verdict: SuiteResult) -> dict[str, int]:
     """Unexpected rows per column."""
     return {str(finding.column): finding.unexpected_count for finding in verdict.failed}
 

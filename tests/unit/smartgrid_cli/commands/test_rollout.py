@@ -6,10 +6,10 @@ from rich.console import Console
 
 from smartgrid_cli.commands.rollout import said
 from smartgrid_cli.display.tables import show_models
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.rollout.labels import ServingState
 from smartgrid_io.serving.moves import Moved
 
-TRIAL = Served("m", (1, 2, 3), stable=2, canary=3)
+TRIAL = ServingState("m", (1, 2, 3), stable=2, canary=3)
 
 
 def test_a_move_is_said_label_by_label():
@@ -21,13 +21,15 @@ def test_a_move_is_said_label_by_label():
         "m: stable is version 2 as before",
         "m: version 3 is no longer canary",
     ]
-    assert said(Moved(Served("m"), Served("m", (1,), stable=1))) == ["m: stable is version 1"]
+    assert said(Moved(ServingState("m"), ServingState("m", (1,), stable=1))) == [
+        "m: stable is version 1"
+    ]
 
 
 def test_the_status_shows_who_answers_and_what_is_not_ready():
     out = StringIO()
     console = Console(file=out, width=100)
-    show_models([TRIAL, Served("new", (1,))], ["new: no version is labelled"], console)
+    show_models([TRIAL, ServingState("new", (1,))], ["new: no version is labelled"], console)
     lines = [line.split() for line in out.getvalue().splitlines()]
     assert ["m", "2", "3", "1,", "2,", "3"] in lines
     assert ["new", "1"] in lines

@@ -2,7 +2,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from smartgrid_core.aggregates.daily import daily_consumption
+from smartgrid_core.aggregates.daily import sum_daily_consumption
 from smartgrid_core.contracts.aggregates import DailyConsumption
 
 
@@ -13,7 +13,7 @@ from smartgrid_core.contracts.aggregates import DailyConsumption
 def test_a_local_day_is_as_long_as_its_clock_says(consumption, day, hours):
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     energies = consumption(*(("a", hour, 1.0) for hour in range(-40, 40)), noon=noon)
-    daily = daily_consumption(energies, timezone="Europe/Tirane", days=[day])
+    daily = sum_daily_consumption(energies, timezone="Europe/Tirane", days=[day])
     assert daily.to_dicts() == [
         {
             "meter_id": "a",
@@ -28,13 +28,13 @@ def test_a_local_day_is_as_long_as_its_clock_says(consumption, day, hours):
 
 def test_a_day_that_is_covered_in_part_says_so(consumption):
     energies = consumption(("a", 0, 1.0), ("a", 0.25, 0.5, "gap"), interval_minutes=15)
-    daily = daily_consumption(energies, timezone="Europe/Tirane")
+    daily = sum_daily_consumption(energies, timezone="Europe/Tirane")
     assert daily.rows() == [("a", date(2025, 3, 1), 1.5, 0.5, 24, 0.5)]
 
 
 def test_all_local_days_that_appear_are_taken_unless_some_are_named(consumption):
     energies = consumption(("a", 10.75, 1.0), ("a", 11.25, 2.0), ("b", 0, 3.0), interval_minutes=15)
-    assert daily_consumption(energies, timezone="Europe/Tirane").select(
+    assert sum_daily_consumption(energies, timezone="Europe/Tirane").select(
         "meter_id", "local_day", "energy_kwh"
     ).rows() == [
         ("a", date(2025, 3, 1), 1.0),
@@ -44,6 +44,6 @@ def test_all_local_days_that_appear_are_taken_unless_some_are_named(consumption)
 
 
 def test_no_energy_makes_an_empty_table(consumption):
-    daily = daily_consumption(consumption().lazy(), timezone="Europe/Tirane")
+    daily = sum_daily_consumption(consumption().lazy(), timezone="Europe/Tirane")
     assert DailyConsumption.is_valid(daily)
     assert daily.is_empty()

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from smartgrid_core.aggregates.hourly import hourly_aggregates
+from smartgrid_core.aggregates.hourly import aggregate_sensor_hours
 from smartgrid_core.contracts.aggregates import SensorAggregates
 from smartgrid_core.contracts.readings import SensorData
 
@@ -41,7 +41,7 @@ IN_ORDER = SensorAggregates.primary_key()
 
 
 def test_an_hour_is_summed_up_in_mean_extremes_deviation_and_counts():
-    aggregates = hourly_aggregates(READINGS, sensor_interval_minutes=15)
+    aggregates = aggregate_sensor_hours(READINGS, sensor_interval_minutes=15)
     assert SensorAggregates.is_valid(aggregates)
     figures = ["sensor_id", "sensor_type", "hour_bucket", "avg_value", "min_value", "max_value"]
     assert aggregates.sort(IN_ORDER).select(
@@ -55,25 +55,25 @@ def test_an_hour_is_summed_up_in_mean_extremes_deviation_and_counts():
 
 
 def test_no_readings_make_an_empty_table():
-    aggregates = hourly_aggregates(READINGS.clear(), sensor_interval_minutes=15)
+    aggregates = aggregate_sensor_hours(READINGS.clear(), sensor_interval_minutes=15)
     assert SensorAggregates.is_valid(aggregates)
 
 
 def test_a_lazy_frame_stays_lazy_and_streams_to_the_same_rows():
-    lazy = hourly_aggregates(READINGS.lazy(), sensor_interval_minutes=15)
+    lazy = aggregate_sensor_hours(READINGS.lazy(), sensor_interval_minutes=15)
     assert isinstance(lazy, pl.LazyFrame)
     assert_frame_equal(
         lazy.collect(engine="streaming"),
-        hourly_aggregates(READINGS, sensor_interval_minutes=15),
+        aggregate_sensor_hours(READINGS, sensor_interval_minutes=15),
         check_row_order=False,
     )
 
 
 def test_pandas_gives_the_same_rows():
-    aggregates = hourly_aggregates(READINGS.to_pandas(), sensor_interval_minutes=15)
+    aggregates = aggregate_sensor_hours(READINGS.to_pandas(), sensor_interval_minutes=15)
     assert_frame_equal(
         SensorAggregates.cast(pl.from_pandas(aggregates)),
-        hourly_aggregates(READINGS, sensor_interval_minutes=15),
+        aggregate_sensor_hours(READINGS, sensor_interval_minutes=15),
         check_row_order=False,
     )
 
@@ -82,15 +82,17 @@ def test_pandas_gives_the_same_rows():
 def test_spark_gives_the_same_rows(spark):
     columns = ["sensor_id", "sensor_type", "event_time", "value"]
     frame = spark.createDataFrame(READINGS.select(columns).to_pandas())
-    aggregates = pl.from_pandas(hourly_aggregates(frame, sensor_interval_minutes=15).toPandas())
+    aggregates = pl.from_pandas(
+        aggregate_sensor_hours(frame, sensor_interval_minutes=15).toPandas()
+    )
     in_utc = pl.col("hour_bucket").dt.replace_time_zone("UTC")
     assert_frame_equal(
         SensorAggregates.cast(aggregates.with_columns(in_utc)),
-        hourly_aggregates(READINGS, sensor_interval_minutes=15),
+        aggregate_sensor_hours(READINGS, sensor_interval_minutes=15),
         check_row_order=False,
     )
 
 
 def test_a_sensor_slower_than_the_hour_is_expected_once():
-    aggregates = hourly_aggregates(READINGS, sensor_interval_minutes=90)
+    aggregates = aggregate_sensor_hours(READINGS, sensor_interval_minutes=90)
     assert aggregates["expected_count"].unique().to_list() == [1]

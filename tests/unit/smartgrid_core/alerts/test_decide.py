@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_core.alerts.decide import alert_from_failure, alerts_from_exceedances
+from smartgrid_core.alerts.decide import build_failure_alert, decide_limit_alerts
 from smartgrid_core.contracts.alerts import Alerts, LimitExceedances
 
 TIRANE = ZoneInfo("Europe/Tirane")
@@ -42,7 +42,7 @@ def exceedances(
 
 
 def decide(rows: pl.DataFrame, *, open_alerts: pl.DataFrame | None = None) -> pl.DataFrame:
-    return alerts_from_exceedances(rows, now=NOW, timezone=TIRANE, open_alerts=open_alerts)
+    return decide_limit_alerts(rows, now=NOW, timezone=TIRANE, open_alerts=open_alerts)
 
 
 def test_an_evening_above_the_rating_is_one_alert():
@@ -149,8 +149,8 @@ def test_every_feeder_that_reaches_the_threshold_has_an_alert(hours):
 
 
 def test_retries_of_a_failed_run_are_one_fact():
-    first = alert_from_failure(job_name="refresh_days", run_id="r1", error="boom\nat x", now=NOW)
-    again = alert_from_failure(
+    first = build_failure_alert(job_name="refresh_days", run_id="r1", error="boom\nat x", now=NOW)
+    again = build_failure_alert(
         job_name="refresh_days", run_id="r2", root_run_id="r1", error="boom", now=NOW
     )
     assert first["dedupe_key"].to_list() == ["failure:refresh_days:r1"]

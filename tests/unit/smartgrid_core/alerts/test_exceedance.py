@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartgrid_core.alerts.exceedance import exceedance_probability, limit_exceedances
+from smartgrid_core.alerts.exceedance import compute_exceedance_probability, find_limit_exceedances
 from smartgrid_core.contracts.alerts import LimitExceedances
 from smartgrid_core.contracts.forecasts import LoadForecasts
 
@@ -38,11 +38,11 @@ def ratings(**rating_kw: float) -> pl.DataFrame:
 
 def probability(p10: float, p50: float, p90: float, rating_kw: float) -> float:
     row = {"p10": [p10], "p50": [p50], "p90": [p90], "rating_kw": [rating_kw]}
-    return exceedance_probability(pl.DataFrame(row)).item()
+    return compute_exceedance_probability(pl.DataFrame(row)).item()
 
 
 def test_a_row_says_what_was_forecast_what_is_allowed_and_how_likely_it_is_crossed():
-    exceedances = limit_exceedances(
+    exceedances = find_limit_exceedances(
         forecast(("F1", 60.0, 80.0, 100.0), ("F2", 10.0, 12.0, 15.0)),
         ratings=ratings(F1=100.0, F2=100.0),
     )
@@ -72,11 +72,13 @@ def test_a_forecast_without_spread_is_sure():
 
 
 def test_a_feeder_without_a_rating_cannot_exceed_it():
-    assert limit_exceedances(forecast(("F1", 6.0, 8.0, 9.0)), ratings=ratings(F2=1.0)).is_empty()
+    assert find_limit_exceedances(
+        forecast(("F1", 6.0, 8.0, 9.0)), ratings=ratings(F2=1.0)
+    ).is_empty()
 
 
 def test_rows_below_the_floor_are_left_out():
-    likely = limit_exceedances(
+    likely = find_limit_exceedances(
         forecast(("F1", 60.0, 80.0, 100.0)), ratings=ratings(F1=100.0), floor_probability=0.2
     )
     assert likely.is_empty()
@@ -92,6 +94,6 @@ def test_a_higher_rating_is_never_more_likely_crossed(quantiles, limits):
     forecasts = pl.DataFrame({"rating_kw": sorted(limits)}).with_columns(
         p10=pl.lit(p10), p50=pl.lit(p50), p90=pl.lit(p90)
     )
-    odds = exceedance_probability(forecasts).to_list()
+    odds = compute_exceedance_probability(forecasts).to_list()
     assert odds == sorted(odds, reverse=True)
     assert all(0 <= chance <= 1 for chance in odds)

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from smartgrid_core.alerts.messages import (
     LONGEST_WAIT,
     MOST_ATTEMPTS,
-    after_attempt,
-    alert_payload,
-    message_id,
+    build_alert_payload,
+    derive_message_id,
+    plan_next_attempt,
 )
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -15,7 +15,8 @@ NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 def test_a_message_keeps_its_key_and_another_recipient_has_another():
     keys = [
-        message_id("a1", channel="webhook", recipient=recipient) for recipient in ("x", "x", "y")
+        derive_message_id("a1", channel="webhook", recipient=recipient)
+        for recipient in ("x", "x", "y")
     ]
     assert keys[0] == keys[1] != keys[2]
 
@@ -33,7 +34,7 @@ def test_the_payload_says_the_alert_with_its_evidence():
         "opened_at": NOW,
         "closed_at": None,
     }
-    assert alert_payload(alert) == {
+    assert build_alert_payload(alert) == {
         "alert_id": "a1",
         "alert_type": "threshold_exceeded",
         "severity": "warning",
@@ -45,11 +46,11 @@ def test_the_payload_says_the_alert_with_its_evidence():
 
 
 def test_a_delivered_message_rests():
-    assert after_attempt("delivered", attempts=3, now=NOW) == ("delivered", NOW)
+    assert plan_next_attempt("delivered", attempts=3, now=NOW) == ("delivered", NOW)
 
 
 def test_waits_double_up_to_an_hour_and_then_the_message_is_dead():
-    ends = [after_attempt("timeout", attempts=n, now=NOW) for n in range(1, MOST_ATTEMPTS + 1)]
+    ends = [plan_next_attempt("timeout", attempts=n, now=NOW) for n in range(1, MOST_ATTEMPTS + 1)]
     waits = [again - NOW for state, again in ends if state == "pending"]
     assert waits[:3] == [timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=2)]
     assert max(waits) == LONGEST_WAIT

@@ -16,7 +16,7 @@ from smartgrid_core.contracts.event_items import (
     is_sound_rule,
 )
 from smartgrid_core.contracts.events import GridEvents
-from smartgrid_core.features.events import grid_events, into_shifts
+from smartgrid_core.features.events import find_grid_events, group_into_shifts
 from smartgrid_core.time import DAY, HOUR, Window
 
 TIRANE = ZoneInfo("Europe/Tirane")
@@ -78,7 +78,7 @@ def volts(*readings: tuple[int, float, float], count: int = 4) -> pl.DataFrame:
 
 
 def events(**inputs) -> pl.DataFrame:
-    return grid_events(
+    return find_grid_events(
         **{
             "window": THE_DAY,
             "topology": TREE,
@@ -309,7 +309,7 @@ def test_an_empty_lake_has_no_events_and_one_table_is_enough(missing: str):
 
 def test_a_shift_has_what_one_of_its_hours_has_and_the_clock_of_its_first():
     found = events(sensors=volts((15, 219.0, 219.0)))
-    shifts = into_shifts(found, timezone=TIRANE).filter(pl.col("feeder_id") == "F1")
+    shifts = group_into_shifts(found, timezone=TIRANE).filter(pl.col("feeder_id") == "F1")
 
     # Local shifts begin at 6, 14 and 22: at 5, 13 and 21 UTC; the day cuts the first one.
     assert [int((at - MONDAY) / HOUR) for at in shifts["hour_start"].unique().sort()] == [

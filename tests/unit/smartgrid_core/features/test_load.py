@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from smartgrid_core.contracts.features import LoadFeatures
-from smartgrid_core.features.load import FEATURES, HISTORY_NEEDED, load_features
+from smartgrid_core.features.load import FEATURES, HISTORY_NEEDED, build_load_features
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -29,7 +29,7 @@ def history(*, days: int = 40, feeders: tuple[str, ...] = ("F1", "grid"), step: 
 
 def features(rows: pl.DataFrame, *issues: datetime, **settings_):
     settings_ = {"timezone": "UTC", "country": None, **settings_}
-    return load_features(rows, issue_times=issues, **settings_)
+    return build_load_features(rows, issue_times=issues, **settings_)
 
 
 def test_a_row_looks_back_from_its_own_hour_and_its_issue_time():

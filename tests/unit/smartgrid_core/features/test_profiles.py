@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from smartgrid_core.contracts.aggregates import MeterConsumption
 from smartgrid_core.contracts.grid import MeterPlaces
-from smartgrid_core.features.profiles import consumer_profiles
+from smartgrid_core.features.profiles import build_consumer_profiles
 from smartgrid_core.time import Window
 
 MONDAY = date(2026, 3, 2)
@@ -52,7 +52,7 @@ def drawn(
 
 def profiles(consumption: pl.LazyFrame, *, timezone: str = "UTC", **others):
     asked = {"places": MeterPlaces.create_empty(), "window": TWO_WEEKS, **others}
-    return consumer_profiles(consumption, timezone=timezone, **asked)
+    return build_consumer_profiles(consumption, timezone=timezone, **asked)
 
 
 def test_a_flat_load_is_one_at_every_hour():

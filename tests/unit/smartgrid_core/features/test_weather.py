@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from smartgrid_core.contracts.grid import Weather
-from smartgrid_core.features.load import load_features
-from smartgrid_core.features.weather import WEATHER_FEATURES, with_known_at
+from smartgrid_core.features.load import build_load_features
+from smartgrid_core.features.weather import WEATHER_FEATURES, add_known_at
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -42,7 +42,7 @@ def features(rows: pl.DataFrame, *issues: datetime, **more) -> pl.DataFrame:
     load = pl.DataFrame(
         {"feeder_id": "F", "hour_start": [START + n * HOUR for n in range(40 * 24)]}
     ).with_columns(pl.col("hour_start").cast(pl.Datetime("us", "UTC")), load_kw=pl.lit(1.0))
-    table = load_features(
+    table = build_load_features(
         load,
         issue_times=issues or [ISSUE],
         timezone="UTC",
@@ -123,7 +123,7 @@ def test_no_feature_knows_weather_that_was_told_later(delays, poison, shift):
 def test_weather_is_known_when_it_arrives_unless_it_is_an_archives():
     rows = weather(delay=None)
     now = START + 20 * DAY
-    known = with_known_at(rows, now=now)
+    known = add_known_at(rows, now=now)
     archived = known.filter(pl.col("hour_start") < now - 8 * DAY)
     assert archived["known_at"].unique().to_list() == [None]
     news = known.filter(pl.col("hour_start") >= now - 8 * DAY)
@@ -133,4 +133,4 @@ def test_weather_is_known_when_it_arrives_unless_it_is_an_archives():
 
 def test_what_a_source_says_of_its_own_weather_stands():
     rows = weather(delay=2 * HOUR)
-    assert_frame_equal(with_known_at(rows, now=START + 20 * DAY), rows)
+    assert_frame_equal(add_known_at(rows, now=START + 20 * DAY), rows)

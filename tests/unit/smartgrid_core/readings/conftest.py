@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from smartgrid_core.contracts.readings import MeterReadings
-from smartgrid_core.readings.brackets import register_brackets
-from smartgrid_core.readings.vee import interval_energy
+from smartgrid_core.readings.brackets import select_register_brackets
+from smartgrid_core.readings.vee import compute_interval_energy
 from smartgrid_core.time import Window
 
 Register = Callable[..., pl.DataFrame]
@@ -48,9 +48,9 @@ def _energy(
 ) -> pl.DataFrame:
     window = Window.of_days(*days)
     around = readings if brackets_from is None else brackets_from
-    return interval_energy(
+    return compute_interval_energy(
         readings,
-        register_brackets(around, days=list(window.days())),
+        select_register_brackets(around, days=list(window.days())),
         window=window,
         interval_minutes=interval_minutes,
         register_capacity_kwh=register_capacity_kwh,

@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_core.readings.clock_change import RepeatedHour, change_near, repeated_hours
-from smartgrid_core.readings.parsing import with_instants
+from smartgrid_core.readings.clock_change import (
+    RepeatedHour,
+    find_nearby_change,
+    list_repeated_hours,
+)
+from smartgrid_core.readings.parsing import add_instants
 
 TIRANE = "Europe/Tirane"
 
@@ -27,17 +31,17 @@ def read(*texts: str, who: list[str] | None = None) -> list[datetime | None]:
             "row_number": range(1, len(texts) + 1),
         }
     )
-    found = with_instants(frame, "timestamp", subject=["who"], zone=TIRANE)
+    found = add_instants(frame, "timestamp", subject=["who"], zone=TIRANE)
     assert found["is_ambiguous"].to_list() == found["event_time"].is_null().to_list()
     return found["event_time"].to_list()
 
 
 def test_the_clock_of_a_zone_says_what_it_repeats():
-    hours = {hour.start.year: hour for hour in repeated_hours(TIRANE)}
+    hours = {hour.start.year: hour for hour in list_repeated_hours(TIRANE)}
     assert hours[2026] == RepeatedHour(datetime(2026, 10, 25, 2), datetime(2026, 10, 25, 3))  # noqa: DTZ001
-    half = {hour.start.year: hour for hour in repeated_hours("Australia/Lord_Howe")}
+    half = {hour.start.year: hour for hour in list_repeated_hours("Australia/Lord_Howe")}
     assert half[2026].end - half[2026].start == timedelta(minutes=30)
-    assert repeated_hours("UTC") == repeated_hours("Etc/GMT-1") == ()
+    assert list_repeated_hours("UTC") == list_repeated_hours("Etc/GMT-1") == ()
 
 
 def test_a_file_that_starts_in_the_second_pass_is_read_as_the_second():
@@ -111,12 +115,12 @@ def test_the_cells_of_one_row_have_one_clock():
             "row_number": [1, 1, 2],
         }
     )
-    found = with_instants(frame, "timestamp", subject=(), zone=TIRANE)
+    found = add_instants(frame, "timestamp", subject=(), zone=TIRANE)
     assert found["event_time"].to_list() == [at(0), at(0), at(1)]
 
 
 def test_no_times_lie_near_to_anything():
-    assert change_near(pl.Series([], dtype=pl.Datetime("us")), zone=TIRANE).to_list() == []
+    assert find_nearby_change(pl.Series([], dtype=pl.Datetime("us")), zone=TIRANE).to_list() == []
 
 
 def test_what_lies_around_the_hour_is_near_to_it():
@@ -125,7 +129,7 @@ def test_what_lies_around_the_hour_is_near_to_it():
         return_dtype=pl.Datetime("us"),
     )
     start = datetime(2026, 10, 25, 2)  # noqa: DTZ001 - what the clock shows
-    assert change_near(local, zone=TIRANE).to_list() == [None, start, start, start, None]
+    assert find_nearby_change(local, zone=TIRANE).to_list() == [None, start, start, start, None]
 
 
 @given(
@@ -135,7 +139,7 @@ def test_what_lies_around_the_hour_is_near_to_it():
     meters=st.integers(1, 3),
 )
 def test_a_series_that_is_cut_anywhere_is_never_read_wrong(zone, step, cut, meters):
-    change = next(iter(h for h in repeated_hours(zone) if h.start.year == 2026), None)
+    change = next(iter(h for h in list_repeated_hours(zone) if h.start.year == 2026), None)
     middle = datetime(2026, 10, 25, 1) if change is None else change.end  # noqa: DTZ001
     around = middle.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
     count = 6 * 60 // step
@@ -150,9 +154,9 @@ def test_a_series_that_is_cut_anywhere_is_never_read_wrong(zone, step, cut, mete
     )
     at_row = cut * rows.height // 60
     for part in (rows.head(at_row), rows.tail(rows.height - at_row)):
-        found = with_instants(part, "timestamp", subject=["who"], zone=zone)
+        found = add_instants(part, "timestamp", subject=["who"], zone=zone)
         pairs = list(zip(found["event_time"], part["truth"], strict=True))
         assert [pair for pair in pairs if pair[0] not in (None, pair[1])] == []
-    whole = with_instants(rows, "timestamp", subject=["who"], zone=zone)
+    whole = add_instants(rows, "timestamp", subject=["who"], zone=zone)
     if change is None or timedelta(minutes=step) <= change.end - change.start:
         assert whole["event_time"].to_list() == rows["truth"].to_list()

@@ -4,9 +4,9 @@ import polars as pl
 
 from smartgrid_core.contracts.grid import PlantedFaults
 from smartgrid_core.readings.findings import (
-    reading_findings,
+    collect_reading_findings,
     score_findings,
-    unexplained_findings,
+    select_unexplained_findings,
 )
 
 MIDNIGHT = datetime(2025, 3, 1, tzinfo=UTC)
@@ -35,7 +35,7 @@ def planted(*faults: tuple[str, str, float, float]) -> pl.DataFrame:
 
 def test_every_mended_spell_is_one_finding(register, energy):
     counts = [500.0, 501.0, None, None, 504.0, 505.0, 0.0, 506.0, 507.0, 0.5, 1.5]
-    assert reading_findings(consumption=energy(register(counts))).rows() == [
+    assert collect_reading_findings(consumption=energy(register(counts))).rows() == [
         ("a", "gap", hour(1), hour(4), "3 intervals with 3.0 kWh in all"),
         ("a", "momentary_zero", hour(5), hour(7), "2 intervals with 1.0 kWh in all"),
         ("a", "register_reset", hour(8), hour(9), "1 intervals with 0.5 kWh in all"),
@@ -43,7 +43,7 @@ def test_every_mended_spell_is_one_finding(register, energy):
 
 
 def test_without_inputs_there_is_nothing_to_find():
-    assert reading_findings().is_empty()
+    assert collect_reading_findings().is_empty()
 
 
 def test_sensors_show_standstill_silence_and_sags():
@@ -57,7 +57,7 @@ def test_sensors_show_standstill_silence_and_sags():
         }
     )
     nominal = pl.DataFrame({"sensor_id": ["s1"], "nominal_v": [230.0]})
-    found = reading_findings(sensor_data=sensor_data, nominal_voltages=nominal)
+    found = collect_reading_findings(sensor_data=sensor_data, nominal_voltages=nominal)
     assert found.rows() == [
         ("s1", "gap", hour(3.75), hour(5), "5 readings of voltage did not come"),
         ("s1", "stuck_value", hour(0.75), hour(3.75), "12 readings of voltage in a row are 229.0"),
@@ -75,7 +75,7 @@ def test_late_and_repeated_readings_are_findings(register):
         {"subject_id": ["a"], "start_time": [hour(0)], "end_time": [hour(2)], "rows": [16]}
     )
     instant = timedelta(microseconds=1)
-    assert reading_findings(readings=late, repeats=repeats).rows() == [
+    assert collect_reading_findings(readings=late, repeats=repeats).rows() == [
         ("a", "duplicate_readings", hour(0), hour(2), "16 rows were sent again"),
         ("a", "late_readings", hour(1), hour(1) + instant, "1 readings came in after later ones"),
     ]
@@ -103,7 +103,7 @@ def test_a_corrected_reading_is_not_a_late_one(register):
         schema_overrides={name: pl.Datetime("us", "UTC") for name in ("event_time", "replaced_at")},
     )
     evidence = "1 readings of register were corrected by second.csv at 2025-03-02 06:00Z, by 0.5"
-    assert reading_findings(readings=corrected, revisions=revisions).rows() == [
+    assert collect_reading_findings(readings=corrected, revisions=revisions).rows() == [
         (
             "a",
             "corrected_readings",
@@ -112,12 +112,12 @@ def test_a_corrected_reading_is_not_a_late_one(register):
             f"{evidence} at most",
         )
     ]
-    assert reading_findings(readings=corrected)["kind"].to_list() == ["late_readings"]
+    assert collect_reading_findings(readings=corrected)["kind"].to_list() == ["late_readings"]
 
 
 def test_a_fault_is_found_by_its_kind_its_subject_and_its_time(register, energy):
     counts = [500.0, 501.0, None, None, 504.0, *(505.0 + n for n in range(8))]
-    findings = reading_findings(consumption=energy(register(counts)))
+    findings = collect_reading_findings(consumption=energy(register(counts)))
     truth = planted(
         ("gap", "a", 2, 4), ("gap", "b", 2, 4), ("gap", "a", 9, 10), ("unit_slip", "a", 2, 4)
     )
@@ -131,11 +131,11 @@ def test_a_fault_is_found_by_its_kind_its_subject_and_its_time(register, energy)
 
 def test_faults_that_readings_cannot_show_are_not_scored():
     truth = planted(("theft", "a", 0, 24), ("feeder_overload", "F1", 0, 24))
-    assert score_findings(reading_findings(), truth).is_empty()
+    assert score_findings(collect_reading_findings(), truth).is_empty()
 
 
 def test_a_finding_that_no_fault_explains_is_a_false_alarm(register, energy):
     counts = [500.0, 501.0, None, 503.0, *(504.0 + n for n in range(5)), None, 510.0, 511.0]
-    findings = reading_findings(consumption=energy(register(counts)))
-    alarms = unexplained_findings(findings, planted(("late_readings", "a", 2, 3)))
+    findings = collect_reading_findings(consumption=energy(register(counts)))
+    alarms = select_unexplained_findings(findings, planted(("late_readings", "a", 2, 3)))
     assert alarms.select("kind", "start_time").rows() == [("gap", hour(8))]

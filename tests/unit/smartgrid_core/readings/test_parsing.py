@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from smartgrid_core.readings.parsing import (
     METER_UNITS,
-    factors,
-    identifier,
-    local_times,
-    number,
-    with_instants,
+    add_instants,
+    expand_unit_spellings,
+    parse_identifier,
+    parse_number,
+    read_local_times,
 )
 
 
 def instants(*texts: object, zone: str = "UTC", who: str = "a") -> list[datetime | None]:
     frame = pl.DataFrame({"timestamp": list(texts), "who": [who] * len(texts)})
-    return with_instants(frame, "timestamp", subject=["who"], zone=zone)["event_time"].to_list()
+    return add_instants(frame, "timestamp", subject=["who"], zone=zone)["event_time"].to_list()
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_the_repeated_hour_in_autumn_is_read_twice_and_the_skipped_one_in_spring
 
 def test_times_written_without_a_zone_are_told_from_others():
     written = ["2026-10-25 02:30", "2026-10-25T02:30+01:00", "2026-10-25", "nonsense", None]
-    assert local_times(pl.DataFrame({"timestamp": written}), "timestamp").to_list() == [
+    assert read_local_times(pl.DataFrame({"timestamp": written}), "timestamp").to_list() == [
         datetime(2026, 10, 25, 2, 30),  # noqa: DTZ001 - what stands there
         None,
         datetime(2026, 10, 25),  # noqa: DTZ001
@@ -82,7 +82,7 @@ def test_typed_times_keep_their_meaning():
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     zoned = pl.Series([noon]).dt.convert_time_zone("Europe/Tirane").dt.cast_time_unit("ns")
     frame = pl.DataFrame({"timestamp": zoned, "who": ["a"]})
-    read = with_instants(frame, "timestamp", subject=["who"], zone="Asia/Tokyo")
+    read = add_instants(frame, "timestamp", subject=["who"], zone="Asia/Tokyo")
     assert read["event_time"].to_list() == [noon]
     assert read.schema["event_time"] == pl.Datetime("us", "UTC")
     assert instants(date(2026, 3, 1)) == [datetime(2026, 3, 1, tzinfo=UTC)]
@@ -126,28 +126,28 @@ def test_numbers_are_read_as_their_country_writes_them(
     text: str, decimal_comma: bool, value: float | None
 ):
     frame = pl.DataFrame({"value": [text]})
-    expression = number("value", dtype=pl.String(), decimal_comma=decimal_comma)
+    expression = parse_number("value", dtype=pl.String(), decimal_comma=decimal_comma)
     assert frame.select(expression).item() == value
 
 
 def test_identifiers_lose_white_space_and_nothing_else():
     frame = pl.DataFrame({"text": [" a b ", " ", None], "whole": [7.0, 1e15, None]})
-    assert frame.select(identifier("text", dtype=pl.String())).to_series().to_list() == [
+    assert frame.select(parse_identifier("text", dtype=pl.String())).to_series().to_list() == [
         "a b",
         None,
         None,
     ]
-    numbers = frame.select(identifier("whole", dtype=pl.Float64())).to_series().to_list()
+    numbers = frame.select(parse_identifier("whole", dtype=pl.Float64())).to_series().to_list()
     assert numbers == ["7", "1000000000000000", None]
 
 
 def test_a_float_that_is_no_whole_number_names_nobody():
     frame = pl.DataFrame({"who": [2.0, 2.5, -0.5, 1e17, float("nan"), float("inf")]})
-    names = frame.select(identifier("who", dtype=pl.Float64())).to_series().to_list()
+    names = frame.select(parse_identifier("who", dtype=pl.Float64())).to_series().to_list()
     assert names == ["2", None, None, None, None, None]
 
 
 def test_a_unit_may_be_written_in_any_case_unless_the_case_is_a_factor():
-    known = factors(METER_UNITS)
+    known = expand_unit_spellings(METER_UNITS)
     assert (known["kwh"], known["KWH"], known["wh"], known["MWh"]) == (1.0, 1.0, 1e-3, 1e3)
     assert "mwh" not in known

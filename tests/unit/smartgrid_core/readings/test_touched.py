@@ -3,8 +3,8 @@ from datetime import UTC, date, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_core.readings.brackets import register_brackets
-from smartgrid_core.readings.touched import touched_by_interval, touched_days
+from smartgrid_core.readings.brackets import select_register_brackets
+from smartgrid_core.readings.touched import find_interval_day, find_touched_days
 
 MIDNIGHT = datetime(2025, 3, 1, tzinfo=UTC)
 
@@ -21,39 +21,39 @@ HOURLY = [at(day, hour) for day in range(1, 10) for hour in range(24)]
 
 
 def test_a_reading_at_noon_touches_its_own_day_alone():
-    assert touched_days([at(5, 12)], known=HOURLY) == march(5)
+    assert find_touched_days([at(5, 12)], known=HOURLY) == march(5)
 
 
 def test_a_reading_near_midnight_is_a_bracket_of_the_day_beside():
-    assert touched_days([at(5, 0)], known=HOURLY) == march(4, 5)
-    assert touched_days([at(5, 3)], known=HOURLY) == march(4, 5)
-    assert touched_days([at(5, 4)], known=HOURLY) == march(5)
-    assert touched_days([at(5, 19)], known=HOURLY) == march(5)
-    assert touched_days([at(5, 20)], known=HOURLY) == march(5, 6)
+    assert find_touched_days([at(5, 0)], known=HOURLY) == march(4, 5)
+    assert find_touched_days([at(5, 3)], known=HOURLY) == march(4, 5)
+    assert find_touched_days([at(5, 4)], known=HOURLY) == march(5)
+    assert find_touched_days([at(5, 19)], known=HOURLY) == march(5)
+    assert find_touched_days([at(5, 20)], known=HOURLY) == march(5, 6)
 
 
 def test_readings_once_a_day_bracket_four_days_on_each_side():
     daily = [at(day) for day in range(1, 20)]
-    assert touched_days([at(10)], known=daily) == march(6, 7, 8, 9, 10, 11, 12, 13, 14)
+    assert find_touched_days([at(10)], known=daily) == march(6, 7, 8, 9, 10, 11, 12, 13, 14)
 
 
 def test_a_reading_after_a_gap_touches_every_day_of_the_gap():
     known = [*(at(2, hour) for hour in range(24)), at(7)]
-    assert touched_days([at(7)], known=known) == march(2, 3, 4, 5, 6, 7)
+    assert find_touched_days([at(7)], known=known) == march(2, 3, 4, 5, 6, 7)
 
 
 def test_days_before_the_first_and_after_the_last_reading_are_not_named():
-    assert touched_days([at(5)], known=[at(5)]) == march(5)
+    assert find_touched_days([at(5)], known=[at(5)]) == march(5)
 
 
 def test_another_meters_readings_do_not_count():
     known = [at(5), ("b", MIDNIGHT), ("b", MIDNIGHT + timedelta(days=9))]
-    assert touched_days([at(5)], known=known) == march(5)
+    assert find_touched_days([at(5)], known=known) == march(5)
 
 
 def test_the_interval_reading_at_midnight_touches_the_day_before():
-    assert touched_by_interval(MIDNIGHT + timedelta(days=1)) == date(2025, 3, 1)
-    assert touched_by_interval(MIDNIGHT + timedelta(days=1, minutes=15)) == date(2025, 3, 2)
+    assert find_interval_day(MIDNIGHT + timedelta(days=1)) == date(2025, 3, 1)
+    assert find_interval_day(MIDNIGHT + timedelta(days=1, minutes=15)) == date(2025, 3, 2)
 
 
 @given(hours=st.sets(st.integers(0, 6 * 24), min_size=2, max_size=30), data=st.data())
@@ -66,8 +66,8 @@ def test_touched_days_are_those_whose_readings_or_brackets_differ(register, hour
     differ = set()
     for number in range((last - first).days + 1):
         day = first + timedelta(days=number)
-        seen = [register_brackets(frame, days=[day]) for frame in (before, after)]
+        seen = [select_register_brackets(frame, days=[day]) for frame in (before, after)]
         if late.date() == day or not seen[0].equals(seen[1]):
             differ.add(day)
     known = after.select("meter_id", "event_time").iter_rows()
-    assert touched_days([("a", late)], known=known) == differ
+    assert find_touched_days([("a", late)], known=known) == differ

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from smartgrid_core.contracts.grid import Weather
 from smartgrid_core.contracts.readings import MeterReadings, SensorData
 from smartgrid_core.readings.parsing import Dialect
-from smartgrid_core.readings.validation import Validated, validate
+from smartgrid_core.readings.validation import Validated, validate_readings
 from smartgrid_core.readings.validation_tables import validate_table
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -26,13 +26,17 @@ def numbered(*rows: dict[str, object]) -> pl.DataFrame:
 def meters(*rows: dict[str, object], dialect: Dialect | None = None) -> Validated:
     base = {"meter_id": "a", "reading": "1", "timestamp": TIME}
     frame = numbered(*({**base, **row} for row in rows))
-    return validate(MeterReadings, frame, now=NOW, dialect=dialect or Dialect(), source_id="file")
+    return validate_readings(
+        MeterReadings, frame, now=NOW, dialect=dialect or Dialect(), source_id="file"
+    )
 
 
 def sensors(*rows: dict[str, object], dialect: Dialect | None = None) -> Validated:
     base = {"sensor_id": "s", "sensor_type": "voltage", "value": "230", "timestamp": TIME}
     frame = numbered(*({**base, **row} for row in rows))
-    return validate(SensorData, frame, now=NOW, dialect=dialect or Dialect(), source_id="file")
+    return validate_readings(
+        SensorData, frame, now=NOW, dialect=dialect or Dialect(), source_id="file"
+    )
 
 
 def reasons(found: Validated) -> list[tuple[int, str]]:
@@ -224,7 +228,7 @@ def test_whatever_a_row_holds_it_is_a_sound_reading_or_refused(rows: list[dict[s
     frame = pl.DataFrame(rows, schema=schema).with_columns(
         row_number=pl.int_range(1, len(rows) + 1, dtype=pl.Int64, eager=True)
     )
-    found = validate(MeterReadings, frame, now=NOW, dialect=Dialect(), source_id="f")
+    found = validate_readings(MeterReadings, frame, now=NOW, dialect=Dialect(), source_id="f")
     assert found.good.height + found.refused == len(rows)
     assert found.bad["row_number"].n_unique() == found.refused
     MeterReadings.validate(found.good.unique(MeterReadings.primary_key()))

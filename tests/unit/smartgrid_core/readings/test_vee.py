@@ -5,7 +5,7 @@ import pytest
 
 from smartgrid_core.contracts.aggregates import MeterConsumption
 from smartgrid_core.errors import ConfigurationError
-from smartgrid_core.readings.vee import interval_energy, vee_report
+from smartgrid_core.readings.vee import compute_interval_energy, summarise_vee
 from smartgrid_core.time import Window
 
 MIDNIGHT = datetime(2025, 3, 1, tzinfo=UTC)
@@ -259,7 +259,7 @@ def test_interval_readings_shorter_than_the_grid_are_added_up(register, energy):
 
 def test_an_interval_that_does_not_divide_the_day_is_refused(register):
     with pytest.raises(ConfigurationError, match="must divide a day"):
-        interval_energy(
+        compute_interval_energy(
             register([1.0, 2.0]),
             pl.DataFrame(),
             window=Window.of_day(FIRST),
@@ -270,7 +270,7 @@ def test_an_interval_that_does_not_divide_the_day_is_refused(register):
 
 def test_the_report_counts_intervals_by_meter_and_quality(register, energy):
     consumption = energy(register([500.0, 501.0, None, 503.0]))
-    assert vee_report(consumption).to_dicts() == [
+    assert summarise_vee(consumption).to_dicts() == [
         {
             "meter_id": "a",
             "quality": "gap",

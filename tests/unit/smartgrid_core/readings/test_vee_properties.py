@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from smartgrid_core.contracts.aggregates import MeterConsumption
-from smartgrid_core.readings.registers import register_steps
-from smartgrid_core.readings.steps import energy_steps
-from smartgrid_core.readings.touched import touched_days
+from smartgrid_core.readings.registers import compute_register_steps
+from smartgrid_core.readings.steps import compute_energy_steps
+from smartgrid_core.readings.touched import find_touched_days
 
 FIRST, LAST = date(2025, 3, 1), date(2025, 3, 4)
 MIDNIGHT = datetime(2025, 3, 1, tzinfo=UTC)
@@ -126,7 +126,7 @@ def test_only_touched_days_change_when_late_readings_come(register, energy, coun
     late = data.draw(st.sets(st.integers(0, max(final.height - 1, 0)), max_size=5))
     is_late = pl.int_range(pl.len()).is_in(list(late))
     early = final.filter(~is_late)
-    touched = touched_days(
+    touched = find_touched_days(
         final.filter(is_late).select("meter_id", "event_time").iter_rows(),
         known=final.select("meter_id", "event_time").iter_rows(),
     )
@@ -144,8 +144,8 @@ def test_only_touched_days_change_when_late_readings_come(register, energy, coun
 def test_the_quick_way_for_healthy_series_agrees_with_the_careful_one(register, draws_kwh, missing):
     readings = register(counts(draws_kwh, missing))
     series = readings.select("meter_id", "event_time", "reading", day=pl.lit(FIRST))
-    quick = energy_steps(series, register_capacity_kwh=1e5, max_plausible_kw=630.0)
-    careful = register_steps(
+    quick = compute_energy_steps(series, register_capacity_kwh=1e5, max_plausible_kw=630.0)
+    careful = compute_register_steps(
         readings["event_time"].dt.timestamp("us").to_list(),
         readings["reading"].to_list(),
         capacity_kwh=1e5,

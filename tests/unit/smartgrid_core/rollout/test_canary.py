@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from smartgrid_core.contracts.serving import PredictionLog
-from smartgrid_core.rollout.canary import regression
+from smartgrid_core.rollout.canary import describe_regression
 
 BEGAN = datetime(2026, 3, 3, tzinfo=UTC)
 
@@ -39,33 +39,37 @@ FAILED = ("canary", "UNAVAILABLE: away", 5.0)
 
 
 def test_a_canary_that_does_as_well_as_stable_stays():
-    assert regression(log(*[STABLE, CANARY] * 20), version=2) is None
-    assert regression(log(), version=2) is None
+    assert describe_regression(log(*[STABLE, CANARY] * 20), version=2) is None
+    assert describe_regression(log(), version=2) is None
 
 
 def test_the_second_call_that_fails_is_enough_whatever_the_number_of_feeders():
-    assert regression(log(STABLE, FAILED, feeders=500), version=2) is None
-    said = regression(log(STABLE, CANARY, STABLE, FAILED, STABLE, FAILED), version=2)
+    assert describe_regression(log(STABLE, FAILED, feeders=500), version=2) is None
+    said = describe_regression(log(STABLE, CANARY, STABLE, FAILED, STABLE, FAILED), version=2)
     assert said == "67% of its calls failed, of stable's 0%; the last: UNAVAILABLE: away"
 
 
 def test_rare_failures_are_borne():
-    assert regression(log(*[CANARY] * 38, FAILED, FAILED, *[STABLE] * 5), version=2) is None
+    assert (
+        describe_regression(log(*[CANARY] * 38, FAILED, FAILED, *[STABLE] * 5), version=2) is None
+    )
 
 
 def test_where_stable_fails_as_well_it_is_the_server_that_is_ill():
     ill = ("stable", "UNAVAILABLE: away", 5.0)
-    assert regression(log(*[ill, FAILED] * 4), version=2) is None
+    assert describe_regression(log(*[ill, FAILED] * 4), version=2) is None
 
 
 def test_a_canary_that_takes_twice_as_long_and_noticeably_so_is_taken_back():
     slow = ("canary", "", 250.0)
-    said = regression(log(*[STABLE, slow] * 5), version=2)
+    said = describe_regression(log(*[STABLE, slow] * 5), version=2)
     assert said == "a call takes 250 ms, of stable 20 ms (95th percentiles)"
-    assert regression(log(*[STABLE, slow] * 4), version=2) is None, "four calls say nothing yet"
-    assert regression(log(*[STABLE, ("canary", "", 80.0)] * 5), version=2) is None
+    assert describe_regression(log(*[STABLE, slow] * 4), version=2) is None, (
+        "four calls say nothing yet"
+    )
+    assert describe_regression(log(*[STABLE, ("canary", "", 80.0)] * 5), version=2) is None
 
 
 def test_an_earlier_canarys_answers_say_nothing_about_this_one():
     slow = ("canary", "", 250.0)
-    assert regression(log(*[STABLE, slow] * 5), version=3) is None
+    assert describe_regression(log(*[STABLE, slow] * 5), version=3) is None

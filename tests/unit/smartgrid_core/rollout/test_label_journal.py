@@ -7,24 +7,24 @@ import polars as pl
 from smartgrid_core.contracts.serving import LabelMoves
 from smartgrid_core.rollout.label_journal import (
     TRIAL_ENDS,
+    build_label_moves,
+    explain_wait,
+    find_label_start,
     is_rejected,
-    labelled_since,
-    moves_to_note,
-    why_not_now,
 )
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.rollout.labels import ServingState
 
 START = datetime(2026, 3, 3, tzinfo=UTC)
-ONE = Served("m", (1,), stable=1)
-TRIAL = Served("m", (1, 2), stable=1, canary=2)
-TWO = Served("m", (1, 2), stable=2)
+ONE = ServingState("m", (1,), stable=1)
+TRIAL = ServingState("m", (1, 2), stable=1, canary=2)
+TWO = ServingState("m", (1, 2), stable=2)
 
 
-def journal(*steps: tuple[Served, str]) -> pl.DataFrame:
+def journal(*steps: tuple[ServingState, str]) -> pl.DataFrame:
     """What is noted of a row of states, a day apart, each with the action that led there."""
-    noted, before = LabelMoves.create_empty(), Served("m")
+    noted, before = LabelMoves.create_empty(), ServingState("m")
     for day, (after, action) in enumerate(steps):
-        new = moves_to_note(
+        new = build_label_moves(
             noted,
             before=before,
             after=after,
@@ -52,8 +52,10 @@ def test_a_row_is_noted_for_every_label_that_moved():
 
 def test_what_is_noted_is_not_noted_again_and_what_was_missed_is_made_good():
     again = {"reason": "test", "by": "test", "now": START + timedelta(days=9)}
-    assert moves_to_note(PROMOTED, before=TWO, after=TWO, action="published", **again).is_empty()
-    missed = moves_to_note(
+    assert build_label_moves(
+        PROMOTED, before=TWO, after=TWO, action="published", **again
+    ).is_empty()
+    missed = build_label_moves(
         journal((ONE, "published")), before=TWO, after=TWO, action="published", **again
     )
     assert missed.select("label", "version_before", "version_after").rows() == [
@@ -72,21 +74,21 @@ def test_a_version_whose_label_was_taken_back_is_rejected_until_it_gets_one_agai
 
 
 def test_since_when_a_label_means_its_version():
-    assert labelled_since(PROMOTED, TRIAL, "canary") == START + timedelta(days=1)
-    assert labelled_since(PROMOTED, TWO, "stable") == START + timedelta(days=2)
-    assert labelled_since(PROMOTED, ONE, "canary") is None
+    assert find_label_start(PROMOTED, TRIAL, "canary") == START + timedelta(days=1)
+    assert find_label_start(PROMOTED, TWO, "stable") == START + timedelta(days=2)
+    assert find_label_start(PROMOTED, ONE, "canary") is None
 
 
 def test_a_trained_version_waits_for_the_trial_before_it_but_not_for_ever():
     trial = journal((ONE, "published"), (TRIAL, "published"))
     began = START + timedelta(days=1)
-    said = why_not_now(trial, TRIAL, 3, now=began + timedelta(days=6))
+    said = explain_wait(trial, TRIAL, 3, now=began + timedelta(days=6))
     assert said == "version 2 is on trial since 2026-03-04; version 3 waits"
-    assert why_not_now(trial, TRIAL, 3, now=began + TRIAL_ENDS) is None
-    assert why_not_now(trial, TRIAL, 2, now=began) is None
-    assert why_not_now(trial, ONE, 3, now=began) is None
+    assert explain_wait(trial, TRIAL, 3, now=began + TRIAL_ENDS) is None
+    assert explain_wait(trial, TRIAL, 2, now=began) is None
+    assert explain_wait(trial, ONE, 3, now=began) is None
 
 
 def test_a_version_that_was_rolled_back_does_not_return_by_itself():
-    said = why_not_now(TAKEN_BACK, ONE, 2, now=START + timedelta(days=9))
+    said = explain_wait(TAKEN_BACK, ONE, 2, now=START + timedelta(days=9))
     assert said == "version 2 was rolled back: see label_moves"

@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.rollout.labels import KEPT_LOADED, Served
+from smartgrid_core.rollout.labels import KEPT_LOADED, ServingState
 
-NOTHING = Served("m")
+NOTHING = ServingState("m")
 
 
-def gone_live(*versions: int) -> Served:
+def gone_live(*versions: int) -> ServingState:
     """Each version offered, labelled, and promoted if it became canary."""
     served = NOTHING
     for version in versions:
@@ -31,13 +31,13 @@ def test_the_first_version_is_stable_and_the_next_one_a_canary():
 def test_a_promoted_canary_leaves_the_one_before_loaded_to_go_back_to():
     served = gone_live(1, 2)
     assert (served.versions, served.labels, served.previous) == ((1, 2), {"stable": 2}, 1)
-    assert served.rolled_back() == Served("m", (1,), stable=1)
+    assert served.rolled_back() == ServingState("m", (1,), stable=1)
 
 
 def test_three_versions_that_were_stable_stay_loaded():
     served = gone_live(1, 2, 3, 4, 5)
     assert (served.versions, served.stable) == ((3, 4, 5), 5)
-    assert served.rolled_back().rolled_back() == Served("m", (3,), stable=3)
+    assert served.rolled_back().rolled_back() == ServingState("m", (3,), stable=3)
 
 
 def test_going_back_counts_by_who_was_stable_not_by_number():
@@ -69,9 +69,9 @@ def test_a_canary_that_is_taken_back_leaves_stable_as_it_was():
 
 def test_one_may_go_back_to_a_version_that_is_named():
     served = gone_live(2, 3, 5)
-    assert served.rolled_back(2) == Served("m", (2,), stable=2)
-    assert served.rolled_back(4) == Served("m", (2, 3, 4), stable=4)
-    assert served.rolled_back(1) == Served("m", (1,), stable=1)
+    assert served.rolled_back(2) == ServingState("m", (2,), stable=2)
+    assert served.rolled_back(4) == ServingState("m", (2, 3, 4), stable=4)
+    assert served.rolled_back(1) == ServingState("m", (1,), stable=1)
     assert served.rolled_back(2).rolled_back(5).labels == {"stable": 5}
 
 

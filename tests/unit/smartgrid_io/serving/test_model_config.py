@@ -3,7 +3,7 @@
 import pytest
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.rollout.labels import ServingState
 from smartgrid_io.serving.model_config import EMPTY, all_served, parse, served_in, with_served
 
 HAND_WRITTEN = """
@@ -22,7 +22,9 @@ model_config_list {
 
 
 def test_what_is_served_is_written_as_tensorflow_serving_documents_it():
-    text = with_served(EMPTY, Served("m", (3, 4, 5), stable=4, canary=5), base_path="/models/m")
+    text = with_served(
+        EMPTY, ServingState("m", (3, 4, 5), stable=4, canary=5), base_path="/models/m"
+    )
     assert text == (
         "model_config_list {\n"
         "  config {\n"
@@ -50,20 +52,20 @@ def test_what_is_served_is_written_as_tensorflow_serving_documents_it():
 
 
 def test_what_was_written_is_read_back_and_a_label_that_went_is_gone():
-    served = Served("m", (3, 4, 5), stable=4, canary=5)
+    served = ServingState("m", (3, 4, 5), stable=4, canary=5)
     text = with_served(EMPTY, served, base_path="/models/m")
     assert served_in(text, "m") == served
     later = with_served(text, served.without_canary(), base_path="/models/m")
-    assert all_served(later) == [Served("m", (3, 4), stable=4)]
-    assert served_in(later, "unknown") == Served("unknown")
+    assert all_served(later) == [ServingState("m", (3, 4), stable=4)]
+    assert served_in(later, "unknown") == ServingState("unknown")
 
 
 def test_other_models_and_fields_stay_as_people_wrote_them():
-    text = with_served(HAND_WRITTEN, Served("m", (1,), stable=1), base_path="/models/m")
+    text = with_served(HAND_WRITTEN, ServingState("m", (1,), stable=1), base_path="/models/m")
     before = parse(HAND_WRITTEN).model_config_list.config[0]
     assert parse(text).model_config_list.config[0] == before
 
-    taken_over = with_served(text, Served("other", (4,), stable=4), base_path="/models/other")
+    taken_over = with_served(text, ServingState("other", (4,), stable=4), base_path="/models/other")
     entry = parse(taken_over).model_config_list.config[0]
     assert entry.logging_config == before.logging_config
     assert dict(entry.version_labels) == {"beta": 4, "stable": 4}

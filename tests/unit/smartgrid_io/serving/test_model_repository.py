@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from smartgrid_core.errors import ModelUnavailableError, PublicationError
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.rollout.labels import ServingState
 from smartgrid_io.serving.model_config import parse
 from smartgrid_io.serving.model_repository import Shelf, ensure_config
 from smartgrid_io.serving.publisher import publish
@@ -44,8 +44,8 @@ def base(tmp_path: Path) -> Path:
 def test_a_change_is_in_the_file_and_told_to_the_server(base: Path):
     server = Server()
     shelf = Shelf(str(base), server)
-    assert shelf.change("m", lambda served: served.offered(1)) == Served("m", (1,))
-    assert shelf.served("m") == Served("m", (1,))
+    assert shelf.change("m", lambda served: served.offered(1)) == ServingState("m", (1,))
+    assert shelf.served("m") == ServingState("m", (1,))
     written = parse((base / "models.config").read_text())
     assert server.told == [written.SerializeToString()]
     assert written.model_config_list.config[0].base_path == str(base / "m")
@@ -57,7 +57,7 @@ def test_a_server_that_is_away_or_refuses_is_named_where_the_label_is_waited_for
     server.refusal = "UNAVAILABLE: away"
     shelf = Shelf(str(base), server, patience_s=0.1)
     shelf.change("m", lambda served: served.labelled(1))
-    assert shelf.served("m") == Served("m", (1,), stable=1)
+    assert shelf.served("m") == ServingState("m", (1,), stable=1)
     words = r"stable of m is not version 1 .* the label means nothing; UNAVAILABLE: away"
     with pytest.raises(PublicationError, match=words):
         shelf.wait_until_labelled("m", "stable", 1)
@@ -70,7 +70,7 @@ def test_a_folder_from_before_there_were_labels_goes_on_answering(base: Path, sa
         publish(saved_model, base=str(base), model="old", version=version)
     ensure_config(str(base))
     shelf = Shelf(str(base), Server())
-    assert shelf.all_served() == [Served("old", (2, 5, 6), stable=6)]
+    assert shelf.all_served() == [ServingState("old", (2, 5, 6), stable=6)]
 
 
 def test_a_config_that_is_there_is_left_alone_and_an_empty_folder_gets_one(

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from smartgrid_core.contracts.serving import PredictionLog, TrafficSplits
 from smartgrid_core.errors import ContractError, ModelUnavailableError
 from smartgrid_core.protocols import Quantiles
-from smartgrid_core.rollout.labels import Served
+from smartgrid_core.rollout.labels import ServingState
 from smartgrid_io.serving.router import DEFAULT_SHARE, Router, Split, split_of
 
 NOW = datetime(2026, 3, 3, 12, tzinfo=UTC)
-BOTH = Served("m", (1, 2), stable=1, canary=2)
+BOTH = ServingState("m", (1, 2), stable=1, canary=2)
 HALF = Split(0.5)
 CUSTOMERS = [f"customer-{number:06}" for number in range(100_000)]
 
@@ -96,7 +96,7 @@ SUBJECTS = [STABLES[0], CANARIES[0], CANARIES[0], STABLES[1], CANARIES[1]]
 FEATURES = {"load_kw": np.arange(5, dtype=np.float32)}
 
 
-def asked(server: Server, served: Served = BOTH):
+def asked(server: Server, served: ServingState = BOTH):
     return Router(server, served, HALF, NOW).ask(FEATURES, SUBJECTS)
 
 
@@ -128,7 +128,7 @@ def test_the_connection_counts_for_neither_variants_latency():
 
 def test_without_a_canary_stable_answers_all_in_one_call():
     server = Server()
-    routed = asked(server, Served("m", (1,), stable=1))
+    routed = asked(server, ServingState("m", (1,), stable=1))
     assert server.asked == [("stable", [0, 1, 2, 3, 4])]
     assert set(routed.log["routed_to"]) == set(routed.frame["variant"]) == {"stable"}
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartgrid_core.contracts.promotion import ModelDrift
-from smartgrid_core.features.load import load_features
+from smartgrid_core.features.load import build_load_features
 from smartgrid_ml.drift.drift import (
     KNOWN,
     MOST_FEEDERS,
@@ -52,7 +52,7 @@ def features(*, seed: int, days: int, feeders: int = 3, growth: float = 0.0) -> 
             )
         )
     issues = [FIRST + timedelta(days=day) for day in range(29, days + 29)]
-    rows = load_features(
+    rows = build_load_features(
         pl.concat(series), issue_times=issues, timezone="Europe/Tirane", country="AL"
     )
     return rows.select(needed_columns())

@@ -6,7 +6,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.features.load import load_features
+from smartgrid_core.features.load import build_load_features
 from smartgrid_ml.evaluation.backtest import FORECASTS, LEADERBOARD, backtest, best_servable
 from smartgrid_ml.forecasting.registry import forecaster
 
@@ -26,7 +26,7 @@ def features() -> pl.DataFrame:
         }
     ).with_columns(pl.col("hour_start").cast(pl.Datetime("us", "UTC")))
     issues = [START + n * DAY for n in range(23, 50)]
-    return load_features(rows, issue_times=issues, timezone="UTC", country=None)
+    return build_load_features(rows, issue_times=issues, timezone="UTC", country=None)
 
 
 class Yesterday:

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from smartgrid_core.features.load import FEATURES, SCALES, load_features
+from smartgrid_core.features.load import FEATURES, SCALES, build_load_features
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
 from smartgrid_ml.forecasting.conformal import years_back
 from smartgrid_ml.forecasting.protocol import QUANTILES, ServableForecaster
@@ -31,7 +31,7 @@ def features() -> pl.DataFrame:
         for name, size in (("large", 100.0), ("small", 10.0), ("solar", -10.0))
     )
     issues = [START + timedelta(days=day) for day in range(20, 70)]
-    return load_features(history, issue_times=issues, timezone="UTC", country=None)
+    return build_load_features(history, issue_times=issues, timezone="UTC", country=None)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 
 from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.contracts.serving import PredictionLog
-from smartgrid_core.features.load import FEATURES, load_features
-from smartgrid_core.protocols import Routed
+from smartgrid_core.features.load import FEATURES, build_load_features
+from smartgrid_core.protocols import RoutedForecasts
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
 from smartgrid_ml.forecasting.day_ahead import day_ahead
 
@@ -38,7 +38,7 @@ class Answers:
         )
         answered = pl.all().exclude("is_open")
         said = pl.when(~pl.col("is_open")).then(answered)
-        return Routed(frame.select(said), PredictionLog.create_empty())
+        return RoutedForecasts(frame.select(said), PredictionLog.create_empty())
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def features() -> pl.DataFrame:
         }
     ).with_columns(pl.col("hour_start").cast(pl.Datetime("us", "UTC")))
     issues = [FIRST + timedelta(days=n) for n in range(8, 43)]
-    return load_features(load, issue_times=issues, timezone="Europe/Tirane", country="AL")
+    return build_load_features(load, issue_times=issues, timezone="Europe/Tirane", country="AL")
 
 
 def test_a_model_answers_for_every_hour_under_its_version_and_variant(features):
