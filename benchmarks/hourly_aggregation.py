@@ -75,7 +75,7 @@ def write_readings(file: Path, *, rows: int) -> None:
     writer.close()
 
 
-def bare(readings: pl.LazyFrame) -> pl.LazyFrame:
+def aggregate_bare(readings: pl.LazyFrame) -> pl.LazyFrame:
     """The query as one would type it."""
     value = pl.col("value")
     return (
@@ -93,7 +93,7 @@ def bare(readings: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def ours(readings: pl.LazyFrame) -> pl.LazyFrame:
+def aggregate_product(readings: pl.LazyFrame) -> pl.LazyFrame:
     """The product's function, as the asset calls it."""
     from smartgrid_core.aggregates.hourly import aggregate_sensor_hours
 
@@ -102,7 +102,7 @@ def ours(readings: pl.LazyFrame) -> pl.LazyFrame:
 
 def measure_here(side: str, file: Path) -> dict[str, float]:
     """Run one side in this process: its wall time, its rows and the process's peak memory."""
-    query = {"bare": bare, "ours": ours}[side]
+    query = {"bare": aggregate_bare, "ours": aggregate_product}[side]
     query(pl.scan_parquet(file).head(1)).collect(engine="streaming")
     begin = time.perf_counter()
     answer = query(pl.scan_parquet(file)).collect(engine="streaming")
@@ -124,7 +124,7 @@ def measure(side: str, file: Path) -> dict[str, float]:
     return answer
 
 
-def run(*, rows: int = ROWS, turns: int = TURNS) -> Result:
+def run_benchmark(*, rows: int = ROWS, turns: int = TURNS) -> Result:
     """Both sides in turns over one file."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "readings.parquet"
@@ -151,7 +151,7 @@ def main() -> int:
     if asked.side:
         print(json.dumps(measure_here(asked.side, asked.file)))
         return 0
-    result = run(rows=asked.rows, turns=asked.turns)
+    result = run_benchmark(rows=asked.rows, turns=asked.turns)
     print(json.dumps({**asdict(result), "ratio": round(result.ratio, 3)}, indent=2))
     within = result.ratio <= MOST_TIMES_BARE and result.ours_peak_gb <= MOST_MEMORY_GB
     print(

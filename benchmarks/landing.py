@@ -29,7 +29,7 @@ from smartgrid_io.landing.land import land_file
 from smartgrid_io.landing.layout import LandingLayout
 from smartgrid_io.postgres.copy import connect
 from smartgrid_io.postgres.embedded import EmbeddedPostgres
-from smartgrid_io.postgres.loading import days_of
+from smartgrid_io.postgres.loading import list_days
 from smartgrid_io.postgres.schema import ensure_months
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
@@ -51,7 +51,7 @@ WHERE t.reading IS DISTINCT FROM excluded.reading
 """
 
 
-def readings(rows: int) -> pl.DataFrame:
+def make_readings(rows: int) -> pl.DataFrame:
     """Quarter-hourly registers of 500 meters, as a head-end writes them: instant by instant."""
     row = pl.int_range(rows, eager=True).to_frame("row")
     return row.select(
@@ -64,7 +64,7 @@ def readings(rows: int) -> pl.DataFrame:
 
 def write_files(folder: Path, rows: int) -> tuple[Path, Path, pl.DataFrame]:
     """The file to land, and the same readings as the table's own columns."""
-    frame = readings(rows)
+    frame = make_readings(rows)
     raw, finished = folder / "readings.csv", folder / "finished.csv"
     frame.write_csv(raw, datetime_format="%Y-%m-%dT%H:%M:%SZ")
     table = frame.select(
@@ -81,7 +81,7 @@ def write_files(folder: Path, rows: int) -> tuple[Path, Path, pl.DataFrame]:
     return raw, finished, table
 
 
-def bare(warehouse: PostgresWarehouse, finished: Path) -> None:
+def load_bare(warehouse: PostgresWarehouse, finished: Path) -> None:
     """COPY into a temporary table, then one upsert."""
     with connect(warehouse.url) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE TEMP TABLE incoming (LIKE meter_readings) ON COMMIT DROP")
@@ -95,16 +95,18 @@ def bare(warehouse: PostgresWarehouse, finished: Path) -> None:
 
 
 @contextmanager
-def emptied(server: EmbeddedPostgres, table: pl.DataFrame) -> Iterator[PostgresWarehouse]:
+def open_empty_warehouse(
+    server: EmbeddedPostgres, table: pl.DataFrame
+) -> Iterator[PostgresWarehouse]:
     """A warehouse with the months that the readings need and no rows."""
     warehouse = PostgresWarehouse(server.ensure_database("landing"))
     warehouse.upgrade()
-    ensure_months(warehouse.url, MeterReadings, days_of(MeterReadings, table))
+    ensure_months(warehouse.url, MeterReadings, list_days(MeterReadings, table))
     yield warehouse
     server.drop_database("landing")
 
 
-def timed(rows: int, rounds: int) -> float:
+def measure_rate_share(rows: int, rounds: int) -> float:
     """The median ratio of speeds, landing to bare; prints every round."""
     ratios = []
     with tempfile.TemporaryDirectory() as place:
@@ -112,11 +114,11 @@ def timed(rows: int, rounds: int) -> float:
         raw, finished, table = write_files(folder, rows)
         with EmbeddedPostgres(folder / "server") as server:
             for number in range(1, rounds + 1):
-                with emptied(server, table) as warehouse:
+                with open_empty_warehouse(server, table) as warehouse:
                     began = time.perf_counter()
-                    bare(warehouse, finished)
+                    load_bare(warehouse, finished)
                     bare_s = time.perf_counter() - began
-                with emptied(server, table) as warehouse:
+                with open_empty_warehouse(server, table) as warehouse:
                     began = time.perf_counter()
                     report = land_file(
                         raw, warehouse=warehouse, layout=LandingLayout(), now=NOW + timedelta(1)
@@ -133,7 +135,7 @@ def timed(rows: int, rounds: int) -> float:
 
 def write_large(path: Path, *, gigabytes: float) -> int:
     """The same two days of readings until the file is large enough; returns its rows."""
-    text = readings(ROWS_IN_ROUND).write_csv(datetime_format="%Y-%m-%dT%H:%M:%SZ")
+    text = make_readings(ROWS_IN_ROUND).write_csv(datetime_format="%Y-%m-%dT%H:%M:%SZ")
     header, _, body = text.encode().partition(b"\n")
     rounds = max(int(gigabytes * 1e9 / len(body)), 1)
     with path.open("wb") as file:
@@ -166,7 +168,7 @@ def land_alone(path: Path, url: str) -> tuple[int, int, float]:
     return report.rows_new, report.rows_repeated, peak_bytes() / 1e6
 
 
-def large(gigabytes: float) -> float:
+def measure_peak_memory(gigabytes: float) -> float:
     """Land one large file; prints its figures and returns the peak memory in MB."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -195,8 +197,8 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, help="land one file of this size instead")
     arguments = parser.parse_args()
     if arguments.gigabytes:
-        raise SystemExit(0 if large(arguments.gigabytes) < MOST_MB else 1)
-    ratio = timed(arguments.rows, arguments.rounds)
+        raise SystemExit(0 if measure_peak_memory(arguments.gigabytes) < MOST_MB else 1)
+    ratio = measure_rate_share(arguments.rows, arguments.rounds)
     peak_mb = psutil.Process().memory_info().rss / 1e6
     print(f"ratio {ratio:.2f} (target >= {TARGET}), resident memory {peak_mb:.0f} MB")
     raise SystemExit(0 if ratio >= TARGET else 1)

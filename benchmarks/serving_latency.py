@@ -22,7 +22,7 @@ TARGET = 3.0
 WARM_UP = 50
 
 
-def p50_ms(call: Callable[[], Any], calls: int) -> float:
+def measure_p50_ms(call: Callable[[], Any], calls: int) -> float:
     """The median time of a call."""
     times = []
     for _ in range(calls):
@@ -32,7 +32,7 @@ def p50_ms(call: Callable[[], Any], calls: int) -> float:
     return statistics.median(times) * 1e3
 
 
-def timed(rounds: int, calls: int, trees: int) -> float:
+def measure_latency(rounds: int, calls: int, trees: int) -> float:
     """The median ratio of the p50, server to signature; prints every round."""
     import tensorflow as tf
 
@@ -57,10 +57,10 @@ def timed(rounds: int, calls: int, trees: int) -> float:
                 return client.predict(MODEL, arrays).frame["p50"].to_numpy()
 
             np.testing.assert_allclose(served(), bare(), rtol=1e-6)
-            p50_ms(bare, WARM_UP)
-            p50_ms(served, WARM_UP)
+            measure_p50_ms(bare, WARM_UP)
+            measure_p50_ms(served, WARM_UP)
             for number in range(1, rounds + 1):
-                bare_ms, served_ms = p50_ms(bare, calls), p50_ms(served, calls)
+                bare_ms, served_ms = measure_p50_ms(bare, calls), measure_p50_ms(served, calls)
                 ratios.append(served_ms / bare_ms)
                 print(
                     f"round {number}: bare {bare_ms:.2f} ms, gRPC {served_ms:.2f} ms, "
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=300)
     parser.add_argument("--trees", type=int, default=100, help="per booster; 0 is a line")
     words = parser.parse_args()
-    ratio = timed(words.rounds, words.calls, words.trees)
+    ratio = measure_latency(words.rounds, words.calls, words.trees)
     print(f"ratio {ratio:.2f} (target <= {TARGET})")
     raise SystemExit(0 if ratio <= TARGET else 1)
 

@@ -10,13 +10,13 @@ from smartgrid_core.protocols import AlertStore
 @dg.resource(required_resource_keys={"settings", "warehouse"})
 def alert_book(context: dg.InitResourceContext) -> Iterator[AlertStore]:
     """Alerts in the warehouse's database; posted to SMARTGRID_WEBHOOK_URL if it is set."""
-    from smartgrid_io.alerts import PostgresAlertBook
+    from smartgrid_io.alerts import PostgresAlertStore
     from smartgrid_io.notify.webhook import WebhookNotifier
 
     settings = context.resources.settings
     secret = settings.webhook_secret
     with WebhookNotifier(secret=secret.get_secret_value() if secret else None) as notifier:
-        yield PostgresAlertBook(
+        yield PostgresAlertStore(
             url=context.resources.warehouse.url,
             notifier=notifier,
             recipient=settings.webhook_url,

@@ -28,9 +28,9 @@ class WatchedFolder:
 
     def arrivals(self) -> Sequence[Arrival]:
         """Files that wait and no longer grow, the longest waiting first."""
-        from smartgrid_io.landing.folder import landing_candidates
+        from smartgrid_io.landing.folder import find_candidates
 
-        waiting = landing_candidates(
+        waiting = find_candidates(
             self.folder, warehouse=self.warehouse, now=self.clock.now(), grace=self.grace
         )
         return [

@@ -1,4 +1,4 @@
-"""The model server's client, and the shelf it serves from, as resources."""
+"""The model server's client, and the repository it serves from, as resources."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import dagster as dg
 
 from smartgrid_core.protocols import ModelRepository, ModelServer
 from smartgrid_io.serving.client import ModelServerClient
-from smartgrid_io.serving.model_repository import Shelf
+from smartgrid_io.serving.model_repository import ModelServerRepository
 
 
 @dg.resource(required_resource_keys={"settings"})
@@ -20,4 +20,6 @@ def model_server(context: dg.InitResourceContext) -> Iterator[ModelServer]:
 @dg.resource(required_resource_keys={"settings", "model_server"})
 def model_shelf(context: dg.InitResourceContext) -> ModelRepository:
     """The folder of served models."""
-    return Shelf(base=context.resources.settings.model_place, client=context.resources.model_server)
+    return ModelServerRepository(
+        base=context.resources.settings.model_place, client=context.resources.model_server
+    )

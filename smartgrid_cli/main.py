@@ -176,13 +176,13 @@ def ab(
 def migrate() -> None:
     """Bring the tables of SMARTGRID_DATABASE_URL up to date."""
     from smartgrid_core.settings import Settings
-    from smartgrid_io.postgres.schema import upgrade
+    from smartgrid_io.postgres.schema import upgrade_tables
 
     url = Settings().database_url
     if url is None:
         _fail("SMARTGRID_DATABASE_URL is not set: postgresql://user:password@host:5432/smartgrid")
     else:
-        upgrade(url.get_secret_value())
+        upgrade_tables(url.get_secret_value())
 
 
 def run() -> None:

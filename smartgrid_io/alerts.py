@@ -23,15 +23,15 @@ from smartgrid_core.alerts.messages import (
 )
 from smartgrid_core.contracts.alerts import Alerts
 from smartgrid_core.protocols import DeliveryReport, Notifier
-from smartgrid_io.contract import checked, polars_types
-from smartgrid_io.postgres.copy import Connection, connect, copy_out, identifiers
+from smartgrid_io.contract import to_polars_types, validate_rows
+from smartgrid_io.postgres.copy import Connection, connect, copy_out, quote_identifiers
 
 MOST_PER_ROUND = 100
 """Messages tried in one round: if every one times out, the round still ends within ten minutes."""
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresAlertBook:
+class PostgresAlertStore:
     """Alerts and outbox at `url`; messages go to `recipient` over `channel` through `notifier`.
 
     Without a recipient alerts are recorded and nothing is sent.
@@ -44,8 +44,10 @@ class PostgresAlertBook:
 
     def open_alerts(self) -> pl.DataFrame:
         """Rows of `Alerts` that nobody has closed."""
-        types = polars_types(Alerts)
-        query = sql.SQL("SELECT {} FROM alerts WHERE state <> 'closed'").format(identifiers(types))
+        types = to_polars_types(Alerts)
+        query = sql.SQL("SELECT {} FROM alerts WHERE state <> 'closed'").format(
+            quote_identifiers(types)
+        )
         with connect(self.url) as connection:
             return copy_out(connection, query, types).sort("dedupe_key")
 
@@ -74,23 +76,23 @@ def record_alerts(url: str, alerts: pl.DataFrame, *, channel: str, recipient: st
 
     Returns how many were new. Raises ContractError for rows that break the contract.
     """
-    rows = checked(Alerts, alerts).to_dicts()
+    rows = validate_rows(Alerts, alerts).to_dicts()
     if not rows:
         return 0
     with connect(url) as connection:
         return sum(
-            _record(connection, row, channel=channel, recipient=recipient)
+            _insert_alert(connection, row, channel=channel, recipient=recipient)
             for row in sorted(rows, key=lambda row: str(row["dedupe_key"]))
         )
 
 
-def _record(
+def _insert_alert(
     connection: Connection, alert: Mapping[str, Any], *, channel: str, recipient: str | None
 ) -> bool:
-    columns = list(polars_types(Alerts))
+    columns = list(to_polars_types(Alerts))
     inserted = connection.execute(
         sql.SQL("INSERT INTO alerts ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
-            identifiers(columns), sql.SQL(", ").join(map(sql.Placeholder, columns))
+            quote_identifiers(columns), sql.SQL(", ").join(map(sql.Placeholder, columns))
         ),
         {**alert, "metadata": Jsonb(json.loads(alert["metadata"]))},
     ).rowcount

@@ -7,17 +7,17 @@ from smartgrid_core.contracts.tables import to_table_name
 from smartgrid_core.errors import ContractError
 
 
-def polars_types(schema: type[dy.Schema]) -> dict[str, pl.DataType]:
+def to_polars_types(schema: type[dy.Schema]) -> dict[str, pl.DataType]:
     """A contract's columns and their Polars types."""
     return {name: column.dtype for name, column in schema.columns().items()}
 
 
-def checked(schema: type[dy.Schema], rows: pl.DataFrame) -> pl.DataFrame:
+def validate_rows(schema: type[dy.Schema], rows: pl.DataFrame) -> pl.DataFrame:
     """The contract's columns of `rows`, in its order, when every row keeps it.
 
     Raises ContractError naming the table, the first bad column and how many rows are bad.
     """
-    wanted = polars_types(schema)
+    wanted = to_polars_types(schema)
     for name, dtype in wanted.items():
         if name not in rows.columns:
             raise ContractError(f"{to_table_name(schema)}: column {name!r} is missing")

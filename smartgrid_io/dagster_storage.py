@@ -7,10 +7,10 @@ from pathlib import Path
 
 import psycopg
 
-KEPT = timedelta(days=30)
+RETENTION = timedelta(days=30)
 """Longer than anybody reads the log lines of a run that has ended."""
 
-PURGE_EVENTS = """
+_PURGE_EVENTS = """
     DELETE FROM event_logs
     WHERE timestamp < now() AT TIME ZONE 'UTC' - %(kept)s
       AND asset_key IS NULL
@@ -19,7 +19,7 @@ PURGE_EVENTS = """
 """Events of assets stay: materialisations and check results are what partitions are judged by."""
 
 
-def purge_events(url: str, *, kept: timedelta = KEPT) -> int:
+def purge_events(url: str, *, kept: timedelta = RETENTION) -> int:
     """Delete old log events of ended runs from Dagster's storage. Returns how many.
 
     A storage that has no tables yet has nothing old.
@@ -28,10 +28,12 @@ def purge_events(url: str, *, kept: timedelta = KEPT) -> int:
         ready = connection.execute("SELECT to_regclass('event_logs'), to_regclass('runs')")
         if None in (ready.fetchone() or (None,)):
             return 0
-        return connection.execute(PURGE_EVENTS, {"kept": kept}).rowcount
+        return connection.execute(_PURGE_EVENTS, {"kept": kept}).rowcount
 
 
-def purge_compute_logs(folder: Path, *, now: float | None = None, kept: timedelta = KEPT) -> int:
+def purge_compute_logs(
+    folder: Path, *, now: float | None = None, kept: timedelta = RETENTION
+) -> int:
     """Remove the output folders of runs that nothing was written to for `kept`."""
     limit = (time.time() if now is None else now) - kept.total_seconds()
     old = [

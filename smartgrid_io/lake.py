@@ -18,10 +18,10 @@ from smartgrid_core.contracts.tables import Table, get_table
 from smartgrid_core.errors import ContractError
 from smartgrid_core.protocols import WriteResult
 from smartgrid_core.time import Window, midnight
-from smartgrid_io.contract import checked, polars_types
-from smartgrid_io.object_store import Place, place_at
+from smartgrid_io.contract import to_polars_types, validate_rows
+from smartgrid_io.object_store import FileStore, open_file_store
 
-FILE = "part.parquet"
+FILE_NAME = "part.parquet"
 
 LISTING_PAYS_DAYS = 62
 """Up to two months are asked for day by day; beyond, one listing of the table is cheaper."""
@@ -36,7 +36,7 @@ class ParquetLake:
 
     def __init__(self, url: str, *, storage_options: Mapping[str, str] | None = None) -> None:
         self.url = url
-        self._place: Place = place_at(url, storage_options=storage_options)
+        self._place: FileStore = open_file_store(url, storage_options=storage_options)
 
     def scan(self, schema: type[dy.Schema], *, window: Window | None = None) -> pl.LazyFrame:
         """Rows of the window, all for None; without any, an empty frame of the right columns.
@@ -48,13 +48,13 @@ class ParquetLake:
         if table.day_column is None:
             if window is not None:
                 raise ContractError(f"{table.name} is kept whole: it has no window")
-            return self._scan_files(schema, self._existing([_file(table)]))
+            return self._scan_files(schema, self._existing([_get_file_path(table)]))
         days = self.computed_days(schema) if window is None else self._computed_in(table, window)
-        rows = self._scan_files(schema, [_file(table, day) for day in days])
+        rows = self._scan_files(schema, [_get_file_path(table, day) for day in days])
         if window is None:
             return rows
         column = pl.col(table.day_column)
-        if isinstance(polars_types(schema)[table.day_column], pl.Date):
+        if isinstance(to_polars_types(schema)[table.day_column], pl.Date):
             return rows.filter(column.is_in(list(window.days())))
         return rows.filter(column >= window.start, column < window.end)
 
@@ -76,18 +76,20 @@ class ParquetLake:
         if table.day_column is None:
             if window is not None:
                 raise ContractError(f"{table.name} is kept whole: it has no window")
-            frame = _ordered(schema, rows.lazy().collect(engine="streaming"))
+            frame = _validate_and_sort(schema, rows.lazy().collect(engine="streaming"))
             with tempfile.TemporaryDirectory(prefix="smartgrid-lake-") as scratch:
-                self._place.put(_write(frame, Path(scratch) / FILE), _file(table))
+                self._place.put(
+                    _write_parquet(frame, Path(scratch) / FILE_NAME), _get_file_path(table)
+                )
             return WriteResult(frame.height, self.scan(schema))
-        wanted = None if window is None else _whole_days(table, window)
+        wanted = None if window is None else _list_whole_days(table, window)
         with tempfile.TemporaryDirectory(prefix="smartgrid-lake-") as scratch:
             parts = self._prepare(schema, rows, wanted, folder=Path(scratch))
             for day, (part, _) in sorted(parts.items()):
-                self._place.put(part, _file(table, day))
+                self._place.put(part, _get_file_path(table, day))
         if wanted is None:
             for day in set(self.computed_days(schema)) - set(parts):
-                self._place.remove(_file(table, day))
+                self._place.remove(_get_file_path(table, day))
         return WriteResult(
             sum(count for _, count in parts.values()), self.scan(schema, window=window)
         )
@@ -98,7 +100,7 @@ class ParquetLake:
         days = self.computed_days(schema)
 
         def has_rows(day: date) -> bool:
-            return self._place.row_count(_file(table, day)) > 0
+            return self._place.row_count(_get_file_path(table, day)) > 0
 
         with ThreadPoolExecutor(8) as pool:
             return [
@@ -110,7 +112,7 @@ class ParquetLake:
         table = get_table(schema)
         return sorted(
             date.fromisoformat(name.removeprefix("day="))
-            for name in self._place.folders_with(FILE, below=table.name)
+            for name in self._place.folders_with(FILE_NAME, below=table.name)
             if name.startswith("day=")
         )
 
@@ -119,7 +121,7 @@ class ParquetLake:
         table = get_table(schema)
         old = [day for day in self.computed_days(schema) if day < before]
         for day in old:
-            self._place.remove(_file(table, day))
+            self._place.remove(_get_file_path(table, day))
         return len(old)
 
     def _computed_in(self, table: Table, window: Window) -> list[date]:
@@ -127,8 +129,8 @@ class ParquetLake:
         days = list(window.days())
         if len(days) > LISTING_PAYS_DAYS:
             return [day for day in self.computed_days(table.schema) if days[0] <= day <= days[-1]]
-        existing = set(self._existing([_file(table, day) for day in days]))
-        return [day for day in days if _file(table, day) in existing]
+        existing = set(self._existing([_get_file_path(table, day) for day in days]))
+        return [day for day in days if _get_file_path(table, day) in existing]
 
     def _existing(self, files: Sequence[str]) -> list[str]:
         """Those of the files that are there."""
@@ -140,7 +142,7 @@ class ParquetLake:
 
     def _scan_files(self, schema: type[dy.Schema], files: Sequence[str]) -> pl.LazyFrame:
         """The rows of the files, in the columns of the contract."""
-        types = polars_types(schema)
+        types = to_polars_types(schema)
         if not files:
             return pl.LazyFrame(schema=types)
         return pl.scan_parquet(
@@ -164,30 +166,32 @@ class ParquetLake:
     ) -> dict[date, tuple[Path, int]]:
         """One checked local file per day and its number of rows; wanted days without rows too."""
         parts: dict[date, tuple[Path, int]] = {}
-        for day, frame in _by_day(schema, rows, folder=folder, is_one_day=_is_one(wanted)):
+        for day, frame in _split_by_day(
+            schema, rows, folder=folder, is_one_day=_is_one_day(wanted)
+        ):
             if day is None or (wanted is not None and day not in wanted):
                 raise ContractError(
                     f"{get_table(schema).name}: a row of day {day} lies outside the window"
                 )
-            ordered = _ordered(schema, frame)
-            parts[day] = _write(ordered, folder / f"{day}.parquet"), ordered.height
+            ordered = _validate_and_sort(schema, frame)
+            parts[day] = _write_parquet(ordered, folder / f"{day}.parquet"), ordered.height
         for day in wanted or ():
             if day not in parts:
-                empty = pl.DataFrame(schema=polars_types(schema))
-                parts[day] = _write(empty, folder / f"{day}.parquet"), 0
+                empty = pl.DataFrame(schema=to_polars_types(schema))
+                parts[day] = _write_parquet(empty, folder / f"{day}.parquet"), 0
         return parts
 
 
-def _is_one(wanted: Sequence[date] | None) -> bool:
+def _is_one_day(wanted: Sequence[date] | None) -> bool:
     return wanted is not None and len(wanted) == 1
 
 
-def _file(table: Table, day: date | None = None) -> str:
+def _get_file_path(table: Table, day: date | None = None) -> str:
     """Where a table, or a day of it, lies below the lake's root."""
-    return f"{table.name}/{FILE}" if day is None else f"{table.name}/day={day}/{FILE}"
+    return f"{table.name}/{FILE_NAME}" if day is None else f"{table.name}/day={day}/{FILE_NAME}"
 
 
-def _whole_days(table: Table, window: Window) -> Sequence[date]:
+def _list_whole_days(table: Table, window: Window) -> Sequence[date]:
     """The window's days. Raises ContractError if it cuts one: half a day is never replaced."""
     for edge in (window.start, window.end):
         if edge != midnight(edge.date()):
@@ -195,17 +199,17 @@ def _whole_days(table: Table, window: Window) -> Sequence[date]:
     return list(window.days())
 
 
-def _ordered(schema: type[dy.Schema], rows: pl.DataFrame) -> pl.DataFrame:
+def _validate_and_sort(schema: type[dy.Schema], rows: pl.DataFrame) -> pl.DataFrame:
     """The rows, held against the contract, in the order of their key."""
-    return checked(schema, rows).sort(schema.primary_key())
+    return validate_rows(schema, rows).sort(schema.primary_key())
 
 
-def _write(rows: pl.DataFrame, file: Path) -> Path:
+def _write_parquet(rows: pl.DataFrame, file: Path) -> Path:
     rows.write_parquet(file, compression="zstd", statistics=True)
     return file
 
 
-def _by_day(
+def _split_by_day(
     schema: type[dy.Schema],
     rows: pl.DataFrame | pl.LazyFrame,
     *,

@@ -84,21 +84,21 @@ class MlflowRegistry:
                 "data_start": data_window.start.isoformat(),
                 "data_end": data_window.end.isoformat(),
             }
-            for some in _batches(
+            for some in _split_into_batches(
                 [Param(k, str(v)) for k, v in all_params.items()], PARAMS_PER_CALL
             ):
                 client.log_batch(run_id, params=some)
             known = [
-                Metric(_key(name), float(value), now, 0)
+                Metric(_to_metric_name(name), float(value), now, 0)
                 for name, value in metrics.items()
                 if value is not None
             ]
-            for some in _batches(known, METRICS_PER_CALL):
+            for some in _split_into_batches(known, METRICS_PER_CALL):
                 client.log_batch(run_id, metrics=some)
             with tempfile.TemporaryDirectory() as folder:
                 _write_figures(Path(folder), figures or {})
                 for name, table in (tables or {}).items():
-                    table.write_csv(Path(folder) / f"{_key(name)}.csv")
+                    table.write_csv(Path(folder) / f"{_to_metric_name(name)}.csv")
                 client.log_artifacts(run_id, folder)
         except BaseException:
             self.finish(run_id, "FAILED")
@@ -126,7 +126,7 @@ class MlflowRegistry:
         """
         from mlflow.entities import Metric, Param, RunTag
 
-        _require_answer(self.tracking_uri)
+        _require_server(self.tracking_uri)
         client = self._client()
         if parent_run_id not in self._experiment_of_run:
             parent = client.get_run(parent_run_id)
@@ -142,8 +142,11 @@ class MlflowRegistry:
         if fold_scores:
             metrics["mae"] = sum(fold_scores) / len(fold_scores)
         first, *others = list(
-            _batches(
-                [Param(_key(key), str(value)[:LONGEST_PARAM]) for key, value in params.items()],
+            _split_into_batches(
+                [
+                    Param(_to_metric_name(key), str(value)[:LONGEST_PARAM])
+                    for key, value in params.items()
+                ],
                 PARAMS_PER_CALL,
             )
         ) or [[]]
@@ -215,7 +218,7 @@ class MlflowRegistry:
                 name, f"models:/{model_id}", run_id=run_id, model_id=model_id
             )
         )
-        return _model_version(version)
+        return _to_model_version(version)
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """Let `alias` mean this version from now on; it leaves the one that had it."""
@@ -226,7 +229,7 @@ class MlflowRegistry:
         from mlflow.exceptions import MlflowException
 
         try:
-            return _model_version(self._client().get_model_version_by_alias(name, alias))
+            return _to_model_version(self._client().get_model_version_by_alias(name, alias))
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
@@ -296,7 +299,7 @@ class MlflowRegistry:
 
     def _client(self) -> "MlflowClient":
         if self._opened is None:
-            _require_answer(self.tracking_uri)
+            _require_server(self.tracking_uri)
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
             os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
             os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -306,7 +309,7 @@ class MlflowRegistry:
         return self._opened
 
 
-def _require_answer(tracking_uri: str) -> None:
+def _require_server(tracking_uri: str) -> None:
     if not tracking_uri.startswith("http"):
         return
     try:
@@ -318,7 +321,7 @@ def _require_answer(tracking_uri: str) -> None:
         ) from error
 
 
-def _model_version(version: Any) -> ModelVersion:
+def _to_model_version(version: Any) -> ModelVersion:
     return ModelVersion(
         name=version.name,
         version=str(version.version),
@@ -327,12 +330,12 @@ def _model_version(version: Any) -> ModelVersion:
     )
 
 
-def _key(name: str) -> str:
+def _to_metric_name(name: str) -> str:
     """A name that MLflow takes for a metric: feeders may be called anything."""
     return "".join(letter if letter.isalnum() or letter in "_-. /" else "_" for letter in name)
 
 
-def _batches(items: list[Any], size: int) -> Iterable[list[Any]]:
+def _split_into_batches(items: list[Any], size: int) -> Iterable[list[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
@@ -341,9 +344,9 @@ def _write_figures(folder: Path, figures: Mapping[str, Any]) -> None:
     plots: list[str] = []
     for name, figure in figures.items():
         if isinstance(figure, str):
-            (folder / f"{_key(name)}.html").write_text(figure, encoding="utf-8")
+            (folder / f"{_to_metric_name(name)}.html").write_text(figure, encoding="utf-8")
         elif hasattr(figure, "savefig"):
-            figure.savefig(folder / f"{_key(name)}.png")
+            figure.savefig(folder / f"{_to_metric_name(name)}.png")
         else:
             plots.append(figure.to_html(full_html=False, include_plotlyjs=not plots))
     if plots:

@@ -33,10 +33,12 @@ class MlflowAliases:
         except httpx.HTTPError as error:
             raise ConfigurationError(f"MLflow does not answer at {self.url}: {error}") from error
         if not answer.is_success:
-            raise PublicationError(f"MLflow at {self.url} refused the alias: {_words(answer)}")
+            raise PublicationError(
+                f"MLflow at {self.url} refused the alias: {_read_error_text(answer)}"
+            )
 
 
-def _words(answer: httpx.Response) -> str:
+def _read_error_text(answer: httpx.Response) -> str:
     try:
         return str(answer.json()["message"])
     except (ValueError, KeyError, TypeError):

@@ -21,7 +21,7 @@ class ServerCommand:
         return f"{self.url}/health"
 
 
-def mlflow_server_command(
+def build_server_command(
     *,
     backend_url: str,
     artifact_root: str,

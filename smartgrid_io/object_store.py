@@ -20,7 +20,7 @@ _ANOTHER_WAS_FIRST = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuc
 """S3's codes for a conditional put whose condition no longer holds."""
 
 
-class Place(Protocol):
+class FileStore(Protocol):
     """A root with files below; a file is named by its path from the root."""
 
     is_remote: bool
@@ -52,14 +52,14 @@ class Place(Protocol):
         ...
 
 
-def place_at(url: str, *, storage_options: Mapping[str, str] | None = None) -> Place:
+def open_file_store(url: str, *, storage_options: Mapping[str, str] | None = None) -> FileStore:
     """The place that a URL names."""
     if url.startswith("s3://"):
-        return S3Place(url, storage_options or {})
-    return LocalPlace(Path(url.removeprefix("file://")).resolve())
+        return S3FileStore(url, storage_options or {})
+    return LocalFileStore(Path(url.removeprefix("file://")).resolve())
 
 
-class LocalPlace:
+class LocalFileStore:
     """A folder of this machine; a put is a temporary file, an fsync and a rename."""
 
     is_remote = False
@@ -96,14 +96,14 @@ class LocalPlace:
         scratch = target.with_name(f".{target.name}-{uuid.uuid4().hex}.tmp")
         try:
             shutil.copyfile(source, scratch)
-            _flush(scratch)
+            flush_to_disk(scratch)
             scratch.replace(target)
         except BaseException:
             scratch.unlink(missing_ok=True)
             raise
-        _flush(target.parent)
+        flush_to_disk(target.parent)
         if is_new:
-            _flush(target.parent.parent)
+            flush_to_disk(target.parent.parent)
 
     def remove(self, file: str) -> None:
         """Take the file away, and its folder if it is empty then."""
@@ -119,7 +119,7 @@ class LocalPlace:
                 leftover.unlink(missing_ok=True)
 
 
-class S3Place:
+class S3FileStore:
     """A prefix in a bucket; an object appears whole, when its upload has ended.
 
     Every call raises OSError for a server that is away or refuses, whatever its client raises.
@@ -157,12 +157,12 @@ class S3Place:
 
     def exists(self, file: str) -> bool:
         """Is the object there?"""
-        with _os_errors():
+        with _raise_os_errors():
             return bool(self._files.exists(f"{self.root}/{file}"))
 
     def folders_with(self, name: str, *, below: str) -> list[str]:
         """Names of the prefixes directly below one that hold an object of that name."""
-        with _os_errors():
+        with _raise_os_errors():
             found = self._files.find(f"{self.root}/{below}/")
         paths = [path.split("/") for path in found]
         return [path[-2] for path in paths if path[-1] == name and path[-3] == below]
@@ -170,12 +170,12 @@ class S3Place:
     def files(self, below: str) -> list[str]:
         """Every object below a prefix, by its path from there, in order."""
         root = f"{self.root}/{below}".rstrip("/") + "/"
-        with _os_errors():
+        with _raise_os_errors():
             return sorted(path.removeprefix(root) for path in self._files.find(root))
 
     def read(self, file: str) -> bytes:
         """The object's content."""
-        with _os_errors():
+        with _raise_os_errors():
             return bytes(self._files.cat_file(f"{self.root}/{file}"))
 
     def read_with_mark(self, file: str) -> tuple[bytes, str] | None:
@@ -185,7 +185,7 @@ class S3Place:
         bucket, key, _ = self._files.split_path(f"{self.root}/{file}")
         if not self.exists(file):
             return None
-        with _os_errors():
+        with _raise_os_errors():
             found = self._files.call_s3("get_object", Bucket=bucket, Key=key)
             return sync(self._files.loop, found["Body"].read), found["ETag"]
 
@@ -196,7 +196,7 @@ class S3Place:
         written. Needs a server that knows conditional puts, as S3 does since 2024.
         """
         condition = {"IfNoneMatch": "*"} if mark is None else {"IfMatch": mark}
-        with _os_errors():
+        with _raise_os_errors():
             try:
                 self._files.pipe_file(f"{self.root}/{file}", content, **condition)
             except OSError as error:
@@ -208,30 +208,30 @@ class S3Place:
 
     def newest(self, below: str) -> datetime | None:
         """When the youngest object below a prefix was written; None if there is none."""
-        with _os_errors():
+        with _raise_os_errors():
             found = self._files.find(f"{self.root}/{below}/", detail=True)
         return max((each["LastModified"] for each in found.values()), default=None)
 
     def row_count(self, file: str) -> int:
         """Rows of a Parquet file, from its footer."""
-        with _os_errors():
+        with _raise_os_errors():
             scan = pl.scan_parquet(self.address(file), storage_options=self.storage_options)
             return int(scan.select(pl.len()).collect().item())
 
     def put(self, source: Path, file: str) -> None:
         """Upload as one object."""
-        with _os_errors():
+        with _raise_os_errors():
             self._files.put_file(str(source), f"{self.root}/{file}")
 
     def remove(self, file: str) -> None:
         """Take the object away; none is fine."""
         if self.exists(file):
-            with _os_errors():
+            with _raise_os_errors():
                 self._files.rm_file(f"{self.root}/{file}")
 
 
 @contextmanager
-def _os_errors() -> Iterator[None]:
+def _raise_os_errors() -> Iterator[None]:
     """Let botocore's, aiohttp's and Polars' errors, of no common kind, be told as OSError."""
     try:
         yield
@@ -241,7 +241,7 @@ def _os_errors() -> Iterator[None]:
         raise OSError(f"{type(error).__name__}: {error}") from error
 
 
-def _flush(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
     """Ask the disk to keep a file's or a folder's present state."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -71,13 +71,13 @@ def fetch_weather(
         "timeformat": "unixtime",
     }
     try:
-        answer = retrying(_ask, url, question)
+        answer = retrying(_request_hourly, url, question)
     except (httpx.HTTPError, httpx.InvalidURL, _BusyError) as error:
         raise ServerError(f"no weather from {url}: {type(error).__name__}: {error}") from error
-    return weather_rows(answer, url=url, window=Window.of_days(first, last))
+    return to_weather_rows(answer, url=url, window=Window.of_days(first, last))
 
 
-def _ask(url: str, question: Mapping[str, Any]) -> Mapping[str, Any]:
+def _request_hourly(url: str, question: Mapping[str, Any]) -> Mapping[str, Any]:
     answer = httpx.get(url, params=dict(question), timeout=TIMEOUT_S)
     if answer.status_code in BUSY:
         raise _BusyError(f"status {answer.status_code}")
@@ -91,7 +91,7 @@ def _ask(url: str, question: Mapping[str, Any]) -> Mapping[str, Any]:
     return said
 
 
-def weather_rows(answer: Mapping[str, Any], *, url: str, window: Window) -> pl.DataFrame:
+def to_weather_rows(answer: Mapping[str, Any], *, url: str, window: Window) -> pl.DataFrame:
     """The archive's hourly columns as rows of `Weather` within the window, ordered by hour.
 
     Raises ServerError naming a column that is missing.

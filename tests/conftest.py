@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from smartgrid_io.postgres.embedded import EmbeddedPostgres
-from smartgrid_io.postgres.schema import upgrade
+from smartgrid_io.postgres.schema import upgrade_tables
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
 # A slow or busy machine is no error of the code; `make check` asks for fewer examples.
@@ -39,7 +39,7 @@ def database_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres_server: EmbeddedPostgres) -> str:
     """The name of a database with the present tables, to copy from."""
-    upgrade(postgres_server.ensure_database("migrated"))
+    upgrade_tables(postgres_server.ensure_database("migrated"))
     return "migrated"
 
 

@@ -196,7 +196,7 @@ def served_model(
     live = go_live(
         version,
         registry=model_registry,
-        shelf=model_shelf,
+        repository=model_shelf,
         server=model_server,
         journal=warehouse,
         by="served_model",

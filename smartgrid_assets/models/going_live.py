@@ -8,8 +8,8 @@ from pathlib import Path
 from smartgrid_core.errors import PublicationError, SmartGridError
 from smartgrid_core.protocols import ModelRegistry, ModelRepository, ModelServer, ModelVersion
 from smartgrid_core.rollout.labels import ServingState
-from smartgrid_io.serving.moves import Journal, LabelMover, Moved
-from smartgrid_io.serving.publisher import golden_parity
+from smartgrid_io.serving.moves import Journal, LabelMover, LabelMoveResult
+from smartgrid_io.serving.publisher import measure_golden_parity
 from smartgrid_ml.export.artifact.golden import read_golden
 
 
@@ -31,7 +31,7 @@ def go_live(
     version: ModelVersion,
     *,
     registry: ModelRegistry,
-    shelf: ModelRepository,
+    repository: ModelRepository,
     server: ModelServer,
     journal: Journal,
     by: str,
@@ -46,27 +46,27 @@ def go_live(
     naming the step that refused.
     """
     model, number = version.name, int(version.version)
-    before = shelf.served(model)
+    before = repository.served(model)
     with tempfile.TemporaryDirectory() as folder:
         saved_model = registry.download(version, Path(folder))
         rows, offline = read_golden(saved_model)
-        shelf.publish(saved_model, model=model, version=number)
-    shelf.change(model, lambda served: served.offered(number))
+        repository.publish(saved_model, model=model, version=number)
+    repository.change(model, lambda served: served.offered(number))
     try:
-        shelf.wait_until_live(model, number)
+        repository.wait_until_live(model, number)
         features = {name: rows[name].to_numpy() for name in rows.columns}
-        parity = golden_parity(server.predict(model, features, number).frame, offline)
+        parity = measure_golden_parity(server.predict(model, features, number).frame, offline)
     except SmartGridError:
-        left = shelf.change(model, lambda served: served.without(number))
+        left = repository.change(model, lambda served: served.without(number))
         if number not in left.versions:
-            shelf.withdraw(model, number)
+            repository.withdraw(model, number)
         raise
-    after = shelf.change(model, lambda served: served.labelled(number).beside(served))
+    after = repository.change(model, lambda served: served.labelled(number).beside(served))
     (label,) = [name for name, labelled in after.labels.items() if labelled == number]
-    shelf.wait_until_labelled(model, label, number)
-    after = shelf.change(model, ServingState.settled)
-    moved = LabelMover(shelf, registry, journal, by).follow(
-        Moved(before, after),
+    repository.wait_until_labelled(model, label, number)
+    after = repository.change(model, ServingState.settled)
+    moved = LabelMover(repository, registry, journal, by).follow(
+        LabelMoveResult(before, after),
         action="published",
         reason=f"golden answers differ by {parity:.1e} at most",
         now=now,
@@ -75,4 +75,4 @@ def go_live(
         raise PublicationError(
             f"{model} version {number} answers as {label}, but {'; '.join(moved.troubles)}"
         )
-    return Live(version, label, parity, tuple(shelf.prune(model)))
+    return Live(version, label, parity, tuple(repository.prune(model)))

@@ -23,7 +23,7 @@ from smartgrid_core.rollout.canary import describe_regression
 from smartgrid_core.rollout.label_journal import find_label_start
 from smartgrid_core.rollout.labels import CANARY, LOAD_FORECASTER, ServingState
 from smartgrid_core.time import DAY, Window, midnight
-from smartgrid_io.serving.router import Router, split_of
+from smartgrid_io.serving.router import Router, find_split
 from smartgrid_ml.forecasting.day_ahead import best_naive, day_ahead
 from smartgrid_ml.promotion.canary_comparison import compare, judge_trial, paired, variant_losses
 from smartgrid_ml.promotion.decision_records import decision_markdown, decision_rows
@@ -54,7 +54,7 @@ def load_forecast(
     router = Router(
         model_server,
         served=served_now(model_shelf),
-        split=split_of(warehouse.read(TrafficSplits), LOAD_FORECASTER),
+        split=find_split(warehouse.read(TrafficSplits), LOAD_FORECASTER),
         now=clock.now(),
     )
     forecast, log = day_ahead(
@@ -163,10 +163,10 @@ def _forget_old_predictions(warehouse: Warehouse, *, now: datetime) -> None:
     warehouse.replace(PredictionLog, PredictionLog.create_empty(), window=old)
 
 
-def served_now(shelf: ModelRepository) -> ServingState:
+def served_now(repository: ModelRepository) -> ServingState:
     """What is served; where the config cannot be read, stable is asked for everything."""
     try:
-        return shelf.served(LOAD_FORECASTER)
+        return repository.served(LOAD_FORECASTER)
     except (SmartGridError, OSError) as error:
         dg.get_dagster_logger().warning("no canary is asked: %s", error)
         return ServingState(LOAD_FORECASTER)

@@ -22,9 +22,9 @@ from smartgrid_core.settings import Settings
 from smartgrid_io.mlflow_aliases import MlflowAliases
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 from smartgrid_io.serving.client import ModelServerClient
-from smartgrid_io.serving.model_repository import Shelf
-from smartgrid_io.serving.moves import Journal, LabelMover, Moved
-from smartgrid_io.serving.router import Split, split_of
+from smartgrid_io.serving.model_repository import ModelServerRepository
+from smartgrid_io.serving.moves import Journal, LabelMover, LabelMoveResult
+from smartgrid_io.serving.router import Split, find_split
 
 PATIENCE_S = 2.0
 """Versions to go back to are loaded: a server that does not follow at once needs a look."""
@@ -56,8 +56,8 @@ def mover_of(settings: Settings, *, by: str) -> Iterator[LabelMover]:
     with ModelServerClient(
         settings.model_server_grpc, settings.model_server_rest, timeout=CALL_TIMEOUT_S
     ) as client:
-        shelf = Shelf(settings.model_place, client, patience_s=PATIENCE_S)
-        yield LabelMover(shelf, MlflowAliases(settings.mlflow_url), journal, by)
+        repository = ModelServerRepository(settings.model_place, client, patience_s=PATIENCE_S)
+        yield LabelMover(repository, MlflowAliases(settings.mlflow_url), journal, by)
 
 
 def roll_back_here(
@@ -93,7 +93,7 @@ def split_here(
     database runs.
     """
     warehouse = Stores.open(settings_here(home)).warehouse
-    split = split_of(warehouse.read(TrafficSplits), model)
+    split = find_split(warehouse.read(TrafficSplits), model)
     if canary_share is not None or salt is not None:
         split = Split(
             split.canary_share if canary_share is None else canary_share,
@@ -112,7 +112,7 @@ def split_here(
     )
 
 
-def said(moved: Moved) -> list[str]:
+def said(moved: LabelMoveResult) -> list[str]:
     """What moved, one sentence per label."""
     model, before, after = moved.after.model, moved.before.labels, moved.after.labels
     sentences = []
@@ -129,7 +129,7 @@ def said(moved: Moved) -> list[str]:
     return sentences
 
 
-def _say(moved: Moved, console: Console, *, seconds: float) -> bool:
+def _say(moved: LabelMoveResult, console: Console, *, seconds: float) -> bool:
     for sentence in said(moved):
         console.print(escape(sentence))
     for trouble in moved.troubles:

@@ -12,7 +12,7 @@ from smartgrid_core.rollout.labels import ServingState
 from smartgrid_core.settings import Settings
 from smartgrid_io.postgres.embedded import EmbeddedPostgres
 from smartgrid_io.serving.client import ModelServerClient
-from smartgrid_io.serving.model_repository import Shelf
+from smartgrid_io.serving.model_repository import ModelServerRepository
 from smartgrid_io.serving.readiness import ask_readiness
 
 CHILDREN = (
@@ -52,18 +52,18 @@ def show_status(home: Home, console: Console) -> bool:
         show.show_addresses(holder["addresses"], console)
     settings = settings_here(home)
     with ModelServerClient(settings.model_server_grpc, settings.model_server_rest) as client:
-        shelf = Shelf(settings.model_place, client)
-        show.show_models(served_for_status(shelf), ask_readiness(shelf).reasons, console)
+        repository = ModelServerRepository(settings.model_place, client)
+        show.show_models(served_for_status(repository), ask_readiness(repository).reasons, console)
     if settings.database_url is not None:
         stores = Stores.open(settings)
         show.show_sizes(table_sizes(stores.warehouse.url, stores.lake), console)
     return True
 
 
-def served_for_status(shelf: Shelf) -> list[ServingState]:
+def served_for_status(repository: ModelServerRepository) -> list[ServingState]:
     """What the models' config says; nothing if it cannot be read, which readiness tells."""
     try:
-        return shelf.all_served()
+        return repository.all_served()
     except PublicationError:
         return []
 

@@ -15,7 +15,7 @@ from smartgrid_cli.machine.signals import deaf_to_signals, stopped_by_signals
 from smartgrid_cli.machine.tcp_ports import Moved, Reservations, choose_ports
 from smartgrid_core.settings import Ports, Settings
 from smartgrid_io.postgres.embedded import EmbeddedPostgres
-from smartgrid_io.postgres.schema import upgrade
+from smartgrid_io.postgres.schema import upgrade_tables
 
 Say = Callable[[str], None]
 
@@ -51,7 +51,7 @@ def running(
             port = granted["postgres"]
         databases = open_databases(settings, home=home, port=port)
         try:
-            upgrade(databases.product)
+            upgrade_tables(databases.product)
             machine = build_machine(
                 settings,
                 ports,

@@ -21,7 +21,7 @@ from smartgrid_cli.machine.supervisor import Post, Supervisor
 from smartgrid_cli.machine.tcp_ports import LOCALHOST, Moved, choose_ports
 from smartgrid_core.errors import ServerError
 from smartgrid_core.settings import Ports, Settings
-from smartgrid_io.mlflow_server import mlflow_server_command
+from smartgrid_io.mlflow_server import build_server_command
 from smartgrid_io.serving.model_repository import ensure_config
 from smartgrid_services.model_server.launch import command as model_server_command
 from smartgrid_services.model_server.launch import health
@@ -134,7 +134,7 @@ class _Plan:
 
     def stores(self) -> list[Post]:
         """The database, MLflow, the model server and the pages of the data checks."""
-        mlflow = mlflow_server_command(
+        mlflow = build_server_command(
             backend_url=self.databases.mlflow,
             artifact_root=str(self.home.root / "mlflow"),
             port=self.ports["mlflow"],

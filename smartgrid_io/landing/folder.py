@@ -44,7 +44,7 @@ def list_folder(folder: Path) -> list[Candidate]:
     return sorted(found)
 
 
-def arrived(
+def select_arrived(
     files: Iterable[Candidate],
     *,
     landed: Collection[tuple[str, int, datetime]],
@@ -68,7 +68,7 @@ def arrived(
     ]
 
 
-def landing_candidates(
+def find_candidates(
     folder: Path, *, warehouse: PostgresWarehouse, now: datetime, grace: timedelta
 ) -> list[Candidate]:
     """Files of the folder that are complete and not landed yet, in order of name.
@@ -80,7 +80,7 @@ def landing_candidates(
         landed = connection.execute(
             "SELECT source, size_bytes, landed_at FROM landed_files"
         ).fetchall()
-    return arrived(
+    return select_arrived(
         list_folder(folder),
         landed=[(name, size, at) for name, size, at in landed],
         now=now,

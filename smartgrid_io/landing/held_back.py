@@ -9,7 +9,7 @@ import polars as pl
 from smartgrid_core.errors import LandingError
 from smartgrid_core.readings.clock_change import find_nearby_change, list_repeated_hours
 from smartgrid_core.readings.parsing import read_local_times
-from smartgrid_io.landing.layout import Plan
+from smartgrid_io.landing.layout import ColumnPlan
 
 MOST_CELLS = 4_000_000
 """About 150 MB of text: a year of some ten thousand meters that write quarter-hours."""
@@ -26,7 +26,7 @@ class HeldBack:
     whose clock goes back.
     """
 
-    plan: Plan
+    plan: ColumnPlan
     zone: str
     _held: dict[datetime, list[pl.DataFrame]] = field(default_factory=dict)
     _cells: int = 0

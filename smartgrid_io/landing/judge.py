@@ -12,16 +12,16 @@ from smartgrid_core.features.weather import add_known_at
 from smartgrid_core.readings.parsing import is_blank
 from smartgrid_core.readings.validation import Validated, validate_readings
 from smartgrid_core.readings.validation_tables import validate_table
-from smartgrid_io.landing.layout import LandingLayout, Plan
+from smartgrid_io.landing.layout import ColumnPlan, LandingLayout
 
 CELLS_PER_BATCH = 300_000
 """Cells of a wide table that are judged at a time: its rows may be thousands of columns long."""
 
 
-def judged(
+def judge_rows(
     rows: pl.DataFrame,
     *,
-    plan: Plan,
+    plan: ColumnPlan,
     layout: LandingLayout,
     now: datetime,
     source_id: str,
@@ -36,18 +36,18 @@ def judged(
     if plan.shape == "wide":
         step = rows.height if at_once else max(CELLS_PER_BATCH // len(plan.wide), 1)
         for start in range(0, rows.height, step):
-            long = _long(rows[start : start + step], plan=plan)
-            found = _validate(long, plan, layout, now, source_id)
-            yield dataclasses.replace(found, bad=_per_row(found.bad))
+            long = _unpivot_wide(rows[start : start + step], plan=plan)
+            found = _validate_rows(long, plan, layout, now, source_id)
+            yield dataclasses.replace(found, bad=_merge_refusals(found.bad))
         return
     named = rows.select(
         *(pl.col(theirs).alias(name) for theirs, name in plan.names.items()), "row_number"
     )
-    yield _validate(named, plan, layout, now, source_id)
+    yield _validate_rows(named, plan, layout, now, source_id)
 
 
-def _validate(
-    rows: pl.DataFrame, plan: Plan, layout: LandingLayout, now: datetime, source_id: str
+def _validate_rows(
+    rows: pl.DataFrame, plan: ColumnPlan, layout: LandingLayout, now: datetime, source_id: str
 ) -> Validated:
     if plan.schema in (MeterReadings, SensorData):
         return validate_readings(
@@ -59,7 +59,7 @@ def _validate(
     return found
 
 
-def _long(rows: pl.DataFrame, *, plan: Plan) -> pl.DataFrame:
+def _unpivot_wide(rows: pl.DataFrame, *, plan: ColumnPlan) -> pl.DataFrame:
     """One row per cell that has something written, row by row as the file stands."""
     (time,) = plan.names
     is_meter = plan.schema is MeterReadings
@@ -88,7 +88,7 @@ def _long(rows: pl.DataFrame, *, plan: Plan) -> pl.DataFrame:
     return named.sort("row_number", "column_number")
 
 
-def _per_row(bad: pl.DataFrame) -> pl.DataFrame:
+def _merge_refusals(bad: pl.DataFrame) -> pl.DataFrame:
     """One refusal per row and reason, with all the columns that it concerns."""
     if bad.is_empty():
         return bad

@@ -26,13 +26,13 @@ from smartgrid_core.contracts.tables import to_table_name
 from smartgrid_core.errors import LandingError
 from smartgrid_core.readings.validation import REFUSED_COLUMNS, Validated
 from smartgrid_io.landing.held_back import HeldBack
-from smartgrid_io.landing.judge import judged
-from smartgrid_io.landing.layout import LandingLayout, Plan, recognise, refuse_nested
+from smartgrid_io.landing.judge import judge_rows
+from smartgrid_io.landing.layout import ColumnPlan, LandingLayout, recognise_columns, refuse_nested
 from smartgrid_io.landing.report import LandingReport, Refusal
 from smartgrid_io.landing.source import read_blocks
 from smartgrid_io.landing.text import CutShortError
 from smartgrid_io.postgres.copy import Connection, copy_in
-from smartgrid_io.postgres.loading import Loaded, begin_load, days_of, end_load, load_batch
+from smartgrid_io.postgres.loading import LoadCounts, begin_load, end_load, list_days, load_batch
 from smartgrid_io.postgres.schema import ensure_months
 from smartgrid_io.postgres.tables import PARTITIONED, TEXT_LIMIT
 from smartgrid_io.postgres.topology import begin_delivery, end_delivery, note_delivered
@@ -104,8 +104,8 @@ def _land_readable(
     progress: Progress | None,
 ) -> LandingReport:
     """The report of a file that is there, after as many attempts as it takes."""
-    state = _state(path)
-    sha256 = file_sha256(path)
+    state = _read_file_state(path)
+    sha256 = hash_file(path)
     for attempt in range(1, TRIES + 1):
         try:
             with warehouse.transaction() as connection:
@@ -113,7 +113,7 @@ def _land_readable(
                     path, state, sha256, warehouse, connection, layout, now, progress
                 )
                 report = landing.run(again=again)
-                if _state(path) != state:
+                if _read_file_state(path) != state:
                     raise _GrowingError
                 return report
         except psycopg.errors.DeadlockDetected:
@@ -124,19 +124,19 @@ def _land_readable(
     return LandingReport(path.name, sha256, "growing", message="the file changed while it was read")
 
 
-def file_sha256(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """The identity of a file's content, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _as_stored(text: str) -> str:
+def _as_stored_text(text: str) -> str:
     """The text without what PostgreSQL cannot keep: zero bytes, and bytes that are no UTF-8."""
     readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return readable.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
-def _unforeseen(error: BaseException) -> LandingError:
+def _explain_failure(error: BaseException) -> LandingError:
     """What a library said of the file's content, and what can be done."""
     first_line = next(iter(str(error).splitlines()), "")
     return LandingError(
@@ -146,22 +146,22 @@ def _unforeseen(error: BaseException) -> LandingError:
     )
 
 
-def _state(path: Path) -> tuple[int, int]:
+def _read_file_state(path: Path) -> tuple[int, int]:
     """What changes when somebody writes to the file."""
     facts = path.stat()
     return facts.st_size, facts.st_mtime_ns
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _JudgedPart:
     """Some judged rows of a file, and how far in the file they reach."""
 
-    plan: Plan
+    plan: ColumnPlan
     found: Validated
     position: int
 
 
-def _ahead(parts: Generator[_Part, None, None]) -> Generator[_Part, None, None]:
+def _read_ahead(parts: Generator[_JudgedPart, None, None]) -> Generator[_JudgedPart, None, None]:
     """The same parts; while one is loaded the next is read and judged in a thread."""
     with closing(parts), ThreadPoolExecutor(1) as reader:
         coming = reader.submit(next, parts, None)
@@ -212,14 +212,14 @@ class _Landing:
         except (Exception, pl.exceptions.PanicException) as error:
             # What a file can hold is not bounded by what we thought of: it must not stop others.
             _log.info("%s cannot be landed", self.source, exc_info=error)
-            report = self._refuse(_unforeseen(error))
+            report = self._refuse(_explain_failure(error))
         self._remember(report)
         return self._with_refusals(report)
 
     @property
     def source(self) -> str:
         """The file's name as text that a database takes."""
-        return _as_stored(self.path.name)
+        return _as_stored_text(self.path.name)
 
     @property
     def mark(self) -> str:
@@ -260,9 +260,9 @@ class _Landing:
     def _load(self) -> LandingReport:
         """Every part judged and loaded. Raises LandingError if nothing can be used."""
         size, _ = self.state
-        plan: Plan | None = None
-        loaded, refused = Loaded(), 0
-        with closing(_ahead(self._parts())) as parts:
+        plan: ColumnPlan | None = None
+        loaded, refused = LoadCounts(), 0
+        with closing(_read_ahead(self._parts())) as parts:
             for part in parts:
                 if plan is None:
                     plan = part.plan
@@ -272,8 +272,8 @@ class _Landing:
                 self._quarantine(part.found.bad, plan)
                 refused += part.found.refused
                 loaded += self._load_rows(part.found.good, plan)
-                loaded += Loaded(repeated=part.found.overtaken)
-                if _state(self.path) != self.state:
+                loaded += LoadCounts(repeated=part.found.overtaken)
+                if _read_file_state(self.path) != self.state:
                     raise _GrowingError
                 if self.progress is not None:
                     self.progress(self.path.name, min(part.position, size), size)
@@ -306,27 +306,27 @@ class _Landing:
             nonlocal position
             position = reached
 
-        plan: Plan | None = None
+        plan: ColumnPlan | None = None
         held: HeldBack | None = None
         for block in read_blocks(self.path, encoding=self.layout.encoding, progress=note):
             if plan is None or held is None:
                 columns = [name for name in block.rows.columns if name != "row_number"]
-                plan = recognise(columns, layout=self.layout)
+                plan = recognise_columns(columns, layout=self.layout)
                 refuse_nested(plan, block.rows.schema)
                 held = HeldBack(plan, self.layout.dialect.timezone)
             cut_off = Validated(pl.DataFrame(), block.bad, refused=block.bad.height)
-            yield _Part(plan, cut_off, position)
+            yield _JudgedPart(plan, cut_off, position)
             for found in self._judged(held.pass_on(block.rows), plan):
-                yield _Part(plan, found, position)
+                yield _JudgedPart(plan, found, position)
         if plan is not None and held is not None:
             for rows in held.rest():
                 for found in self._judged(rows, plan, at_once=True):
-                    yield _Part(plan, found, position)
+                    yield _JudgedPart(plan, found, position)
 
     def _judged(
-        self, rows: pl.DataFrame, plan: Plan, *, at_once: bool = False
+        self, rows: pl.DataFrame, plan: ColumnPlan, *, at_once: bool = False
     ) -> Iterator[Validated]:
-        return judged(
+        return judge_rows(
             rows,
             plan=plan,
             layout=self.layout,
@@ -335,11 +335,11 @@ class _Landing:
             at_once=at_once,
         )
 
-    def _load_rows(self, good: pl.DataFrame, plan: Plan) -> Loaded:
+    def _load_rows(self, good: pl.DataFrame, plan: ColumnPlan) -> LoadCounts:
         if good.is_empty():
-            return Loaded()
+            return LoadCounts()
         if plan.schema in PARTITIONED:
-            ensure_months(self.warehouse.url, plan.schema, days_of(plan.schema, good))
+            ensure_months(self.warehouse.url, plan.schema, list_days(plan.schema, good))
         if plan.schema is GridTopology:
             note_delivered(self.connection, good)
         return load_batch(
@@ -351,7 +351,7 @@ class _Landing:
             delivery=self.source[: TEXT_LIMIT - len(self.mark)] + self.mark,
         )
 
-    def _quarantine(self, bad: pl.DataFrame, plan: Plan | None) -> None:
+    def _quarantine(self, bad: pl.DataFrame, plan: ColumnPlan | None) -> None:
         """Keep refused rows."""
         if bad.is_empty():
             return
@@ -373,7 +373,7 @@ class _Landing:
     def _refuse(self, error: LandingError) -> LandingReport:
         """The whole file into quarantine, as row 0."""
         reason = "cut_short" if isinstance(error, CutShortError) else "unusable_file"
-        message = _as_stored(f"{self.path.name}: {error}")
+        message = _as_stored_text(f"{self.path.name}: {error}")
         row = {"row_number": 0, "reason": reason, "column": None, "message": message, "raw": None}
         self._quarantine(pl.DataFrame([row], schema=REFUSED_COLUMNS), None)
         return LandingReport(

@@ -40,7 +40,7 @@ SYNONYMS = {"lat": "latitude", "lon": "longitude", "lng": "longitude", "meter": 
     "energy_kwh": "reading",
 }
 
-REQUIRED: dict[type[dy.Schema], tuple[str, ...]] = {
+REQUIRED_COLUMNS: dict[type[dy.Schema], tuple[str, ...]] = {
     MeterReadings: ("meter_id", "reading", "timestamp"),
     SensorData: ("sensor_id", "sensor_type", "value", "timestamp"),
     Weather: ("station_id", "hour_start", "temperature_c"),
@@ -48,14 +48,14 @@ REQUIRED: dict[type[dy.Schema], tuple[str, ...]] = {
 }
 """Columns without which no row of the file could be used."""
 
-OPTIONAL: dict[type[dy.Schema], tuple[str, ...]] = {
+OPTIONAL_COLUMNS: dict[type[dy.Schema], tuple[str, ...]] = {
     MeterReadings: ("customer_id", "unit", "reading_kind", "event_id"),
     SensorData: ("unit", "latitude", "longitude", "metadata", "event_id"),
     Weather: ("humidity_pct", "wind_speed_ms", "irradiance_wm2", "cloud_cover_pct"),
     GridTopology: ("nominal_voltage_v", "rating_kw", "customer_id", "customer_kind"),
 }
 
-TELLING: dict[type[dy.Schema], tuple[str, ...]] = {
+DISTINCTIVE_COLUMNS: dict[type[dy.Schema], tuple[str, ...]] = {
     GridTopology: ("node_id", "node_kind"),
     Weather: ("station_id", "temperature_c"),
     SensorData: ("sensor_id", "sensor_type"),
@@ -112,7 +112,7 @@ class WideColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ColumnPlan:
     """What a file's columns become: `names` is theirs -> ours; `wide` is empty for a long table."""
 
     schema: type[dy.Schema]
@@ -121,12 +121,12 @@ class Plan:
     shape: Literal["long", "wide"] = "long"
 
 
-def plain(name: str) -> str:
+def normalise_name(name: str) -> str:
     """A column's name as it is compared: `Meter ID ` is `meter_id`."""
     return re.sub(r"[^0-9a-z]+", "_", name.strip().lower()).strip("_")
 
 
-def recognise(columns: Sequence[str], *, layout: LandingLayout) -> Plan:
+def recognise_columns(columns: Sequence[str], *, layout: LandingLayout) -> ColumnPlan:
     """The plan for a file with these columns.
 
     Raises LandingError naming what was expected, what was found and the mend.
@@ -134,14 +134,18 @@ def recognise(columns: Sequence[str], *, layout: LandingLayout) -> Plan:
     doubles = sorted({name for name in columns if columns.count(name) > 1})
     if doubles:
         raise LandingError(f"column {doubles[0]!r} is there twice: rename one of them")
-    ours = {name: _our_name(name, layout) for name in columns}
+    ours = {name: _map_name(name, layout) for name in columns}
     found = set(ours.values())
-    schema = DATASETS[layout.dataset] if layout.dataset else _telling(found)
-    known = {name for table in DATASETS.values() for name in (*REQUIRED[table], *OPTIONAL[table])}
+    schema = DATASETS[layout.dataset] if layout.dataset else _recognise_table(found)
+    known = {
+        name
+        for table in DATASETS.values()
+        for name in (*REQUIRED_COLUMNS[table], *OPTIONAL_COLUMNS[table])
+    }
     if schema in (None, MeterReadings, SensorData) and not (found & known) - {"timestamp", "unit"}:
-        return _wide(schema or _wide_table(layout, ours), ours, layout)
+        return _plan_wide_table(schema or _choose_wide_table(layout, ours), ours, layout)
     if schema is None:
-        schema = _nearest(found)
+        schema = _guess_table(found)
     names = dict(ours)
     if schema is Weather:
         names = {theirs: "hour_start" if n == "timestamp" else n for theirs, n in names.items()}
@@ -151,7 +155,7 @@ def recognise(columns: Sequence[str], *, layout: LandingLayout) -> Plan:
         names = {theirs: "reading" if n == "value" else n for theirs, n in names.items()}
     needed = [
         name
-        for name in REQUIRED[schema]
+        for name in REQUIRED_COLUMNS[schema]
         if not (name == "sensor_type" and layout.dialect.sensor_type)
     ]
     missing = [name for name in needed if name not in names.values()]
@@ -161,8 +165,8 @@ def recognise(columns: Sequence[str], *, layout: LandingLayout) -> Plan:
             f"{', '.join(needed)}; found {', '.join(columns)}. Name your columns in "
             f'SMARTGRID_LANDING_COLUMNS, such as {{"your column": "{missing[0]}"}}'
         )
-    wanted = {*REQUIRED[schema], *OPTIONAL[schema]}
-    time = _time_column(ours, layout)
+    wanted = {*REQUIRED_COLUMNS[schema], *OPTIONAL_COLUMNS[schema]}
+    time = _choose_time_column(ours, layout)
     used = {
         theirs: name
         for theirs, name in names.items()
@@ -175,10 +179,10 @@ def recognise(columns: Sequence[str], *, layout: LandingLayout) -> Plan:
                 f"columns {theirs!r} and {rivals[0]!r} both mean {name}: leave one out by "
                 f'SMARTGRID_LANDING_COLUMNS, such as {{"{rivals[0]}": "-"}}'
             )
-    return Plan(schema, used)
+    return ColumnPlan(schema, used)
 
 
-def refuse_nested(plan: Plan, types: Mapping[str, pl.DataType]) -> None:
+def refuse_nested(plan: ColumnPlan, types: Mapping[str, pl.DataType]) -> None:
     """Raise LandingError if a column that the plan takes holds lists, records or bytes."""
     for name in (*plan.names, *(column.theirs for column in plan.wide)):
         if types[name].is_nested() or types[name] == pl.Binary:
@@ -188,30 +192,32 @@ def refuse_nested(plan: Plan, types: Mapping[str, pl.DataType]) -> None:
             )
 
 
-def _time_column(ours: Mapping[str, str], layout: LandingLayout) -> str | None:
+def _choose_time_column(ours: Mapping[str, str], layout: LandingLayout) -> str | None:
     """The column with the time: the one that the settings name, else the most telling name."""
     times = [theirs for theirs, name in ours.items() if name == "timestamp"]
     ranked = {name: rank for rank, name in enumerate(TIME_NAMES)}
     return min(
         times,
-        key=lambda theirs: -1 if theirs in layout.columns else ranked.get(plain(theirs), 0),
+        key=lambda theirs: (
+            -1 if theirs in layout.columns else ranked.get(normalise_name(theirs), 0)
+        ),
         default=None,
     )
 
 
-def _our_name(theirs: str, layout: LandingLayout) -> str:
+def _map_name(theirs: str, layout: LandingLayout) -> str:
     """What the settings call the column, else what it is commonly called."""
     if theirs in layout.columns:
         return layout.columns[theirs]
-    name = plain(theirs)
+    name = normalise_name(theirs)
     if name in TIME_NAMES:
         return "timestamp"
     return SYNONYMS.get(name, name)
 
 
-def _telling(found: set[str]) -> type[dy.Schema] | None:
+def _recognise_table(found: set[str]) -> type[dy.Schema] | None:
     """The table whose own columns are all there."""
-    for schema, telling in TELLING.items():
+    for schema, telling in DISTINCTIVE_COLUMNS.items():
         if found.issuperset(telling):
             return schema
     if {"sensor_id", "value"} <= found:
@@ -221,23 +227,28 @@ def _telling(found: set[str]) -> type[dy.Schema] | None:
     return None
 
 
-def _nearest(found: set[str]) -> type[dy.Schema]:
+def _guess_table(found: set[str]) -> type[dy.Schema]:
     """The table of which most columns are there: the one that was probably meant."""
     names = found | {"hour_start"} if "timestamp" in found else found
     return max(
-        REQUIRED, key=lambda schema: len(names.intersection(REQUIRED[schema] + OPTIONAL[schema]))
+        REQUIRED_COLUMNS,
+        key=lambda schema: len(
+            names.intersection(REQUIRED_COLUMNS[schema] + OPTIONAL_COLUMNS[schema])
+        ),
     )
 
 
-def _wide_table(layout: LandingLayout, ours: Mapping[str, str]) -> type[dy.Schema]:
+def _choose_wide_table(layout: LandingLayout, ours: Mapping[str, str]) -> type[dy.Schema]:
     """Columns with a sensor type hold sensor data; plain ones are meters."""
     is_sensor = layout.dialect.sensor_type or any(":" in name for name in ours.values())
     return SensorData if is_sensor else MeterReadings
 
 
-def _wide(schema: type[dy.Schema], ours: Mapping[str, str], layout: LandingLayout) -> Plan:
+def _plan_wide_table(
+    schema: type[dy.Schema], ours: Mapping[str, str], layout: LandingLayout
+) -> ColumnPlan:
     """A time column and one column per meter or sensor."""
-    time = _time_column(ours, layout)
+    time = _choose_time_column(ours, layout)
     if time is None:
         raise LandingError(
             f"no time column: one of {', '.join(TIME_NAMES)} is expected; found "
@@ -260,4 +271,4 @@ def _wide(schema: type[dy.Schema], ours: Mapping[str, str], layout: LandingLayou
         columns.append(WideColumn(theirs, subject, kind or None))
     if not columns:
         raise LandingError(f"no meter or sensor column beside the time: found {', '.join(ours)}")
-    return Plan(schema, {time: "timestamp"}, tuple(columns), "wide")
+    return ColumnPlan(schema, {time: "timestamp"}, tuple(columns), "wide")

@@ -11,7 +11,7 @@ import polars as pl
 
 from smartgrid_core.errors import LandingError
 from smartgrid_core.readings.validation import REFUSED_COLUMNS
-from smartgrid_io.landing.text import PARQUET, CutShortError, kind_of, utf8_blocks
+from smartgrid_io.landing.text import PARQUET, CutShortError, detect_kind, read_utf8_blocks
 
 ROWS_PER_BATCH = 65_536
 """Parquet rows that are decoded at a time."""
@@ -40,12 +40,12 @@ def read_blocks(
     """
     if path.stat().st_size == 0:
         raise LandingError("the file is empty: send it again")
-    if kind_of(path) == "parquet":
-        return _parquet_blocks(path, progress)
-    return _text_blocks(path, encoding, progress)
+    if detect_kind(path) == "parquet":
+        return _read_parquet_blocks(path, progress)
+    return _read_text_blocks(path, encoding, progress)
 
 
-def _parquet_blocks(path: Path, progress: Callable[[int], None] | None) -> Iterator[Block]:
+def _read_parquet_blocks(path: Path, progress: Callable[[int], None] | None) -> Iterator[Block]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -63,7 +63,7 @@ def _parquet_blocks(path: Path, progress: Callable[[int], None] | None) -> Itera
             yield Block(empty.with_columns(row_number=pl.lit(None, dtype=pl.Int64)))
             for batch in parquet.iter_batches(batch_size=ROWS_PER_BATCH, columns=names):
                 frame = pl.DataFrame(pl.from_arrow(pa.table(batch)))
-                yield Block(_numbered(frame, first_row))
+                yield Block(_number_rows(frame, first_row))
                 first_row += frame.height
                 if progress is not None:
                     progress(size * (first_row - 1) // total)
@@ -71,15 +71,15 @@ def _parquet_blocks(path: Path, progress: Callable[[int], None] | None) -> Itera
         raise LandingError(f"the Parquet file is damaged ({error}): send it again") from error
 
 
-def _text_blocks(
+def _read_text_blocks(
     path: Path, encoding: str | None, progress: Callable[[int], None] | None
 ) -> Iterator[Block]:
-    blocks = utf8_blocks(path, encoding=encoding, progress=progress)
+    blocks = read_utf8_blocks(path, encoding=encoding, progress=progress)
     first = next(blocks, b"").lstrip(b"\r\n")
     if not first.strip():
         raise LandingError("the file is empty: send it again")
     header, _, body = first.partition(b"\n")
-    line = _as_text(header).strip("\r")
+    line = _as_readable_text(header).strip("\r")
     separator = max(SEPARATORS, key=line.count)
     names = [name.strip() for name in next(csv.reader([line], delimiter=separator))]
     while names and not names[-1]:
@@ -97,7 +97,9 @@ def _text_blocks(
     first_row = 1
     for block in _with_first(body, blocks):
         if block:
-            parsed, rows = _parse(block, names=names, separator=separator, first_row=first_row)
+            parsed, rows = _parse_block(
+                block, names=names, separator=separator, first_row=first_row
+            )
             first_row += rows
             yield parsed
 
@@ -107,12 +109,12 @@ def _with_first(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
     yield from others
 
 
-def _numbered(frame: pl.DataFrame, first_row: int) -> pl.DataFrame:
+def _number_rows(frame: pl.DataFrame, first_row: int) -> pl.DataFrame:
     numbers = pl.int_range(first_row, first_row + frame.height, dtype=pl.Int64, eager=True)
     return frame.with_columns(row_number=numbers)
 
 
-def _parse(
+def _parse_block(
     block: bytes, *, names: Sequence[str], separator: str, first_row: int
 ) -> tuple[Block, int]:
     """A block of whole lines and how many rows it has, good and bad.
@@ -134,7 +136,7 @@ def _parse(
         except pl.exceptions.PolarsError:
             frame = None
     if frame is not None and frame.height == lines and not _has_blank_line(block):
-        return Block(_numbered(frame, first_row)), lines
+        return Block(_number_rows(frame, first_row)), lines
     return _parse_lines(block, names=names, separator=separator, first_row=first_row)
 
 
@@ -159,7 +161,7 @@ def _parse_lines(
     numbers: list[int] = []
     bad: list[dict[str, Any]] = []
     number = first_row
-    for record, reason, values in _records(
+    for record, reason, values in _split_records(
         block.split(b"\n"), width=len(names), separator=separator
     ):
         if reason is None and len(values) <= 1 and not "".join(values).strip():
@@ -168,7 +170,9 @@ def _parse_lines(
             cells.append(values + [""] * (len(names) - len(values)))
             numbers.append(number)
         else:
-            bad.append({"row_number": number, "raw": _as_text(record).rstrip("\r"), **reason})
+            bad.append(
+                {"row_number": number, "raw": _as_readable_text(record).rstrip("\r"), **reason}
+            )
         number += 1
     columns = zip(*cells, strict=True) if cells else [()] * len(names)
     frame = pl.DataFrame(
@@ -184,7 +188,7 @@ Fault = dict[str, str | None]
 """Why a record has no cells: reason, column, message."""
 
 
-def _records(
+def _split_records(
     lines: Sequence[bytes], *, width: int, separator: str
 ) -> Iterator[tuple[bytes, Fault | None, list[str]]]:
     """Every record as it is written, why it has no cells, and its cells.
@@ -195,14 +199,14 @@ def _records(
     """
     index = 0
     while index < len(lines):
-        used, reason, values = _cut(
+        used, reason, values = _cut_record(
             lines[index : index + MOST_LINES_PER_RECORD], width=width, separator=separator
         )
         yield b"\n".join(lines[index : index + used]), reason, values
         index += used
 
 
-def _cut(
+def _cut_record(
     lines: Sequence[bytes], *, width: int, separator: str
 ) -> tuple[int, Fault | None, list[str]]:
     """How many of the lines the first record has, and its cells or why it has none."""
@@ -221,30 +225,30 @@ def _cut(
         )
         return 1, {"reason": "wrong_encoding", "column": None, "message": message}, []
     except csv.Error:
-        return 1, _broken_quotes(), []
+        return 1, _describe_broken_quotes(), []
     while len(values) > width and not values[-1].strip():
         values.pop()
-    if used > 1 and (len(values) != width or _are_rows(lines[1 : used - 1], width, separator)):
-        return 1, _broken_quotes(), []
+    if used > 1 and (len(values) != width or _has_only_rows(lines[1 : used - 1], width, separator)):
+        return 1, _describe_broken_quotes(), []
     if len(values) > width:
         message = f"{len(values)} cells, the header has {width}: is there a separator in a number?"
         return used, {"reason": "too_many_cells", "column": None, "message": message}, []
     return used, None, values
 
 
-def _broken_quotes() -> Fault:
+def _describe_broken_quotes() -> Fault:
     message = "a cell that begins with a quote does not end with one: double the quotes inside it"
     return {"reason": "broken_quotes", "column": None, "message": message}
 
 
-def _are_rows(lines: Sequence[bytes], width: int, separator: str) -> bool:
+def _has_only_rows(lines: Sequence[bytes], width: int, separator: str) -> bool:
     """Do all lines between two quotes look like rows of their own, so that the quotes are stray?"""
     if width <= MOST_COLUMNS_OF_TEXT or not lines:
         return False
     return all(b'"' not in line and line.count(separator.encode()) == width - 1 for line in lines)
 
 
-def _as_text(line: bytes) -> str:
+def _as_readable_text(line: bytes) -> str:
     """The line for people: what is no UTF-8 is read as Western European."""
     try:
         return line.decode("utf-8")

@@ -16,7 +16,7 @@ LONGEST_RECORD_BYTES = 4_000_000
 """A record with line breaks inside quotes that is longer is a stray quote."""
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
-OTHERS = {
+FOREIGN_FORMATS = {
     b"PK\x03\x04": "a ZIP archive or spreadsheet",
     b"BZh": "bzip2",
     b"\xfd7zXZ": "xz",
@@ -29,19 +29,19 @@ class CutShortError(LandingError):
     """The file ends before its format says so: it was not written to its end."""
 
 
-def kind_of(path: Path) -> str:
+def detect_kind(path: Path) -> str:
     """`parquet` or `text`, by the first bytes. Raises LandingError for what is neither."""
     with path.open("rb") as file:
         head = file.read(8)
     if head.startswith(PARQUET):
         return "parquet"
-    for magic, name in OTHERS.items():
+    for magic, name in FOREIGN_FORMATS.items():
         if head.startswith(magic):
             raise LandingError(f"this is {name}: land CSV, gzipped CSV or Parquet")
     return "text"
 
 
-def utf8_blocks(
+def read_utf8_blocks(
     path: Path, *, encoding: str | None, progress: Callable[[int], None] | None = None
 ) -> Iterator[bytes]:
     """Blocks of whole lines in UTF-8 without a byte order mark, lines ending in a line feed.
@@ -56,21 +56,21 @@ def utf8_blocks(
         file.seek(0)
         stream = gzip.GzipFile(fileobj=file) if is_gzip else file
         rest = b""
-        for text in _decoded(_chunks(stream), encoding):
+        for text in _decode_chunks(_read_chunks(stream), encoding):
             block = rest + text
-            cut = _last_record_end(block)
+            cut = _find_last_record_end(block)
             rest = block[cut:]
             if len(rest) > LONGEST_LINE_BYTES:
                 raise LandingError("a line is longer than 64 MB: is this a table?")
             if cut:
-                yield _readable(block[:cut], encoding)
+                yield _encode_utf8(block[:cut], encoding)
             if progress is not None:
                 progress(file.tell())
         if rest:
-            yield _readable(rest, encoding)
+            yield _encode_utf8(rest, encoding)
 
 
-def _readable(block: bytes, encoding: str | None) -> bytes:
+def _encode_utf8(block: bytes, encoding: str | None) -> bytes:
     """Whole lines in UTF-8, by way of `encoding` if they are not in it already."""
     if encoding is None:
         return block
@@ -81,7 +81,7 @@ def _readable(block: bytes, encoding: str | None) -> bytes:
     return block
 
 
-def _chunks(stream: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
+def _read_chunks(stream: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
     """The stream's bytes, unpacked."""
     while True:
         try:
@@ -95,10 +95,10 @@ def _chunks(stream: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
         yield chunk
 
 
-def _decoded(chunks: Iterator[bytes], encoding: str | None) -> Iterator[bytes]:
+def _decode_chunks(chunks: Iterator[bytes], encoding: str | None) -> Iterator[bytes]:
     """The chunks in UTF-8."""
     first = next(chunks, b"")
-    name = _encoding(first, encoding)
+    name = _detect_encoding(first, encoding)
     first_text = first.removeprefix(codecs.BOM_UTF8) if name == "utf-8" else first
     old_mac = name == "utf-8" and b"\n" not in first_text and b"\r" in first_text
     if name == "utf-8":
@@ -118,7 +118,7 @@ def _with_first(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
     yield from others
 
 
-def _encoding(head: bytes, wanted: str | None) -> str:
+def _detect_encoding(head: bytes, wanted: str | None) -> str:
     """The encoding by which the stream must be cut up: `utf-8` for all that extend ASCII."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
@@ -139,7 +139,7 @@ def _encoding(head: bytes, wanted: str | None) -> str:
     return "utf-8"
 
 
-def _last_record_end(block: bytes) -> int:
+def _find_last_record_end(block: bytes) -> int:
     """Where the last line ends that is not inside quotes; 0 if there is none yet."""
     cut = block.rfind(b"\n") + 1
     if cut == 0 or block.count(b'"', 0, cut) % 2 == 0:

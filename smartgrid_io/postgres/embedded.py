@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from smartgrid_core.errors import ServerError
-from smartgrid_io.postgres.binaries import Programs, find_programs, path_for_child
+from smartgrid_io.postgres.binaries import Programs, find_programs, to_child_path
 
 USER = "smartgrid"
 """The server's owner."""
@@ -228,8 +228,8 @@ class EmbeddedPostgres:
             finished = subprocess.run(  # noqa: S603 - our own program, no shell
                 [
                     str(programs.folder / "initdb"),
-                    f"--pgdata={path_for_child(scratch, target, uid=programs.uid)}",
-                    f"--pwfile={path_for_child(password, secret, uid=programs.uid)}",
+                    f"--pgdata={to_child_path(scratch, target, uid=programs.uid)}",
+                    f"--pwfile={to_child_path(password, secret, uid=programs.uid)}",
                     f"--username={USER}",
                     "--auth=scram-sha-256",
                     "--encoding=UTF8",
@@ -282,7 +282,7 @@ class EmbeddedPostgres:
                     [
                         str(programs.folder / "postgres"),
                         "-D",
-                        path_for_child(self.data, target, uid=programs.uid),
+                        to_child_path(self.data, target, uid=programs.uid),
                         *(part for item in settings.items() for part in ("-c", "=".join(item))),
                     ],
                     stdin=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ from psycopg import sql
 from smartgrid_core.contracts.grid import Weather
 from smartgrid_core.contracts.readings import MeterReadings, SensorData
 from smartgrid_core.contracts.tables import CONTRACT_TABLES, get_table, to_table_name
-from smartgrid_io.postgres.copy import Connection, copy_in, identifiers
+from smartgrid_io.postgres.copy import Connection, copy_in, quote_identifiers
 from smartgrid_io.postgres.tables import TABLES, TEXT_LIMIT
 
 JOURNAL_LOCK = 0x736D6A6F
@@ -28,7 +28,7 @@ JOURNALLED: tuple[type[dy.Schema], ...] = (SensorData, MeterReadings, Weather)
 
 
 @dataclass(frozen=True, slots=True)
-class Revised:
+class RevisionColumns:
     """How a raw table says what was measured, and which columns describe without measuring."""
 
     subject: str
@@ -37,19 +37,21 @@ class Revised:
     attributes: tuple[str, ...]
 
 
-REVISED: dict[type[dy.Schema], Revised] = {
-    SensorData: Revised("sensor_id", "sensor_type", "value", ("latitude", "longitude", "metadata")),
-    MeterReadings: Revised("meter_id", "reading_kind", "reading", ("customer_id",)),
+REVISION_COLUMNS: dict[type[dy.Schema], RevisionColumns] = {
+    SensorData: RevisionColumns(
+        "sensor_id", "sensor_type", "value", ("latitude", "longitude", "metadata")
+    ),
+    MeterReadings: RevisionColumns("meter_id", "reading_kind", "reading", ("customer_id",)),
 }
 """Tables whose changed values leave a revision."""
 
 
-KEPT: dict[type[dy.Schema], tuple[str, ...]] = {Weather: ("known_at",)}
+FIRST_VALUE_COLUMNS: dict[type[dy.Schema], tuple[str, ...]] = {Weather: ("known_at",)}
 """What a row says when it first comes, and what no later one changes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadCounts:
     """Rows of a load by what they did: `new` keys, `changed` ones, `repeated` without effect."""
 
     new: int = 0
@@ -57,7 +59,7 @@ class Loaded:
     repeated: int = 0
 
     def __add__(self, other: "Loaded") -> "Loaded":
-        return Loaded(
+        return LoadCounts(
             self.new + other.new, self.changed + other.changed, self.repeated + other.repeated
         )
 
@@ -85,7 +87,7 @@ def load_batch(
     source: str,
     now: datetime,
     delivery: str | None = None,
-) -> Loaded:
+) -> LoadCounts:
     """Upsert rows that keep their contract; a load must be open.
 
     Of rows with one key the last stands; a value that it replaces becomes a revision, be it in the
@@ -93,13 +95,13 @@ def load_batch(
     `source` does not tell it from others.
     """
     if good.is_empty():
-        return Loaded()
+        return LoadCounts()
     key = get_table(schema).key
     final = good
-    inner = Loaded()
+    inner = LoadCounts()
     if good.select(pl.struct(key).is_duplicated().any()).item():
         final = good.unique(key, keep="last", maintain_order=True)
-        inner = _keep_overtaken(
+        inner = _record_overtaken(
             connection, schema, good, source=source, now=now, delivery=delivery or source
         )
     with connection.cursor() as cursor:
@@ -107,9 +109,9 @@ def load_batch(
         # In the order of the key: the index grows leaf by leaf, and loads that meet in the same
         # rows wait for each other instead of blocking one another.
         copy_in(cursor, "load_batch", final.sort(key))
-        cursor.execute(_upsert(schema), {"source": source, "now": now})
+        cursor.execute(_compose_upsert(schema), {"source": source, "now": now})
         new, changed = cursor.fetchone() or (0, 0)
-    return inner + Loaded(new, changed, final.height - new - changed)
+    return inner + LoadCounts(new, changed, final.height - new - changed)
 
 
 def end_load(connection: Connection, schema: type[dy.Schema], *, now: datetime) -> Sequence[date]:
@@ -131,14 +133,14 @@ def end_load(connection: Connection, schema: type[dy.Schema], *, now: datetime) 
     return days
 
 
-def load(
+def load_rows(
     connection: Connection,
     schema: type[dy.Schema],
     good: pl.DataFrame,
     *,
     source: str,
     now: datetime,
-) -> Loaded:
+) -> LoadCounts:
     """One whole load of one batch: what a message or a small file needs."""
     begin_load(connection, schema)
     loaded = load_batch(connection, schema, good, source=source, now=now)
@@ -146,7 +148,7 @@ def load(
     return loaded
 
 
-def days_of(schema: type[dy.Schema], rows: pl.DataFrame) -> list[date]:
+def list_days(schema: type[dy.Schema], rows: pl.DataFrame) -> list[date]:
     """The UTC days that rows lie in, for the months that they need."""
     column = CONTRACT_TABLES[schema].day_column
     if column is None:
@@ -154,7 +156,7 @@ def days_of(schema: type[dy.Schema], rows: pl.DataFrame) -> list[date]:
     return rows[column].dt.date().unique().sort().to_list()
 
 
-def _keep_overtaken(
+def _record_overtaken(
     connection: Connection,
     schema: type[dy.Schema],
     good: pl.DataFrame,
@@ -162,12 +164,12 @@ def _keep_overtaken(
     source: str,
     now: datetime,
     delivery: str,
-) -> Loaded:
+) -> LoadCounts:
     """Turn the values that a later row of the same batch replaces into revisions."""
     key = get_table(schema).key
-    revised = REVISED.get(schema)
+    revised = REVISION_COLUMNS.get(schema)
     if revised is None:
-        return Loaded(repeated=good.height - good.n_unique(key))
+        return LoadCounts(repeated=good.height - good.n_unique(key))
     value = pl.col(revised.value)
     pairs = good.select(*key, value.shift(1).over(key).alias("old_value"), value).filter(
         pl.col("old_value").is_not_null()
@@ -175,7 +177,7 @@ def _keep_overtaken(
     changed = pairs.filter(pl.col("old_value") != value)
     repeated = pairs.filter(pl.col("old_value") == value)
     with connection.cursor() as cursor:
-        _keep_repeats(cursor, schema, repeated, source=delivery)
+        _record_repeats(cursor, schema, repeated, source=delivery)
         copy_in(
             cursor,
             "reading_revisions",
@@ -193,14 +195,14 @@ def _keep_overtaken(
                 source=pl.lit(source),
             ),
         )
-    return Loaded(changed=changed.height, repeated=repeated.height)
+    return LoadCounts(changed=changed.height, repeated=repeated.height)
 
 
-def _keep_repeats(
+def _record_repeats(
     cursor: psycopg.Cursor[Any], schema: type[dy.Schema], repeated: pl.DataFrame, *, source: str
 ) -> None:
     """Leave a trace of the readings that one delivery said more than once."""
-    traces = repeated.group_by(REVISED[schema].subject).agg(
+    traces = repeated.group_by(REVISION_COLUMNS[schema].subject).agg(
         start=pl.col("event_time").min(), end=pl.col("event_time").max(), rows=pl.len()
     )
     cursor.executemany(
@@ -215,13 +217,13 @@ def _keep_repeats(
     )
 
 
-def _upsert(schema: type[dy.Schema]) -> sql.Composed:
+def _compose_upsert(schema: type[dy.Schema]) -> sql.Composed:
     """One statement: upsert, keep replaced values as revisions, note what was touched, count."""
     table = get_table(schema)
     columns = [column.name for column in TABLES[schema].columns]
-    revised = REVISED.get(schema)
+    revised = REVISION_COLUMNS.get(schema)
     if revised is None:
-        kept = KEPT.get(schema, ())
+        kept = FIRST_VALUE_COLUMNS.get(schema, ())
         facts = [name for name in columns if name not in table.key and name not in kept]
         assignments = [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(n)) for n in facts]
     else:
@@ -259,8 +261,8 @@ def _upsert(schema: type[dy.Schema]) -> sql.Composed:
     )
     parts = {
         "table": sql.Identifier(table.name),
-        "columns": identifiers(columns),
-        "key": identifiers(table.key),
+        "columns": quote_identifiers(columns),
+        "key": quote_identifiers(table.key),
         "first_key": sql.Identifier(table.key[0]),
         "action": action,
         "returned": _returned(schema),
@@ -276,7 +278,7 @@ def _upsert(schema: type[dy.Schema]) -> sql.Composed:
 
 def _returned(schema: type[dy.Schema]) -> sql.Composable:
     """What the revisions and the journal need to know of a row that was written."""
-    revised = REVISED.get(schema)
+    revised = REVISION_COLUMNS.get(schema)
     day = get_table(schema).day_column
     if revised is not None:
         return sql.SQL(
@@ -299,7 +301,7 @@ def _followers(schema: type[dy.Schema]) -> sql.Composable:
         return sql.SQL("")
     is_measured = sql.SQL("")
     revisions: sql.Composable = sql.SQL("")
-    if schema in REVISED:
+    if schema in REVISION_COLUMNS:
         is_measured = sql.SQL("WHERE is_new OR old_value IS DISTINCT FROM new_value ")
         revisions = sql.SQL(
             ", kept AS (INSERT INTO reading_revisions "

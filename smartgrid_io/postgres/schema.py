@@ -45,19 +45,19 @@ MIGRATION_OPTIONS: dict[str, Any] = {
 """A version table of our own: Dagster keeps `alembic_version` in the same way."""
 
 
-def sqlalchemy_url(url: str) -> str:
+def to_sqlalchemy_url(url: str) -> str:
     """The same database through psycopg 3."""
     return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg://", url)
 
 
-def upgrade(url: str) -> None:
+def upgrade_tables(url: str) -> None:
     """Bring the database at `url` to the present tables; two at once wait for each other.
 
     Raises ConfigurationError if the server is older than PostgreSQL 18.
     """
     from alembic import command
 
-    engine = sa.create_engine(sqlalchemy_url(url), poolclass=sa.NullPool)
+    engine = sa.create_engine(to_sqlalchemy_url(url), poolclass=sa.NullPool)
     with engine.begin() as connection:
         version = connection.execute(sa.text("SHOW server_version_num")).scalar_one()
         if int(version) < OLDEST_SERVER:
@@ -66,10 +66,10 @@ def upgrade(url: str) -> None:
                 "use the postgres:18 image or the embedded server"
             )
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
-        command.upgrade(alembic_config(connection), "head")
+        command.upgrade(build_alembic_config(connection), "head")
 
 
-def alembic_config(connection: sa.Connection) -> "Config":
+def build_alembic_config(connection: sa.Connection) -> "Config":
     """Alembic's settings for work on an open connection."""
     from alembic.config import Config
 
@@ -88,11 +88,11 @@ def ensure_months(url: str, schema: type[dy.Schema], days: Iterable[date]) -> No
     parent = to_table_name(schema)
     names = {month: f"{parent}_y{month[0]:04}m{month[1]:02}" for month in months}
     with psycopg.connect(url) as connection:
-        missing = _missing(connection, names)
+        missing = _find_missing_months(connection, names)
         if not missing:
             return
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [MONTHS_LOCK])
-        for year, month in _missing(connection, names):
+        for year, month in _find_missing_months(connection, names):
             following = (year + month // 12, month % 12 + 1)
             child, whole = sql.Identifier(names[year, month]), sql.Identifier(parent)
             connection.execute(
@@ -110,7 +110,7 @@ def ensure_months(url: str, schema: type[dy.Schema], days: Iterable[date]) -> No
             )
 
 
-def _missing(
+def _find_missing_months(
     connection: psycopg.Connection[Any], names: dict[tuple[int, int], str]
 ) -> list[tuple[int, int]]:
     """The months that have no partition yet."""

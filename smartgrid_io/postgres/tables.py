@@ -47,7 +47,7 @@ TEXT_LIMIT = 128
 """Identifiers are the only texts with a limit that the database should hold."""
 
 
-def _column(schema: type[dy.Schema], column: sa.Column[Any]) -> sa.Column[Any]:
+def _to_postgres_column(schema: type[dy.Schema], column: sa.Column[Any]) -> sa.Column[Any]:
     """The contract's column in the types that PostgreSQL has for it."""
     kind: sa.types.TypeEngine[Any] = column.type
     if isinstance(kind, sa.DateTime):
@@ -72,7 +72,7 @@ def _column(schema: type[dy.Schema], column: sa.Column[Any]) -> sa.Column[Any]:
     )
 
 
-def _range(name: str, column: Any) -> str | None:
+def _compose_check(name: str, column: Any) -> str | None:
     """The CHECK that a column's contract implies, None if the type says it all."""
     quoted = f'"{name}"'
     listed = (column.metadata or {}).get("one_of")
@@ -102,15 +102,15 @@ def _range(name: str, column: Any) -> str | None:
     return " AND ".join(bounds) or None
 
 
-def _table(schema: type[dy.Schema]) -> sa.Table:
+def _build_table(schema: type[dy.Schema]) -> sa.Table:
     """One contract as a table with its key and checks."""
     columns = schema.columns()
-    checks = ((name, _range(name, column)) for name, column in columns.items())
+    checks = ((name, _compose_check(name, column)) for name, column in columns.items())
     return sa.Table(
         to_table_name(schema),
         METADATA,
         *(
-            _column(schema, column)
+            _to_postgres_column(schema, column)
             for column in schema.to_sqlalchemy_columns(postgresql.dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy types its dialect classes no further
         ),
         *(sa.CheckConstraint(check, name=name) for name, check in checks if check is not None),
@@ -119,7 +119,7 @@ def _table(schema: type[dy.Schema]) -> sa.Table:
 
 
 TABLES: dict[type[dy.Schema], sa.Table] = {
-    schema: _table(schema)
+    schema: _build_table(schema)
     for schema, table in CONTRACT_TABLES.items()
     if table.name not in LAKE_ONLY
 }

@@ -9,7 +9,7 @@ MOST_GONE = 0.1
 """Share of the meters below a delivery's substations that one delivery may take away: grids change
 by some meters a day, files are cut off anywhere."""
 
-FEW = 10
+FEW_METERS = 10
 """Meters that may go whatever share they are: of a small grid a tenth is next to none."""
 
 MOST_NAMED = 5
@@ -43,7 +43,7 @@ def end_delivery(connection: Connection, *, is_clean: bool) -> int:
     if is_whole and is_clean:
         connection.execute(_LEFT_OUT)
         gone, meters, delivered, examples = connection.execute(_WHAT_GOES).fetchone() or (0,) * 4
-        most = min(delivered, max(FEW, int(MOST_GONE * (meters + delivered))))
+        most = min(delivered, max(FEW_METERS, int(MOST_GONE * (meters + delivered))))
         if meters > most:
             raise LandingError(
                 f"it leaves out {meters} meters of its substations, at most {most} may go at once: "

@@ -15,10 +15,10 @@ from smartgrid_core.contracts.tables import get_table, to_table_name
 from smartgrid_core.errors import ContractError
 from smartgrid_core.protocols import WriteResult
 from smartgrid_core.time import Window
-from smartgrid_io.contract import checked, polars_types
+from smartgrid_io.contract import to_polars_types, validate_rows
 from smartgrid_io.postgres import loading
-from smartgrid_io.postgres.copy import Connection, connect, copy_in, copy_out, identifiers
-from smartgrid_io.postgres.schema import ensure_months, upgrade
+from smartgrid_io.postgres.copy import Connection, connect, copy_in, copy_out, quote_identifiers
+from smartgrid_io.postgres.schema import ensure_months, upgrade_tables
 from smartgrid_io.postgres.tables import PARTITIONED, TABLES
 
 
@@ -30,7 +30,7 @@ class PostgresWarehouse:
 
     def upgrade(self) -> None:
         """Bring the tables up to date; two at once wait for each other."""
-        upgrade(self.url)
+        upgrade_tables(self.url)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -40,12 +40,12 @@ class PostgresWarehouse:
 
     def read(self, schema: type[dy.Schema], *, window: Window | None = None) -> pl.DataFrame:
         """Rows of the window (all of them for None), ordered by key."""
-        types = polars_types(schema)
+        types = to_polars_types(schema)
         query = sql.SQL("SELECT {} FROM {}").format(
-            identifiers(types), sql.Identifier(_stored(schema))
+            quote_identifiers(types), sql.Identifier(_require_stored(schema))
         )
         if window is not None:
-            query += sql.SQL(" WHERE {}").format(_within(schema, window))
+            query += sql.SQL(" WHERE {}").format(_compose_window_condition(schema, window))
         with connect(self.url) as connection:
             rows = copy_out(connection, query, types)
         return rows.sort(get_table(schema).key)
@@ -56,11 +56,11 @@ class PostgresWarehouse:
         Raw readings and weather go the way of a landing: a changed reading leaves a revision, and
         the touched days are journalled. Raises ContractError.
         """
-        _stored(schema)
-        frame = checked(schema, rows)
+        _require_stored(schema)
+        frame = validate_rows(schema, rows)
         self._make_months(schema, frame)
-        with self.transaction() as connection, _contract_kept(schema):
-            loading.load(connection, schema, frame, source="upsert", now=datetime.now(UTC))
+        with self.transaction() as connection, _raise_contract_errors(schema):
+            loading.load_rows(connection, schema, frame, source="upsert", now=datetime.now(UTC))
         return WriteResult(frame.height, frame)
 
     def replace(
@@ -71,12 +71,12 @@ class PostgresWarehouse:
         Rows that stay equal are not written again. Raises ContractError for a row outside the
         window, and for raw readings, which only grow.
         """
-        name = _stored(schema)
-        if schema in loading.REVISED:
+        name = _require_stored(schema)
+        if schema in loading.REVISION_COLUMNS:
             raise ContractError(f"{name}: readings are never replaced, upsert them")
-        frame = checked(schema, rows)
-        inside = sql.SQL("true") if window is None else _within(schema, window)
-        with self.transaction() as connection, _contract_kept(schema):
+        frame = validate_rows(schema, rows)
+        inside = sql.SQL("true") if window is None else _compose_window_condition(schema, window)
+        with self.transaction() as connection, _raise_contract_errors(schema):
             loading.begin_load(connection, schema)
             with connection.cursor() as cursor:
                 copy_in(cursor, "load_batch", frame)
@@ -103,7 +103,7 @@ class PostgresWarehouse:
         A meter has brackets for the days from its first register reading to its last: outside
         there is no energy that they could bound.
         """
-        types = polars_types(RegisterBrackets)
+        types = to_polars_types(RegisterBrackets)
         if not days:
             return pl.DataFrame(schema=types)
         query = sql.SQL(_BRACKETS).format(days=sql.Literal(list(days)))
@@ -113,26 +113,26 @@ class PostgresWarehouse:
 
     def read_touched_since(self, seq: int, *, limit: int = 1000) -> pl.DataFrame:
         """Rows of `TouchedDays` with a larger `seq`, in order."""
-        types = polars_types(TouchedDays)
+        types = to_polars_types(TouchedDays)
         query = sql.SQL("SELECT {} FROM touched_days WHERE seq > {} ORDER BY seq LIMIT {}").format(
-            identifiers(types), sql.Literal(seq), sql.Literal(limit)
+            quote_identifiers(types), sql.Literal(seq), sql.Literal(limit)
         )
         with connect(self.url) as connection:
             return copy_out(connection, query, types).sort("seq")
 
     def _make_months(self, schema: type[dy.Schema], rows: pl.DataFrame) -> None:
         if schema in PARTITIONED:
-            ensure_months(self.url, schema, loading.days_of(schema, rows))
+            ensure_months(self.url, schema, loading.list_days(schema, rows))
 
 
-def _stored(schema: type[dy.Schema]) -> str:
+def _require_stored(schema: type[dy.Schema]) -> str:
     """The table's name. Raises ContractError for a table that only the lake holds."""
     if schema not in TABLES:
         raise ContractError(f"{to_table_name(schema)} is not a table of the warehouse")
     return to_table_name(schema)
 
 
-def _within(schema: type[dy.Schema], window: Window) -> sql.Composed:
+def _compose_window_condition(schema: type[dy.Schema], window: Window) -> sql.Composed:
     """The condition that a row lies in the window, by the table's day column."""
     column = get_table(schema).day_column
     if column is None:
@@ -163,7 +163,7 @@ def _refuse_outside(cursor: psycopg.Cursor[Any], name: str, inside: sql.Composab
 
 
 @contextmanager
-def _contract_kept(schema: type[dy.Schema]) -> Iterator[None]:
+def _raise_contract_errors(schema: type[dy.Schema]) -> Iterator[None]:
     """Say in our words what the database refused."""
     try:
         yield

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from smartgrid_core.quality import SuiteResult, Violation, describe_row
-from smartgrid_io.quality.suites import Suite, suite_of
+from smartgrid_io.quality.suites import Suite, get_suite
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuiteValidationResult
@@ -49,12 +49,12 @@ def run_suite(
     link starts with `docs_url`, or is a file's address without one. Raises KeyError for a table
     without a suite.
     """
-    suite = suite_of(name, register_capacity_kwh=register_capacity_kwh)
+    suite = get_suite(name, register_capacity_kwh=register_capacity_kwh)
     figures = suite.figures(frame, at=at)
-    with _quiet():
-        result, page = _validate(suite, figures, docs_dir=docs_dir, at=at)
+    with _silence_warnings():
+        result, page = _validate_figures(suite, figures, docs_dir=docs_dir, at=at)
     findings = tuple(
-        _finding(check, figures, named_by=suite.named_by)
+        _to_finding(check, figures, named_by=suite.named_by)
         for check in result.results
         if not check.success
     )
@@ -68,7 +68,7 @@ def run_suite(
     )
 
 
-def _validate(
+def _validate_figures(
     suite: Suite, figures: pl.DataFrame, *, docs_dir: Path, at: datetime
 ) -> tuple["ExpectationSuiteValidationResult", str]:
     """The result and its page, relative to the docs.
@@ -83,11 +83,11 @@ def _validate(
 
     docs_dir.mkdir(parents=True, exist_ok=True)
     expectations = suite.expectations()
-    frame = _needed(figures, expectations).to_pandas()
+    frame = _select_judged_columns(figures, expectations).to_pandas()
     run = gx.RunIdentifier(run_name=f"up_to_{at:%Y-%m-%dT%H%MZ}", run_time=datetime.now(UTC))
-    with _locked(docs_dir):
-        _forget_old_runs(docs_dir / RESULTS / "validations" / suite.name)
-        context = _context(docs_dir)
+    with _lock_docs(docs_dir):
+        _delete_old_runs(docs_dir / RESULTS / "validations" / suite.name)
+        context = _open_context(docs_dir)
         stated = context.suites.add_or_update(gx.ExpectationSuite(name=suite.name))
         stated.expectations = expectations
         stated.save()
@@ -113,11 +113,11 @@ def _validate(
         page = f"validations/{'/'.join(parts)}.html"
         pages = ("index.html", f"expectations/{suite.name}.html", page)
         for written in [*(docs_dir / name for name in pages), *docs_dir.glob("static/**/*.css")]:
-            _without_beacon(written)
+            _remove_beacon(written)
     return result, page
 
 
-def _context(docs_dir: Path) -> "EphemeralDataContext":
+def _open_context(docs_dir: Path) -> "EphemeralDataContext":
     import great_expectations as gx
     from great_expectations.data_context.types.base import (
         DataContextConfig,
@@ -163,7 +163,7 @@ def _context(docs_dir: Path) -> "EphemeralDataContext":
     )
 
 
-def _needed(figures: pl.DataFrame, expectations: list[Any]) -> pl.DataFrame:
+def _select_judged_columns(figures: pl.DataFrame, expectations: list[Any]) -> pl.DataFrame:
     """Only the columns that are judged; text as categories, which pandas compares as integers."""
     columns: set[str] = set()
     for expectation in expectations:
@@ -176,7 +176,7 @@ def _needed(figures: pl.DataFrame, expectations: list[Any]) -> pl.DataFrame:
     )
 
 
-def _finding(check: Any, figures: pl.DataFrame, *, named_by: tuple[str, ...]) -> Violation:
+def _to_finding(check: Any, figures: pl.DataFrame, *, named_by: tuple[str, ...]) -> Violation:
     config = check.expectation_config
     said = check.result
     column = config.kwargs.get("column")
@@ -188,7 +188,7 @@ def _finding(check: Any, figures: pl.DataFrame, *, named_by: tuple[str, ...]) ->
         limits += [f"at most {high:g}"] if high is not None else []
         share = f" in {mostly:.1%} of rows" if mostly < 1 else ""
         text = f"{column} {' and '.join(limits)}{share}"
-        bad = figures.filter(~_between(pl.col(column), low, high))
+        bad = figures.filter(~_is_between(pl.col(column), low, high))
     elif config.type == "expect_column_values_to_not_be_null":
         text = f"{column} is never null"
         bad = figures.filter(pl.col(column).is_null())
@@ -220,7 +220,7 @@ def _finding(check: Any, figures: pl.DataFrame, *, named_by: tuple[str, ...]) ->
     )
 
 
-def _between(column: pl.Expr, low: float | None, high: float | None) -> pl.Expr:
+def _is_between(column: pl.Expr, low: float | None, high: float | None) -> pl.Expr:
     """Null is inside, as Great Expectations has it."""
     inside = pl.lit(value=True)
     if low is not None:
@@ -230,12 +230,12 @@ def _between(column: pl.Expr, low: float | None, high: float | None) -> pl.Expr:
     return inside.fill_null(value=True)
 
 
-def _without_beacon(page: Path) -> None:
+def _remove_beacon(page: Path) -> None:
     """Take out the remote logo whose address tells its owner who reads which page."""
     page.write_text(BEACON.sub("data:,", page.read_text("utf-8")), "utf-8")
 
 
-def _forget_old_runs(results: Path) -> None:
+def _delete_old_runs(results: Path) -> None:
     """Keep the newest runs of one suite. The pages of forgotten ones go with the next index."""
     if not results.is_dir():
         return
@@ -250,14 +250,14 @@ def _forget_old_runs(results: Path) -> None:
 
 
 @contextmanager
-def _locked(docs_dir: Path) -> Iterator[None]:
+def _lock_docs(docs_dir: Path) -> Iterator[None]:
     with (docs_dir / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_warnings() -> Iterator[None]:
     """Great Expectations imports a deprecated standard module and warns about its own defaults."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

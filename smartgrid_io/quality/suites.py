@@ -75,13 +75,13 @@ class Suite:
     named_by: tuple[str, ...]
 
 
-def _severity(name: str) -> "FailureSeverity":
+def _to_severity(name: str) -> "FailureSeverity":
     from great_expectations.expectations.metadata_types import FailureSeverity
 
     return FailureSeverity(name)
 
 
-def _within(
+def _expect_within(
     column: str,
     low: float | None,
     high: float | None,
@@ -100,11 +100,11 @@ def _within(
         max_value=high,
         mostly=mostly,
         notes=why,
-        severity=_severity(severity),
+        severity=_to_severity(severity),
     )
 
 
-def _sound_table(*key: str) -> list["Expectation"]:
+def _expect_sound_table(*key: str) -> list["Expectation"]:
     from great_expectations.expectations.core.expect_column_values_to_not_be_null import (
         ExpectColumnValuesToNotBeNull,
     )
@@ -117,118 +117,146 @@ def _sound_table(*key: str) -> list["Expectation"]:
 
     return [
         ExpectTableRowCountToBeBetween(
-            min_value=1, notes="An empty window is silence.", severity=_severity("warning")
+            min_value=1, notes="An empty window is silence.", severity=_to_severity("warning")
         ),
         ExpectCompoundColumnsToBeUnique(
-            column_list=list(key), notes="One row per key.", severity=_severity("warning")
+            column_list=list(key), notes="One row per key.", severity=_to_severity("warning")
         ),
         *(
             ExpectColumnValuesToNotBeNull(
                 column=name,
                 notes="A key without a part names nothing.",
-                severity=_severity("warning"),
+                severity=_to_severity("warning"),
             )
             for name in key
         ),
     ]
 
 
-def _electrical_ranges() -> list["Expectation"]:
+def _expect_electrical_ranges() -> list["Expectation"]:
     return [
-        _within("voltage_pu", *BAND_PU, "EN 50160: 95 % within +-10 %.", mostly=MOST),
-        _within("voltage_pu", *EXTREME_PU, "EN 50160: all within +10/-15 %."),
-        _within(
+        _expect_within("voltage_pu", *BAND_PU, "EN 50160: 95 % within +-10 %.", mostly=MOST),
+        _expect_within("voltage_pu", *EXTREME_PU, "EN 50160: all within +10/-15 %."),
+        _expect_within(
             "voltage_pu",
             BAND_PU[0],
             None,
             "EN 50160: a voltage below 90 % is a dip; indicative, not a limit.",
             severity="info",
         ),
-        _within("current_a", 0.0, MOST_A, "A, magnitude of a low-voltage current."),
-        _within("power_kw", -MOST_KW, MOST_KW, "kW, consumption positive."),
-        _within("frequency_hz", *NORMAL_HZ, "EN 50160: 99.5 % within +-1 %.", mostly=NEARLY_ALL),
-        _within("frequency_hz", *EXTREME_HZ, "EN 50160: all within +4/-6 %."),
+        _expect_within("current_a", 0.0, MOST_A, "A, magnitude of a low-voltage current."),
+        _expect_within("power_kw", -MOST_KW, MOST_KW, "kW, consumption positive."),
+        _expect_within(
+            "frequency_hz", *NORMAL_HZ, "EN 50160: 99.5 % within +-1 %.", mostly=NEARLY_ALL
+        ),
+        _expect_within("frequency_hz", *EXTREME_HZ, "EN 50160: all within +4/-6 %."),
     ]
 
 
-def _sensor_data() -> list["Expectation"]:
+def _expect_sensor_data() -> list["Expectation"]:
     return [
-        *_sound_table("sensor_id", "sensor_type", "event_time"),
-        *_electrical_ranges(),
-        _within("scale", None, MOST_SCALE, "A thousandfold of its usual size: unit slip."),
-        _within("gap_intervals", None, MOST_GAP_INTERVALS, "No reading is missing in between."),
-        _within("standstill_hours", None, SENSOR_STANDSTILL_H, "A value that never moves."),
-        _within("silence_hours", None, SENSOR_SILENCE_H, "Every sensor is still sending."),
+        *_expect_sound_table("sensor_id", "sensor_type", "event_time"),
+        *_expect_electrical_ranges(),
+        _expect_within("scale", None, MOST_SCALE, "A thousandfold of its usual size: unit slip."),
+        _expect_within(
+            "gap_intervals", None, MOST_GAP_INTERVALS, "No reading is missing in between."
+        ),
+        _expect_within("standstill_hours", None, SENSOR_STANDSTILL_H, "A value that never moves."),
+        _expect_within("silence_hours", None, SENSOR_SILENCE_H, "Every sensor is still sending."),
     ]
 
 
-def _meter_readings() -> list["Expectation"]:
+def _expect_meter_readings() -> list["Expectation"]:
     return [
-        *_sound_table("meter_id", "reading_kind", "event_time"),
-        _within("reading", 0.0, None, "kWh; neither a register nor an interval is negative."),
-        _within("register_step_kwh", 0.0, None, "A register never falls: reset, step, or zero."),
-        _within("register_kw", None, MOST_METER_KW, "More than a connection can draw."),
-        _within("gap_intervals", None, MOST_GAP_INTERVALS, "No reading is missing in between."),
-        _within("standstill_hours", None, METER_STANDSTILL_H, "A register that never moves."),
-        _within("silence_hours", None, METER_SILENCE_H, "Every meter is still sending."),
+        *_expect_sound_table("meter_id", "reading_kind", "event_time"),
+        _expect_within(
+            "reading", 0.0, None, "kWh; neither a register nor an interval is negative."
+        ),
+        _expect_within(
+            "register_step_kwh", 0.0, None, "A register never falls: reset, step, or zero."
+        ),
+        _expect_within("register_kw", None, MOST_METER_KW, "More than a connection can draw."),
+        _expect_within(
+            "gap_intervals", None, MOST_GAP_INTERVALS, "No reading is missing in between."
+        ),
+        _expect_within(
+            "standstill_hours", None, METER_STANDSTILL_H, "A register that never moves."
+        ),
+        _expect_within("silence_hours", None, METER_SILENCE_H, "Every meter is still sending."),
     ]
 
 
-def _sensor_aggregates() -> list["Expectation"]:
+def _expect_sensor_aggregates() -> list["Expectation"]:
     return [
-        *_sound_table("sensor_id", "sensor_type", "hour_bucket"),
-        *_electrical_ranges(),
-        _within("completeness", 0.75, None, "At least 3 of 4 readings.", mostly=0.98),
-        _within("completeness", None, 1.0, "No hour has more readings than were sent."),
-        _within("mean_outside", None, 0.0, "The mean lies between minimum and maximum."),
-        _within("silence_hours", None, SENSOR_SILENCE_H, "Every sensor's hours are up to date."),
+        *_expect_sound_table("sensor_id", "sensor_type", "hour_bucket"),
+        *_expect_electrical_ranges(),
+        _expect_within("completeness", 0.75, None, "At least 3 of 4 readings.", mostly=0.98),
+        _expect_within("completeness", None, 1.0, "No hour has more readings than were sent."),
+        _expect_within("mean_outside", None, 0.0, "The mean lies between minimum and maximum."),
+        _expect_within(
+            "silence_hours", None, SENSOR_SILENCE_H, "Every sensor's hours are up to date."
+        ),
     ]
 
 
-def _meter_consumption() -> list["Expectation"]:
+def _expect_meter_consumption() -> list["Expectation"]:
     from great_expectations.expectations.core.expect_column_mean_to_be_between import (
         ExpectColumnMeanToBeBetween,
     )
 
     return [
-        *_sound_table("meter_id", "interval_start"),
-        _within("mean_kw", 0.0, MOST_METER_KW, "kW, within what a connection can draw."),
-        _within("day_coverage", 0.95, None, "Nearly all of the day has energy.", mostly=0.98),
-        _within("day_coverage", None, 1.001, "No interval is counted twice."),
-        _within("silence_hours", None, METER_SILENCE_H, "Every meter's energy is up to date."),
+        *_expect_sound_table("meter_id", "interval_start"),
+        _expect_within("mean_kw", 0.0, MOST_METER_KW, "kW, within what a connection can draw."),
+        _expect_within(
+            "day_coverage", 0.95, None, "Nearly all of the day has energy.", mostly=0.98
+        ),
+        _expect_within("day_coverage", None, 1.001, "No interval is counted twice."),
+        _expect_within(
+            "silence_hours", None, METER_SILENCE_H, "Every meter's energy is up to date."
+        ),
         ExpectColumnMeanToBeBetween(
             column="estimated",
             max_value=MOST_ESTIMATED,
             notes="At least 95 % of the intervals are measured.",
-            severity=_severity("warning"),
+            severity=_to_severity("warning"),
         ),
     ]
 
 
-def _feeder_load() -> list["Expectation"]:
+def _expect_feeder_load() -> list["Expectation"]:
     return [
-        *_sound_table("feeder_id", "hour_start"),
-        _within("load_kw", -MOST_KW * 10, MOST_KW * 10, "kW, net; the whole grid included."),
-        _within("day_coverage", 0.999, 1.001, "Every feeder has every hour, once."),
-        _within("meter_share", 0.9, None, "Few of a feeder's meters are silent.", mostly=MOST),
-        _within("meter_share", None, 1.0, "No more meters report than hang on the feeder."),
-        _within("estimated_share", None, 0.2, "Few of an hour's energy is estimated.", mostly=MOST),
-        _within("grid_residual_kw", -0.001, 0.001, "The grid is the sum of its feeders, to 1 W."),
-        _within("silence_hours", None, METER_SILENCE_H, "Every feeder's load is up to date."),
+        *_expect_sound_table("feeder_id", "hour_start"),
+        _expect_within("load_kw", -MOST_KW * 10, MOST_KW * 10, "kW, net; the whole grid included."),
+        _expect_within("day_coverage", 0.999, 1.001, "Every feeder has every hour, once."),
+        _expect_within(
+            "meter_share", 0.9, None, "Few of a feeder's meters are silent.", mostly=MOST
+        ),
+        _expect_within("meter_share", None, 1.0, "No more meters report than hang on the feeder."),
+        _expect_within(
+            "estimated_share", None, 0.2, "Few of an hour's energy is estimated.", mostly=MOST
+        ),
+        _expect_within(
+            "grid_residual_kw", -0.001, 0.001, "The grid is the sum of its feeders, to 1 W."
+        ),
+        _expect_within(
+            "silence_hours", None, METER_SILENCE_H, "Every feeder's load is up to date."
+        ),
     ]
 
 
-def _load_features() -> list["Expectation"]:
+def _expect_load_features() -> list["Expectation"]:
     return [
-        *_sound_table("feeder_id", "issue_time", "hour_start"),
-        _within("lead_hours", 0.0, 168.0, "Hours ahead of the issue time, a week at most."),
-        _within("lead_residual_h", 0.0, 0.0, "The lead is the target hour minus the issue time."),
-        _within("circle_residual", -1e-6, 1e-6, "The hour of day lies on the unit circle."),
-        _within("mean_outside_kw", None, 0.0, "A mean lies between minimum and maximum."),
-        _within("level_kw", 0.0, MOST_KW * 10, "kW, the mean size of the load."),
-        _within("temperature_1d_c", -50.0, 60.0, "Degrees Celsius, at ground level."),
-        _within("irradiance_1d_wm2", 0.0, 1500.0, "W/m2; the sun above the air sends 1361."),
-        _within(
+        *_expect_sound_table("feeder_id", "issue_time", "hour_start"),
+        _expect_within("lead_hours", 0.0, 168.0, "Hours ahead of the issue time, a week at most."),
+        _expect_within(
+            "lead_residual_h", 0.0, 0.0, "The lead is the target hour minus the issue time."
+        ),
+        _expect_within("circle_residual", -1e-6, 1e-6, "The hour of day lies on the unit circle."),
+        _expect_within("mean_outside_kw", None, 0.0, "A mean lies between minimum and maximum."),
+        _expect_within("level_kw", 0.0, MOST_KW * 10, "kW, the mean size of the load."),
+        _expect_within("temperature_1d_c", -50.0, 60.0, "Degrees Celsius, at ground level."),
+        _expect_within("irradiance_1d_wm2", 0.0, 1500.0, "W/m2; the sun above the air sends 1361."),
+        _expect_within(
             "known_share",
             0.9,
             None,
@@ -236,43 +264,50 @@ def _load_features() -> list["Expectation"]:
             mostly=MOST,
             severity="info",
         ),
-        _within("silence_hours", None, FEATURE_SILENCE_H, "Every feeder has today's features."),
+        _expect_within(
+            "silence_hours", None, FEATURE_SILENCE_H, "Every feeder has today's features."
+        ),
     ]
 
 
-def suite_of(name: str, *, register_capacity_kwh: float) -> Suite:
+def get_suite(name: str, *, register_capacity_kwh: float) -> Suite:
     """The suite of a table. Raises KeyError for a table that has none."""
     suites = (
         Suite(
             "sensor_data",
             quality.add_sensor_figures,
-            _sensor_data,
+            _expect_sensor_data,
             ("sensor_id", "sensor_type", "event_time", "value"),
         ),
         Suite(
             "meter_readings",
             partial(quality.add_meter_figures, capacity_kwh=register_capacity_kwh),
-            _meter_readings,
+            _expect_meter_readings,
             ("meter_id", "event_time", "reading"),
         ),
         Suite(
             "sensor_aggregates",
             quality.add_aggregate_figures,
-            _sensor_aggregates,
+            _expect_sensor_aggregates,
             ("sensor_id", "sensor_type", "hour_bucket", "avg_value"),
         ),
         Suite(
             "meter_consumption",
             quality.add_consumption_figures,
-            _meter_consumption,
+            _expect_meter_consumption,
             ("meter_id", "interval_start"),
         ),
         Suite(
             "load_features",
             quality.add_feature_figures,
-            _load_features,
+            _expect_load_features,
             ("feeder_id", "issue_time", "hour_start"),
         ),
-        Suite("feeder_load", quality.add_feeder_figures, _feeder_load, ("feeder_id", "hour_start")),
+        Suite(
+            "feeder_load",
+            quality.add_feeder_figures,
+            _expect_feeder_load,
+            ("feeder_id", "hour_start"),
+        ),
     )
     return {suite.name: suite for suite in suites}[name]

@@ -29,7 +29,7 @@ _CHANNEL_OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 
-_NOBODY = {
+_NOT_THERE_CODES = {
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.FAILED_PRECONDITION,
@@ -75,10 +75,10 @@ class ModelServerClient:
         self.rest_url = rest_url.rstrip("/")
         self.timeout = timeout
         self._channel = grpc.insecure_channel(grpc_target, options=_CHANNEL_OPTIONS)
-        self._predict = self._method(wire.PREDICT, wire.predict_response)
-        self._status = self._method(wire.MODEL_STATUS, wire.status_response)
-        self._metadata = self._method(wire.METADATA, wire.metadata_response)
-        self._reload = self._method(wire.RELOAD, wire.reload_response)
+        self._predict = self._method(wire.PREDICT, wire.parse_predict_response)
+        self._status = self._method(wire.MODEL_STATUS, wire.parse_status_response)
+        self._metadata = self._method(wire.METADATA, wire.parse_metadata_response)
+        self._reload = self._method(wire.RELOAD, wire.parse_reload_response)
         self._http = httpx.Client(base_url=self.rest_url, timeout=timeout, trust_env=False)
 
     def __enter__(self) -> Self:
@@ -112,13 +112,16 @@ class ModelServerClient:
         not answer, or the label means none; ContractError if the features, or what came back, are
         not what was agreed.
         """
-        batch, inputs = _columns(model, features)
+        batch, inputs = _to_columns(model, features)
         number = None if version is None else int(version)
-        request = wire.predict_request(model, inputs, version=number, label=label)
+        request = wire.build_predict_request(model, inputs, version=number, label=label)
         response = self._call(self._predict, request, model=model)
         return Quantiles(
-            frame=_quantile_frame(
-                {name: _read(tensor, model, name) for name, tensor in response.outputs.items()},
+            frame=_build_quantile_frame(
+                {
+                    name: _read_output(tensor, model, name)
+                    for name, tensor in response.outputs.items()
+                },
                 model=model,
                 batch=batch,
             ),
@@ -139,7 +142,7 @@ class ModelServerClient:
         A REST answer does not say which version gave it, so one is named: that of the label, or
         the newest live one.
         """
-        batch, inputs = _columns(model, features)
+        batch, inputs = _to_columns(model, features)
         if label is not None:
             version = self.version_of_label(model, label)
         elif version is None:
@@ -153,15 +156,17 @@ class ModelServerClient:
         body = json.dumps({"inputs": columns_in}).encode()
         answer = self._rest("POST", f"/v1/models/{quote(model)}/versions/{version}:predict", body)
         if answer.status_code == httpx.codes.BAD_REQUEST:
-            raise ContractError(f"{model}: the model server refused it: {_rest_error(answer)}")
+            raise ContractError(
+                f"{model}: the model server refused it: {_describe_rest_error(answer)}"
+            )
         if answer.status_code != httpx.codes.OK:
-            raise self._unavailable(model, _rest_error(answer), server=self.rest_url)
+            raise self._unavailable(model, _describe_rest_error(answer), server=self.rest_url)
         outputs = answer.json()["outputs"]
         if not isinstance(outputs, dict):
             raise ContractError(f"{model}: one bare output came back, expected p10, p50 and p90")
         columns = {name: np.asarray(values, dtype=np.float64) for name, values in outputs.items()}
         return Quantiles(
-            frame=_quantile_frame(columns, model=model, batch=batch),
+            frame=_build_quantile_frame(columns, model=model, batch=batch),
             model=model,
             model_version=str(version),
         )
@@ -181,11 +186,11 @@ class ModelServerClient:
         Raises ModelUnavailableError if the server does not answer.
         """
         try:
-            response = self._status(wire.status_request(model), timeout=self.timeout)
+            response = self._status(wire.build_status_request(model), timeout=self.timeout)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return []
-            raise self._unavailable(model, _rpc_error(error)) from error
+            raise self._unavailable(model, _describe_rpc_error(error)) from error
         found = sorted(response.model_version_status, key=lambda item: item.version, reverse=True)
         return [
             VersionStatus(
@@ -202,13 +207,13 @@ class ModelServerClient:
 
         Raises ModelUnavailableError if the server does not answer.
         """
-        request = wire.metadata_request(model, label=label)
+        request = wire.build_metadata_request(model, label=label)
         try:
             response = self._metadata(request, timeout=self.timeout)
         except grpc.RpcError as error:
-            if error.code() in _NOBODY:
+            if error.code() in _NOT_THERE_CODES:
                 return None
-            raise self._unavailable(model, _rpc_error(error)) from error
+            raise self._unavailable(model, _describe_rpc_error(error)) from error
         return str(response.model_spec.version.value)
 
     def reload_config(self, config: bytes) -> None:
@@ -217,11 +222,11 @@ class ModelServerClient:
         Raises ModelUnavailableError with the server's words if it refuses or does not answer.
         """
         try:
-            response = self._reload(wire.reload_request(config), timeout=self.timeout)
+            response = self._reload(wire.build_reload_request(config), timeout=self.timeout)
         except grpc.RpcError as error:
             raise ModelUnavailableError(
                 f"the model server {self.grpc_target} did not take the models' config: "
-                f"{_rpc_error(error)}"
+                f"{_describe_rpc_error(error)}"
             ) from error
         if response.status.error_code:
             raise ModelUnavailableError(
@@ -243,7 +248,7 @@ class ModelServerClient:
             path += f"/versions/{version}"
         answer = self._rest("GET", f"{path}/metadata")
         if answer.status_code != httpx.codes.OK:
-            raise self._unavailable(model, _rest_error(answer), server=self.rest_url)
+            raise self._unavailable(model, _describe_rest_error(answer), server=self.rest_url)
         signatures = answer.json()["metadata"]["signature_def"]["signature_def"]
         return sorted(signatures["serving_default"]["inputs"])
 
@@ -263,7 +268,7 @@ class ModelServerClient:
                     f"{model}: the model server {self.grpc_target} refused the features: "
                     f"{error.details()}"
                 ) from error
-            raise self._unavailable(model, _rpc_error(error)) from error
+            raise self._unavailable(model, _describe_rpc_error(error)) from error
 
     def _rest(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
         try:
@@ -285,13 +290,15 @@ def _serialize(request: Message) -> bytes:
     return request.SerializeToString()
 
 
-def _columns(model: str, features: Mapping[str, Any]) -> tuple[int, dict[str, NDArray[np.float32]]]:
+def _to_columns(
+    model: str, features: Mapping[str, Any]
+) -> tuple[int, dict[str, NDArray[np.float32]]]:
     """The batch size, and every feature as float32 (batch,); ContractError names the first bad."""
     columns: dict[str, NDArray[np.float32]] = {}
     batch: int | None = None
     for name, values in features.items():
         try:
-            column = np.asarray(_plain(values), dtype=np.float32)
+            column = np.asarray(_fill_nulls(values), dtype=np.float32)
         except (TypeError, ValueError) as error:
             raise ContractError(f"{model}: feature {name} is not numeric: {error}") from error
         if column.ndim != 1:
@@ -309,21 +316,21 @@ def _columns(model: str, features: Mapping[str, Any]) -> tuple[int, dict[str, ND
     return batch, columns
 
 
-def _plain(values: Any) -> Any:
+def _fill_nulls(values: Any) -> Any:
     """A Series without nulls (NaN stands for them), anything else as it is."""
     if isinstance(values, pl.Series):
         return values.cast(pl.Float32).fill_null(float("nan")).to_numpy()
     return values
 
 
-def _read(tensor: Any, model: str, name: str) -> NDArray[np.float64]:
+def _read_output(tensor: Any, model: str, name: str) -> NDArray[np.float64]:
     try:
         return wire.read_tensor(tensor)
     except ValueError as error:
         raise ContractError(f"{model}: output {name} cannot be read: {error}") from error
 
 
-def _quantile_frame(
+def _build_quantile_frame(
     outputs: Mapping[str, NDArray[np.float64]], *, model: str, batch: int
 ) -> pl.DataFrame:
     """Columns p10, p50, p90 Float64, `batch` rows; (batch, 1) counts as (batch,)."""
@@ -343,11 +350,11 @@ def _quantile_frame(
     )
 
 
-def _rpc_error(error: grpc.RpcError) -> str:
+def _describe_rpc_error(error: grpc.RpcError) -> str:
     return f"{error.code().name}: {error.details()}"
 
 
-def _rest_error(answer: httpx.Response) -> str:
+def _describe_rest_error(answer: httpx.Response) -> str:
     try:
         return str(answer.json()["error"])
     except (ValueError, KeyError, TypeError):

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_io.object_store import LEFTOVER_AGE_S, LocalPlace, S3Place
+from smartgrid_io.object_store import LEFTOVER_AGE_S, LocalFileStore, S3FileStore
 
 CONFIG = "models.config"
 GRAPH = "saved_model.pb"
@@ -85,7 +85,7 @@ class ModelFolder(Protocol):
         ...
 
 
-def folder_at(base: str) -> ModelFolder:
+def open_model_folder(base: str) -> ModelFolder:
     """The folder that a path or an `s3://bucket/prefix` names.
 
     Raises PublicationError for a URL of another kind.
@@ -106,7 +106,7 @@ def refuse_name(model: str) -> None:
 
 
 @contextmanager
-def files_at(base: str, *, step: str) -> Iterator[None]:
+def raise_publication_errors(base: str, *, step: str) -> Iterator[None]:
     """Raise PublicationError, naming the step, where a disk or a bucket fails or is away."""
     try:
         yield
@@ -114,10 +114,12 @@ def files_at(base: str, *, step: str) -> Iterator[None]:
         raise PublicationError(f"{step}: {base}: {error}") from error
 
 
-def digest_of(folder: Path) -> str:
+def hash_folder(folder: Path) -> str:
     """One hash over names and contents of all files below a local folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return _digest((path.relative_to(folder).as_posix(), _hash(path)) for path in files)
+    return _combine_hashes(
+        (path.relative_to(folder).as_posix(), _hash_file(path)) for path in files
+    )
 
 
 class LocalModelFolder:
@@ -151,7 +153,7 @@ class LocalModelFolder:
     def digest(self, model: str, version: int) -> str | None:
         """One hash over a version's files; None if it is not there."""
         folder = self.base / model / str(version)
-        return digest_of(folder) if folder.exists() else None
+        return hash_folder(folder) if folder.exists() else None
 
     def put(self, source: Path, *, model: str, version: int) -> None:
         """Copy into a hidden folder, wait for the disk, rename. Raises OSError."""
@@ -197,7 +199,7 @@ class LocalModelFolder:
         scratch = self.base / f".{CONFIG}-{uuid.uuid4().hex}"
         try:
             scratch.write_text(text)
-            LocalPlace(self.base).put(scratch, CONFIG)
+            LocalFileStore(self.base).put(scratch, CONFIG)
         finally:
             scratch.unlink(missing_ok=True)
         return text
@@ -222,7 +224,7 @@ class S3ModelFolder:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self._place = S3Place(self.url, {})
+        self._place = S3FileStore(self.url, {})
 
     def base_path(self, model: str) -> str:
         """The model's URL."""
@@ -243,7 +245,7 @@ class S3ModelFolder:
         below = f"{model}/{version}"
         if not self._place.exists(f"{below}/{GRAPH}"):
             return None
-        return _digest(
+        return _combine_hashes(
             (file, hashlib.sha256(self._place.read(f"{below}/{file}")).hexdigest())
             for file in sorted(self._place.files(below))
         )
@@ -304,14 +306,14 @@ class S3ModelFolder:
         yield
 
 
-def _digest(files: Iterator[tuple[str, str]]) -> str:
+def _combine_hashes(files: Iterator[tuple[str, str]]) -> str:
     digest = hashlib.sha256()
     for name, content in files:
         digest.update(f"{name}\0{content}\n".encode())
     return digest.hexdigest()
 
 
-def _hash(path: Path) -> str:
+def _hash_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

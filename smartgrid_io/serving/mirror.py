@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from smartgrid_io.serving.folder import LocalModelFolder, S3ModelFolder
-from smartgrid_io.serving.model_config import EMPTY, all_served
+from smartgrid_io.serving.model_config import EMPTY_CONFIG, read_all_served
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +25,10 @@ class ConfigMirror:
         Raises OSError if the bucket does not answer, PublicationError for a config that cannot be
         read; the copy stays as it was then.
         """
-        text = self._bucket.read_config() or EMPTY
+        text = self._bucket.read_config() or EMPTY_CONFIG
         if text == self._local.read_config():
             return False
-        labels = {served.model: served.labels for served in all_served(text)}
+        labels = {served.model: served.labels for served in read_all_served(text)}
         with self._local.alone():
             self._local.change_config(lambda _: text)
         log.info("the models' config of the bucket is in effect: %s", labels)

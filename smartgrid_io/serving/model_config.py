@@ -14,16 +14,16 @@ from smartgrid_core.rollout.labels import CANARY, STABLE, ServingState
 
 PLATFORM = "tensorflow"
 
-EMPTY = "model_config_list {\n}\n"
+EMPTY_CONFIG = "model_config_list {\n}\n"
 """A server with this config runs and serves nothing yet."""
 
 
-def served_in(text: str, model: str) -> ServingState:
+def read_served(text: str, model: str) -> ServingState:
     """What the config says of a model; none if it does not list it, or not by versions.
 
     Raises PublicationError with line and column for a text that is no such config.
     """
-    entry = next((each for each in _entries(parse(text)) if each.name == model), None)
+    entry = next((each for each in _list_entries(parse_config(text)) if each.name == model), None)
     if entry is None:
         return ServingState(model)
     versions = tuple(dict.fromkeys(entry.model_version_policy.specific.versions))
@@ -31,15 +31,15 @@ def served_in(text: str, model: str) -> ServingState:
     return ServingState(model, versions, stable=labels.get(STABLE), canary=labels.get(CANARY))
 
 
-def all_served(text: str) -> list[ServingState]:
+def read_all_served(text: str) -> list[ServingState]:
     """What the config says of every model, in its order. Raises PublicationError."""
-    return [served_in(text, entry.name) for entry in _entries(parse(text))]
+    return [read_served(text, entry.name) for entry in _list_entries(parse_config(text))]
 
 
-def with_served(text: str, served: ServingState, *, base_path: str) -> str:
+def write_served(text: str, served: ServingState, *, base_path: str) -> str:
     """The config with this said of the model. Raises PublicationError."""
-    config = parse(text)
-    entry = next((each for each in _entries(config) if each.name == served.model), None)
+    config = parse_config(text)
+    entry = next((each for each in _list_entries(config) if each.name == served.model), None)
     if entry is None:
         entry = config.model_config_list.config.add(name=served.model)
     entry.base_path = base_path
@@ -53,7 +53,7 @@ def with_served(text: str, served: ServingState, *, base_path: str) -> str:
     return str(text_format.MessageToString(config))
 
 
-def parse(text: str) -> Any:
+def parse_config(text: str) -> Any:
     """The config as a message. Raises PublicationError with line and column."""
     config = model_server_config_pb2.ModelServerConfig()
     try:
@@ -65,5 +65,5 @@ def parse(text: str) -> Any:
     return config
 
 
-def _entries(config: Any) -> Any:
+def _list_entries(config: Any) -> Any:
     return config.model_config_list.config

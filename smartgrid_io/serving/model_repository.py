@@ -1,4 +1,4 @@
-"""The shelf: the model server's folder with its config, and the server that is told of changes."""
+"""The repository: the model server's folder with its config, and the server that is told of changes."""
 
 import logging
 import time
@@ -10,8 +10,19 @@ from smartgrid_core.errors import ModelUnavailableError, PublicationError
 from smartgrid_core.rollout.labels import ServingState
 from smartgrid_io.serving import publisher
 from smartgrid_io.serving.client import ModelServerClient
-from smartgrid_io.serving.folder import ModelFolder, files_at, folder_at, refuse_name
-from smartgrid_io.serving.model_config import EMPTY, all_served, parse, served_in, with_served
+from smartgrid_io.serving.folder import (
+    ModelFolder,
+    open_model_folder,
+    raise_publication_errors,
+    refuse_name,
+)
+from smartgrid_io.serving.model_config import (
+    EMPTY_CONFIG,
+    parse_config,
+    read_all_served,
+    read_served,
+    write_served,
+)
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +33,7 @@ _POLL_SECONDS = 0.05
 
 
 @dataclass
-class Shelf:
+class ModelServerRepository:
     """A ModelShelf: versions below `base` (a folder or `s3://bucket/prefix`) and their config.
 
     The config file is what counts. The server is asked to reload it and would find it by itself:
@@ -37,11 +48,11 @@ class Shelf:
 
     def served(self, model: str) -> ServingState:
         """What the server is told of a model. Raises PublicationError if nobody can say it."""
-        return served_in(self._config(), model)
+        return read_served(self._config(), model)
 
     def all_served(self) -> list[ServingState]:
         """What the server is told of every model. Raises PublicationError if nobody can say it."""
-        return all_served(self._config())
+        return read_all_served(self._config())
 
     def change(self, model: str, move: Callable[[ServingState], ServingState]) -> ServingState:
         """Apply one move; the config is replaced at once, then the server is asked to reload it.
@@ -53,32 +64,32 @@ class Shelf:
         folder = self._folder
 
         def changed(text: str | None) -> str:
-            before = served_in(text or EMPTY, model)
+            before = read_served(text or EMPTY_CONFIG, model)
             after = move(before)
             if after == before:
-                return text or EMPTY
-            return with_served(text or EMPTY, after, base_path=folder.base_path(model))
+                return text or EMPTY_CONFIG
+            return write_served(text or EMPTY_CONFIG, after, base_path=folder.base_path(model))
 
-        with files_at(self.base, step="config"), folder.alone():
+        with raise_publication_errors(self.base, step="config"), folder.alone():
             text = folder.change_config(changed)
             # Still alone: who changed first is told first, and the server ends with the last.
             self._tell(text)
             # A bucket cannot be held: if another one changed it meanwhile, the server may have
             # heard that first.
             told = text
-            while (newest := folder.read_config() or EMPTY) != told:
+            while (newest := folder.read_config() or EMPTY_CONFIG) != told:
                 self._tell(newest)
                 told = newest
-        return served_in(text, model)
+        return read_served(text, model)
 
     def published(self, model: str) -> Sequence[int]:
         """Versions that lie there, oldest first."""
-        return publisher.published_versions(base=self.base, model=model)
+        return publisher.list_published_versions(base=self.base, model=model)
 
     def publish(self, saved_model: Path, *, model: str, version: int) -> str:
         """Put a version there, whole or not at all; the same again changes nothing."""
         ensure_config(self.base)
-        return publisher.publish(saved_model, base=self.base, model=model, version=version)
+        return publisher.publish_version(saved_model, base=self.base, model=model, version=version)
 
     def wait_until_live(self, model: str, version: int) -> None:
         """Return once the server answers with it. Raises PublicationError."""
@@ -107,24 +118,26 @@ class Shelf:
 
     def withdraw(self, model: str, version: int) -> None:
         """Take a version's files away; none is no error."""
-        publisher.withdraw(base=self.base, model=model, version=version)
+        publisher.withdraw_version(base=self.base, model=model, version=version)
 
     def prune(self, model: str) -> Sequence[int]:
         """Remove versions too old to fall back to that are not served; returns which."""
-        return publisher.prune(base=self.base, model=model, spare=self.served(model).versions)
+        return publisher.prune_versions(
+            base=self.base, model=model, spare=self.served(model).versions
+        )
 
     @property
     def _folder(self) -> ModelFolder:
-        return folder_at(self.base)
+        return open_model_folder(self.base)
 
     def _config(self) -> str:
-        with files_at(self.base, step="config"):
-            return self._folder.read_config() or EMPTY
+        with raise_publication_errors(self.base, step="config"):
+            return self._folder.read_config() or EMPTY_CONFIG
 
     def _tell(self, text: str) -> None:
         self._refusal = None
         try:
-            self.client.reload_config(parse(text).SerializeToString())
+            self.client.reload_config(parse_config(text).SerializeToString())
         except ModelUnavailableError as error:
             self._refusal = str(error)
             log.warning("%s; it will find the file", error)
@@ -136,20 +149,20 @@ def ensure_config(base: str) -> None:
     Models that were published before there was a config keep answering: the newest version of each
     is stable, the ones before are kept loaded.
     """
-    folder = folder_at(base)
+    folder = open_model_folder(base)
 
     def first(text: str | None) -> str:
         if text is not None:
             return text
-        text = EMPTY
+        text = EMPTY_CONFIG
         for model in folder.models():
             served = ServingState(model)
             for version in folder.versions(model):
                 served = served.promoted() if served.canary else served
                 served = served.offered(version).labelled(version)
             served = served.promoted() if served.canary else served
-            text = with_served(text, served, base_path=folder.base_path(model))
+            text = write_served(text, served, base_path=folder.base_path(model))
         return text
 
-    with files_at(base, step="config"), folder.alone():
+    with raise_publication_errors(base, step="config"), folder.alone():
         folder.change_config(first)

@@ -42,7 +42,7 @@ class Journal(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class LabelMoveResult:
     """What is served before and after a move. `troubles`: who could not follow it, in words."""
 
     before: ServingState
@@ -57,25 +57,27 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class LabelMover:
-    """Moves labels on a shelf and has the registry's alias and the journal follow.
+    """Moves labels on a repository and has the registry's alias and the journal follow.
 
     The label is what counts: a server, registry or database that is away is told as a trouble.
     The server takes the config when it is back; alias and journal are made good by the next move.
     """
 
-    shelf: ModelRepository
+    repository: ModelRepository
     aliases: Aliases
     journal: Journal
     by: str
     """The asset, job or command that moves."""
 
-    def roll_back(self, model: str, *, to: int | None, reason: str, now: datetime) -> Moved:
+    def roll_back(
+        self, model: str, *, to: int | None, reason: str, now: datetime
+    ) -> LabelMoveResult:
         """Take back what was done last, or make `to` stable: see `Served.rolled_back`.
 
-        A version that lies on the shelf and is not loaded is loaded first. Raises PublicationError
+        A version that lies on the repository and is not loaded is loaded first. Raises PublicationError
         if there is nothing to go back to, no such version, or it does not load.
         """
-        served = self.shelf.served(model)
+        served = self.repository.served(model)
         if to is not None and to not in served.versions:
             served.rolled_back(to)
             self._load(model, to)
@@ -85,25 +87,27 @@ class LabelMover:
 
     def promote(
         self, model: str, *, reason: str, now: datetime, canary: int | None = None
-    ) -> Moved:
+    ) -> LabelMoveResult:
         """Make the canary stable; nothing happens if it is no longer the version `canary`.
 
         Raises PublicationError if there is no canary and none was named.
         """
-        move = _unless_other(ServingState.promoted, canary=canary)
+        move = _limit_to_canary(ServingState.promoted, canary=canary)
         return self._move(model, move, action="promoted", reason=reason, now=now)
 
     def end_trial(
         self, model: str, *, reason: str, now: datetime, canary: int | None = None
-    ) -> Moved:
+    ) -> LabelMoveResult:
         """Let stable answer alone; nothing happens if the canary is no longer `canary`.
 
         Raises PublicationError if there is no canary and none was named.
         """
-        move = _unless_other(ServingState.without_canary, canary=canary)
+        move = _limit_to_canary(ServingState.without_canary, canary=canary)
         return self._move(model, move, action="rolled_back", reason=reason, now=now)
 
-    def follow(self, moved: Moved, *, action: Action, reason: str, now: datetime) -> Moved:
+    def follow(
+        self, moved: LabelMoveResult, *, action: Action, reason: str, now: datetime
+    ) -> LabelMoveResult:
         """Have alias and journal follow what is served now; says what could not."""
         import psycopg
 
@@ -126,7 +130,7 @@ class LabelMover:
             self.journal.upsert(LabelMoves, rows)
         except (SmartGridError, psycopg.Error) as error:
             troubles.append(f"label_moves was not written: {error}".strip())
-        return Moved(moved.before, after, tuple(troubles))
+        return LabelMoveResult(moved.before, after, tuple(troubles))
 
     def _move(
         self,
@@ -136,36 +140,36 @@ class LabelMover:
         action: Action,
         reason: str,
         now: datetime,
-    ) -> Moved:
-        before = self.shelf.served(model)
-        after = self.shelf.change(model, lambda served: move(served).beside(served))
+    ) -> LabelMoveResult:
+        before = self.repository.served(model)
+        after = self.repository.change(model, lambda served: move(served).beside(served))
         troubles = []
         for label, version in after.labels.items():
             try:
-                self.shelf.wait_until_labelled(model, label, version)
+                self.repository.wait_until_labelled(model, label, version)
             except PublicationError as error:
                 troubles.append(f"the model server does not follow yet: {error}")
         if not troubles:
-            after = self.shelf.change(model, ServingState.settled)
-        moved = Moved(before, after, tuple(troubles))
+            after = self.repository.change(model, ServingState.settled)
+        moved = LabelMoveResult(before, after, tuple(troubles))
         return self.follow(moved, action=action, reason=reason, now=now)
 
     def _load(self, model: str, version: int) -> None:
-        published = self.shelf.published(model)
+        published = self.repository.published(model)
         if version not in published:
             there = ", ".join(map(str, published)) or "none"
             raise PublicationError(
                 f"roll back: version {version} of {model} is not in the model folder; "
                 f"there are {there}"
             )
-        self.shelf.change(model, lambda served: served.offered(version))
+        self.repository.change(model, lambda served: served.offered(version))
         try:
-            self.shelf.wait_until_live(model, version)
+            self.repository.wait_until_live(model, version)
         except PublicationError:
-            self.shelf.change(model, lambda served: served.without(version))
+            self.repository.change(model, lambda served: served.without(version))
             raise
 
 
-def _unless_other(move: Move, *, canary: int | None) -> Move:
+def _limit_to_canary(move: Move, *, canary: int | None) -> Move:
     """The move, for a model whose canary is still this version; any canary for None."""
     return lambda each: move(each) if canary in (None, each.canary) else each

@@ -19,9 +19,9 @@ from smartgrid_io.serving.client import VersionStatus
 from smartgrid_io.serving.folder import (
     GRAPH,
     ModelFolder,
-    digest_of,
-    files_at,
-    folder_at,
+    hash_folder,
+    open_model_folder,
+    raise_publication_errors,
     refuse_name,
 )
 
@@ -39,7 +39,7 @@ class VersionSource(Protocol):
         ...
 
 
-def publish(saved_model: Path, *, base: str, model: str, version: int) -> str:
+def publish_version(saved_model: Path, *, base: str, model: str, version: int) -> str:
     """Make the SavedModel folder the version of the model; returns where the version lies.
 
     A version is never overwritten: the same content again changes nothing, other content raises
@@ -51,30 +51,30 @@ def publish(saved_model: Path, *, base: str, model: str, version: int) -> str:
         raise PublicationError(f"copy: {source} is no SavedModel, it has no {GRAPH}")
     if version < 1:
         raise PublicationError(f"copy: version {version} of {model}: versions count from 1")
-    folder = _folder(base, model)
+    folder = _open_checked_folder(base, model)
     place = f"{folder.base_path(model)}/{version}"
-    with files_at(place, step="copy"), folder.alone(model):
+    with raise_publication_errors(place, step="copy"), folder.alone(model):
         folder.sweep(model)
         there = folder.digest(model, version)
         if there is None:
             folder.put(source, model=model, version=version)
-        elif there != digest_of(source):
+        elif there != hash_folder(source):
             raise PublicationError(
                 f"rename: {place} exists with other content; publish a new version"
             )
     return place
 
 
-def withdraw(*, base: str, model: str, version: int) -> None:
+def withdraw_version(*, base: str, model: str, version: int) -> None:
     """Take a version away, so that the server goes back to the one before; none is no error."""
-    folder = _folder(base, model)
-    with files_at(base, step="withdraw"):
+    folder = _open_checked_folder(base, model)
+    with raise_publication_errors(base, step="withdraw"):
         if version in folder.versions(model):
             with folder.alone(model):
                 folder.remove(model, version)
 
 
-def prune(
+def prune_versions(
     *, base: str, model: str, keep: int = FEWEST_KEPT, spare: Collection[int] = ()
 ) -> list[int]:
     """Remove the oldest versions beyond `keep` (at least 3); returns what was removed.
@@ -85,8 +85,8 @@ def prune(
         raise PublicationError(
             f"prune: {model} keeps at least {FEWEST_KEPT} versions, asked for {keep}"
         )
-    folder = _folder(base, model)
-    with files_at(base, step="prune"):
+    folder = _open_checked_folder(base, model)
+    with raise_publication_errors(base, step="prune"):
         if not folder.versions(model):
             return []
         with folder.alone(model):
@@ -97,10 +97,10 @@ def prune(
     return surplus
 
 
-def published_versions(*, base: str, model: str) -> list[int]:
+def list_published_versions(*, base: str, model: str) -> list[int]:
     """Versions that lie in the model's folder, oldest first."""
-    with files_at(base, step="copy"):
-        return _folder(base, model).versions(model)
+    with raise_publication_errors(base, step="copy"):
+        return _open_checked_folder(base, model).versions(model)
 
 
 def wait_until_available(
@@ -135,7 +135,9 @@ def wait_until_available(
         time.sleep(_POLL_SECONDS)
 
 
-def golden_parity(served: pl.DataFrame, offline: pl.DataFrame, tolerance: float = 1e-4) -> float:
+def measure_golden_parity(
+    served: pl.DataFrame, offline: pl.DataFrame, tolerance: float = 1e-4
+) -> float:
     """The largest difference between served and offline quantiles of the same rows.
 
     served, offline: p10, p50, p90 in kW, in the same row order. A difference counts relative to
@@ -150,7 +152,8 @@ def golden_parity(served: pl.DataFrame, offline: pl.DataFrame, tolerance: float 
     if offline.height == 0:
         raise PublicationError("parity: the golden batch is empty, which proves nothing")
     apart = {
-        name: _relative_difference(served=served[name], offline=offline[name]) for name in OUTPUTS
+        name: _compute_relative_difference(served=served[name], offline=offline[name])
+        for name in OUTPUTS
     }
     name = max(OUTPUTS, key=lambda quantile: float(apart[quantile].max()))
     row = int(apart[name].argmax())
@@ -163,7 +166,7 @@ def golden_parity(served: pl.DataFrame, offline: pl.DataFrame, tolerance: float 
     return worst
 
 
-def _relative_difference(*, served: pl.Series, offline: pl.Series) -> NDArray[np.float64]:
+def _compute_relative_difference(*, served: pl.Series, offline: pl.Series) -> NDArray[np.float64]:
     """|served - offline| / max(1, |offline|), infinite where either is not finite or null."""
     left, right = served.cast(pl.Float64).to_numpy(), offline.cast(pl.Float64).to_numpy()
     with np.errstate(invalid="ignore"):
@@ -171,6 +174,6 @@ def _relative_difference(*, served: pl.Series, offline: pl.Series) -> NDArray[np
     return np.where(np.isfinite(left) & np.isfinite(right), apart, np.inf)
 
 
-def _folder(base: str, model: str) -> ModelFolder:
+def _open_checked_folder(base: str, model: str) -> ModelFolder:
     refuse_name(model)
-    return folder_at(base)
+    return open_model_folder(base)

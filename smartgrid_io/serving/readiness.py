@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from smartgrid_core.errors import ModelUnavailableError, PublicationError
 from smartgrid_core.rollout.labels import ServingState
-from smartgrid_io.serving.model_repository import Shelf
+from smartgrid_io.serving.model_repository import ModelServerRepository
 
 Answering = Mapping[tuple[str, str], str | None]
 """The version that answers for each (model, label); None if none does."""
@@ -27,14 +27,14 @@ class Readiness:
         return not self.reasons
 
 
-def readiness(configured: Sequence[ServingState], answering: Answering) -> Readiness:
+def judge_readiness(configured: Sequence[ServingState], answering: Answering) -> Readiness:
     """Whether every label of the config answers, and with the version that the config says.
 
     Nothing configured is not ready: there is no model to depend on.
     """
     reasons = [
         f"{served.model}: label {label} means version {version}, "
-        f"{_instead(answering.get((served.model, label)))} answers"
+        f"{_describe_version(answering.get((served.model, label)))} answers"
         for served in configured
         for label, version in served.labels.items()
         if answering.get((served.model, label)) != str(version)
@@ -45,22 +45,22 @@ def readiness(configured: Sequence[ServingState], answering: Answering) -> Readi
     return Readiness(tuple(reasons) if configured else ("no model was published yet",))
 
 
-def ask_readiness(shelf: Shelf) -> Readiness:
+def ask_readiness(repository: ModelServerRepository) -> Readiness:
     """Read the config, ask the model server about each label, and judge.
 
     A config that cannot be read, or a server that is away, is a reason, not an error.
     """
     try:
-        configured = shelf.all_served()
+        configured = repository.all_served()
         answering = {
-            (served.model, label): shelf.client.version_of_label(served.model, label)
+            (served.model, label): repository.client.version_of_label(served.model, label)
             for served in configured
             for label in served.labels
         }
     except (ModelUnavailableError, PublicationError) as error:
         return Readiness((str(error),))
-    return readiness(configured, answering)
+    return judge_readiness(configured, answering)
 
 
-def _instead(version: str | None) -> str:
+def _describe_version(version: str | None) -> str:
     return "none" if version is None else f"version {version}"

@@ -20,9 +20,9 @@ from smartgrid_core.rollout.labels import CANARY, OUTPUTS, STABLE, ServingState
 DEFAULT_SHARE = 0.1
 """Of a canary that nobody has given a share: enough to see it fail, little enough to bear it."""
 
-_RANGE = 2.0**64
+_HASH_RANGE = 2.0**64
 
-_ANSWER = {
+_ANSWER_COLUMNS = {
     **dict.fromkeys(OUTPUTS, pl.Float64),
     **dict.fromkeys(("model_version", "variant"), pl.String),
 }
@@ -42,11 +42,11 @@ class Split:
     def variant_of(self, subject: str) -> str:
         """CANARY if the first 64 bits of sha256(salt + subject) lie within the share of range."""
         digest = hashlib.sha256(f"{self.salt}{subject}".encode()).digest()
-        drawn = int.from_bytes(digest[:8], "big") / _RANGE
+        drawn = int.from_bytes(digest[:8], "big") / _HASH_RANGE
         return CANARY if drawn < self.canary_share else STABLE
 
 
-def split_of(splits: pl.DataFrame, model: str) -> Split:
+def find_split(splits: pl.DataFrame, model: str) -> Split:
     """The model's row of `TrafficSplits` as a split; the default one if it has none."""
     row = splits.filter(pl.col("model") == model)
     return Split(row["canary_share"][0], row["salt"][0]) if row.height else Split()
@@ -79,7 +79,7 @@ class Router:
         if self.served.canary is not None:
             # The connection is made here, or the variant that is asked first would seem the slower.
             self.server.live_versions(self.served.model)
-        answers, log = [pl.DataFrame(schema={"row": pl.Int64, **_ANSWER})], []
+        answers, log = [pl.DataFrame(schema={"row": pl.Int64, **_ANSWER_COLUMNS})], []
         for variant in (CANARY, STABLE):
             is_own = (batch["routed_to"] == CANARY).to_numpy()
             rows = np.flatnonzero(is_open & (is_own if variant == CANARY else True))
@@ -88,7 +88,7 @@ class Router:
             call = self._call(variant, {name: values[rows] for name, values in columns.items()})
             log.append(call.log(batch[rows], model=self.served.model, now=self.now))
             if call.answer is not None:
-                answers.append(_rows_of(call.answer, rows=rows, variant=variant))
+                answers.append(_to_routed_rows(call.answer, rows=rows, variant=variant))
                 is_open[rows] = False
         order = pl.DataFrame({"row": np.arange(batch.height)}, schema={"row": pl.Int64})
         return RoutedForecasts(
@@ -112,11 +112,11 @@ class Router:
             if variant == STABLE:
                 raise
             error = str(failure)
-        return _Call(variant, answer, error, 1000 * (time.perf_counter() - began))
+        return _VariantCall(variant, answer, error, 1000 * (time.perf_counter() - began))
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _VariantCall:
     """One call of a variant: what it answered, or why it did not, after so many milliseconds."""
 
     variant: str
@@ -140,7 +140,7 @@ class _Call:
         return PredictionLog.validate(logged.select(PredictionLog.column_names()), cast=True)
 
 
-def _rows_of(answer: Quantiles, *, rows: NDArray[np.intp], variant: str) -> pl.DataFrame:
+def _to_routed_rows(answer: Quantiles, *, rows: NDArray[np.intp], variant: str) -> pl.DataFrame:
     return answer.frame.select(
         pl.Series("row", rows, dtype=pl.Int64),
         pl.col(OUTPUTS).cast(pl.Float64),

@@ -100,7 +100,7 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
 }
 
 
-def _declare(pool: descriptor_pool.DescriptorPool) -> None:
+def _declare_messages(pool: descriptor_pool.DescriptorPool) -> None:
     """Add every message of the table above to the pool."""
     file = descriptor_pb2.FileDescriptorProto(
         name="smartgrid/wire.proto", package=_PACKAGE, syntax="proto3"
@@ -138,25 +138,25 @@ def _declare(pool: descriptor_pool.DescriptorPool) -> None:
 
 
 _POOL = descriptor_pool.DescriptorPool()
-_declare(_POOL)
+_declare_messages(_POOL)
 
 
-def _message(name: str) -> Any:
+def _get_message_class(name: str) -> Any:
     return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
 
 
-_Tensor = _message("Tensor")
-_PredictRequest = _message("PredictRequest")
-_PredictResponse = _message("PredictResponse")
-_GetModelStatusRequest = _message("GetModelStatusRequest")
-_GetModelStatusResponse = _message("GetModelStatusResponse")
-_GetModelMetadataRequest = _message("GetModelMetadataRequest")
-_GetModelMetadataResponse = _message("GetModelMetadataResponse")
-_ReloadConfigRequest = _message("ReloadConfigRequest")
-_ReloadConfigResponse = _message("ReloadConfigResponse")
+_Tensor = _get_message_class("Tensor")
+_PredictRequest = _get_message_class("PredictRequest")
+_PredictResponse = _get_message_class("PredictResponse")
+_GetModelStatusRequest = _get_message_class("GetModelStatusRequest")
+_GetModelStatusResponse = _get_message_class("GetModelStatusResponse")
+_GetModelMetadataRequest = _get_message_class("GetModelMetadataRequest")
+_GetModelMetadataResponse = _get_message_class("GetModelMetadataResponse")
+_ReloadConfigRequest = _get_message_class("ReloadConfigRequest")
+_ReloadConfigResponse = _get_message_class("ReloadConfigResponse")
 
 
-def predict_request(
+def build_predict_request(
     model: str,
     inputs: Mapping[str, NDArray[np.float32]],
     *,
@@ -175,12 +175,12 @@ def predict_request(
     return request  # type: ignore[no-any-return]  # classes made at run time have no type
 
 
-def predict_response(data: bytes) -> Any:
+def parse_predict_response(data: bytes) -> Any:
     """Parse a Predict response: `.outputs` by name, `.model_spec.version.value`."""
     return _PredictResponse.FromString(data)
 
 
-def status_request(model: str, *, version: int | None = None) -> Message:
+def build_status_request(model: str, *, version: int | None = None) -> Message:
     """A GetModelStatus request for all versions, or for one."""
     request = _GetModelStatusRequest()
     request.model_spec.name = model
@@ -189,12 +189,12 @@ def status_request(model: str, *, version: int | None = None) -> Message:
     return request  # type: ignore[no-any-return]  # classes made at run time have no type
 
 
-def status_response(data: bytes) -> Any:
+def parse_status_response(data: bytes) -> Any:
     """Parse a GetModelStatus response: `.model_version_status`."""
     return _GetModelStatusResponse.FromString(data)
 
 
-def metadata_request(model: str, *, label: str) -> Message:
+def build_metadata_request(model: str, *, label: str) -> Message:
     """A GetModelMetadata request, to learn which version a label means."""
     request = _GetModelMetadataRequest(metadata_field=["signature_def"])
     request.model_spec.name = model
@@ -202,17 +202,17 @@ def metadata_request(model: str, *, label: str) -> Message:
     return request  # type: ignore[no-any-return]  # classes made at run time have no type
 
 
-def metadata_response(data: bytes) -> Any:
+def parse_metadata_response(data: bytes) -> Any:
     """Parse who answered a GetModelMetadata request: `.model_spec.version.value`."""
     return _GetModelMetadataResponse.FromString(data)
 
 
-def reload_request(config: bytes) -> Message:
+def build_reload_request(config: bytes) -> Message:
     """A ReloadConfig request; `config` is a serialized ModelServerConfig."""
     return _ReloadConfigRequest(config=config)  # type: ignore[no-any-return]  # see above
 
 
-def reload_response(data: bytes) -> Any:
+def parse_reload_response(data: bytes) -> Any:
     """Parse a ReloadConfig response: `.status.error_code`, `.status.error_message`."""
     return _ReloadConfigResponse.FromString(data)
 

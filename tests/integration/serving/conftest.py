@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smartgrid_io.serving.client import ModelServerClient
-from smartgrid_io.serving.model_repository import Shelf, ensure_config
+from smartgrid_io.serving.model_repository import ModelServerRepository, ensure_config
 from smartgrid_io.serving.moves import LabelMover
-from smartgrid_io.serving.publisher import publish, wait_until_available
+from smartgrid_io.serving.publisher import publish_version, wait_until_available
 from smartgrid_services.model_server import launch
 from smartgrid_services.model_server.launch import RunningModelServer
 from smartgrid_services.model_server.options import ServerOptions
@@ -43,7 +43,7 @@ class Serving:
     def publish(self, saved_model: str, *, model: str, version: int = 1) -> Path:
         """Publish one of the made SavedModels and wait until it answers."""
         source = self.saved_models / saved_model
-        folder = Path(publish(source, base=str(self.base), model=model, version=version))
+        folder = Path(publish_version(source, base=str(self.base), model=model, version=version))
         wait_until_available(self.client, model, version, timeout=60)
         return folder
 
@@ -152,7 +152,7 @@ class Place:
     ) -> None:
         self.publishers = publishers
         self.client = ModelServerClient(server.grpc_target, server.rest_url, timeout=20)
-        self.shelf = Shelf(str(base), self.client, patience_s=20)
+        self.repository = ModelServerRepository(str(base), self.client, patience_s=20)
         self.books = publisher_process.Books(base.parent / f"{base.name}.json", saved_models)
         self.arguments = {
             "base": str(base),
@@ -178,7 +178,7 @@ class Place:
         return answer.model_version, answer.frame["p50"][0]
 
     def mover(self) -> LabelMover:
-        return LabelMover(self.shelf, self.books, self.books, by="test")
+        return LabelMover(self.repository, self.books, self.books, by="test")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from smartgrid_core.contracts.serving import LabelMoves
 from smartgrid_core.protocols import ModelVersion, WriteResult
 from smartgrid_io.serving import folder as folder_module
 from smartgrid_io.serving.client import ModelServerClient
-from smartgrid_io.serving.model_repository import Shelf
+from smartgrid_io.serving.model_repository import ModelServerRepository
 from smartgrid_ml.export.artifact.golden import write_golden
 
 STEPS = (
@@ -97,26 +97,26 @@ def publish(
     """Have the version go live; returns its label."""
     books = Books(Path(state), Path(saved_models))
     with ModelServerClient(grpc, rest, timeout=20) as client:
-        shelf = Shelf(base, client)
+        repository = ModelServerRepository(base, client)
         stop_before("rename", folder_module.os, "rename", stop_at)
         for name in ("wait_until_live", "wait_until_labelled", "prune"):
-            stop_before(name, shelf, name, stop_at)
+            stop_before(name, repository, name, stop_at)
         for name in ("download", "set_alias", "upsert"):
             stop_before(name, books, name, stop_at)
         stop_before("predict", client, "predict", stop_at)
-        change = shelf.change
+        change = repository.change
 
         def change_or_stay(name: str, move):
             called = move.__code__.co_names
             step = {"offered": "offer", "labelled": "label"}.get(called[0], "settle")
-            stop_before(step, shelf, "change", stop_at)
-            return shelf.change(name, move) if step == stop_at else change(name, move)
+            stop_before(step, repository, "change", stop_at)
+            return repository.change(name, move) if step == stop_at else change(name, move)
 
-        shelf.change = change_or_stay
+        repository.change = change_or_stay
         return go_live(
             ModelVersion(model, str(version), "run"),
             registry=books,
-            shelf=shelf,
+            repository=repository,
             server=client,
             journal=books,
             by="test",

@@ -13,13 +13,18 @@ from smartgrid_assets.serving.assets import served_now
 from smartgrid_cli.commands.status import served_for_status
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.rollout.labels import ServingState
-from smartgrid_io.object_store import S3Place
+from smartgrid_io.object_store import S3FileStore
 from smartgrid_io.serving.client import ModelServerClient
 from smartgrid_io.serving.folder import S3ModelFolder
 from smartgrid_io.serving.mirror import ConfigMirror
-from smartgrid_io.serving.model_config import parse
-from smartgrid_io.serving.model_repository import Shelf, ensure_config
-from smartgrid_io.serving.publisher import prune, publish, published_versions, withdraw
+from smartgrid_io.serving.model_config import parse_config
+from smartgrid_io.serving.model_repository import ModelServerRepository, ensure_config
+from smartgrid_io.serving.publisher import (
+    list_published_versions,
+    prune_versions,
+    publish_version,
+    withdraw_version,
+)
 from smartgrid_io.serving.readiness import ask_readiness
 
 BASE = "s3://models/served"
@@ -73,71 +78,71 @@ def keys(bucket) -> list[str]:
 
 
 def test_versions_are_published_never_overwritten_withdrawn_and_pruned(bucket, saved_model):
-    place = publish(saved_model, base=BASE, model="m", version=1)
+    place = publish_version(saved_model, base=BASE, model="m", version=1)
     assert place == f"{BASE}/m/1"
     assert keys(bucket) == [
         "served/m/1/saved_model.pb",
         "served/m/1/variables/variables.index",
         "served/m/1/zz_last_by_name",
     ]
-    assert publish(saved_model, base=BASE, model="m", version=1) == place
+    assert publish_version(saved_model, base=BASE, model="m", version=1) == place
     for version in (2, 3, 4, 10):
-        publish(saved_model, base=BASE, model="m", version=version)
+        publish_version(saved_model, base=BASE, model="m", version=version)
     (saved_model / "saved_model.pb").write_text("another graph")
     with pytest.raises(PublicationError, match="exists with other content"):
-        publish(saved_model, base=BASE, model="m", version=1)
+        publish_version(saved_model, base=BASE, model="m", version=1)
 
-    withdraw(base=BASE, model="m", version=10)
-    assert prune(base=BASE, model="m", spare=[1]) == []
-    assert prune(base=BASE, model="m") == [1]
-    assert published_versions(base=BASE, model="m") == [2, 3, 4]
+    withdraw_version(base=BASE, model="m", version=10)
+    assert prune_versions(base=BASE, model="m", spare=[1]) == []
+    assert prune_versions(base=BASE, model="m") == [1]
+    assert list_published_versions(base=BASE, model="m") == [2, 3, 4]
     assert S3ModelFolder(BASE).models() == ["m"]
 
 
 def test_an_upload_that_was_cut_short_is_no_version_and_is_done_again(
     bucket, saved_model, monkeypatch
 ):
-    publish(saved_model, base=BASE, model="m", version=1)
+    publish_version(saved_model, base=BASE, model="m", version=1)
     with monkeypatch.context() as patched:
-        put = S3Place.put
+        put = S3FileStore.put
 
         def fails_at_the_graph(self, source: Path, file: str) -> None:
             if file.endswith("saved_model.pb"):
                 raise OSError("the connection broke")
             put(self, source, file)
 
-        patched.setattr(S3Place, "put", fails_at_the_graph)
+        patched.setattr(S3FileStore, "put", fails_at_the_graph)
         with pytest.raises(PublicationError, match="the connection broke"):
-            publish(saved_model, base=BASE, model="m", version=2)
+            publish_version(saved_model, base=BASE, model="m", version=2)
     assert [key for key in keys(bucket) if key.startswith("served/m/2/")]
-    assert published_versions(base=BASE, model="m") == [1]
+    assert list_published_versions(base=BASE, model="m") == [1]
 
-    publish(saved_model, base=BASE, model="m", version=3)
+    publish_version(saved_model, base=BASE, model="m", version=3)
     assert [key for key in keys(bucket) if key.startswith("served/m/2/")], "may still be at work"
     monkeypatch.setattr("smartgrid_io.serving.folder.LEFTOVER_AGE_S", 0.0)
     S3ModelFolder(BASE).sweep("m")
     assert [key for key in keys(bucket) if key.startswith("served/m/2/")] == []
-    assert published_versions(base=BASE, model="m") == [1, 3]
+    assert list_published_versions(base=BASE, model="m") == [1, 3]
 
 
 def test_labels_move_in_the_buckets_config(bucket, saved_model):
     ensure_config(BASE)
     server = Server()
-    shelf = Shelf(BASE, server)
+    repository = ModelServerRepository(BASE, server)
     for version in (1, 2):
-        shelf.publish(saved_model, model="m", version=version)
-        shelf.change("m", lambda served, version=version: served.offered(version))
-        shelf.change("m", lambda served, version=version: served.labelled(version))
-    assert shelf.served("m") == ServingState("m", (1, 2), stable=1, canary=2)
-    assert shelf.change("m", lambda served: served.rolled_back()).labels == {"stable": 1}
+        repository.publish(saved_model, model="m", version=version)
+        repository.change("m", lambda served, version=version: served.offered(version))
+        repository.change("m", lambda served, version=version: served.labelled(version))
+    assert repository.served("m") == ServingState("m", (1, 2), stable=1, canary=2)
+    assert repository.change("m", lambda served: served.rolled_back()).labels == {"stable": 1}
     text = bucket.Object("served/models.config").get()["Body"].read().decode()
-    assert parse(text).model_config_list.config[0].base_path == f"{BASE}/m"
-    assert server.told == parse(text).SerializeToString()
+    assert parse_config(text).model_config_list.config[0].base_path == f"{BASE}/m"
+    assert server.told == parse_config(text).SerializeToString()
 
 
 def test_of_two_that_change_the_config_at_once_neither_loses_its_change(bucket):
     server = Server()
-    mine, operators = Shelf(BASE, server), Shelf(BASE, Server())
+    mine, operators = ModelServerRepository(BASE, server), ModelServerRepository(BASE, Server())
     for version in (1, 2):
         mine.change("m", lambda served, version=version: served.labelled(version))
     seen = []
@@ -152,61 +157,65 @@ def test_of_two_that_change_the_config_at_once_neither_loses_its_change(bucket):
     assert [each.canary for each in seen] == [2, None]
     assert after == mine.served("m") == ServingState("m", (1, 3), stable=1)
     text = bucket.Object("served/models.config").get()["Body"].read().decode()
-    assert server.told == parse(text).SerializeToString()
+    assert server.told == parse_config(text).SerializeToString()
 
 
 def test_of_two_first_configs_one_is_made_after_the_other(bucket):
     def beside_another(served: ServingState) -> ServingState:
         if not keys(bucket):
-            Shelf(BASE, Server()).change("theirs", lambda now: now.labelled(7))
+            ModelServerRepository(BASE, Server()).change("theirs", lambda now: now.labelled(7))
         return served.labelled(1)
 
-    shelf = Shelf(BASE, Server())
-    shelf.change("mine", beside_another)
-    assert {each.model: each.stable for each in shelf.all_served()} == {"mine": 1, "theirs": 7}
+    repository = ModelServerRepository(BASE, Server())
+    repository.change("mine", beside_another)
+    assert {each.model: each.stable for each in repository.all_served()} == {"mine": 1, "theirs": 7}
 
 
 def test_a_change_whose_answer_was_lost_is_not_made_twice(bucket, monkeypatch):
-    shelf = Shelf(BASE, Server())
+    repository = ModelServerRepository(BASE, Server())
     for version in (1, 2, 3):
-        shelf.change("m", lambda served, version=version: served.labelled(version))
-        shelf.change("m", lambda served: served.promoted() if served.canary else served)
-    write = S3Place.write_instead
+        repository.change("m", lambda served, version=version: served.labelled(version))
+        repository.change("m", lambda served: served.promoted() if served.canary else served)
+    write = S3FileStore.write_instead
 
     def answers_late(self, content: bytes, file: str, *, mark: str | None) -> bool:
         return write(self, content, file, mark=mark) and write(self, content, file, mark=mark)
 
-    monkeypatch.setattr(S3Place, "write_instead", answers_late)
-    assert shelf.change("m", lambda served: served.rolled_back()).stable == 2
-    assert shelf.served("m").stable == 2
+    monkeypatch.setattr(S3FileStore, "write_instead", answers_late)
+    assert repository.change("m", lambda served: served.rolled_back()).stable == 2
+    assert repository.served("m").stable == 2
 
 
 def test_a_server_that_is_told_late_ends_with_the_newest_config(bucket):
     class Slow(Server):
         def reload_config(self, config: bytes) -> None:
             if not hasattr(self, "told"):
-                Shelf(BASE, Server()).change("theirs", lambda served: served.labelled(2))
+                ModelServerRepository(BASE, Server()).change(
+                    "theirs", lambda served: served.labelled(2)
+                )
             super().reload_config(config)
 
     server = Slow()
-    Shelf(BASE, server).change("mine", lambda served: served.labelled(1))
+    ModelServerRepository(BASE, server).change("mine", lambda served: served.labelled(1))
     text = bucket.Object("served/models.config").get()["Body"].read().decode()
-    assert server.told == parse(text).SerializeToString()
+    assert server.told == parse_config(text).SerializeToString()
 
 
 def test_a_bucket_from_before_there_were_labels_goes_on_answering(bucket, saved_model):
     for version in (1, 2):
-        publish(saved_model, base=BASE, model="old", version=version)
+        publish_version(saved_model, base=BASE, model="old", version=version)
     ensure_config(BASE)
-    assert Shelf(BASE, Server()).served("old") == ServingState("old", (1, 2), stable=2)
+    assert ModelServerRepository(BASE, Server()).served("old") == ServingState(
+        "old", (1, 2), stable=2
+    )
 
 
 def test_a_copy_follows_the_buckets_config_and_stays_as_it_was_while_it_cannot(bucket, tmp_path):
-    shelf, folder = Shelf(BASE, Server()), tmp_path / "mirrored"
-    mirror, local = ConfigMirror(BASE, folder), Shelf(str(folder), Server())
+    repository, folder = ModelServerRepository(BASE, Server()), tmp_path / "mirrored"
+    mirror, local = ConfigMirror(BASE, folder), ModelServerRepository(str(folder), Server())
     assert mirror.follow()
     assert local.all_served() == []
-    shelf.change("m", lambda served: served.labelled(1))
+    repository.change("m", lambda served: served.labelled(1))
     assert mirror.follow()
     assert local.served("m") == ServingState("m", (1,), stable=1)
     assert not mirror.follow(), "nothing is to do"
@@ -236,20 +245,25 @@ def a_bucket_that_is_away(monkeypatch) -> None:
 
 @pytest.mark.usefixtures("a_bucket_that_is_away")
 def test_a_bucket_that_is_away_is_told_and_no_copy_of_its_config_is_lost(saved_model, tmp_path):
-    shelf, local = Shelf(BASE, Server()), Shelf(str(tmp_path), Server())
+    repository, local = (
+        ModelServerRepository(BASE, Server()),
+        ModelServerRepository(str(tmp_path), Server()),
+    )
     local.change("m", lambda served: served.labelled(1))
     with pytest.raises(OSError, match="EndpointConnectionError"):
         ConfigMirror(BASE, tmp_path).follow()
     assert local.served("m") == ServingState("m", (1,), stable=1)
 
-    assert served_now(shelf) == ServingState("load_forecaster"), "stable is asked for everything"
-    (reason,) = ask_readiness(shelf).reasons
+    assert served_now(repository) == ServingState("load_forecaster"), (
+        "stable is asked for everything"
+    )
+    (reason,) = ask_readiness(repository).reasons
     assert "EndpointConnectionError" in reason
-    assert served_for_status(shelf) == []
+    assert served_for_status(repository) == []
     with pytest.raises(PublicationError, match=r"copy: .*EndpointConnectionError"):
-        publish(saved_model, base=BASE, model="m", version=1)
+        publish_version(saved_model, base=BASE, model="m", version=1)
     with pytest.raises(PublicationError, match=r"config: .*EndpointConnectionError"):
-        shelf.change("m", lambda served: served.labelled(1))
+        repository.change("m", lambda served: served.labelled(1))
 
 
 @pytest.mark.slow
@@ -263,14 +277,14 @@ def test_a_version_in_a_bucket_answers_under_its_label(
         server = start_server(folder, copies=tmp_path / "copies")
         try:
             with ModelServerClient(server.grpc_target, server.rest_url, timeout=20) as client:
-                shelf = Shelf(BASE, client, patience_s=30)
+                repository = ModelServerRepository(BASE, client, patience_s=30)
                 for version in (1, 2):
                     source = saved_models / f"times_{version}"
-                    shelf.publish(source, model="m", version=version)
-                    shelf.change("m", lambda served, version=version: served.offered(version))
-                    shelf.wait_until_live("m", version)
-                    after = shelf.change("m", lambda served, v=version: served.labelled(v))
-                    shelf.wait_until_labelled("m", [*after.labels][-1], version)
+                    repository.publish(source, model="m", version=version)
+                    repository.change("m", lambda served, version=version: served.offered(version))
+                    repository.wait_until_live("m", version)
+                    after = repository.change("m", lambda served, v=version: served.labelled(v))
+                    repository.wait_until_labelled("m", [*after.labels][-1], version)
                 features = {"load_kw": [10.0], "temperature_c": [0.0]}
                 said = [client.predict("m", features, label=each) for each in after.labels]
                 assert [each.frame["p50"].item() for each in said] == [10.0, 20.0]

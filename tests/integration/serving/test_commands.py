@@ -71,7 +71,7 @@ def settings(place, warehouse, mlflow, tmp_path) -> dict[str, str]:
         "SMARTGRID_HOME": str(tmp_path / "home"),
         "SMARTGRID_DATABASE_URL": warehouse.url,
         "SMARTGRID_MLFLOW_URL": mlflow.url,
-        "SMARTGRID_MODEL_DIR": place.shelf.base,
+        "SMARTGRID_MODEL_DIR": place.repository.base,
         "SMARTGRID_MODEL_SERVER_GRPC": place.client.grpc_target,
         "SMARTGRID_MODEL_SERVER_REST": place.client.rest_url,
     }
@@ -163,10 +163,10 @@ def test_the_share_of_the_canary_is_shown_and_changed(warehouse, smartgrid):
 
 def test_who_depends_on_a_model_is_ready_when_every_label_answers(place):
     place.publish("ready", 1)
-    assert ask_readiness(place.shelf).is_ready
-    place.shelf.change("ready", lambda served: served.labelled(9))
-    assert ask_readiness(place.shelf).reasons == (
+    assert ask_readiness(place.repository).is_ready
+    place.repository.change("ready", lambda served: served.labelled(9))
+    assert ask_readiness(place.repository).reasons == (
         "ready: label canary means version 9, none answers",
     )
-    place.shelf.change("ready", lambda served: served.without_canary())
-    assert ask_readiness(place.shelf).is_ready
+    place.repository.change("ready", lambda served: served.without_canary())
+    assert ask_readiness(place.repository).is_ready

@@ -26,7 +26,7 @@ def test_a_publisher_killed_at_any_step_never_stops_stable_and_the_next_run_ends
         assert place.says(model, "stable") == ("1", 10.0)
 
         assert place.publish(model, 2) == "canary"
-        assert place.shelf.served(model) == ServingState(model, (1, 2), stable=1, canary=2)
+        assert place.repository.served(model) == ServingState(model, (1, 2), stable=1, canary=2)
         assert place.says(model, "stable") == ("1", 10.0)
         assert place.says(model, "canary") == ("2", 20.0)
         noted = [row for row in place.books.rows() if row["model"] == model]
@@ -34,7 +34,7 @@ def test_a_publisher_killed_at_any_step_never_stops_stable_and_the_next_run_ends
             ("stable", "1"),
             ("canary", "2"),
         ]
-        assert sorted(entry.name for entry in (Path(place.shelf.base) / model).iterdir()) == [
+        assert sorted(entry.name for entry in (Path(place.repository.base) / model).iterdir()) == [
             *(".lock", "1", "2")
         ]
 
@@ -46,7 +46,7 @@ def test_what_a_killed_publisher_left_is_undone_by_the_next_version(place):
         place.publish(model, 1)
         place.kill_publisher(model, 2, before=step)
         assert place.publish(model, 3) == "canary"
-        assert place.shelf.served(model) == ServingState(model, (1, 3), stable=1, canary=3)
+        assert place.repository.served(model) == ServingState(model, (1, 3), stable=1, canary=3)
         assert place.says(model, "canary") == ("3", 30.0)
 
 
@@ -73,7 +73,7 @@ def test_going_back_takes_a_moment_and_the_way_ends_at_the_first_version(place):
         place.mover().roll_back("back", to=None, reason="worse", now=NOW)
 
     # The files of all three are still there, so the way forward is open, too.
-    assert publisher.published_versions(base=place.shelf.base, model="back") == [1, 2, 3]
+    assert publisher.list_published_versions(base=place.repository.base, model="back") == [1, 2, 3]
     place.mover().roll_back("back", to=3, reason="was right after all", now=NOW)
     assert place.says("back", "stable") == ("3", 30.0)
     with pytest.raises(PublicationError, match="version 9 of back is not in the model folder"):

@@ -32,10 +32,10 @@ def bucket():
 
 def test_versions_in_a_bucket_are_copied_followed_and_dropped(bucket, tmp_path):
     def put(key):
-        bucket.put_object(Bucket="models", Key=f"shelf/m/{key}", Body=key.encode())
+        bucket.put_object(Bucket="models", Key=f"repository/m/{key}", Body=key.encode())
 
     def versions(policy):
-        found = mirror.versions_of(ModelConfig("m", "s3://models/shelf/m", policy))
+        found = mirror.versions_of(ModelConfig("m", "s3://models/repository/m", policy))
         return {
             version: sorted(
                 path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
@@ -53,5 +53,5 @@ def test_versions_in_a_bucket_are_copied_followed_and_dropped(bucket, tmp_path):
     assert versions(Policy(newest=None)) == {1: whole}
     put("2/saved_model.pb")
     assert versions(Policy()) == {2: whole}
-    bucket.delete_object(Bucket="models", Key="shelf/m/2/saved_model.pb")
+    bucket.delete_object(Bucket="models", Key="repository/m/2/saved_model.pb")
     assert versions(Policy()) == {1: whole}

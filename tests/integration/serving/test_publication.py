@@ -16,12 +16,12 @@ import pytest
 from smartgrid_core.errors import ModelUnavailableError, PublicationError, ServerError
 from smartgrid_io.serving.client import ModelServerClient
 from smartgrid_io.serving.publisher import (
-    golden_parity,
-    prune,
-    publish,
-    published_versions,
+    list_published_versions,
+    measure_golden_parity,
+    prune_versions,
+    publish_version,
     wait_until_available,
-    withdraw,
+    withdraw_version,
 )
 
 pytestmark = pytest.mark.xdist_group("model_server")
@@ -93,7 +93,7 @@ def test_versions_change_under_steady_load_and_no_request_is_lost(serving, model
             time.sleep(0.3)
             serving.publish(f"times_{version}", model=model, version=version)
             eventually(lambda version=version: load.answers[(str(version), float(version))] > 0)
-        withdraw(base=str(serving.base), model=model, version=4)
+        withdraw_version(base=str(serving.base), model=model, version=4)
         eventually(lambda: serving.client.live_versions(model) == ["3", "2"])
         before = load.answers[("3", 3.0)]
         eventually(lambda: load.answers[("3", 3.0)] > before)
@@ -106,7 +106,7 @@ def test_the_newest_two_answer_and_older_ones_are_let_go_of(serving, model):
     for version in (1, 2, 3):
         serving.publish(f"times_{version}", model=model, version=version)
     eventually(lambda: states(serving, model) == {"3": "AVAILABLE", "2": "AVAILABLE", "1": "END"})
-    assert prune(base=str(serving.base), model=model, keep=3) == []
+    assert prune_versions(base=str(serving.base), model=model, keep=3) == []
 
 
 def test_a_request_in_flight_ends_on_the_version_it_began_with(serving, model):
@@ -123,8 +123,8 @@ def test_a_request_in_flight_ends_on_the_version_it_began_with(serving, model):
     thread = threading.Thread(target=lambda: answers.append(count(steps)))
     thread.start()
     time.sleep(0.5)
-    publish(serving.saved_models / "slow_2", base=str(serving.base), model=model, version=2)
-    withdraw(base=str(serving.base), model=model, version=1)
+    publish_version(serving.saved_models / "slow_2", base=str(serving.base), model=model, version=2)
+    withdraw_version(base=str(serving.base), model=model, version=1)
     eventually(lambda: serving.client.live_versions(model) == ["2"])
     assert states(serving, model)["1"] == "UNLOADING"
     thread.join()
@@ -144,7 +144,7 @@ def test_a_corrupt_version_is_told_harms_no_other_and_is_tried_again_when_mended
         wait_until_available(serving.client, model, 2)
     assert serving.client.predict(model, FEATURES).model_version == "1"
     with pytest.raises(PublicationError, match="exists with other content"):
-        publish(good, base=str(serving.base), model=model, version=2)
+        publish_version(good, base=str(serving.base), model=model, version=2)
 
     (corrupt / "saved_model.pb").write_bytes(graph)
     eventually(lambda: serving.client.live_versions(model) == ["2", "1"])
@@ -172,12 +172,12 @@ def test_hidden_and_unnumbered_folders_are_no_versions(serving, model):
 def test_a_version_whose_answer_differs_is_withdrawn_and_the_one_before_answers(serving, model):
     serving.publish("times_1", model=model, version=1)
     offline = serving.client.predict(model, FEATURES).frame
-    assert golden_parity(offline, offline) == 0.0
+    assert measure_golden_parity(offline, offline) == 0.0
     serving.publish("times_2", model=model, version=2)
     served = serving.client.predict(model, FEATURES, version=2).frame
     with pytest.raises(PublicationError, match="golden row 0"):
-        golden_parity(served, offline)
-    withdraw(base=str(serving.base), model=model, version=2)
+        measure_golden_parity(served, offline)
+    withdraw_version(base=str(serving.base), model=model, version=2)
     eventually(lambda: serving.client.live_versions(model) == ["1"])
     assert serving.client.predict(model, FEATURES).model_version == "1"
 
@@ -202,7 +202,7 @@ def test_a_publisher_killed_between_copy_and_rename_leaves_the_old_version(servi
         assert process.stdout.readline() == "copied\n"
         process.send_signal(signal.SIGKILL)
     folder = serving.base / model
-    assert published_versions(base=str(serving.base), model=model) == [1]
+    assert list_published_versions(base=str(serving.base), model=model) == [1]
     assert [path for path in folder.iterdir() if path.name.startswith(".publishing-2-")]
     assert serving.client.live_versions(model) == ["1"]
 
@@ -221,7 +221,7 @@ def test_a_server_killed_and_started_again_answers_the_same_client(
     try:
         with ModelServerClient(server.grpc_target, server.rest_url, timeout=20) as client:
             assert httpx.get(f"{server.rest_url}/ready").status_code == 503
-            publish(saved_models / "times_1", base=str(base), model="m", version=1)
+            publish_version(saved_models / "times_1", base=str(base), model="m", version=1)
             wait_until_available(client, "m", 1)
             assert httpx.get(f"{server.rest_url}/ready").status_code == 200
 
@@ -229,7 +229,7 @@ def test_a_server_killed_and_started_again_answers_the_same_client(
             server.process.wait()
             with pytest.raises(ModelUnavailableError, match="UNAVAILABLE"):
                 client.predict("m", FEATURES)
-            publish(saved_models / "times_2", base=str(base), model="m", version=2)
+            publish_version(saved_models / "times_2", base=str(base), model="m", version=2)
 
             server = start_server(base, **ports)
             wait_until_available(client, "m", 2)

@@ -20,7 +20,7 @@ from smartgrid_core.contracts.alerts import (
     Outbox,
 )
 from smartgrid_core.protocols import Delivery, DeliveryReport
-from smartgrid_io.alerts import PostgresAlertBook, deliver_pending, record_alerts
+from smartgrid_io.alerts import PostgresAlertStore, deliver_pending, record_alerts
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
 NOW = datetime(2026, 3, 2, 0, 30, tzinfo=UTC)
@@ -199,7 +199,7 @@ def test_from_exceedance_to_message_and_nothing_on_the_second_look(url: str):
         )
     )
     postbox = Postbox()
-    book = PostgresAlertBook(url, postbox, RECIPIENT)
+    book = PostgresAlertStore(url, postbox, RECIPIENT)
     counts = []
     for _ in range(2):
         alerts = decide_limit_alerts(

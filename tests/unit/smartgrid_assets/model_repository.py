@@ -1,4 +1,4 @@
-"""A shelf of models without a folder, whose server follows at once."""
+"""A repository of models without a folder, whose server follows at once."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -56,7 +56,7 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def shelf() -> Shelf:
+def repository() -> Shelf:
     return Shelf()
 
 
@@ -66,14 +66,14 @@ def server() -> Server:
 
 
 @pytest.fixture
-def publish(registry, shelf, server, store):
+def publish(registry, repository, server, store):
     """Has one version go live."""
 
     def go(version: int):
         return go_live(
             ModelVersion(MODEL, str(version), "run"),
             registry=registry,
-            shelf=shelf,
+            repository=repository,
             server=server,
             journal=store,
             by="served_model",
@@ -83,10 +83,10 @@ def publish(registry, shelf, server, store):
     return go
 
 
-def test_the_first_version_is_stable_champion_and_on_record(publish, shelf, registry, store):
+def test_the_first_version_is_stable_champion_and_on_record(publish, repository, registry, store):
     live = publish(1)
     assert (live.label, live.parity) == ("stable", 0.0)
-    assert shelf.now == ServingState(MODEL, (1,), stable=1)
+    assert repository.now == ServingState(MODEL, (1,), stable=1)
     assert registry.aliases == {"champion": "1"}
     assert store.read(LabelMoves).rows() == [
         (MODEL, "stable", NOW, None, "1", "published", "golden answers differ by 0.0e+00 at most",
@@ -94,46 +94,46 @@ def test_the_first_version_is_stable_champion_and_on_record(publish, shelf, regi
     ]  # fmt: skip
 
 
-def test_a_later_version_is_a_canary_and_the_champion_stays(publish, shelf, registry):
+def test_a_later_version_is_a_canary_and_the_champion_stays(publish, repository, registry):
     publish(1)
     assert publish(2).label == "canary"
-    assert shelf.now == ServingState(MODEL, (1, 2), stable=1, canary=2)
+    assert repository.now == ServingState(MODEL, (1, 2), stable=1, canary=2)
     assert registry.aliases == {"champion": "1"}
 
 
-def test_to_go_live_again_changes_nothing(publish, shelf, store):
+def test_to_go_live_again_changes_nothing(publish, repository, store):
     publish(1)
     publish(2)
-    before, noted = shelf.now, store.read(LabelMoves)
+    before, noted = repository.now, store.read(LabelMoves)
     assert [publish(1).label, publish(2).label] == ["stable", "canary"]
-    assert shelf.now == before
+    assert repository.now == before
     assert store.read(LabelMoves).equals(noted)
 
 
-def test_a_version_that_answers_otherwise_is_withdrawn(publish, shelf, server, registry):
+def test_a_version_that_answers_otherwise_is_withdrawn(publish, repository, server, registry):
     publish(1)
     server.factor = 1.001
     with pytest.raises(PublicationError, match="parity: p90 of golden row 1"):
         publish(2)
-    assert (shelf.versions, shelf.now) == ({1}, ServingState(MODEL, (1,), stable=1))
+    assert (repository.versions, repository.now) == ({1}, ServingState(MODEL, (1,), stable=1))
     assert registry.aliases == {"champion": "1"}
 
 
-def test_a_new_version_that_does_not_answer_is_withdrawn(publish, shelf, server):
+def test_a_new_version_that_does_not_answer_is_withdrawn(publish, repository, server):
     server.is_away = True
     with pytest.raises(ModelUnavailableError):
         publish(1)
-    assert (shelf.versions, shelf.now) == (set(), ServingState(MODEL))
+    assert (repository.versions, repository.now) == (set(), ServingState(MODEL))
 
 
-def test_what_is_labelled_is_never_withdrawn_for_a_server_that_is_away(publish, shelf, server):
+def test_what_is_labelled_is_never_withdrawn_for_a_server_that_is_away(publish, repository, server):
     publish(1)
     publish(2)
     server.is_away = True
     for version in (1, 2):
         with pytest.raises(ModelUnavailableError):
             publish(version)
-    assert shelf.now == ServingState(MODEL, (1, 2), stable=1, canary=2)
+    assert repository.now == ServingState(MODEL, (1, 2), stable=1, canary=2)
 
 
 def test_what_could_not_follow_the_label_follows_with_the_next_run(publish, registry, store):

@@ -27,7 +27,7 @@ from smartgrid_core.features.load import build_load_features
 from smartgrid_core.protocols import Quantiles
 from smartgrid_core.rollout.label_journal import build_label_moves
 from smartgrid_core.rollout.labels import ServingState
-from smartgrid_io.serving.moves import Moved
+from smartgrid_io.serving.moves import LabelMoveResult
 from smartgrid_io.serving.router import Split
 
 MODEL = "load_forecaster"
@@ -284,5 +284,5 @@ def test_letting_go_of_a_version_without_a_label_is_no_rollback(parts):
     assert settle(parts, "roll_back", version=3)
     assert parts["model_shelf"].now == TRIAL
     assert parts["alert_book"].alerts.is_empty()
-    assert not Moved(ServingState(MODEL, (1, 2, 3), stable=1, canary=2), TRIAL).is_new
-    assert Moved(TRIAL, ONE).is_new
+    assert not LabelMoveResult(ServingState(MODEL, (1, 2, 3), stable=1, canary=2), TRIAL).is_new
+    assert LabelMoveResult(TRIAL, ONE).is_new

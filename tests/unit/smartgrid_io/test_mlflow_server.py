@@ -1,8 +1,8 @@
-from smartgrid_io.mlflow_server import mlflow_server_command
+from smartgrid_io.mlflow_server import build_server_command
 
 
 def test_the_password_of_the_database_stays_off_the_command_line():
-    command = mlflow_server_command(
+    command = build_server_command(
         backend_url="postgresql://grid:secret@db/mlflow",
         artifact_root="s3://grid/mlflow",
         port=5500,
@@ -22,7 +22,7 @@ def test_the_password_of_the_database_stays_off_the_command_line():
 
 
 def test_a_server_for_other_machines_says_by_which_names_it_is_reached():
-    command = mlflow_server_command(
+    command = build_server_command(
         backend_url="sqlite:////mlflow.db",
         artifact_root="/artifacts",
         port=5500,

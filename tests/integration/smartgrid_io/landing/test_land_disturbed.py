@@ -19,7 +19,7 @@ from smartgrid_core.contracts.readings import (
 )
 from smartgrid_core.errors import LandingError
 from smartgrid_core.readings.parsing import Dialect
-from smartgrid_io.landing.folder import landing_candidates
+from smartgrid_io.landing.folder import find_candidates
 from smartgrid_io.landing.land import land_file
 from smartgrid_io.landing.layout import LandingLayout
 from smartgrid_io.landing.report import LandingReport, Refusal
@@ -124,7 +124,7 @@ def test_the_folder_offers_complete_files_once(warehouse: PostgresWarehouse, tmp
     grace = timedelta(seconds=10)
 
     def names(now: datetime) -> list[str]:
-        found = landing_candidates(folder, warehouse=warehouse, now=now, grace=grace)
+        found = find_candidates(folder, warehouse=warehouse, now=now, grace=grace)
         return [candidate.path.name for candidate in found]
 
     assert names(datetime.now(UTC)) == []

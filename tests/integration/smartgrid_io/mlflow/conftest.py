@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from smartgrid_io.mlflow_server import mlflow_server_command
+from smartgrid_io.mlflow_server import build_server_command
 
 STARTS_WITHIN_S = 180.0
 
@@ -33,7 +33,7 @@ def mlflow_url(mlflow_folder: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    command = mlflow_server_command(
+    command = build_server_command(
         backend_url=f"sqlite:///{mlflow_folder}/mlflow.db",
         artifact_root=str(mlflow_folder / "artifacts"),
         port=port,

@@ -13,8 +13,8 @@ from smartgrid_io.postgres.embedded import EmbeddedPostgres
 from smartgrid_io.postgres.schema import (
     MIGRATION_OPTIONS,
     ensure_months,
-    sqlalchemy_url,
-    upgrade,
+    to_sqlalchemy_url,
+    upgrade_tables,
 )
 from smartgrid_io.postgres.tables import METADATA
 
@@ -26,9 +26,9 @@ AND conrelid::regclass::text <> 'smartgrid_alembic_version' ORDER BY 1, 2
 
 
 def test_migrations_make_exactly_the_tables_of_the_contracts(database_url: str):
-    upgrade(database_url)
+    upgrade_tables(database_url)
     ensure_months(database_url, MeterReadings, [date(2026, 2, 3)])
-    engine = sa.create_engine(sqlalchemy_url(database_url), poolclass=sa.NullPool)
+    engine = sa.create_engine(to_sqlalchemy_url(database_url), poolclass=sa.NullPool)
     with engine.connect() as connection:
         options = {**MIGRATION_OPTIONS, "target_metadata": METADATA}
         context = MigrationContext.configure(connection, opts=options)
@@ -38,9 +38,9 @@ def test_migrations_make_exactly_the_tables_of_the_contracts(database_url: str):
 def test_migrations_make_the_same_checks_as_the_contracts(
     database_url: str, postgres_server: EmbeddedPostgres
 ):
-    upgrade(database_url)
+    upgrade_tables(database_url)
     direct = postgres_server.ensure_database("made_directly")
-    engine = sa.create_engine(sqlalchemy_url(direct), poolclass=sa.NullPool)
+    engine = sa.create_engine(to_sqlalchemy_url(direct), poolclass=sa.NullPool)
     METADATA.create_all(engine)
     with connect(database_url) as migrated, connect(direct) as made:
         assert migrated.execute(CONSTRAINTS).fetchall() == made.execute(CONSTRAINTS).fetchall()
@@ -49,14 +49,14 @@ def test_migrations_make_the_same_checks_as_the_contracts(
 
 def test_two_upgrades_at_once_and_a_third_later_do_no_harm(database_url: str):
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(upgrade, [database_url, database_url]))
-    upgrade(database_url)
+        list(pool.map(upgrade_tables, [database_url, database_url]))
+    upgrade_tables(database_url)
     with connect(database_url) as connection:
         assert connection.execute("SELECT count(*) FROM grid_topology").fetchone() == (0,)
 
 
 def test_months_are_made_once_even_when_several_ask(database_url: str):
-    upgrade(database_url)
+    upgrade_tables(database_url)
     days = [date(2025, 12, 31), date(2026, 1, 1), date(2026, 1, 2)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: ensure_months(database_url, MeterReadings, days), range(4)))

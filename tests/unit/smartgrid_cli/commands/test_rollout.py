@@ -7,21 +7,21 @@ from rich.console import Console
 from smartgrid_cli.commands.rollout import said
 from smartgrid_cli.display.tables import show_models
 from smartgrid_core.rollout.labels import ServingState
-from smartgrid_io.serving.moves import Moved
+from smartgrid_io.serving.moves import LabelMoveResult
 
 TRIAL = ServingState("m", (1, 2, 3), stable=2, canary=3)
 
 
 def test_a_move_is_said_label_by_label():
-    assert said(Moved(TRIAL, TRIAL.promoted())) == [
+    assert said(LabelMoveResult(TRIAL, TRIAL.promoted())) == [
         "m: stable was version 2 and is version 3",
         "m: version 3 is no longer canary",
     ]
-    assert said(Moved(TRIAL, TRIAL.without_canary())) == [
+    assert said(LabelMoveResult(TRIAL, TRIAL.without_canary())) == [
         "m: stable is version 2 as before",
         "m: version 3 is no longer canary",
     ]
-    assert said(Moved(ServingState("m"), ServingState("m", (1,), stable=1))) == [
+    assert said(LabelMoveResult(ServingState("m"), ServingState("m", (1,), stable=1))) == [
         "m: stable is version 1"
     ]
 

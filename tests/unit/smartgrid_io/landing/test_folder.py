@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from smartgrid_io.landing.folder import Candidate, arrived
+from smartgrid_io.landing.folder import Candidate, select_arrived
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GRACE = timedelta(seconds=10)
@@ -14,7 +14,7 @@ def file(name: str, *, age_s: float = 60, size: int = 100) -> Candidate:
 
 
 def names(*files: Candidate, landed: list[tuple[str, int, datetime]] | None = None) -> list[str]:
-    found = arrived(files, landed=landed or [], now=NOW, grace=GRACE)
+    found = select_arrived(files, landed=landed or [], now=NOW, grace=GRACE)
     return [candidate.path.name for candidate in found]
 
 

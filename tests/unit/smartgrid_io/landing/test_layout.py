@@ -7,7 +7,7 @@ from smartgrid_core.contracts.readings import MeterReadings, SensorData
 from smartgrid_core.errors import LandingError
 from smartgrid_core.readings.parsing import Dialect
 from smartgrid_core.settings import Settings
-from smartgrid_io.landing.layout import LandingLayout, WideColumn, recognise
+from smartgrid_io.landing.layout import LandingLayout, WideColumn, recognise_columns
 
 LAYOUT = LandingLayout()
 
@@ -23,13 +23,13 @@ LAYOUT = LandingLayout()
     ],
 )
 def test_a_table_is_known_by_its_columns(columns: list[str], schema: type):
-    plan = recognise(columns, layout=LAYOUT)
+    plan = recognise_columns(columns, layout=LAYOUT)
     assert (plan.schema, plan.shape) == (schema, "long")
 
 
 def test_columns_are_named_by_the_settings_first():
     layout = LandingLayout(columns={"Nr": "meter_id", "kWh": "reading", "time": "timestamp"})
-    assert recognise(["Nr", "kWh", "time", "remark"], layout=layout).names == {
+    assert recognise_columns(["Nr", "kWh", "time", "remark"], layout=layout).names == {
         "Nr": "meter_id",
         "kWh": "reading",
         "time": "timestamp",
@@ -37,19 +37,23 @@ def test_columns_are_named_by_the_settings_first():
 
 
 def test_a_time_column_and_unknown_names_are_a_wide_table_of_meters():
-    plan = recognise(["timestamp", "MAC1", "MAC2"], layout=LandingLayout(columns={"MAC2": "-"}))
+    plan = recognise_columns(
+        ["timestamp", "MAC1", "MAC2"], layout=LandingLayout(columns={"MAC2": "-"})
+    )
     assert (plan.schema, plan.wide) == (MeterReadings, (WideColumn("MAC1", "MAC1"),))
 
 
 def test_wide_sensors_need_to_say_what_they_measure():
     typed = LandingLayout(dialect=Dialect(sensor_type="voltage"))
-    assert recognise(["time", "s1"], layout=typed).wide == (WideColumn("s1", "s1", "voltage"),)
+    assert recognise_columns(["time", "s1"], layout=typed).wide == (
+        WideColumn("s1", "s1", "voltage"),
+    )
     mapped = LandingLayout(columns={"U": "house:voltage"})
-    assert recognise(["time", "U", "other"], layout=mapped).wide == (
+    assert recognise_columns(["time", "U", "other"], layout=mapped).wide == (
         WideColumn("U", "house", "voltage"),
     )
     with pytest.raises(LandingError, match="what does column 's1' measure"):
-        recognise(["time", "s1"], layout=LandingLayout(dataset="sensor_data"))
+        recognise_columns(["time", "s1"], layout=LandingLayout(dataset="sensor_data"))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +69,7 @@ def test_wide_sensors_need_to_say_what_they_measure():
 )
 def test_a_table_that_lacks_a_column_is_refused_by_its_name(columns: list[str], message: str):
     with pytest.raises(LandingError, match=message):
-        recognise(columns, layout=LAYOUT)
+        recognise_columns(columns, layout=LAYOUT)
 
 
 def test_the_layout_comes_from_the_settings(monkeypatch: pytest.MonkeyPatch):

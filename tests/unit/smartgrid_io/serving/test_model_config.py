@@ -4,7 +4,13 @@ import pytest
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.rollout.labels import ServingState
-from smartgrid_io.serving.model_config import EMPTY, all_served, parse, served_in, with_served
+from smartgrid_io.serving.model_config import (
+    EMPTY_CONFIG,
+    parse_config,
+    read_all_served,
+    read_served,
+    write_served,
+)
 
 HAND_WRITTEN = """
 # Kept by people.
@@ -22,8 +28,8 @@ model_config_list {
 
 
 def test_what_is_served_is_written_as_tensorflow_serving_documents_it():
-    text = with_served(
-        EMPTY, ServingState("m", (3, 4, 5), stable=4, canary=5), base_path="/models/m"
+    text = write_served(
+        EMPTY_CONFIG, ServingState("m", (3, 4, 5), stable=4, canary=5), base_path="/models/m"
     )
     assert text == (
         "model_config_list {\n"
@@ -53,24 +59,26 @@ def test_what_is_served_is_written_as_tensorflow_serving_documents_it():
 
 def test_what_was_written_is_read_back_and_a_label_that_went_is_gone():
     served = ServingState("m", (3, 4, 5), stable=4, canary=5)
-    text = with_served(EMPTY, served, base_path="/models/m")
-    assert served_in(text, "m") == served
-    later = with_served(text, served.without_canary(), base_path="/models/m")
-    assert all_served(later) == [ServingState("m", (3, 4), stable=4)]
-    assert served_in(later, "unknown") == ServingState("unknown")
+    text = write_served(EMPTY_CONFIG, served, base_path="/models/m")
+    assert read_served(text, "m") == served
+    later = write_served(text, served.without_canary(), base_path="/models/m")
+    assert read_all_served(later) == [ServingState("m", (3, 4), stable=4)]
+    assert read_served(later, "unknown") == ServingState("unknown")
 
 
 def test_other_models_and_fields_stay_as_people_wrote_them():
-    text = with_served(HAND_WRITTEN, ServingState("m", (1,), stable=1), base_path="/models/m")
-    before = parse(HAND_WRITTEN).model_config_list.config[0]
-    assert parse(text).model_config_list.config[0] == before
+    text = write_served(HAND_WRITTEN, ServingState("m", (1,), stable=1), base_path="/models/m")
+    before = parse_config(HAND_WRITTEN).model_config_list.config[0]
+    assert parse_config(text).model_config_list.config[0] == before
 
-    taken_over = with_served(text, ServingState("other", (4,), stable=4), base_path="/models/other")
-    entry = parse(taken_over).model_config_list.config[0]
+    taken_over = write_served(
+        text, ServingState("other", (4,), stable=4), base_path="/models/other"
+    )
+    entry = parse_config(taken_over).model_config_list.config[0]
     assert entry.logging_config == before.logging_config
     assert dict(entry.version_labels) == {"beta": 4, "stable": 4}
 
 
 def test_a_config_that_cannot_be_read_says_where():
     with pytest.raises(PublicationError, match=r"models.config cannot be read: 1:"):
-        served_in("model_config_lis {", "m")
+        read_served("model_config_lis {", "m")

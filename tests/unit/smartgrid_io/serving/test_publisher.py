@@ -19,12 +19,12 @@ from smartgrid_core.errors import ModelUnavailableError, PublicationError
 from smartgrid_io.serving import folder
 from smartgrid_io.serving.client import VersionStatus
 from smartgrid_io.serving.publisher import (
-    golden_parity,
-    prune,
-    publish,
-    published_versions,
+    list_published_versions,
+    measure_golden_parity,
+    prune_versions,
+    publish_version,
     wait_until_available,
-    withdraw,
+    withdraw_version,
 )
 
 
@@ -57,20 +57,20 @@ def test_a_published_version_is_the_saved_model_and_the_same_again_changes_nothi
     base, saved_model
 ):
     source = saved_model()
-    place = publish(source, base=base, model="m", version=3)
+    place = publish_version(source, base=base, model="m", version=3)
     assert place == f"{base}/m/3"
     folder = Path(place)
     assert tree(folder) == {"saved_model.pb": "one", "variables/variables.index": "oneoneone"}
     written = (folder / "saved_model.pb").stat().st_mtime_ns
-    assert publish(source, base=base, model="m", version=3) == place
+    assert publish_version(source, base=base, model="m", version=3) == place
     assert (folder / "saved_model.pb").stat().st_mtime_ns == written
-    assert published_versions(base=base, model="m") == [3]
+    assert list_published_versions(base=base, model="m") == [3]
 
 
 def test_a_version_is_never_overwritten(base, saved_model):
-    place = publish(saved_model("one"), base=base, model="m", version=1)
+    place = publish_version(saved_model("one"), base=base, model="m", version=1)
     with pytest.raises(PublicationError, match="exists with other content"):
-        publish(saved_model("two"), base=base, model="m", version=1)
+        publish_version(saved_model("two"), base=base, model="m", version=1)
     assert tree(Path(place))["saved_model.pb"] == "one"
 
 
@@ -83,46 +83,46 @@ def test_what_no_server_would_take_is_refused(base, saved_model, tmp_path):
         ({"base": "gs://models"}, "neither a local folder nor s3"),
     ]:
         with pytest.raises(PublicationError, match=words):
-            publish(source, **{"base": base, "model": "m", "version": 1, **arguments})
+            publish_version(source, **{"base": base, "model": "m", "version": 1, **arguments})
     with pytest.raises(PublicationError, match="no SavedModel"):
-        publish(tmp_path, base=base, model="m", version=1)
+        publish_version(tmp_path, base=base, model="m", version=1)
 
 
 def test_a_disk_that_refuses_leaves_nothing_behind(base, saved_model, monkeypatch):
     def full(path):
         raise OSError(28, "No space left on device")
 
-    publish(saved_model("one"), base=base, model="m", version=1)
+    publish_version(saved_model("one"), base=base, model="m", version=1)
     monkeypatch.setattr(folder, "_copy_durably", lambda source, target: full(target.mkdir()))
     with pytest.raises(PublicationError, match="No space left"):
-        publish(saved_model("two"), base=base, model="m", version=2)
+        publish_version(saved_model("two"), base=base, model="m", version=2)
     assert sorted(path.name for path in (Path(base) / "m").iterdir()) == [".lock", "1"]
 
 
 def test_a_withdrawn_version_is_gone_and_withdrawing_it_again_is_no_error(base, saved_model):
     for version in (1, 2):
-        publish(saved_model(), base=base, model="m", version=version)
+        publish_version(saved_model(), base=base, model="m", version=version)
     for _ in range(2):
-        withdraw(base=base, model="m", version=2)
-    withdraw(base=base, model="nobody", version=1)
-    assert published_versions(base=base, model="m") == [1]
+        withdraw_version(base=base, model="m", version=2)
+    withdraw_version(base=base, model="nobody", version=1)
+    assert list_published_versions(base=base, model="m") == [1]
 
 
 def test_the_oldest_beyond_three_are_pruned(base, saved_model):
     for version in (1, 2, 9, 10, 11):
-        publish(saved_model(), base=base, model="m", version=version)
-    assert prune(base=base, model="m") == [1, 2]
-    assert published_versions(base=base, model="m") == [9, 10, 11]
-    assert prune(base=base, model="nobody") == []
+        publish_version(saved_model(), base=base, model="m", version=version)
+    assert prune_versions(base=base, model="m") == [1, 2]
+    assert list_published_versions(base=base, model="m") == [9, 10, 11]
+    assert prune_versions(base=base, model="nobody") == []
     with pytest.raises(PublicationError, match="at least 3"):
-        prune(base=base, model="m", keep=2)
+        prune_versions(base=base, model="m", keep=2)
 
 
 def test_a_version_that_a_server_is_told_to_load_is_never_pruned(base, saved_model):
     for version in (1, 2, 3, 4, 5):
-        publish(saved_model(), base=base, model="m", version=version)
-    assert prune(base=base, model="m", spare=[1, 5]) == [2]
-    assert published_versions(base=base, model="m") == [1, 3, 4, 5]
+        publish_version(saved_model(), base=base, model="m", version=version)
+    assert prune_versions(base=base, model="m", spare=[1, 5]) == [2]
+    assert list_published_versions(base=base, model="m") == [1, 3, 4, 5]
 
 
 def test_publishers_of_one_model_wait_for_each_other(base, saved_model):
@@ -131,7 +131,7 @@ def test_publishers_of_one_model_wait_for_each_other(base, saved_model):
 
     def attempt(source):
         try:
-            outcomes.append(publish(source, base=base, model="m", version=1))
+            outcomes.append(publish_version(source, base=base, model="m", version=1))
         except PublicationError as error:
             outcomes.append(error)
 
@@ -172,9 +172,9 @@ def test_a_publisher_killed_at_any_moment_leaves_a_whole_version_or_none(base, s
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(seed.uniform(0.05, 0.4))
             process.send_signal(signal.SIGKILL)
-        for version in published_versions(base=base, model="m"):
+        for version in list_published_versions(base=base, model="m"):
             assert tree(Path(base) / "m" / str(version)) == whole
-    publish(source, base=base, model="m", version=999_999)
+    publish_version(source, base=base, model="m", version=999_999)
     names = {entry.name for entry in os.scandir(f"{base}/m")}
     assert {name for name in names if not name.isdecimal()} == {".lock"}
 
@@ -226,7 +226,7 @@ def quantiles(*rows):
 def test_parity_is_the_largest_relative_difference():
     offline = quantiles((0.0, 0.5, 1.0), (30_000.0, 30_000.0, 30_000.0))
     served = quantiles((0.0, 0.50005, 1.0), (30_000.0, 30_000.9, 30_000.0))
-    assert golden_parity(served, offline) == pytest.approx(5e-5)
+    assert measure_golden_parity(served, offline) == pytest.approx(5e-5)
 
 
 @pytest.mark.parametrize(
@@ -245,11 +245,11 @@ def test_parity_is_the_largest_relative_difference():
 )
 def test_a_golden_batch_that_differs_names_its_worst_row(served, offline, words):
     with pytest.raises(PublicationError, match=words):
-        golden_parity(quantiles(*served), quantiles(*offline))
+        measure_golden_parity(quantiles(*served), quantiles(*offline))
 
 
 @given(st.lists(st.tuples(*[st.floats(-1e6, 1e6, allow_nan=False)] * 3), min_size=1, max_size=20))
 def test_float32_rounding_never_breaks_parity(rows):
     offline = quantiles(*rows)
     served = offline.cast(pl.Float32).cast(pl.Float64)
-    assert golden_parity(served, offline) <= 1e-7
+    assert measure_golden_parity(served, offline) <= 1e-7

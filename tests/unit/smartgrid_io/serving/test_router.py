@@ -13,7 +13,7 @@ from smartgrid_core.contracts.serving import PredictionLog, TrafficSplits
 from smartgrid_core.errors import ContractError, ModelUnavailableError
 from smartgrid_core.protocols import Quantiles
 from smartgrid_core.rollout.labels import ServingState
-from smartgrid_io.serving.router import DEFAULT_SHARE, Router, Split, split_of
+from smartgrid_io.serving.router import DEFAULT_SHARE, Router, Split, find_split
 
 NOW = datetime(2026, 3, 3, 12, tzinfo=UTC)
 BOTH = ServingState("m", (1, 2), stable=1, canary=2)
@@ -49,8 +49,8 @@ def test_a_model_without_a_row_has_the_default_split():
         pl.DataFrame([("m", 0.25, "x", NOW)], schema=TrafficSplits.column_names(), orient="row"),
         cast=True,
     )
-    assert split_of(splits, "m") == Split(0.25, "x")
-    assert split_of(splits, "other") == Split(DEFAULT_SHARE, "")
+    assert find_split(splits, "m") == Split(0.25, "x")
+    assert find_split(splits, "other") == Split(DEFAULT_SHARE, "")
 
 
 class Server:

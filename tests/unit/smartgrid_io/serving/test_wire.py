@@ -13,14 +13,14 @@ FLOATS = hnp.arrays(np.float32, hnp.array_shapes(min_dims=0, max_dims=3, min_sid
 
 @given(FLOATS)
 def test_an_array_comes_back_from_its_message(array):
-    request = wire.predict_request("m", {"x": array}, version=3)
+    request = wire.build_predict_request("m", {"x": array}, version=3)
     same = type(request).FromString(request.SerializeToString())
     np.testing.assert_array_equal(wire.read_tensor(same.inputs["x"]), array.astype(np.float64))
     assert (same.model_spec.name, same.model_spec.version.value) == ("m", 3)
 
 
 def tensor(dtype, shape, **values):
-    made = wire.predict_response(b"").outputs["p50"]
+    made = wire.parse_predict_response(b"").outputs["p50"]
     made.dtype = dtype
     for size in shape:
         made.tensor_shape.dim.add(size=size)
@@ -61,6 +61,6 @@ def test_values_that_do_not_fit_are_refused(message, words):
 
 @given(st.integers(1, 2**62))
 def test_a_status_request_names_model_and_version(version):
-    request = wire.status_request("m", version=version)
+    request = wire.build_status_request("m", version=version)
     assert request.model_spec.version.value == version
-    assert not wire.status_request("m").model_spec.HasField("version")
+    assert not wire.build_status_request("m").model_spec.HasField("version")

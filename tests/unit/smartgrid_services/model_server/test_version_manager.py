@@ -67,41 +67,41 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(tmp_path):
+def repository(tmp_path):
     return Shelf(tmp_path)
 
 
-def test_the_newest_versions_are_kept_and_the_newest_answers(shelf):
+def test_the_newest_versions_are_kept_and_the_newest_answers(repository):
     for version in (1, 2, 10):
-        shelf.put(version)
-    catalog = Catalog(shelf.load, keep=2)
-    catalog.refresh(shelf.found())
+        repository.put(version)
+    catalog = Catalog(repository.load, keep=2)
+    catalog.refresh(repository.found())
     assert catalog.live() == {"m": [10, 2]}
     with catalog.hold("m") as newest, catalog.hold("m", 2) as named:
         assert (newest.version, named.version) == (10, 2)
 
 
-def test_a_new_version_is_live_before_an_old_one_is_let_go_of(shelf):
-    shelf.put(1)
-    catalog = Catalog(shelf.load, keep=1)
-    catalog.refresh(shelf.found())
+def test_a_new_version_is_live_before_an_old_one_is_let_go_of(repository):
+    repository.put(1)
+    catalog = Catalog(repository.load, keep=1)
+    catalog.refresh(repository.found())
     seen = []
-    shelf.watch = lambda: seen.append(catalog.live())
-    shelf.put(2)
-    catalog.refresh(shelf.found())
+    repository.watch = lambda: seen.append(catalog.live())
+    repository.put(2)
+    catalog.refresh(repository.found())
     assert seen == [{"m": [1]}]
     assert catalog.live() == {"m": [2]}
-    assert shelf.open() == [2]
+    assert repository.open() == [2]
 
 
-def test_a_held_version_is_closed_when_the_last_request_has_ended(shelf):
-    shelf.put(1)
-    catalog = Catalog(shelf.load, keep=1)
-    catalog.refresh(shelf.found())
+def test_a_held_version_is_closed_when_the_last_request_has_ended(repository):
+    repository.put(1)
+    catalog = Catalog(repository.load, keep=1)
+    catalog.refresh(repository.found())
     with catalog.hold("m") as first:
         with catalog.hold("m", 1):
-            shelf.put(2)
-            catalog.refresh(shelf.found())
+            repository.put(2)
+            catalog.refresh(repository.found())
         assert not first.servable.closed
         assert catalog.status("m") == [
             VersionState(2, State.AVAILABLE),
@@ -111,91 +111,93 @@ def test_a_held_version_is_closed_when_the_last_request_has_ended(shelf):
     assert catalog.status("m", 1) == [VersionState(1, State.END)]
 
 
-def test_a_refused_version_stays_in_the_status_until_its_folder_changes(shelf):
-    shelf.put(1)
-    shelf.put(2, "bad")
+def test_a_refused_version_stays_in_the_status_until_its_folder_changes(repository):
+    repository.put(1)
+    repository.put(2, "bad")
     attempts = []
-    shelf.watch = lambda: attempts.append(1)
-    catalog = Catalog(shelf.load, keep=2)
+    repository.watch = lambda: attempts.append(1)
+    catalog = Catalog(repository.load, keep=2)
     for _ in range(3):
-        catalog.refresh(shelf.found())
+        catalog.refresh(repository.found())
     assert len(attempts) == 2
     assert catalog.status("m") == [
         VersionState(2, State.END, Code.DATA_LOSS, "bad content"),
         VersionState(1, State.AVAILABLE),
     ]
-    shelf.put(2, "mended")
-    catalog.refresh(shelf.found())
+    repository.put(2, "mended")
+    catalog.refresh(repository.found())
     assert catalog.live() == {"m": [2, 1]}
 
 
-def test_a_refused_version_takes_no_place_from_one_that_answers(shelf):
+def test_a_refused_version_takes_no_place_from_one_that_answers(repository):
     for version in (1, 2):
-        shelf.put(version)
-    catalog = Catalog(shelf.load, keep=2)
-    catalog.refresh(shelf.found())
-    shelf.put(3, "bad")
-    catalog.refresh(shelf.found())
+        repository.put(version)
+    catalog = Catalog(repository.load, keep=2)
+    catalog.refresh(repository.found())
+    repository.put(3, "bad")
+    catalog.refresh(repository.found())
     assert catalog.live() == {"m": [2, 1]}
 
 
-def test_a_loader_that_breaks_harms_no_other_version(shelf):
-    shelf.put(1)
-    shelf.put(2, "broken")
-    catalog = Catalog(shelf.load, keep=2)
-    catalog.refresh(shelf.found())
+def test_a_loader_that_breaks_harms_no_other_version(repository):
+    repository.put(1)
+    repository.put(2, "broken")
+    catalog = Catalog(repository.load, keep=2)
+    catalog.refresh(repository.found())
     assert catalog.live() == {"m": [1]}
     assert catalog.status("m", 2) == [
         VersionState(2, State.END, Code.INTERNAL, "ZeroDivisionError: by zero")
     ]
 
 
-def test_a_failed_load_is_tried_again_so_often_and_so_late_as_it_is_set(shelf):
+def test_a_failed_load_is_tried_again_so_often_and_so_late_as_it_is_set(repository):
     now = [0.0]
     attempts = []
-    shelf.watch = lambda: attempts.append(now[0])
-    shelf.put(1, "bad")
-    catalog = Catalog(shelf.load, keep=1, retry=Retry(times=2, seconds=60), clock=lambda: now[0])
+    repository.watch = lambda: attempts.append(now[0])
+    repository.put(1, "bad")
+    catalog = Catalog(
+        repository.load, keep=1, retry=Retry(times=2, seconds=60), clock=lambda: now[0]
+    )
     for second in range(0, 600, 20):
         now[0] = float(second)
-        catalog.refresh(shelf.found())
+        catalog.refresh(repository.found())
     assert attempts == [0.0, 60.0, 120.0]
     assert catalog.status("m") == [VersionState(1, State.END, Code.DATA_LOSS, "bad content")]
-    shelf.put(1, "bad again")
-    catalog.refresh(shelf.found())
+    repository.put(1, "bad again")
+    catalog.refresh(repository.found())
     assert len(attempts) == 4
 
 
-def test_specific_versions_answer_and_no_others(shelf):
+def test_specific_versions_answer_and_no_others(repository):
     for version in (1, 2, 3):
-        shelf.put(version)
-    catalog = Catalog(shelf.load, keep=1)
-    catalog.refresh(shelf.found(), {"m": Policy(newest=None, specific=frozenset({1, 2}))})
+        repository.put(version)
+    catalog = Catalog(repository.load, keep=1)
+    catalog.refresh(repository.found(), {"m": Policy(newest=None, specific=frozenset({1, 2}))})
     assert catalog.live() == {"m": [2, 1]}
-    catalog.refresh(shelf.found(), {"m": Policy(newest=None)})
+    catalog.refresh(repository.found(), {"m": Policy(newest=None)})
     assert catalog.live() == {"m": [3, 2, 1]}
-    catalog.refresh(shelf.found(), {"m": Policy(newest=None, specific=frozenset({9}))})
+    catalog.refresh(repository.found(), {"m": Policy(newest=None, specific=frozenset({9}))})
     assert catalog.live() == {}
-    assert shelf.open() == []
+    assert repository.open() == []
 
 
-def test_a_version_answers_until_one_of_those_that_replace_it_does(shelf):
-    shelf.put(1)
-    shelf.put(2, "bad")
-    catalog = Catalog(shelf.load, keep=1)
-    catalog.refresh(shelf.found(), {"m": Policy(newest=None, specific=frozenset({1}))})
-    catalog.refresh(shelf.found(), {"m": Policy(newest=None, specific=frozenset({2}))})
+def test_a_version_answers_until_one_of_those_that_replace_it_does(repository):
+    repository.put(1)
+    repository.put(2, "bad")
+    catalog = Catalog(repository.load, keep=1)
+    catalog.refresh(repository.found(), {"m": Policy(newest=None, specific=frozenset({1}))})
+    catalog.refresh(repository.found(), {"m": Policy(newest=None, specific=frozenset({2}))})
     assert catalog.live() == {"m": [1]}
-    shelf.put(2, "good as of now")
-    catalog.refresh(shelf.found(), {"m": Policy(newest=None, specific=frozenset({2}))})
+    repository.put(2, "good as of now")
+    catalog.refresh(repository.found(), {"m": Policy(newest=None, specific=frozenset({2}))})
     assert catalog.live() == {"m": [2]}
 
 
-def test_a_label_is_held_by_its_version(shelf):
+def test_a_label_is_held_by_its_version(repository):
     for version in (1, 2):
-        shelf.put(version)
-    catalog = Catalog(shelf.load, keep=2)
-    catalog.refresh(shelf.found())
+        repository.put(version)
+    catalog = Catalog(repository.load, keep=2)
+    catalog.refresh(repository.found())
     catalog.assign({"m": {"stable": 1, "canary": 2}}, new_anywhere=False)
     with catalog.hold("m", label="stable") as stable, catalog.hold("m", label="canary") as canary:
         assert (stable.version, canary.version) == (1, 2)
@@ -210,64 +212,64 @@ def test_a_label_is_held_by_its_version(shelf):
         assert no.value.code is Code.INVALID_ARGUMENT
 
 
-def test_a_label_moves_only_to_a_version_that_answers(shelf):
-    shelf.put(1)
-    catalog = Catalog(shelf.load, keep=2)
+def test_a_label_moves_only_to_a_version_that_answers(repository):
+    repository.put(1)
+    catalog = Catalog(repository.load, keep=2)
     with pytest.raises(ServingError, match="version 1 of model m, which is not currently avail"):
         catalog.assign({"m": {"stable": 1}}, new_anywhere=False)
     catalog.assign({"m": {"stable": 1}}, new_anywhere=True)
     with pytest.raises(ServingError, match=r"Specific\(m, 1\)"), catalog.hold("m", label="stable"):
         pass
-    catalog.refresh(shelf.found())
+    catalog.refresh(repository.found())
     with pytest.raises(ServingError) as refusal:
         catalog.assign({"m": {"stable": 2, "canary": 1}}, new_anywhere=True)
     assert refusal.value.code is Code.FAILED_PRECONDITION
     assert catalog.labels() == {"m": {"stable": 1}}
-    shelf.put(2)
-    catalog.refresh(shelf.found())
+    repository.put(2)
+    catalog.refresh(repository.found())
     catalog.assign({"m": {"stable": 2, "canary": 1}}, new_anywhere=True)
     assert catalog.labels() == {"m": {"stable": 2, "canary": 1}}
 
 
-def test_a_withdrawn_version_gives_way_to_the_one_before(shelf):
+def test_a_withdrawn_version_gives_way_to_the_one_before(repository):
     for version in (1, 2):
-        shelf.put(version)
-    catalog = Catalog(shelf.load, keep=1)
-    catalog.refresh(shelf.found())
-    shelf.take(2)
-    catalog.refresh(shelf.found())
+        repository.put(version)
+    catalog = Catalog(repository.load, keep=1)
+    catalog.refresh(repository.found())
+    repository.take(2)
+    catalog.refresh(repository.found())
     assert catalog.live() == {"m": [1]}
-    assert shelf.open() == [1]
+    assert repository.open() == [1]
 
 
-def test_a_replaced_folder_is_loaded_again_and_a_bad_one_leaves_the_old(shelf):
-    shelf.put(1)
-    catalog = Catalog(shelf.load, keep=1)
-    catalog.refresh(shelf.found())
-    shelf.put(1, "other content")
-    catalog.refresh(shelf.found())
-    assert [one.closed for one in shelf.loaded] == [True, False]
-    shelf.put(1, "bad as of now")
-    catalog.refresh(shelf.found())
+def test_a_replaced_folder_is_loaded_again_and_a_bad_one_leaves_the_old(repository):
+    repository.put(1)
+    catalog = Catalog(repository.load, keep=1)
+    catalog.refresh(repository.found())
+    repository.put(1, "other content")
+    catalog.refresh(repository.found())
+    assert [one.closed for one in repository.loaded] == [True, False]
+    repository.put(1, "bad as of now")
+    catalog.refresh(repository.found())
     assert catalog.live() == {"m": [1]}
-    assert shelf.open() == [1]
+    assert repository.open() == [1]
 
 
-def test_a_model_that_cannot_be_read_stays_and_one_that_is_gone_goes(shelf):
-    shelf.put(1)
-    catalog = Catalog(shelf.load, keep=1)
-    catalog.refresh(shelf.found())
+def test_a_model_that_cannot_be_read_stays_and_one_that_is_gone_goes(repository):
+    repository.put(1)
+    catalog = Catalog(repository.load, keep=1)
+    catalog.refresh(repository.found())
     catalog.refresh({"m": None})
     assert catalog.live() == {"m": [1]}
     catalog.refresh({})
     assert catalog.live() == {}
-    assert shelf.open() == []
+    assert repository.open() == []
 
 
-def test_what_is_not_there_is_not_found_by_name(shelf):
-    shelf.put(1)
-    catalog = Catalog(shelf.load, keep=1)
-    catalog.refresh(shelf.found())
+def test_what_is_not_there_is_not_found_by_name(repository):
+    repository.put(1)
+    catalog = Catalog(repository.load, keep=1)
+    catalog.refresh(repository.found())
     asked = {
         "Servable not found for request: Latest(n)": lambda: catalog.hold("n").__enter__(),
         "Servable not found for request: Specific(m, 7)": lambda: catalog.hold("m", 7).__enter__(),
@@ -280,11 +282,11 @@ def test_what_is_not_there_is_not_found_by_name(shelf):
         assert (refusal.value.code, refusal.value.message) == (Code.NOT_FOUND, words)
 
 
-def test_unloaded_versions_are_remembered_but_not_for_ever(shelf):
-    catalog = Catalog(shelf.load, keep=1)
+def test_unloaded_versions_are_remembered_but_not_for_ever(repository):
+    catalog = Catalog(repository.load, keep=1)
     for version in range(1, 21):
-        shelf.put(version)
-        catalog.refresh(shelf.found())
+        repository.put(version)
+        catalog.refresh(repository.found())
     assert [state.version for state in catalog.status("m")] == list(range(20, 11, -1))
 
 
@@ -298,22 +300,22 @@ def test_unloaded_versions_are_remembered_but_not_for_ever(shelf):
 def test_whatever_happens_the_newest_that_load_answer_and_nothing_leaks(
     tmp_path_factory, steps, keep
 ):
-    shelf = Shelf(tmp_path_factory.mktemp("shelf"))
-    catalog = Catalog(shelf.load, keep=keep)
+    repository = Shelf(tmp_path_factory.mktemp("repository"))
+    catalog = Catalog(repository.load, keep=keep)
     contents, held = {}, []
     for number, (version, happening) in enumerate(steps):
         if happening in {"good", "bad"}:
             contents[version] = happening
-            shelf.put(version, happening + "." * (number + 1))
+            repository.put(version, happening + "." * (number + 1))
         elif happening == "gone" and contents.pop(version, None):
-            shelf.take(version)
+            repository.take(version)
         elif happening == "hold" and catalog.live():
             hold = catalog.hold("m")
             held.append((hold, hold.__enter__()))
         elif happening == "release" and held:
             held.pop(0)[0].__exit__(None, None, None)
         before = set(catalog.live().get("m", []))
-        catalog.refresh(shelf.found())
+        catalog.refresh(repository.found())
         loadable = {v for v in contents if contents[v] == "good" or v in before}
         if contents and not loadable:
             # Nothing could take the place of what answered.
@@ -322,15 +324,15 @@ def test_whatever_happens_the_newest_that_load_answer_and_nothing_leaks(
         assert all(not live.servable.closed for _, live in held)
     for hold, _ in held:
         hold.__exit__(None, None, None)
-    assert shelf.open() == sorted(catalog.live().get("m", []))
+    assert repository.open() == sorted(catalog.live().get("m", []))
     catalog.close()
-    assert shelf.open() == []
+    assert repository.open() == []
 
 
-def test_requests_of_many_threads_never_meet_a_closed_version(shelf):
-    shelf.put(1)
-    catalog = Catalog(shelf.load, keep=1)
-    catalog.refresh(shelf.found())
+def test_requests_of_many_threads_never_meet_a_closed_version(repository):
+    repository.put(1)
+    catalog = Catalog(repository.load, keep=1)
+    catalog.refresh(repository.found())
     ended, failures = threading.Event(), []
 
     def ask():
@@ -345,10 +347,10 @@ def test_requests_of_many_threads_never_meet_a_closed_version(shelf):
     for thread in threads:
         thread.start()
     for version in range(2, 60):
-        shelf.put(version)
-        catalog.refresh(shelf.found())
+        repository.put(version)
+        catalog.refresh(repository.found())
     ended.set()
     for thread in threads:
         thread.join()
     assert failures == []
-    assert shelf.open() == [59]
+    assert repository.open() == [59]
