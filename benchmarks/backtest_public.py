@@ -76,10 +76,10 @@ def main(wanted: list[str]) -> int:
         print(f"skipped: no public measurements in {data}; set SMARTGRID_SHARED_DATA")
         return 0
     cases = [case for case in CASES if not wanted or case.name in wanted]
-    return max([measure(case, data=data) for case in cases], default=0)
+    return max([measure_case(case, data=data) for case in cases], default=0)
 
 
-def measure(case: Case, *, data: Path) -> int:
+def measure_case(case: Case, *, data: Path) -> int:
     print(f"\n{case.what}\n  smartgrid backtest {case.options} --out {case.name}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(

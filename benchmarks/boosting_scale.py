@@ -15,8 +15,8 @@ import polars as pl
 from measuring import peak_bytes
 
 from smartgrid_core.features.load import HISTORY_NEEDED, build_load_features
-from smartgrid_ml.evaluation.backtest import backtest
-from smartgrid_ml.evaluation.metrics import ALL
+from smartgrid_ml.evaluation.backtest import run_backtest
+from smartgrid_ml.evaluation.metrics import ALL_SERIES
 from smartgrid_ml.forecasting.registry import NAIVE_ROWS
 
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--feeders", type=int, default=200)
     parser.add_argument("--days", type=int, default=365)
     wanted = parser.parse_args()
-    loads = made_up(wanted.feeders, days=wanted.days)
+    loads = simulate_loads(wanted.feeders, days=wanted.days)
     known = FIRST + HISTORY_NEEDED
     issues = [known + timedelta(days=day) for day in range(wanted.days - HISTORY_NEEDED.days)]
     began = time.perf_counter()
@@ -39,7 +39,7 @@ def main() -> int:
     )
     built = time.perf_counter() - began
     rows = features.height
-    result = backtest(
+    result = run_backtest(
         features,
         models=[*NAIVE_ROWS, "boosting"],
         test_start=issues[-len(issues) // 4],
@@ -47,7 +47,7 @@ def main() -> int:
         folds=FOLDS,
     )
     took = time.perf_counter() - began
-    board = result.leaderboard.filter(pl.col("series") == ALL)
+    board = result.leaderboard.filter(pl.col("series") == ALL_SERIES)
     loss = dict(board.select("model", "pinball").rows())
     naive = min(loss[name] for name in NAIVE_ROWS)
     memory = peak_bytes() / 1e6
@@ -60,7 +60,7 @@ def main() -> int:
     return int(took > SECONDS or memory > MEGABYTES or loss["boosting"] >= naive)
 
 
-def made_up(feeders: int, *, days: int) -> pl.DataFrame:
+def simulate_loads(feeders: int, *, days: int) -> pl.DataFrame:
     """Columns feeder_id, hour_start, load_kw."""
     random = np.random.default_rng(11)
     hour = np.arange(24 * days)

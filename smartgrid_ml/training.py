@@ -19,7 +19,7 @@ from smartgrid_ml.export.artifact.parity import as_served, export_parity, golden
 from smartgrid_ml.export.artifact.saved_model import export
 from smartgrid_ml.export.artifact.warmup import write_warmup
 from smartgrid_ml.forecasting.protocol import ServableForecaster
-from smartgrid_ml.forecasting.registry import forecaster
+from smartgrid_ml.forecasting.registry import create_forecaster
 
 EXPERIMENT = "load_forecaster"
 """One experiment for all that is learned about load: people compare its runs side by side."""
@@ -83,7 +83,7 @@ def train_and_register(
     if done is not None:
         return registry.register(model, done)
     registry.fail_unfinished(EXPERIMENT, FINGERPRINT, print_of)
-    untrained = cast(ServableForecaster, forecaster(name, recipe=recipe))
+    untrained = cast(ServableForecaster, create_forecaster(name, recipe=recipe))
     run_id = registry.log_training(
         EXPERIMENT,
         params={

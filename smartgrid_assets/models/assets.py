@@ -26,24 +26,24 @@ from smartgrid_core.rollout.label_journal import explain_wait
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
 from smartgrid_core.settings import Settings
 from smartgrid_ml.automl.trials import trials_table
-from smartgrid_ml.evaluation.backtest import backtest, best_servable
+from smartgrid_ml.evaluation.backtest import choose_servable, run_backtest
 from smartgrid_ml.evaluation.leaderboard import (
-    leaderboard_markdown,
-    leaderboard_svg,
-    newest,
-    recipe_of,
+    draw_leaderboard,
+    read_recipe,
     refuse_if_all_failed,
+    render_leaderboard,
+    select_newest_backtest,
 )
-from smartgrid_ml.evaluation.metrics import ALL, METRICS
-from smartgrid_ml.evaluation.picture import as_markdown
-from smartgrid_ml.evaluation.report import error_by_series, report_html
+from smartgrid_ml.evaluation.metrics import ALL_SERIES, METRICS
+from smartgrid_ml.evaluation.picture import embed_in_markdown
+from smartgrid_ml.evaluation.report import draw_error_by_series, render_report
 from smartgrid_ml.export.artifact.saved_model import saved_model_mb
 from smartgrid_ml.forecasting.registry import (
     FORECASTERS,
     WITHOUT_SEARCH,
-    Searching,
-    forecaster,
-    shared_budget,
+    SearchSettings,
+    create_forecaster,
+    share_budget,
 )
 from smartgrid_ml.training import fingerprint, test_span, train_and_register
 
@@ -72,8 +72,8 @@ def load_backtest(
     """The leaderboard: every forecaster and naive row on days that it had not seen."""
     features = lake.scan(LoadFeatures).filter(pl.col("load_kw").is_not_null()).collect()
     start, end = test_span(features["issue_time"])
-    searching = Searching(
-        shared_budget(
+    searching = SearchSettings(
+        share_budget(
             settings.automl_budget_s,
             trials=settings.automl_trials,
             memory_mb=settings.automl_memory_mb,
@@ -82,13 +82,13 @@ def load_backtest(
             context, registry=model_registry, parent_run_id=mlflow.active_run().info.run_id
         ),
     )
-    scores = backtest(
+    scores = run_backtest(
         features,
         models=FORECASTERS if settings.automl_budget_s else WITHOUT_SEARCH,
         test_start=start,
         test_end=end,
         folds=FOLDS,
-        make=lambda name: forecaster(name, searching=searching),
+        make=lambda name: create_forecaster(name, searching=searching),
         artifact_mb=saved_model_mb,
         progress=lambda name: context.log.info("backtest of %s", name),
     )
@@ -99,20 +99,22 @@ def load_backtest(
     warehouse.upsert(LoadBacktest, LoadBacktest.validate(board, cast=True))
     keep_losses(warehouse, scores.forecasts, board)
     refuse_if_all_failed(board)
-    mlflow.log_text(report_html(scores, title="Load backtest"), "backtest/report.html")
+    mlflow.log_text(render_report(scores, title="Load backtest"), "backtest/report.html")
     mlflow.log_text(board.write_csv(), "backtest/leaderboard.csv")
     mlflow.log_text(trials_table(scores.searches).write_csv(), "backtest/trials.csv")
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": board.height,
-            "leaderboard": dg.MetadataValue.md(leaderboard_markdown(board)),
-            "plot": dg.MetadataValue.md(as_markdown(leaderboard_svg(board), about="pinball loss")),
+            "leaderboard": dg.MetadataValue.md(render_leaderboard(board)),
+            "plot": dg.MetadataValue.md(
+                embed_in_markdown(draw_leaderboard(board), about="pinball loss")
+            ),
             "searches": "; ".join(
                 f"{found.engine}: {len(found.trials)} trials, {found.ended}"
                 for found in scores.searches
             )
             or "none",
-            "best": best_servable(board) or "no model beats the naive rows",
+            "best": choose_servable(board) or "no model beats the naive rows",
             "tested": f"{start:%Y-%m-%d} .. {end:%Y-%m-%d}",
             "report": _run_page(
                 settings, run=mlflow.active_run(), of="artifacts/backtest/report.html"
@@ -137,20 +139,22 @@ def load_model(
 
     It is the `challenger` until the model server answers with it.
     """
-    board = newest(warehouse.read(LoadBacktest))
-    name = best_servable(board)
+    board = select_newest_backtest(warehouse.read(LoadBacktest))
+    name = choose_servable(board)
     if name is None:
         return dg.MaterializeResult(metadata={"outcome": "no model beats the naive rows"})
-    overall = board.filter(pl.col("series") == ALL, pl.col("model") == name).row(0, named=True)
+    overall = board.filter(pl.col("series") == ALL_SERIES, pl.col("model") == name).row(
+        0, named=True
+    )
     version = train_and_register(
         lake.scan(LoadFeatures).collect(),
         name=name,
-        recipe=recipe_of(board, model=name),
+        recipe=read_recipe(board, model=name),
         registry=model_registry,
         model=LOAD_FORECASTER,
         metrics={key: overall[key] for key in METRICS},
         params={BACKTEST: overall["backtest_id"]},
-        figures={"error_by_series": error_by_series(board, model=name)},
+        figures={"error_by_series": draw_error_by_series(board, model=name)},
         tags={"mlflow.parentRunId": mlflow.active_run().info.run_id},
     )
     model_registry.set_alias(LOAD_FORECASTER, CHALLENGER, version.version)

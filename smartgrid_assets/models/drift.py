@@ -15,14 +15,14 @@ from smartgrid_core.rollout.labels import CHAMPION, LOAD_FORECASTER
 from smartgrid_core.time import Window
 from smartgrid_ml.drift.drift import (
     WEEK,
-    error_drift,
-    feature_drift,
-    looked_at,
-    needed_columns,
+    list_needed_columns,
+    measure_error_drift,
+    measure_feature_drift,
+    sample_feeders,
 )
-from smartgrid_ml.drift.report import drift_markdown, drift_rows, drift_svg
-from smartgrid_ml.evaluation.losses import losses_by_issue, newest_backtests
-from smartgrid_ml.evaluation.picture import as_markdown
+from smartgrid_ml.drift.report import build_drift_rows, draw_drift, render_drift
+from smartgrid_ml.evaluation.losses import compute_losses_by_issue, select_newest_backtests
+from smartgrid_ml.evaluation.picture import embed_in_markdown
 
 
 @dg.asset(
@@ -48,18 +48,18 @@ def model_drift(
         return dg.MaterializeResult(metadata={"outcome": told})
     week = Window.of_days(last - timedelta(days=WEEK - 1), last)
     trained = model_registry.params(champion)
-    losses = newest_backtests(warehouse.read(BacktestLosses), most=1)
+    losses = select_newest_backtests(warehouse.read(BacktestLosses), most=1)
     signs = [
-        *feature_drift(
+        *measure_feature_drift(
             _features(lake, window=_days_of(trained["data_start"], trained["data_end"])),
             _features(lake, window=week),
         ),
-        error_drift(
+        measure_error_drift(
             served_losses(lake, warehouse, version=champion.version, window=week),
             losses.filter(pl.col("model") == trained["forecaster"]),
         ),
     ]
-    rows = warehouse.upsert(ModelDrift, drift_rows(signs, day=last, version=champion.version))
+    rows = warehouse.upsert(ModelDrift, build_drift_rows(signs, day=last, version=champion.version))
     drifted = [f"{each.kind} {each.name}" for each in signs if each.is_drifted]
     return dg.MaterializeResult(
         metadata={
@@ -67,8 +67,8 @@ def model_drift(
             "outcome": f"drifted: {', '.join(drifted)}" if drifted else "nothing has drifted",
             "day": str(last),
             "version": champion.version,
-            "signs": dg.MetadataValue.md(drift_markdown(signs)),
-            "plot": dg.MetadataValue.md(as_markdown(drift_svg(signs), about="drift")),
+            "signs": dg.MetadataValue.md(render_drift(signs)),
+            "plot": dg.MetadataValue.md(embed_in_markdown(draw_drift(signs), about="drift")),
         }
     )
 
@@ -87,7 +87,7 @@ def served_losses(
     known = forecasts.join(
         truth.select("feeder_id", "hour_start", actual="load_kw"), on=["feeder_id", "hour_start"]
     )
-    return losses_by_issue(known.rename({"feeder_id": "series"}))
+    return compute_losses_by_issue(known.rename({"feeder_id": "series"}))
 
 
 def _days_of(start: str, end: str) -> Window:
@@ -99,9 +99,9 @@ def _days_of(start: str, end: str) -> Window:
 
 def _features(lake: Lake, *, window: Window) -> pl.DataFrame:
     rows = lake.scan(LoadFeatures, window=window)
-    feeders = looked_at(rows.select("feeder_id").unique().collect()["feeder_id"])
+    feeders = sample_feeders(rows.select("feeder_id").unique().collect()["feeder_id"])
     return (
-        rows.select(needed_columns())
+        rows.select(list_needed_columns())
         .filter(pl.col("feeder_id").is_in(feeders))
         .sort("issue_time", "feeder_id")
         .collect()

@@ -19,11 +19,11 @@ from smartgrid_core.protocols import (
 )
 from smartgrid_core.rollout.labels import CHAMPION, LOAD_FORECASTER
 from smartgrid_core.time import DAY, Window
-from smartgrid_ml.evaluation.losses import newest_backtests
+from smartgrid_ml.evaluation.losses import select_newest_backtests
 from smartgrid_ml.forecasting.registry import NAIVE_ROWS
-from smartgrid_ml.promotion.artifact import losses_of_saved_model, weigh
-from smartgrid_ml.promotion.decision_records import decision_markdown, decision_rows
-from smartgrid_ml.promotion.gate import decide
+from smartgrid_ml.promotion.artifact import compute_saved_model_losses, measure_artifact
+from smartgrid_ml.promotion.decision_records import build_decision_rows, render_decision
+from smartgrid_ml.promotion.gate import decide_promotion
 
 BACKTEST = "backtest_id"
 """Parameter of a training: the backtest whose recipe and scores it rests on."""
@@ -62,8 +62,8 @@ def promotion_decision(
     trained = model_registry.params(challenger)
     losses = losses_of(warehouse.read(BacktestLosses), backtest_id=trained.get(BACKTEST))
     with tempfile.TemporaryDirectory() as folder:
-        artifact = weigh(model_registry.download(challenger, Path(folder)))
-    decision = decide(
+        artifact = measure_artifact(model_registry.download(challenger, Path(folder)))
+    decision = decide_promotion(
         losses.filter(pl.col("model") == trained["forecaster"]),
         naive=losses.filter(pl.col("model").is_in(NAIVE_ROWS)),
         naive_rows=NAIVE_ROWS,
@@ -76,7 +76,7 @@ def promotion_decision(
     )
     warehouse.upsert(
         PromotionDecisions,
-        decision_rows(
+        build_decision_rows(
             decision,
             model=LOAD_FORECASTER,
             version=challenger.version,
@@ -88,7 +88,7 @@ def promotion_decision(
     return dg.MaterializeResult(
         metadata={
             "outcome": f"{decision.outcome} version {challenger.version}: {decision.reason}",
-            "decision": dg.MetadataValue.md(decision_markdown(decision)),
+            "decision": dg.MetadataValue.md(render_decision(decision)),
             "version": challenger.version,
             "champion": "none" if champion is None else champion.version,
         }
@@ -101,7 +101,7 @@ def losses_of(losses: pl.DataFrame, *, backtest_id: str | None) -> pl.DataFrame:
     A backtest that is kept no longer leaves none: then nothing is decided.
     """
     if backtest_id is None:
-        return newest_backtests(losses, most=1)
+        return select_newest_backtests(losses, most=1)
     return losses.filter(pl.col("backtest_id") == backtest_id)
 
 
@@ -119,4 +119,4 @@ def losses_of_champion(
         .collect()
     )
     with tempfile.TemporaryDirectory() as folder:
-        return losses_of_saved_model(registry.download(champion, Path(folder)), features)
+        return compute_saved_model_losses(registry.download(champion, Path(folder)), features)

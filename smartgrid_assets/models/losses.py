@@ -4,7 +4,7 @@ import polars as pl
 
 from smartgrid_core.contracts.promotion import BacktestLosses
 from smartgrid_core.protocols import Warehouse, WriteResult
-from smartgrid_ml.evaluation.losses import losses_by_issue, newest_backtests
+from smartgrid_ml.evaluation.losses import compute_losses_by_issue, select_newest_backtests
 
 
 def keep_losses(warehouse: Warehouse, forecasts: pl.DataFrame, board: pl.DataFrame) -> WriteResult:
@@ -14,11 +14,11 @@ def keep_losses(warehouse: Warehouse, forecasts: pl.DataFrame, board: pl.DataFra
     """
     named = board.select("backtest_id", "scored_at").head(1)
     new = BacktestLosses.validate(
-        losses_by_issue(forecasts, "model").join(named, how="cross"), cast=True
+        compute_losses_by_issue(forecasts, "model").join(named, how="cross"), cast=True
     )
     others = warehouse.read(BacktestLosses).filter(
         ~pl.col("backtest_id").is_in(named["backtest_id"].to_list())
     )
     columns = BacktestLosses.column_names()
-    rows = newest_backtests(pl.concat([others.select(columns), new.select(columns)]))
+    rows = select_newest_backtests(pl.concat([others.select(columns), new.select(columns)]))
     return warehouse.replace(BacktestLosses, rows)

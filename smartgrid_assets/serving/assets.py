@@ -24,9 +24,14 @@ from smartgrid_core.rollout.label_journal import find_label_start
 from smartgrid_core.rollout.labels import CANARY, LOAD_FORECASTER, ServingState
 from smartgrid_core.time import DAY, Window, midnight
 from smartgrid_io.serving.router import Router, find_split
-from smartgrid_ml.forecasting.day_ahead import best_naive, day_ahead
-from smartgrid_ml.promotion.canary_comparison import compare, judge_trial, paired, variant_losses
-from smartgrid_ml.promotion.decision_records import decision_markdown, decision_rows
+from smartgrid_ml.forecasting.day_ahead import choose_naive, forecast_day_ahead
+from smartgrid_ml.promotion.canary_comparison import (
+    compare_losses,
+    compute_variant_losses,
+    judge_trial,
+    pair_losses,
+)
+from smartgrid_ml.promotion.decision_records import build_decision_rows, render_decision
 
 PREDICTIONS_KEPT = timedelta(days=90)
 """A quarter of a year: longer than any trial; 10,000 feeders log 10,000 rows a day."""
@@ -57,11 +62,11 @@ def load_forecast(
         split=find_split(warehouse.read(TrafficSplits), LOAD_FORECASTER),
         now=clock.now(),
     )
-    forecast, log = day_ahead(
+    forecast, log = forecast_day_ahead(
         lake.scan(LoadFeatures, window=window).collect(),
         ask=router.ask,
         history=lake.scan(LoadFeatures, window=window.widened(before=HISTORY_NEEDED)),
-        stand_in=best_naive(warehouse.read(LoadBacktest)),
+        stand_in=choose_naive(warehouse.read(LoadBacktest)),
         now=clock.now(),
     )
     rows = warehouse.replace(LoadForecasts, forecast, window=window)
@@ -97,7 +102,7 @@ def variant_comparison(
     since = find_label_start(warehouse.read(LabelMoves), served, CANARY)
     if served.stable is None or served.canary is None or since is None:
         return dg.MaterializeResult(metadata={"outcome": "no canary is on trial"})
-    stable, canary = variant_losses(
+    stable, canary = compute_variant_losses(
         lake.scan(LoadFeatures, window=days_behind(since, now=clock.now())).collect(),
         ask=lambda features, version: (
             model_server.predict(LOAD_FORECASTER, features, version).frame
@@ -105,7 +110,7 @@ def variant_comparison(
         stable=served.stable,
         canary=served.canary,
     )
-    comparison = compare(paired(stable, canary))
+    comparison = compare_losses(pair_losses(stable, canary))
     calls = warehouse.read(PredictionLog, window=Window(since, clock.now()))
     decision = judge_trial(
         comparison,
@@ -131,7 +136,7 @@ def variant_comparison(
     )
     warehouse.upsert(
         PromotionDecisions,
-        decision_rows(
+        build_decision_rows(
             decision,
             model=LOAD_FORECASTER,
             version=str(served.canary),
@@ -143,7 +148,7 @@ def variant_comparison(
     return dg.MaterializeResult(
         metadata={
             "outcome": f"{decision.outcome}: {decision.reason}",
-            "decision": dg.MetadataValue.md(decision_markdown(decision)),
+            "decision": dg.MetadataValue.md(render_decision(decision)),
             "stable": served.stable,
             "canary": served.canary,
             "issues": comparison.issues,

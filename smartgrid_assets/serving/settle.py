@@ -8,8 +8,8 @@ from smartgrid_core.errors import PublicationError
 from smartgrid_core.protocols import AlertStore, Clock, ModelRegistry, ModelRepository, Warehouse
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
 from smartgrid_io.serving.moves import LabelMover
-from smartgrid_ml.promotion.canary_comparison import settlement
-from smartgrid_ml.promotion.decision_records import decision_rows
+from smartgrid_ml.promotion.canary_comparison import conclude_trial
+from smartgrid_ml.promotion.decision_records import build_decision_rows
 
 NAME = "settle_canary"
 
@@ -45,8 +45,8 @@ def settle(
             )
         )
     if served.canary == config.version:
-        rows = decision_rows(
-            settlement(promoted=config.action == "promote", reason=config.reason),
+        rows = build_decision_rows(
+            conclude_trial(promoted=config.action == "promote", reason=config.reason),
             model=LOAD_FORECASTER,
             version=str(config.version),
             champion=None if served.stable is None else str(served.stable),

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from smartgrid_cli.files.series import How, SeriesTable
     from smartgrid_ml.evaluation.backtest import Backtest
     from smartgrid_ml.forecasting.protocol import Forecaster
-    from smartgrid_ml.forecasting.registry import Searching
 
 NEEDED_DAYS = 14
 """Training days below which quantiles of errors mean nothing."""
@@ -115,7 +114,7 @@ def backtest(
     from smartgrid_cli.display.backtest import show_leaderboard, show_searches
     from smartgrid_cli.files.series import Columns, read_series
     from smartgrid_ml.export.artifact.saved_model import saved_model_mb
-    from smartgrid_ml.forecasting.registry import Searching, shared_budget
+    from smartgrid_ml.forecasting.registry import SearchSettings, share_budget
 
     if how not in {"mean", "sum"}:
         raise ConfigurationError(f"--how {how!r}: mean or sum")
@@ -143,8 +142,8 @@ def backtest(
             total=total,
             min_coverage=min_coverage,
         )
-        searching = Searching(
-            shared_budget(
+        searching = SearchSettings(
+            share_budget(
                 duration(budget, option="--budget").total_seconds(),
                 trials=trials,
                 memory_mb=memory,
@@ -179,8 +178,8 @@ def run_protocol(
     Raises ConfigurationError for a span without data, or with too little before it.
     """
     from smartgrid_core.features.load import build_load_features
-    from smartgrid_ml.evaluation.backtest import backtest as score_models
-    from smartgrid_ml.forecasting.registry import QUICK, forecaster
+    from smartgrid_ml.evaluation.backtest import run_backtest as score_models
+    from smartgrid_ml.forecasting.registry import QUICK_SEARCH, create_forecaster
 
     issues = _issue_times(table, protocol=protocol)
     tell(f"features of {table.loads['feeder_id'].n_unique()} series, {len(issues)} days")
@@ -198,7 +197,7 @@ def run_protocol(
         test_start=_at(protocol.test_start),
         test_end=_at(protocol.test_end),
         folds=protocol.folds,
-        make=lambda name: forecaster(name, searching=searching or QUICK),
+        make=lambda name: create_forecaster(name, searching=searching or QUICK_SEARCH),
         artifact_mb=artifact_mb,
         progress=lambda name: tell(f"training and forecasting: {name}"),
     )
@@ -213,7 +212,7 @@ def write_results(
     from smartgrid_cli.display.backtest import LEADERBOARD_COLUMNS
     from smartgrid_cli.files.timestamps import utc_of_wall
     from smartgrid_ml.automl.trials import trials_table
-    from smartgrid_ml.evaluation.report import report_html
+    from smartgrid_ml.evaluation.report import render_report
 
     failed = result.leaderboard["error"].is_not_null().any()
     columns = [*LEADERBOARD_COLUMNS, *(["error"] if failed else [])]
@@ -239,7 +238,7 @@ def write_results(
         else "trained strictly before the test span, not trained again",
         *table.notes,
     ]
-    page = report_html(result, title=f"Backtest of {title}", facts=facts)
+    page = render_report(result, title=f"Backtest of {title}", facts=facts)
     (out / "report.html").write_text(page, encoding="utf-8")
 
 

@@ -21,10 +21,14 @@ import psutil
 from smartgrid_ml.automl.engine import Report
 from smartgrid_ml.automl.searched_network import RIDGE, SearchedNetwork, bounds
 from smartgrid_ml.automl.trials import INNER_FOLDS, Budget, Recipe, Trial
-from smartgrid_ml.forecasting.layer_graph import LayerGraph, layer_graph
+from smartgrid_ml.forecasting.layer_graph import LayerGraph, trace_layer_graph
 from smartgrid_ml.forecasting.point import Rows
 from smartgrid_ml.forecasting.scaling import FloatArray
-from smartgrid_ml.forecasting.standardising import moments, ridge_line, standardised
+from smartgrid_ml.forecasting.standardising import (
+    compute_moments,
+    fit_ridge_line,
+    standardise_inputs,
+)
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 UNITS = [16, 32, 64, 128, 256]
@@ -254,9 +258,9 @@ def _trained(
     build: Callable[[], Any], rows: Rows, *, seeds: Sequence[int], ends: float = float("inf")
 ) -> SearchedNetwork:
     """A line through the rows, and what `build` makes trained on what it leaves, once per seed."""
-    mean, std = moments(rows.inputs)
-    known = standardised(rows.inputs, mean=mean, std=std)
-    slopes, intercept = ridge_line(known, rows.target, penalty=RIDGE)
+    mean, std = compute_moments(rows.inputs)
+    known = standardise_inputs(rows.inputs, mean=mean, std=std)
+    slopes, intercept = fit_ridge_line(known, rows.target, penalty=RIDGE)
     left = rows.target - known @ slopes - intercept
     spread = float(left.std()) or 1.0
     networks = [
@@ -316,7 +320,7 @@ def _network(
             _until(ends),
         ],
     )
-    return layer_graph(model)
+    return trace_layer_graph(model)
 
 
 def _until(ends: float) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 
 from smartgrid_ml.forecasting.layer_graph import LayerGraph
 from smartgrid_ml.forecasting.scaling import FloatArray
-from smartgrid_ml.forecasting.standardising import standardised
+from smartgrid_ml.forecasting.standardising import standardise_inputs
 
 RIDGE = 1e-3
 """Penalty of the line, per row and standard deviation of an input."""
@@ -42,7 +42,7 @@ class SearchedNetwork:
 
     def predict(self, inputs: FloatArray) -> FloatArray:
         """One number per row, (rows,)."""
-        known = standardised(inputs, mean=self.input_mean, std=self.input_std)
+        known = standardise_inputs(inputs, mean=self.input_mean, std=self.input_std)
         line = known @ self.slopes + self.intercept
         added = sum(network.predict(known) for network in self.networks) / len(self.networks)
         return np.clip(line + added * self.residual_std, *self.bounds)

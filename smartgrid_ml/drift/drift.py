@@ -23,14 +23,14 @@ from smartgrid_core.features.weather import WEATHER_FEATURES
 WEEK = 7
 """Issue times of a window: a week has every kind of day."""
 
-VALUES = ("same_hour_1d_kw", "same_hour_7d_kw", "same_hour_1d_shifted_kw")
+LOAD_VALUES = ("same_hour_1d_kw", "same_hour_7d_kw", "same_hour_1d_shifted_kw")
 """Loads that differ by hour: a week of one feeder already has 168 of them. What moves shows here
 first; longer lags and means repeat it later."""
 
-KNOWN = WEATHER_FEATURES
+KNOWN_SHARE_ONLY = WEATHER_FEATURES
 """Features of which only the share of known values counts."""
 
-MOVED = 0.25
+PSI_SHIFT = 0.25
 """PSI below 0.1 is no change, up to 0.25 a small one, above it a shift (Siddiqi, 2006, Credit Risk
 Scorecards, Wiley)."""
 
@@ -39,7 +39,7 @@ BINS = 10
 FEWEST_WEEKS = 4
 """Of the training days: fewer do not tell how much a week differs from the others anyway."""
 
-BAND = 0.95
+BAND_QUANTILE = 0.95
 """The quantile of the backtest's weekly means that a week's error may reach."""
 
 ERROR_MARGIN = 1.1
@@ -57,7 +57,7 @@ MOST_FEEDERS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class DriftSign:
     """One figure and the bound beyond which it is drift; None where there is too little to say."""
 
     kind: str
@@ -71,18 +71,18 @@ class Sign:
         return self.figure is not None and self.bound is not None and self.figure > self.bound
 
 
-def looked_at(feeders: pl.Series) -> list[str]:
+def sample_feeders(feeders: pl.Series) -> list[str]:
     """At most MOST_FEEDERS of the feeders, spread over their names; never the whole grid."""
     names = sorted(set(feeders) - {GRID})
     return names[:: -(-len(names) // MOST_FEEDERS)] if names else []
 
 
-def needed_columns() -> list[str]:
-    """The columns of `LoadFeatures` that `feature_drift` reads."""
-    return ["feeder_id", "issue_time", SCALE, *VALUES, *KNOWN]
+def list_needed_columns() -> list[str]:
+    """The columns of `LoadFeatures` that `measure_feature_drift` reads."""
+    return ["feeder_id", "issue_time", SCALE, *LOAD_VALUES, *KNOWN_SHARE_ONLY]
 
 
-def feature_drift(reference: pl.DataFrame, recent: pl.DataFrame) -> list[Sign]:
+def measure_feature_drift(reference: pl.DataFrame, recent: pl.DataFrame) -> list[DriftSign]:
     """One sign per feature: PSI of `recent` against `reference`, both rows of `LoadFeatures`.
 
     The bound is MOVED, or USUAL_MARGIN times the largest PSI that a reference week has against the
@@ -93,29 +93,31 @@ def feature_drift(reference: pl.DataFrame, recent: pl.DataFrame) -> list[Sign]:
     """
     days = reference["issue_time"].dt.epoch("d").to_numpy().astype(np.int64)
     signs = []
-    for name, values, now in _columns(reference, recent):
-        kept = days >= _begins(values, days)
-        before, weeks = values[kept], _whole_weeks(days[kept])
-        edges = _edges(before) if name not in KNOWN else np.array([])
-        old, new = _counts_by_week(before, weeks, edges=edges), _counts(now, edges=edges)
-        total = _counts(before, edges=edges)
-        usual = [psi_of_counts(total - each, each) for each in old]
-        bound = max(MOVED, USUAL_MARGIN * max(usual)) if len(usual) >= FEWEST_WEEKS else None
-        figure = psi_of_counts(total, new) if len(now) and len(before) else None
-        signs.append(Sign("feature", name, figure, bound))
+    for name, values, now in _pair_columns(reference, recent):
+        kept = days >= _find_first_known_day(values, days)
+        before, weeks = values[kept], _number_whole_weeks(days[kept])
+        edges = _find_edges(before) if name not in KNOWN_SHARE_ONLY else np.array([])
+        old, new = _count_bins_by_week(before, weeks, edges=edges), _count_bins(now, edges=edges)
+        total = _count_bins(before, edges=edges)
+        usual = [compute_psi_of_counts(total - each, each) for each in old]
+        bound = max(PSI_SHIFT, USUAL_MARGIN * max(usual)) if len(usual) >= FEWEST_WEEKS else None
+        figure = compute_psi_of_counts(total, new) if len(now) and len(before) else None
+        signs.append(DriftSign("feature", name, figure, bound))
     return signs
 
 
-def psi(reference: NDArray[np.float64], recent: NDArray[np.float64]) -> float:
+def compute_psi(reference: NDArray[np.float64], recent: NDArray[np.float64]) -> float:
     """Population stability index: sum over bins of (p - q) ln(p / q), 0 for equal distributions.
 
     Bins are the deciles of what is known of the reference, and one for NaN.
     """
-    edges = _edges(reference)
-    return psi_of_counts(_counts(reference, edges=edges), _counts(recent, edges=edges))
+    edges = _find_edges(reference)
+    return compute_psi_of_counts(
+        _count_bins(reference, edges=edges), _count_bins(recent, edges=edges)
+    )
 
 
-def psi_of_counts(reference: NDArray[np.float64], recent: NDArray[np.float64]) -> float:
+def compute_psi_of_counts(reference: NDArray[np.float64], recent: NDArray[np.float64]) -> float:
     """PSI of two histograms with the same bins.
 
     Half a value is added to every bin, so that an empty one is as unlikely as the sample says.
@@ -125,7 +127,7 @@ def psi_of_counts(reference: NDArray[np.float64], recent: NDArray[np.float64]) -
     return float(((q - p) * np.log(q / p)).sum())
 
 
-def error_drift(served: pl.DataFrame, backtest: pl.DataFrame) -> Sign:
+def measure_error_drift(served: pl.DataFrame, backtest: pl.DataFrame) -> DriftSign:
     """The mean pinball loss of the served forecasts against the band of the backtest's weeks.
 
     Both are tables of losses, `served` of one week; only series that are in both count. The bound
@@ -134,16 +136,18 @@ def error_drift(served: pl.DataFrame, backtest: pl.DataFrame) -> Sign:
     """
     name = "pinball"
     series = set(served["series"]) & set(backtest["series"])
-    now = _daily(served.filter(pl.col("series").is_in(series)))
-    before = _daily(backtest.filter(pl.col("series").is_in(series)))
+    now = _average_by_issue(served.filter(pl.col("series").is_in(series)))
+    before = _average_by_issue(backtest.filter(pl.col("series").is_in(series)))
     figure = float(now.mean()) if len(now) >= FEWEST_ISSUES else None  # type: ignore[arg-type]  # a mean of floats
     if len(before) < 2 * WEEK:
-        return Sign("error", name, figure, None)
+        return DriftSign("error", name, figure, None)
     weekly = before.rolling_mean(WEEK).drop_nulls().to_numpy()
-    return Sign("error", name, figure, ERROR_MARGIN * float(np.quantile(weekly, BAND)))
+    return DriftSign(
+        "error", name, figure, ERROR_MARGIN * float(np.quantile(weekly, BAND_QUANTILE))
+    )
 
 
-def _daily(losses: pl.DataFrame) -> pl.Series:
+def _average_by_issue(losses: pl.DataFrame) -> pl.Series:
     """Mean loss per issue time, in order."""
     weight = pl.col("hours")
     return (
@@ -153,26 +157,26 @@ def _daily(losses: pl.DataFrame) -> pl.Series:
     )
 
 
-def _columns(
+def _pair_columns(
     reference: pl.DataFrame, recent: pl.DataFrame
 ) -> list[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
     """Every feature with its values in both, NaN where unknown; loads in units of the level."""
     how: Mapping[str, pl.Expr] = {
-        **{name: pl.col(name) / pl.col(SCALE) for name in VALUES},
-        **{name: pl.col(name) for name in KNOWN},
+        **{name: pl.col(name) / pl.col(SCALE) for name in LOAD_VALUES},
+        **{name: pl.col(name) for name in KNOWN_SHARE_ONLY},
     }
     return [
-        (name, _values(reference, expression), _values(recent, expression))
+        (name, _read_values(reference, expression), _read_values(recent, expression))
         for name, expression in how.items()
     ]
 
 
-def _values(frame: pl.DataFrame, expression: pl.Expr) -> NDArray[np.float64]:
+def _read_values(frame: pl.DataFrame, expression: pl.Expr) -> NDArray[np.float64]:
     values = frame.select(expression.cast(pl.Float64)).to_series().fill_null(np.nan).to_numpy()
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _begins(values: NDArray[np.float64], days: NDArray[np.int64]) -> int:
+def _find_first_known_day(values: NDArray[np.float64], days: NDArray[np.int64]) -> int:
     """The first day on which half of the values are known; the first of all if there is none."""
     known = ~np.isnan(values)
     each, place = np.unique(days, return_inverse=True)
@@ -181,7 +185,7 @@ def _begins(values: NDArray[np.float64], days: NDArray[np.int64]) -> int:
     return int(enough[0]) if len(enough) else int(np.iinfo(np.int64).min)
 
 
-def _whole_weeks(days: NDArray[np.int64]) -> NDArray[np.int64]:
+def _number_whole_weeks(days: NDArray[np.int64]) -> NDArray[np.int64]:
     """Which whole week from the first day on each row belongs to; -1 for the days left over."""
     if not len(days):
         return days
@@ -190,7 +194,7 @@ def _whole_weeks(days: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(week < whole, week, -1)
 
 
-def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _find_edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Inner edges of the deciles; fewer where values repeat, none where nothing is known."""
     known = values[~np.isnan(values)]
     if not len(known):
@@ -198,18 +202,20 @@ def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.unique(np.quantile(known, np.arange(1, BINS) / BINS))
 
 
-def _bins(values: NDArray[np.float64], *, edges: NDArray[np.float64]) -> NDArray[np.int64]:
+def _assign_bins(values: NDArray[np.float64], *, edges: NDArray[np.float64]) -> NDArray[np.int64]:
     """The bin of every value; the last one is NaN's."""
     inner = np.searchsorted(edges, values, side="right")
     return np.where(np.isnan(values), len(edges) + 1, inner).astype(np.int64)
 
 
-def _counts(values: NDArray[np.float64], *, edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.bincount(_bins(values, edges=edges), minlength=len(edges) + 2).astype(float)
+def _count_bins(values: NDArray[np.float64], *, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.bincount(_assign_bins(values, edges=edges), minlength=len(edges) + 2).astype(float)
 
 
-def _counts_by_week(
+def _count_bins_by_week(
     values: NDArray[np.float64], weeks: NDArray[np.int64], *, edges: NDArray[np.float64]
 ) -> list[NDArray[np.float64]]:
     """One histogram for every whole week that has rows."""
-    return [_counts(values[weeks == week], edges=edges) for week in np.unique(weeks[weeks >= 0])]
+    return [
+        _count_bins(values[weeks == week], edges=edges) for week in np.unique(weeks[weeks >= 0])
+    ]

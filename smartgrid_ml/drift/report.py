@@ -6,14 +6,14 @@ from datetime import date
 import polars as pl
 
 from smartgrid_core.contracts.promotion import ModelDrift
-from smartgrid_ml.drift.drift import Sign
-from smartgrid_ml.evaluation.picture import BLUE, RED, Bar, bars_svg
+from smartgrid_ml.drift.drift import DriftSign
+from smartgrid_ml.evaluation.picture import BLUE, RED, Bar, draw_bars
 
-SHOWN_TIMES = 2.0
+SHOWN_BOUNDS = 2.0
 """The picture ends at twice the bound: beyond it drift is drift."""
 
 
-def drift_rows(signs: Sequence[Sign], *, day: date, version: str) -> pl.DataFrame:
+def build_drift_rows(signs: Sequence[DriftSign], *, day: date, version: str) -> pl.DataFrame:
     """Rows of `ModelDrift`."""
     rows = [
         {
@@ -32,18 +32,18 @@ def drift_rows(signs: Sequence[Sign], *, day: date, version: str) -> pl.DataFram
     return ModelDrift.validate(pl.DataFrame(rows, schema=schema), cast=True)
 
 
-def drift_markdown(signs: Sequence[Sign]) -> str:
+def render_drift(signs: Sequence[DriftSign]) -> str:
     """One line per sign."""
     lines = ["| sign | of | figure | bound | drifted |", "|---|---|---|---|---|"]
     lines += [
-        f"| {each.kind} | {each.name} | {_shown(each.figure)} | {_shown(each.bound)} "
+        f"| {each.kind} | {each.name} | {_format_figure(each.figure)} | {_format_figure(each.bound)} "
         f"| {'yes' if each.is_drifted else 'no'} |"
         for each in signs
     ]
     return "\n".join(lines)
 
 
-def drift_svg(signs: Sequence[Sign]) -> str:
+def draw_drift(signs: Sequence[DriftSign]) -> str:
     """A bar per sign that has a figure and a bound: the figure as a share of the bound."""
     bars = [
         Bar(
@@ -54,8 +54,8 @@ def drift_svg(signs: Sequence[Sign]) -> str:
         for each in signs
         if each.figure is not None and each.bound
     ]
-    return bars_svg(bars, most=SHOWN_TIMES, mark=1.0, name="bound")
+    return draw_bars(bars, most=SHOWN_BOUNDS, mark=1.0, name="bound")
 
 
-def _shown(value: float | None) -> str:
+def _format_figure(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"

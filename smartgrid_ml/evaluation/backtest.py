@@ -11,12 +11,12 @@ import polars as pl
 
 from smartgrid_core.errors import SmartGridError
 from smartgrid_ml.automl.trials import Found
-from smartgrid_ml.evaluation.blend import blend_weights, blended
-from smartgrid_ml.evaluation.metrics import ALL, METRICS, score
-from smartgrid_ml.evaluation.plausibility import PlausibilityError, implausible
+from smartgrid_ml.evaluation.blend import blend_forecasts, find_blend_weights
+from smartgrid_ml.evaluation.metrics import ALL_SERIES, METRICS, score_forecasts
+from smartgrid_ml.evaluation.plausibility import PlausibilityError, find_implausible
 from smartgrid_ml.forecasting.ensemble import EnsembleForecaster
 from smartgrid_ml.forecasting.protocol import Forecaster, ServableForecaster
-from smartgrid_ml.forecasting.registry import ENSEMBLE, NAIVE_ROWS, SERVABLE, forecaster
+from smartgrid_ml.forecasting.registry import ENSEMBLE, NAIVE_ROWS, SERVABLE, create_forecaster
 
 Progress = Callable[[str], None]
 
@@ -27,7 +27,7 @@ FEWEST_SELECTION_ISSUES = 5
 of the training span, a year at most; where a fifth is less than a working week, weights are equal
 in the first fold."""
 
-FORECASTS: Mapping[str, pl.DataType | type[pl.DataType]] = {
+FORECAST_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "series": pl.String,
     "issue_time": pl.Datetime("us", "UTC"),
     "time": pl.Datetime("us", "UTC"),
@@ -40,7 +40,7 @@ FORECASTS: Mapping[str, pl.DataType | type[pl.DataType]] = {
 }
 """Columns of a backtest's forecasts."""
 
-LEADERBOARD: Mapping[str, pl.DataType | type[pl.DataType]] = {
+LEADERBOARD_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "series": pl.String,
     "model": pl.String,
     **dict.fromkeys(METRICS, pl.Float64),
@@ -54,7 +54,7 @@ LEADERBOARD: Mapping[str, pl.DataType | type[pl.DataType]] = {
 
 
 @runtime_checkable
-class Searched(Protocol):
+class SearchedForecaster(Protocol):
     """A forecaster that searches."""
 
     found: Found | None
@@ -79,14 +79,14 @@ class Backtest:
     """What the engines tried, also those that found nothing."""
 
 
-def backtest(
+def run_backtest(
     features: pl.DataFrame,
     *,
     models: Sequence[str],
     test_start: datetime,
     test_end: datetime,
     folds: int = 1,
-    make: Callable[[str], Forecaster] = forecaster,
+    make: Callable[[str], Forecaster] = create_forecaster,
     artifact_mb: Callable[[Forecaster], float] | None = None,
     progress: Progress = lambda _: None,
 ) -> Backtest:
@@ -104,52 +104,56 @@ def backtest(
 
     Raises ValueError if no issue time lies in the span, or none before it.
     """
-    cuts = _cuts(features, test_start=test_start, test_end=test_end, folds=folds)
+    cuts = _cut_folds(features, test_start=test_start, test_end=test_end, folds=folds)
     blends = ENSEMBLE in models
-    selection = _selection(features, before=cuts[0][0]) if blends else []
+    selection = _find_selection_span(features, before=cuts[0][0]) if blends else []
     made: dict[str, Forecaster] = {}
-    ran: dict[str, _Ran] = {}
+    ran: dict[str, _ModelRun] = {}
     rows: list[pl.DataFrame] = []
     for name in (name for name in models if name != ENSEMBLE):
         progress(name)
         try:
             made[name] = make(name)
-            ran[name] = _run(features, [*selection, *cuts], name=name, model=made[name])
+            ran[name] = _run_model(features, [*selection, *cuts], name=name, model=made[name])
             answer = ran[name].tested(since=cuts[0][0])
             size = artifact_mb(ran[name].model) if artifact_mb and name in SERVABLE else None
-            rows.append(_row(answer, ran=ran[name], size=size))
+            rows.append(_build_score_rows(answer, ran=ran[name], size=size))
         except Exception as error:
             # One model's failure must not cost the others: its rows say what happened.
             ran.pop(name, None)
-            rows.append(_failed(features, name=name, error=error))
+            rows.append(_build_error_rows(features, name=name, error=error))
     answers = {name: one.tested(since=cuts[0][0]) for name, one in ran.items()}
     fitted = {name: one.model for name, one in ran.items()}
     if blends:
         progress(ENSEMBLE)
         try:
-            whole = _blend(ran, cuts=cuts)
+            whole = _blend_models(ran, cuts=cuts)
             answers[ENSEMBLE], fitted[ENSEMBLE] = whole.forecasts, whole.model
             size = artifact_mb(whole.model) if artifact_mb else None
-            rows.append(_row(whole.forecasts, ran=whole, size=size))
+            rows.append(_build_score_rows(whole.forecasts, ran=whole, size=size))
         except Exception as error:
             answers.pop(ENSEMBLE, None)
             fitted.pop(ENSEMBLE, None)
-            rows.append(_failed(features, name=ENSEMBLE, error=error))
+            rows.append(_build_error_rows(features, name=ENSEMBLE, error=error))
     return Backtest(
-        leaderboard=_ranked(rows),
-        forecasts=pl.concat(answers.values()) if answers else pl.DataFrame(schema=FORECASTS),
+        leaderboard=_rank_rows(rows),
+        forecasts=pl.concat(answers.values()) if answers else pl.DataFrame(schema=FORECAST_SCHEMA),
         fitted=fitted,
-        searches=[one.found for one in made.values() if isinstance(one, Searched) and one.found],
+        searches=[
+            one.found for one in made.values() if isinstance(one, SearchedForecaster) and one.found
+        ],
     )
 
 
-def best_servable(leaderboard: pl.DataFrame, *, servable: Sequence[str] = SERVABLE) -> str | None:
+def choose_servable(leaderboard: pl.DataFrame, *, servable: Sequence[str] = SERVABLE) -> str | None:
     """The servable model with the least pinball loss overall, if it beats every naive row.
 
     None if there is no such model: then the naive row stays the forecast.
     """
     overall = leaderboard.filter(
-        (pl.col("series") == ALL) & pl.col("pinball").is_not_null() & pl.col("pinball").is_not_nan()
+        (pl.col("series") == ALL_SERIES)
+        & pl.col("pinball").is_not_null()
+        & pl.col("pinball").is_not_nan()
     ).sort("pinball", "model")
     naive = overall.filter(pl.col("model").is_in(NAIVE_ROWS))["pinball"]
     able = overall.filter(pl.col("model").is_in(servable))
@@ -159,7 +163,7 @@ def best_servable(leaderboard: pl.DataFrame, *, servable: Sequence[str] = SERVAB
 
 
 @dataclass(frozen=True, slots=True)
-class _Ran:
+class _ModelRun:
     """A model after all its folds: its forecasts, those of the selection span included."""
 
     model: Forecaster
@@ -172,35 +176,37 @@ class _Ran:
         return self.forecasts.filter(pl.col("issue_time") >= since)
 
 
-def _run(
+def _run_model(
     features: pl.DataFrame,
     spans: Sequence[tuple[datetime, datetime]],
     *,
     name: str,
     model: Forecaster,
-) -> _Ran:
+) -> _ModelRun:
     """Train and forecast span by span; one that searches keeps what it found in the first."""
     clock = time.perf_counter
     train_s = predict_s = 0.0
     issues = 0
     answers = []
     for start, end in spans:
-        train, test = _split(features, start=start, end=end)
+        train, test = _split_rows(features, start=start, end=end)
         began = clock()
         model = model.fit(train)
         trained = clock()
-        answers.append(_forecasts(model, name=name, test=test))
+        answers.append(_forecast_rows(model, name=name, test=test))
         train_s += trained - began
         predict_s += clock() - trained
         # Naive rows repeat what was measured: they are the measure of what can be.
         is_naive = name in NAIVE_ROWS
-        if not is_naive and (reason := implausible(answers[-1], test=test, train=train)):
+        if not is_naive and (reason := find_implausible(answers[-1], test=test, train=train)):
             raise PlausibilityError(reason)
         issues += test["issue_time"].n_unique()
-    return _Ran(model, pl.concat(answers), train_s, 1000 * predict_s / max(1, issues))
+    return _ModelRun(model, pl.concat(answers), train_s, 1000 * predict_s / max(1, issues))
 
 
-def _blend(ran: Mapping[str, _Ran], *, cuts: Sequence[tuple[datetime, datetime]]) -> _Ran:
+def _blend_models(
+    ran: Mapping[str, _ModelRun], *, cuts: Sequence[tuple[datetime, datetime]]
+) -> _ModelRun:
     """The ensemble of the servable models, each fold by the weights of the days before it.
 
     Its model has the weights of all days. Raises SmartGridError if there is nothing to blend.
@@ -212,14 +218,14 @@ def _blend(ran: Mapping[str, _Ran], *, cuts: Sequence[tuple[datetime, datetime]]
     issue = pl.col("issue_time")
     answers = []
     for start, end in cuts:
-        weights = _weights(known.filter(pl.col("time") < start), names=list(able))
+        weights = _choose_weights(known.filter(pl.col("time") < start), names=list(able))
         span = known.filter((issue >= start) & (issue < end))
-        answers.append(blended(span, weights=weights, name=ENSEMBLE))
-    weights = _weights(known, names=list(able))
+        answers.append(blend_forecasts(span, weights=weights, name=ENSEMBLE))
+    weights = _choose_weights(known, names=list(able))
     members = {name: cast(ServableForecaster, able[name].model) for name in weights}
     model = EnsembleForecaster(members, weights=weights)
     model.feature_names = next(iter(members.values())).feature_names
-    return _Ran(
+    return _ModelRun(
         model,
         pl.concat(answers),
         train_s=sum(able[name].train_s for name in weights),
@@ -227,14 +233,14 @@ def _blend(ran: Mapping[str, _Ran], *, cuts: Sequence[tuple[datetime, datetime]]
     )
 
 
-def _weights(forecasts: pl.DataFrame, *, names: Sequence[str]) -> dict[str, float]:
+def _choose_weights(forecasts: pl.DataFrame, *, names: Sequence[str]) -> dict[str, float]:
     """Weights by forecasts of past days; equal ones where there are none."""
-    return blend_weights(forecasts) or dict.fromkeys(names, 1 / len(names))
+    return find_blend_weights(forecasts) or dict.fromkeys(names, 1 / len(names))
 
 
-def _row(answer: pl.DataFrame, *, ran: _Ran, size: float | None) -> pl.DataFrame:
+def _build_score_rows(answer: pl.DataFrame, *, ran: _ModelRun, size: float | None) -> pl.DataFrame:
     recipe = getattr(ran.model, "recipe", None)
-    return score(answer).select(
+    return score_forecasts(answer).select(
         "series",
         *METRICS,
         model=pl.lit(answer["model"][0]),
@@ -242,13 +248,15 @@ def _row(answer: pl.DataFrame, *, ran: _Ran, size: float | None) -> pl.DataFrame
         predict_ms=pl.lit(ran.predict_ms),
         artifact_mb=pl.lit(size, dtype=pl.Float64),
         error=pl.lit(None, dtype=pl.String),
-        recipe=pl.when(pl.col("series") == ALL).then(
+        recipe=pl.when(pl.col("series") == ALL_SERIES).then(
             pl.lit(None if recipe is None else json.dumps(recipe), dtype=pl.String)
         ),
     )
 
 
-def _selection(features: pl.DataFrame, *, before: datetime) -> list[tuple[datetime, datetime]]:
+def _find_selection_span(
+    features: pl.DataFrame, *, before: datetime
+) -> list[tuple[datetime, datetime]]:
     """The span on which weights are chosen first: the last part of the training issue times.
 
     None where too few would be left to train on.
@@ -258,7 +266,7 @@ def _selection(features: pl.DataFrame, *, before: datetime) -> list[tuple[dateti
     return [(issues[-days], before)] if days >= FEWEST_SELECTION_ISSUES else []
 
 
-def _cuts(
+def _cut_folds(
     features: pl.DataFrame, *, test_start: datetime, test_end: datetime, folds: int
 ) -> list[tuple[datetime, datetime]]:
     """The folds' spans of issue time, in order; equal counts of issue times."""
@@ -273,7 +281,7 @@ def _cuts(
     return list(zip(starts, [*starts[1:], test_end], strict=True))
 
 
-def _split(
+def _split_rows(
     features: pl.DataFrame, *, start: datetime, end: datetime
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows whose hour lay before `start`, and rows issued in [start, end)."""
@@ -282,19 +290,19 @@ def _split(
     return features.filter(known), features.filter((issue >= start) & (issue < end))
 
 
-def _forecasts(model: Forecaster, *, name: str, test: pl.DataFrame) -> pl.DataFrame:
+def _forecast_rows(model: Forecaster, *, name: str, test: pl.DataFrame) -> pl.DataFrame:
     answer = model.predict(test).cast(pl.Float64).fill_nan(None)
     return (
         test.select(
             "issue_time", "lead_hours", series="feeder_id", time="hour_start", actual="load_kw"
         )
         .with_columns(*answer.get_columns(), model=pl.lit(name))
-        .select(*FORECASTS)
+        .select(*FORECAST_SCHEMA)
     )
 
 
-def _failed(features: pl.DataFrame, *, name: str, error: Exception) -> pl.DataFrame:
-    series = [*features["feeder_id"].unique().sort(), ALL]
+def _build_error_rows(features: pl.DataFrame, *, name: str, error: Exception) -> pl.DataFrame:
+    series = [*features["feeder_id"].unique().sort(), ALL_SERIES]
     text = f"{type(error).__name__}: {error}"
     scores = (*METRICS, "train_s", "predict_ms", "artifact_mb")
     return pl.DataFrame({"series": series}).with_columns(
@@ -305,8 +313,8 @@ def _failed(features: pl.DataFrame, *, name: str, error: Exception) -> pl.DataFr
     )
 
 
-def _ranked(rows: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def _rank_rows(rows: Sequence[pl.DataFrame]) -> pl.DataFrame:
     if not rows:
-        return pl.DataFrame(schema=LEADERBOARD)
-    table = pl.concat([part.select(*LEADERBOARD) for part in rows])
-    return table.sort(pl.col("series") == ALL, "series", "pinball", "model", nulls_last=True)
+        return pl.DataFrame(schema=LEADERBOARD_SCHEMA)
+    table = pl.concat([part.select(*LEADERBOARD_SCHEMA) for part in rows])
+    return table.sort(pl.col("series") == ALL_SERIES, "series", "pinball", "model", nulls_last=True)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from smartgrid_ml.evaluation.metrics import COLUMNS
+from smartgrid_ml.evaluation.metrics import QUANTILE_COLUMNS
 from smartgrid_ml.forecasting.protocol import QUANTILES
 
 STEPS = 40
@@ -18,7 +18,7 @@ ENOUGH_ROWS = 0.9
 KEY = ["series", "issue_time", "time"]
 
 
-def blend_weights(forecasts: pl.DataFrame) -> dict[str, float]:
+def find_blend_weights(forecasts: pl.DataFrame) -> dict[str, float]:
     """Weights by model, positive, summing to 1, that make the mean pinball loss least.
 
     `forecasts` as in `Backtest.forecasts`, of several models for the same hours. Greedy forward
@@ -26,14 +26,14 @@ def blend_weights(forecasts: pl.DataFrame) -> dict[str, float]:
     Ksikes, 2004, Ensemble selection from libraries of models, ICML): each step adds the model with
     which the mean of all chosen so far loses least. Empty if nothing can be scored.
     """
-    names, answers, actual = _stacked(forecasts)
+    names, answers, actual = _stack_answers(forecasts)
     if not len(actual):
         return {}
-    chosen = [int(np.argmin([_loss(answer, actual) for answer in answers]))]
+    chosen = [int(np.argmin([_compute_loss(answer, actual) for answer in answers]))]
     total = answers[chosen[0]].copy()
-    best = (_loss(total, actual), 1)
+    best = (_compute_loss(total, actual), 1)
     for step in range(2, STEPS + 1):
-        losses = [_loss((total + answer) / step, actual) for answer in answers]
+        losses = [_compute_loss((total + answer) / step, actual) for answer in answers]
         pick = int(np.argmin(losses))
         chosen.append(pick)
         total += answers[pick]
@@ -43,7 +43,9 @@ def blend_weights(forecasts: pl.DataFrame) -> dict[str, float]:
     return {names[at]: kept.count(at) / len(kept) for at in sorted(set(kept))}
 
 
-def blended(forecasts: pl.DataFrame, *, weights: Mapping[str, float], name: str) -> pl.DataFrame:
+def blend_forecasts(
+    forecasts: pl.DataFrame, *, weights: Mapping[str, float], name: str
+) -> pl.DataFrame:
     """The weighted mean of the members' quantiles, as rows of model `name`.
 
     An hour for which a member has no forecast has none. Of the hour that autumn repeats, which
@@ -57,7 +59,7 @@ def blended(forecasts: pl.DataFrame, *, weights: Mapping[str, float], name: str)
         pl.when(whole & (pl.col(column).null_count() == 0))
         .then((pl.col(column) * pl.col("weight")).sum() / pl.col("weight").sum())
         .alias(column)
-        for column in COLUMNS.values()
+        for column in QUANTILE_COLUMNS.values()
     ]
     return (
         weighed.group_by([*KEY, "lead_hours"], maintain_order=True)
@@ -67,11 +69,11 @@ def blended(forecasts: pl.DataFrame, *, weights: Mapping[str, float], name: str)
     )
 
 
-def _stacked(
+def _stack_answers(
     forecasts: pl.DataFrame,
 ) -> tuple[list[str], list[npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
     """Models, their quantiles (rows, 3) each, and actuals (rows,), for hours that all answered."""
-    known = forecasts.drop_nulls(["actual", *COLUMNS.values()])
+    known = forecasts.drop_nulls(["actual", *QUANTILE_COLUMNS.values()])
     counts = known.group_by("model").len().sort("model")
     if counts.is_empty():
         return [], [], np.zeros(0)
@@ -79,13 +81,13 @@ def _stacked(
     names: list[str] = counts.filter(pl.col("len") >= ENOUGH_ROWS * fullest)["model"].to_list()
     able = known.filter(pl.col("model").is_in(names))
     common = able.filter(pl.len().over(KEY) == len(names)).sort([*KEY, "model"])
-    columns: Sequence[str] = list(COLUMNS.values())
+    columns: Sequence[str] = list(QUANTILE_COLUMNS.values())
     answers = [common.filter(pl.col("model") == name).select(columns).to_numpy() for name in names]
     actual = common.filter(pl.col("model") == names[0])["actual"].to_numpy()
     return names, answers, actual
 
 
-def _loss(answer: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> float:
+def _compute_loss(answer: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> float:
     missed = actual[:, np.newaxis] - answer
     level = np.array(QUANTILES)
     return float(np.maximum(level * missed, (level - 1) * missed).mean())

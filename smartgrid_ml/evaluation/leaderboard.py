@@ -7,25 +7,25 @@ import polars as pl
 
 from smartgrid_core.errors import SmartGridError
 from smartgrid_ml.automl.trials import Recipe
-from smartgrid_ml.evaluation.metrics import ALL, METRICS
-from smartgrid_ml.evaluation.picture import BLUE, GREY, Bar, bars_svg
+from smartgrid_ml.evaluation.metrics import ALL_SERIES, METRICS
+from smartgrid_ml.evaluation.picture import BLUE, GREY, Bar, draw_bars
 from smartgrid_ml.forecasting.registry import NAIVE_ROWS, SERVABLE
 
 
-def newest(leaderboard: pl.DataFrame) -> pl.DataFrame:
+def select_newest_backtest(leaderboard: pl.DataFrame) -> pl.DataFrame:
     """The rows of `LoadBacktest` that were scored last."""
     return leaderboard.filter(pl.col("scored_at") == pl.col("scored_at").max())
 
 
-def recipe_of(board: pl.DataFrame, *, model: str) -> Recipe | None:
+def read_recipe(board: pl.DataFrame, *, model: str) -> Recipe | None:
     """What a search or a blend found for the model, as its row over all series tells."""
-    texts = board.filter(pl.col("series") == ALL, pl.col("model") == model)["recipe"]
+    texts = board.filter(pl.col("series") == ALL_SERIES, pl.col("model") == model)["recipe"]
     return None if texts[0] is None else cast(Recipe, json.loads(texts[0]))
 
 
 def refuse_if_all_failed(board: pl.DataFrame) -> None:
     """Raise SmartGridError with their errors if no servable model could be scored at all."""
-    servable = board.filter(pl.col("series") == ALL, pl.col("model").is_in(SERVABLE))
+    servable = board.filter(pl.col("series") == ALL_SERIES, pl.col("model").is_in(SERVABLE))
     failed = servable.filter(pl.col("error").is_not_null())
     if servable.height and failed.height == servable.height:
         told = "; ".join(
@@ -34,27 +34,27 @@ def refuse_if_all_failed(board: pl.DataFrame) -> None:
         raise SmartGridError(f"no servable model could be scored: {told}")
 
 
-def leaderboard_markdown(board: pl.DataFrame) -> str:
+def render_leaderboard(board: pl.DataFrame) -> str:
     """The rows over all series as a Markdown table, the least pinball loss first."""
-    overall = board.filter(pl.col("series") == ALL).sort("pinball", "model", nulls_last=True)
+    overall = board.filter(pl.col("series") == ALL_SERIES).sort("pinball", "model", nulls_last=True)
     columns = ["model", *METRICS, "train_s", "predict_ms", "artifact_mb", "error"]
     cells = [columns, ["---"] * len(columns)]
-    cells += [[_shown(value) for value in row] for row in overall.select(columns).iter_rows()]
+    cells += [[_format_cell(value) for value in row] for row in overall.select(columns).iter_rows()]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def leaderboard_svg(board: pl.DataFrame) -> str:
+def draw_leaderboard(board: pl.DataFrame) -> str:
     """A bar per model: its pinball loss over all series, the least first, naive rows in grey."""
-    overall = board.filter(pl.col("series") == ALL, pl.col("pinball").is_not_null())
+    overall = board.filter(pl.col("series") == ALL_SERIES, pl.col("pinball").is_not_null())
     rows = overall.sort("pinball", "model").select("model", "pinball").rows()
     bars = [
         Bar(name, loss, colour=GREY if name in NAIVE_ROWS else BLUE, told=f"{loss:.4g}")
         for name, loss in rows
     ]
-    return bars_svg(bars, most=max((loss for _, loss in rows), default=0.0))
+    return draw_bars(bars, most=max((loss for _, loss in rows), default=0.0))
 
 
-def _shown(value: float | str | None) -> str:
+def _format_cell(value: float | str | None) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else f"{value:.4g}"

@@ -9,21 +9,21 @@ import polars as pl
 from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_ml.forecasting.protocol import QUANTILES
 
-ALL = "all"
+ALL_SERIES = "all"
 """The series that stands for every series together."""
 
 METRICS = ("mae", "mape", "nmae", "pinball", "rcrps", "coverage", "peak_nmae")
 
-COLUMNS = dict(zip(QUANTILES, OUTPUTS, strict=True))
+QUANTILE_COLUMNS = dict(zip(QUANTILES, OUTPUTS, strict=True))
 
 
-def pinball_loss(quantile: float, *, forecast: pl.Expr, actual: pl.Expr) -> pl.Expr:
+def compute_pinball_loss(quantile: float, *, forecast: pl.Expr, actual: pl.Expr) -> pl.Expr:
     """Cost of a forecast f of quantile q: q (y - f) for an actual y above, else (1 - q) (f - y)."""
     missed = actual - forecast
     return pl.max_horizontal(quantile * missed, (quantile - 1) * missed)
 
 
-def metrics() -> dict[str, pl.Expr]:
+def build_metrics() -> dict[str, pl.Expr]:
     """The scores of one group of forecasts, as aggregations; `is_peak` marks hours of peak.
 
     mae      mean |P50 - actual|, in the unit of the series
@@ -40,23 +40,23 @@ def metrics() -> dict[str, pl.Expr]:
     actual, p50 = pl.col("actual"), pl.col("p50")
     error = (p50 - actual).abs()
     pinball = pl.mean_horizontal(
-        pinball_loss(quantile, forecast=pl.col(column), actual=actual)
-        for quantile, column in COLUMNS.items()
+        compute_pinball_loss(quantile, forecast=pl.col(column), actual=actual)
+        for quantile, column in QUANTILE_COLUMNS.items()
     ).mean()
     peak_error, peak = (one.filter("is_peak").mean() for one in (error, actual.abs()))
     spread = actual.quantile(0.99, "linear") - actual.quantile(0.01, "linear")
     return {
         "mae": error.mean(),
         "mape": 100 * (error / actual.abs()).filter(actual != 0).mean(),
-        "nmae": 100 * _ratio(error.mean(), actual.abs().mean()),
+        "nmae": 100 * _divide(error.mean(), actual.abs().mean()),
         "pinball": pinball,
-        "rcrps": _ratio(2 * pinball, spread),
+        "rcrps": _divide(2 * pinball, spread),
         "coverage": actual.is_between("p10", "p90").mean(),
-        "peak_nmae": 100 * _ratio(peak_error, peak),
+        "peak_nmae": 100 * _divide(peak_error, peak),
     }
 
 
-def score(forecasts: pl.DataFrame) -> pl.DataFrame:
+def score_forecasts(forecasts: pl.DataFrame) -> pl.DataFrame:
     """One row per series, then one for ALL; columns series, METRICS and hours (rows scored).
 
     ALL pools the hours of every series for mae, pinball, nmae, coverage and peak_nmae; its mape and
@@ -64,18 +64,18 @@ def score(forecasts: pl.DataFrame) -> pl.DataFrame:
     spread.
     Series are told by name and come in order; no scored row at all gives no row.
     """
-    scored = forecasts.drop_nulls(["actual", *COLUMNS.values()]).with_columns(
+    scored = forecasts.drop_nulls(["actual", *QUANTILE_COLUMNS.values()]).with_columns(
         is_peak=pl.col("actual") == pl.col("actual").max().over("series", "issue_time")
     )
     if scored.is_empty():
         empty = {"series": pl.String, **dict.fromkeys(METRICS, pl.Float64), "hours": pl.UInt32}
         return pl.DataFrame(schema=empty)
-    each = scored.group_by("series").agg(**metrics(), hours=pl.len()).sort("series")
-    pooled = scored.select(series=pl.lit(ALL), **metrics(), hours=pl.len())
+    each = scored.group_by("series").agg(**build_metrics(), hours=pl.len()).sort("series")
+    pooled = scored.select(series=pl.lit(ALL_SERIES), **build_metrics(), hours=pl.len())
     averaged = each.select(pl.col("mape", "rcrps").mean())
     overall = pooled.with_columns(averaged.get_columns()).select(each.columns)
     return pl.concat([each, overall])
 
 
-def _ratio(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
+def _divide(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
     return pl.when(denominator > 0).then(numerator / denominator)

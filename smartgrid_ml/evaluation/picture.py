@@ -21,7 +21,9 @@ class Bar:
     told: str = ""
 
 
-def bars_svg(bars: Sequence[Bar], *, most: float, mark: float | None = None, name: str = "") -> str:
+def draw_bars(
+    bars: Sequence[Bar], *, most: float, mark: float | None = None, name: str = ""
+) -> str:
     """A bar per line, cut at `most`; a vertical line called `name` at `mark`."""
     height = BAR_HEIGHT * (len(bars) + (mark is not None))
     width = LABEL_WIDTH + BAR_WIDTH + FIGURE_WIDTH
@@ -49,6 +51,6 @@ def bars_svg(bars: Sequence[Bar], *, most: float, mark: float | None = None, nam
     return "".join([*parts, "</svg>"])
 
 
-def as_markdown(svg: str, *, about: str) -> str:
+def embed_in_markdown(svg: str, *, about: str) -> str:
     """A picture within Markdown, without a file."""
     return f"![{about}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"

@@ -13,27 +13,27 @@ from smartgrid_core.errors import SmartGridError
 from smartgrid_core.features.load import LOAD_FEATURES, SCALE
 from smartgrid_core.rollout.labels import OUTPUTS
 
-HIGHEST = 5.0
+HIGHEST_RATIO = 5.0
 """Times the largest |load| that the series was known to have: no feeder grows so in a night."""
 
-WRONG_SIGN = 0.1
+WRONG_SIGN_SHARE = 0.1
 """Of the largest known |load|: so far may the P50 of a load that was never negative fall below 0
 (and that of a feed-in rise above), as an additive model near zero does."""
 
-MAGNITUDE = 10.0
+MAGNITUDE_RATIO = 10.0
 """Mean |P50| against the series' level, either way: an order of magnitude."""
 
 FEWEST_HOURS = 24
 """Rows of a series by which its level and its movement are judged: a day."""
 
-MOVES = 0.05
+MOVING_SHARE = 0.05
 """Between the quartiles of a load that moves, in mean |load|: one that is rarely there has a still
 median."""
 
-STILL = 1e-6
+STILL_SHARE = 1e-6
 """Standard deviation of a P50 that does not move, in mean |P50|."""
 
-SIGNED = ("latest_1h_kw", "min_24h_kw", "max_24h_kw", "same_hour_1d_kw")
+SIGNED_FEATURES = ("latest_1h_kw", "min_24h_kw", "max_24h_kw", "same_hour_1d_kw")
 """Features that are loads of hours just before the tested ones: what turned to feed-in shows."""
 
 
@@ -41,10 +41,12 @@ class PlausibilityError(SmartGridError):
     """A model answered what cannot be a load; the message says where."""
 
 
-Sentence = Callable[[dict[str, Any]], str]
+DescribeRow = Callable[[dict[str, Any]], str]
 
 
-def implausible(forecasts: pl.DataFrame, *, test: pl.DataFrame, train: pl.DataFrame) -> str | None:
+def find_implausible(
+    forecasts: pl.DataFrame, *, test: pl.DataFrame, train: pl.DataFrame
+) -> str | None:
     """What is wrong with the first answer that cannot be one; None if all could be.
 
     `forecasts` are rows of FORECASTS of one model, in the order of `test`, the `LoadFeatures` that
@@ -57,7 +59,7 @@ def implausible(forecasts: pl.DataFrame, *, test: pl.DataFrame, train: pl.DataFr
     """
     known = [name for name in (SCALE, *LOAD_FEATURES) if name in test.columns]
     largest = pl.max_horizontal(pl.col(known).abs().fill_nan(None).max())
-    signed = [pl.col(name).fill_nan(None) for name in SIGNED if name in test.columns]
+    signed = [pl.col(name).fill_nan(None) for name in SIGNED_FEATURES if name in test.columns]
     unknown = pl.lit(None, pl.Float64)
     load = pl.col("load_kw").fill_nan(None)
     learned = train.group_by(series="feeder_id").agg(
@@ -65,7 +67,7 @@ def implausible(forecasts: pl.DataFrame, *, test: pl.DataFrame, train: pl.DataFr
         lowest=load.min(),
         highest=load.max(),
         median=load.abs().median(),
-        moved=_moves(load),
+        moved=_is_moving(load),
     )
     rows = (
         forecasts.with_columns(pl.col(*OUTPUTS, "actual").fill_nan(None), level=test[SCALE])
@@ -86,19 +88,19 @@ def implausible(forecasts: pl.DataFrame, *, test: pl.DataFrame, train: pl.DataFr
         )
         .sort("series", "issue_time", "time")
     )
-    for is_wrong, sentence in _OF_A_ROW:
+    for is_wrong, sentence in _ROW_RULES:
         if (found := rows.filter(is_wrong).head(1)).height:
             row = found.row(0, named=True)
-            return f"{_place(row)}: {sentence(row)}"
-    series = _by_series(rows)
-    for is_wrong, sentence in _OF_A_SERIES:
+            return f"{_describe_place(row)}: {sentence(row)}"
+    series = _aggregate_by_series(rows)
+    for is_wrong, sentence in _SERIES_RULES:
         if (found := series.filter(is_wrong).head(1)).height:
             row = found.row(0, named=True)
-            return f"{_place(row)} and all {row['hours']} hours: {sentence(row)}"
+            return f"{_describe_place(row)} and all {row['hours']} hours: {sentence(row)}"
     return None
 
 
-def _by_series(rows: pl.DataFrame) -> pl.DataFrame:
+def _aggregate_by_series(rows: pl.DataFrame) -> pl.DataFrame:
     """Means and movements over the rows with a P50, in the order of series."""
     return (
         rows.filter(pl.col("p50").is_not_null())
@@ -110,26 +112,26 @@ def _by_series(rows: pl.DataFrame) -> pl.DataFrame:
             first=pl.col("p50").first(),
             level=pl.col("level").abs().mean(),
             was=pl.col("actual").abs().mean(),
-            is_still=pl.col("p50").std().fill_null(0.0) <= STILL * pl.col("p50").abs().mean(),
-            moves=_moves(pl.col("actual")),
+            is_still=pl.col("p50").std().fill_null(0.0) <= STILL_SHARE * pl.col("p50").abs().mean(),
+            moves=_is_moving(pl.col("actual")),
         )
         .filter(pl.col("hours") >= FEWEST_HOURS)
     )
 
 
-def _moves(load: pl.Expr) -> pl.Expr:
+def _is_moving(load: pl.Expr) -> pl.Expr:
     width = load.quantile(0.75, "linear") - load.quantile(0.25, "linear")
-    return width.fill_null(0.0) > MOVES * load.abs().mean()
+    return width.fill_null(0.0) > MOVING_SHARE * load.abs().mean()
 
 
-def _place(row: dict[str, Any]) -> str:
+def _describe_place(row: dict[str, Any]) -> str:
     return (
         f"series {row['series']}, issued {row['issue_time']:%Y-%m-%d %H:%M} for"
         f" {row['time']:%Y-%m-%d %H:%M}"
     )
 
 
-def _farthest(row: dict[str, Any]) -> str:
+def _find_farthest(row: dict[str, Any]) -> str:
     return max(OUTPUTS, key=lambda name: abs(row[name]) if row[name] is not None else -1.0)
 
 
@@ -137,7 +139,7 @@ _HAS_LEVEL = (pl.col("level").is_finite() & (pl.col("level") > 0)).fill_null(Fal
 _IS_INFINITE = pl.any_horizontal(pl.col(*OUTPUTS).is_infinite()).fill_null(False)
 _IS_UNKNOWN = pl.any_horizontal(pl.col(*OUTPUTS).is_null())
 
-_OF_A_ROW: tuple[tuple[pl.Expr, Sentence], ...] = (
+_ROW_RULES: tuple[tuple[pl.Expr, DescribeRow], ...] = (
     (
         _IS_INFINITE | (_HAS_LEVEL & _IS_UNKNOWN),
         lambda row: (
@@ -146,26 +148,26 @@ _OF_A_ROW: tuple[tuple[pl.Expr, Sentence], ...] = (
         ),
     ),
     (
-        pl.max_horizontal(pl.col(*OUTPUTS).abs()) > HIGHEST * pl.col("most"),
+        pl.max_horizontal(pl.col(*OUTPUTS).abs()) > HIGHEST_RATIO * pl.col("most"),
         lambda row: (
-            f"{_farthest(row).upper()} is {row[_farthest(row)]:.4g}, beyond {HIGHEST:g} times the"
+            f"{_find_farthest(row).upper()} is {row[_find_farthest(row)]:.4g}, beyond {HIGHEST_RATIO:g} times the"
             f" largest known load of {row['most']:.4g}"
         ),
     ),
     (
-        (pl.col("lowest") >= 0) & (pl.col("p50") < -WRONG_SIGN * pl.col("most")),
+        (pl.col("lowest") >= 0) & (pl.col("p50") < -WRONG_SIGN_SHARE * pl.col("most")),
         lambda row: f"P50 is {row['p50']:.4g} of a load that was never below {row['lowest']:.4g}",
     ),
     (
-        (pl.col("highest") <= 0) & (pl.col("p50") > WRONG_SIGN * pl.col("most")),
+        (pl.col("highest") <= 0) & (pl.col("p50") > WRONG_SIGN_SHARE * pl.col("most")),
         lambda row: f"P50 is {row['p50']:.4g} of a load that was never above {row['highest']:.4g}",
     ),
 )
 
-_OF_A_SERIES: tuple[tuple[pl.Expr, Sentence], ...] = (
+_SERIES_RULES: tuple[tuple[pl.Expr, DescribeRow], ...] = (
     (
-        (pl.col("answered") > MAGNITUDE * pl.max_horizontal("level", "was"))
-        | (MAGNITUDE * pl.col("answered") < pl.min_horizontal("level", "was", "median")),
+        (pl.col("answered") > MAGNITUDE_RATIO * pl.max_horizontal("level", "was"))
+        | (MAGNITUDE_RATIO * pl.col("answered") < pl.min_horizontal("level", "was", "median")),
         lambda row: (
             f"mean |P50| is {row['answered']:.4g}, orders of magnitude off the level of"
             f" {row['level']:.4g}"

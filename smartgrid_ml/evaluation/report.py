@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from smartgrid_ml.evaluation.backtest import LEADERBOARD, Backtest
-from smartgrid_ml.evaluation.metrics import ALL
+from smartgrid_ml.evaluation.backtest import LEADERBOARD_SCHEMA, Backtest
+from smartgrid_ml.evaluation.metrics import ALL_SERIES
 from smartgrid_ml.forecasting.registry import NAIVE_ROWS
 
 PLOTTED_SERIES = 6
@@ -28,15 +28,18 @@ h2{font-size:1.15rem;margin-top:2rem}
 """
 
 
-def report_html(result: Backtest, *, title: str, facts: Sequence[str] = ()) -> str:
+def render_report(result: Backtest, *, title: str, facts: Sequence[str] = ()) -> str:
     """The page's text; it loads nothing from anywhere. `facts` are lines on data and protocol."""
     figures = [
-        *_series_figures(result),
-        ("Mean absolute error by lead time", _error_by_lead(result.forecasts)),
-        ("Share of actuals within P10 to P90 by lead time", _coverage_by_lead(result.forecasts)),
+        *_draw_series(result),
+        ("Mean absolute error by lead time", _draw_error_by_lead(result.forecasts)),
+        (
+            "Share of actuals within P10 to P90 by lead time",
+            _draw_coverage_by_lead(result.forecasts),
+        ),
     ]
     plots = [
-        f"<h2>{escape(caption)}</h2>{_embedded(figure, with_library=at == 0)}"
+        f"<h2>{escape(caption)}</h2>{_embed_figure(figure, with_library=at == 0)}"
         for at, (caption, figure) in enumerate(figures)
         if result.forecasts.height
     ]
@@ -45,19 +48,19 @@ def report_html(result: Backtest, *, title: str, facts: Sequence[str] = ()) -> s
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>"
         f"<h1>{escape(title)}</h1><ul>{lines}</ul>"
-        f"<h2>Leaderboard</h2>{_table(result.leaderboard)}{''.join(plots)}</body></html>"
+        f"<h2>Leaderboard</h2>{_render_table(result.leaderboard)}{''.join(plots)}</body></html>"
     )
 
 
-def error_by_series(leaderboard: pl.DataFrame, *, model: str) -> Any:
+def draw_error_by_series(leaderboard: pl.DataFrame, *, model: str) -> Any:
     """A Plotly figure: nMAE in % of every series, of the model and of each naive row."""
     import plotly.graph_objects as go
 
-    figure = _blank()
+    figure = _create_figure()
     figure.update_yaxes(title="nMAE, %")
     known = leaderboard.filter(pl.col("nmae").is_not_null())
     for at, name in enumerate([model, *NAIVE_ROWS]):
-        rows = known.filter(pl.col("model") == name).sort(pl.col("series") == ALL, "series")
+        rows = known.filter(pl.col("model") == name).sort(pl.col("series") == ALL_SERIES, "series")
         figure.add_trace(
             go.Bar(
                 x=rows["series"].to_list(),
@@ -69,15 +72,15 @@ def error_by_series(leaderboard: pl.DataFrame, *, model: str) -> Any:
     return figure
 
 
-def _table(leaderboard: pl.DataFrame) -> str:
+def _render_table(leaderboard: pl.DataFrame) -> str:
     """Rows of all series first, then each series."""
-    ordered = leaderboard.sort(pl.col("series") != ALL, maintain_order=True)
-    names = [name for name in LEADERBOARD if name not in ("error", "recipe")]
+    ordered = leaderboard.sort(pl.col("series") != ALL_SERIES, maintain_order=True)
+    names = [name for name in LEADERBOARD_SCHEMA if name not in ("error", "recipe")]
     head = "".join(f"<th>{name}</th>" for name in names)
     body = []
     for row in ordered.iter_rows(named=True):
         if row["error"] is None:
-            cells = "".join(f"<td>{_figure(row[name])}</td>" for name in names)
+            cells = "".join(f"<td>{_format_figure(row[name])}</td>" for name in names)
         else:
             who = f"<td>{escape(row['series'])}</td><td>{escape(row['model'])}</td>"
             cells = f"{who}<td class='error' colspan='{len(names) - 2}'>{escape(row['error'])}</td>"
@@ -85,28 +88,30 @@ def _table(leaderboard: pl.DataFrame) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
-def _figure(value: float | str | None) -> str:
+def _format_figure(value: float | str | None) -> str:
     if value is None:
         return "-"
     return escape(value) if isinstance(value, str) else f"{value:,.4g}"
 
 
-def _series_figures(result: Backtest) -> list[tuple[str, Any]]:
+def _draw_series(result: Backtest) -> list[tuple[str, Any]]:
     """P50 and P10-P90 of the best model against the actuals, for the largest series."""
     forecasts = result.forecasts
     if forecasts.is_empty():
         return []
-    best = result.leaderboard.filter(pl.col("series") == ALL).sort("pinball", nulls_last=True)
+    best = result.leaderboard.filter(pl.col("series") == ALL_SERIES).sort(
+        "pinball", nulls_last=True
+    )
     model = best["model"][0]
     sizes = forecasts.group_by("series").agg(pl.col("actual").abs().mean())
     largest = sizes.sort("actual", descending=True, nulls_last=True)["series"].head(PLOTTED_SERIES)
     return [
-        (f"{series}: the last two weeks, {model}", _fan(forecasts, series=series, model=model))
+        (f"{series}: the last two weeks, {model}", _draw_fan(forecasts, series=series, model=model))
         for series in largest
     ]
 
 
-def _fan(forecasts: pl.DataFrame, *, series: str, model: str) -> Any:
+def _draw_fan(forecasts: pl.DataFrame, *, series: str, model: str) -> Any:
     import plotly.graph_objects as go
 
     rows = (
@@ -116,7 +121,7 @@ def _fan(forecasts: pl.DataFrame, *, series: str, model: str) -> Any:
         .tail(PLOTTED_HOURS)
     )
     times = rows["time"].to_list()
-    figure = _blank()
+    figure = _create_figure()
     band = {"mode": "lines", "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
     figure.add_trace(go.Scatter(x=times, y=rows["p10"].to_list(), **band))
     shade = {**band, "showlegend": True, "fill": "tonexty", "fillcolor": "rgba(31,111,235,.18)"}
@@ -127,21 +132,21 @@ def _fan(forecasts: pl.DataFrame, *, series: str, model: str) -> Any:
     return figure
 
 
-def _error_by_lead(forecasts: pl.DataFrame) -> Any:
-    return _by_lead(forecasts, (pl.col("p50") - pl.col("actual")).abs().mean())
+def _draw_error_by_lead(forecasts: pl.DataFrame) -> Any:
+    return _draw_by_lead(forecasts, (pl.col("p50") - pl.col("actual")).abs().mean())
 
 
-def _coverage_by_lead(forecasts: pl.DataFrame) -> Any:
-    figure = _by_lead(forecasts, pl.col("actual").is_between("p10", "p90").mean())
+def _draw_coverage_by_lead(forecasts: pl.DataFrame) -> Any:
+    figure = _draw_by_lead(forecasts, pl.col("actual").is_between("p10", "p90").mean())
     figure.add_hline(y=0.8, line_dash="dot", line_color="#64748b")
     figure.update_yaxes(range=[0, 1])
     return figure
 
 
-def _by_lead(forecasts: pl.DataFrame, score: pl.Expr) -> Any:
+def _draw_by_lead(forecasts: pl.DataFrame, score: pl.Expr) -> Any:
     import plotly.graph_objects as go
 
-    figure = _blank()
+    figure = _create_figure()
     figure.update_xaxes(title="lead, hours")
     scores = (
         forecasts.drop_nulls(["actual", "p50"])
@@ -163,13 +168,13 @@ def _by_lead(forecasts: pl.DataFrame, score: pl.Expr) -> Any:
     return figure
 
 
-def _blank() -> Any:
+def _create_figure() -> Any:
     import plotly.graph_objects as go
 
     layout = {"template": "plotly_white", "height": 340, "hovermode": "x unified"}
     return go.Figure(layout=go.Layout(margin={"l": 50, "r": 20, "t": 20, "b": 40}, **layout))
 
 
-def _embedded(figure: Any, *, with_library: bool) -> str:
+def _embed_figure(figure: Any, *, with_library: bool) -> str:
     text: str = figure.to_html(full_html=False, include_plotlyjs=with_library)
     return text

@@ -5,7 +5,7 @@ from typing import Any
 
 from smartgrid_ml.export.scaled_graph import scaled_graph, standardised_graph
 from smartgrid_ml.forecasting.keras_network import KerasForecaster
-from smartgrid_ml.forecasting.standardising import FARTHEST
+from smartgrid_ml.forecasting.standardising import STANDARD_LIMIT
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
@@ -16,7 +16,7 @@ def keras_graph(forecaster: KerasForecaster) -> Callable[[Any], Any]:
 
     def answer(features: Any) -> Any:
         known = standardised_graph(
-            features, mean=forecaster.input_mean, std=forecaster.input_std, farthest=FARTHEST
+            features, mean=forecaster.input_mean, std=forecaster.input_std, farthest=STANDARD_LIMIT
         )
         layer = known
         for kernel, bias in network.hidden:

@@ -7,14 +7,19 @@ import numpy as np
 
 from smartgrid_ml.automl.searched_network import SearchedNetwork
 from smartgrid_ml.export.scaled_graph import standardised_graph
-from smartgrid_ml.forecasting.layer_graph import Functions, LayerGraph, evaluated, layer_graph
-from smartgrid_ml.forecasting.standardising import FARTHEST
+from smartgrid_ml.forecasting.layer_graph import (
+    LayerFunctions,
+    LayerGraph,
+    evaluate_graph,
+    trace_layer_graph,
+)
+from smartgrid_ml.forecasting.standardising import STANDARD_LIMIT
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
 def keras_model_graph(model: Any) -> Callable[[Any], Any]:
     """A functional or sequential Keras model of the layers that `layer_graph` knows."""
-    return _first_output(layer_graph(model))
+    return _first_output(trace_layer_graph(model))
 
 
 def searched_network_graph(model: SearchedNetwork) -> Callable[[Any], Any]:
@@ -24,7 +29,7 @@ def searched_network_graph(model: SearchedNetwork) -> Callable[[Any], Any]:
 
     def answer(inputs: Any) -> Any:
         known = standardised_graph(
-            inputs, mean=model.input_mean, std=model.input_std, farthest=FARTHEST
+            inputs, mean=model.input_mean, std=model.input_std, farthest=STANDARD_LIMIT
         )
         line = tf.linalg.matvec(known, tf.constant(model.slopes)) + model.intercept
         least, most = model.bounds
@@ -37,10 +42,10 @@ def searched_network_graph(model: SearchedNetwork) -> Callable[[Any], Any]:
 def _first_output(graph: LayerGraph) -> Callable[[Any], Any]:
     functions = tensorflow_functions()
     tf = tensorflow()
-    return lambda inputs: tf.reshape(evaluated(graph, inputs, functions), [-1])
+    return lambda inputs: tf.reshape(evaluate_graph(graph, inputs, functions), [-1])
 
 
-def tensorflow_functions() -> Functions:
+def tensorflow_functions() -> LayerFunctions:
     """The steps of a LayerGraph in TensorFlow."""
     tf = tensorflow()
 
@@ -48,7 +53,7 @@ def tensorflow_functions() -> Functions:
         answer = tf.where(values >= threshold, values, slope * (values - threshold))
         return answer if np.isinf(most) else tf.minimum(answer, tf.constant(most, values.dtype))
 
-    return Functions(
+    return LayerFunctions(
         concatenate=lambda given: tf.concat(given, axis=-1),
         reshape=lambda values, shape: tf.reshape(values, [-1, *shape]),
         activations={

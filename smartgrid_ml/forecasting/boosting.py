@@ -14,26 +14,26 @@ from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_ml.forecasting.conformal import (
     CALIBRATION_DAYS,
     CALIBRATION_SHARE,
-    at_lead,
-    cautious_offsets,
+    choose_cautious_offsets,
+    count_years_back,
+    look_up_offsets,
     split_tail,
-    years_back,
 )
 from smartgrid_ml.forecasting.protocol import QUANTILES
 from smartgrid_ml.forecasting.scaling import (
     TARGET,
     FloatArray,
-    column,
-    in_load_units,
-    input_names,
-    known_rows,
-    scaled_inputs,
+    list_input_names,
+    list_load_inputs,
+    read_floats,
+    scale_inputs,
+    select_known_rows,
 )
 
 if TYPE_CHECKING:
     import lightgbm as lgb
 
-SCOUT = {"trees": 150, "learning_rate": 0.1, "most_rows": 40_000}
+SMALL_MODEL = {"trees": 150, "learning_rate": 0.1, "most_rows": 40_000}
 """A model just good enough to tell which scale suits the data."""
 
 
@@ -101,15 +101,15 @@ class BoostingForecaster:
 
         Raises ValueError if no such row is left.
         """
-        known = known_rows(features)
-        self.feature_names = input_names(known)
-        self.scaled_features = in_load_units(self.feature_names)
+        known = select_known_rows(features)
+        self.feature_names = list_input_names(known)
+        self.scaled_features = list_load_inputs(self.feature_names)
         settings = self.settings
         head, tail = split_tail(
             known, share=settings.calibration_share, most_days=settings.calibration_days
         )
-        tail = _sampled(tail, settings.most_calibration_rows)
-        self.scale_feature = best_scale(head, tail, settings=self.settings)
+        tail = _sample_rows(tail, settings.most_calibration_rows)
+        self.scale_feature = choose_scale(head, tail, settings=self.settings)
         self.offsets = self._calibrated(head, tail)
         wanted = [(QUANTILES[0], 0), *((0.5, seed) for seed in range(self.settings.median_seeds))]
         self.boosters = self._grown(known, wanted=[*wanted, (QUANTILES[-1], 0)])
@@ -120,17 +120,17 @@ class BoostingForecaster:
         inputs = self.inputs(features)
         scaled = np.column_stack(
             [
-                _mean_output(self.boosters[quantile], inputs)
-                + at_lead(self.offsets[quantile], column(features, self.lead_feature))
+                _average_outputs(self.boosters[quantile], inputs)
+                + look_up_offsets(self.offsets[quantile], read_floats(features, self.lead_feature))
                 for quantile in QUANTILES
             ]
         )
-        loads = np.sort(scaled, axis=1) * column(features, self.scale_feature)[:, np.newaxis]
+        loads = np.sort(scaled, axis=1) * read_floats(features, self.scale_feature)[:, np.newaxis]
         return pl.DataFrame(loads, schema=list(OUTPUTS)).fill_nan(None)
 
     def inputs(self, features: pl.DataFrame) -> FloatArray:
         """What the trees see: float64, (rows, feature_names), scaled, NaN where unknown."""
-        return scaled_inputs(
+        return scale_inputs(
             features,
             names=self.feature_names,
             scaled=self.scaled_features,
@@ -144,13 +144,13 @@ class BoostingForecaster:
         import lightgbm as lgb
 
         settings = replace(self.settings, **changes)
-        known = _sampled(known, settings.most_rows)
+        known = _sample_rows(known, settings.most_rows)
         inputs = self.inputs(known)
-        target = column(known, TARGET) / column(known, self.scale_feature)
+        target = read_floats(known, TARGET) / read_floats(known, self.scale_feature)
 
         def grow(one: tuple[float, int]) -> "lgb.Booster":
             quantile, seed = one
-            parameters = _parameters(settings, quantile=quantile, seed=seed, rows=len(target))
+            parameters = _build_parameters(settings, quantile=quantile, seed=seed, rows=len(target))
             names = list(self.feature_names)
             data = lgb.Dataset(inputs, target, feature_name=names, params=parameters)
             return lgb.train(parameters, data, settings.trees)
@@ -165,7 +165,7 @@ class BoostingForecaster:
 
     def _calibrated(self, head: pl.DataFrame, tail: pl.DataFrame) -> dict[float, FloatArray]:
         """How far P10 and P90 must move to be right on the unseen tail; nowhere without one."""
-        leads = int(column(pl.concat([head, tail]), self.lead_feature).max()) + 1
+        leads = int(read_floats(pl.concat([head, tail]), self.lead_feature).max()) + 1
         offsets = {quantile: np.zeros(leads) for quantile in QUANTILES}
         if head.is_empty() or tail.is_empty():
             return offsets
@@ -176,18 +176,18 @@ class BoostingForecaster:
             most_rows=self.settings.most_calibration_rows,
         )
         inputs = self.inputs(tail)
-        actual = column(tail, TARGET) / column(tail, self.scale_feature)
-        lead = np.floor(column(tail, self.lead_feature)).astype(int)
-        year = years_back(tail["issue_time"])
+        actual = read_floats(tail, TARGET) / read_floats(tail, self.scale_feature)
+        lead = np.floor(read_floats(tail, self.lead_feature)).astype(int)
+        year = count_years_back(tail["issue_time"])
         for quantile in outer:
-            missed = actual - _mean_output(boosters[quantile], inputs)
-            offsets[quantile] = cautious_offsets(
+            missed = actual - _average_outputs(boosters[quantile], inputs)
+            offsets[quantile] = choose_cautious_offsets(
                 missed, quantile=quantile, lead=lead, year=year, leads=leads
             )
         return offsets
 
 
-def best_scale(
+def choose_scale(
     head: pl.DataFrame, tail: pl.DataFrame, *, settings: BoostingSettings | None = None
 ) -> str:
     """The one of SCALES with which a small model of `head` errs least on `tail`.
@@ -197,19 +197,19 @@ def best_scale(
     if head.is_empty() or tail.is_empty():
         return SCALES[0]
     scout = BoostingForecaster(settings)
-    scout.feature_names = input_names(head)
-    scout.scaled_features = in_load_units(scout.feature_names)
+    scout.feature_names = list_input_names(head)
+    scout.scaled_features = list_load_inputs(scout.feature_names)
     errors = {}
     for scale in SCALES:
         scout.scale_feature = scale
-        boosters = scout._grown(head, wanted=[(0.5, 0)], **SCOUT)
-        size = column(tail, scale)
-        forecast = _mean_output(boosters[0.5], scout.inputs(tail)) * size
-        errors[scale] = float(np.mean(np.abs(forecast - column(tail, TARGET))))
+        boosters = scout._grown(head, wanted=[(0.5, 0)], **SMALL_MODEL)
+        size = read_floats(tail, scale)
+        forecast = _average_outputs(boosters[0.5], scout.inputs(tail)) * size
+        errors[scale] = float(np.mean(np.abs(forecast - read_floats(tail, TARGET))))
     return min(errors, key=lambda scale: errors[scale])
 
 
-def _parameters(
+def _build_parameters(
     settings: BoostingSettings, *, quantile: float, seed: int, rows: int
 ) -> dict[str, Any]:
     return {
@@ -230,12 +230,12 @@ def _parameters(
     }
 
 
-def _sampled(rows: pl.DataFrame, most: int) -> pl.DataFrame:
+def _sample_rows(rows: pl.DataFrame, most: int) -> pl.DataFrame:
     """The rows, or as many of them, drawn at random."""
     return rows.sample(most, seed=1) if rows.height > most else rows
 
 
-def _mean_output(boosters: "Sequence[lgb.Booster]", inputs: FloatArray) -> FloatArray:
+def _average_outputs(boosters: "Sequence[lgb.Booster]", inputs: FloatArray) -> FloatArray:
     threads = os.cpu_count() or 1
     outputs = [
         np.asarray(booster.predict(inputs, num_threads=threads), dtype=np.float64)

@@ -19,7 +19,7 @@ FEWEST_TO_JUDGE = 300
 """Residuals below which a lead borrows those of its neighbours: a decile of fewer is noise."""
 
 
-def calibration_start(issues: pl.Series, *, share: float, most_days: int) -> datetime:
+def find_calibration_start(issues: pl.Series, *, share: float, most_days: int) -> datetime:
     """The first issue time of the last `share` of them, `most_days` of days at most."""
     times = issues.unique().sort()
     wanted = max(1, round(len(times) * share))
@@ -35,11 +35,11 @@ def split_tail(
 
     `known` are rows of `known_rows`; the first part is empty for a single issue time.
     """
-    cut = calibration_start(known["issue_time"], share=share, most_days=most_days)
+    cut = find_calibration_start(known["issue_time"], share=share, most_days=most_days)
     return known.filter(pl.col("hour_start") < cut), known.filter(pl.col("issue_time") >= cut)
 
 
-def cautious_offsets(
+def choose_cautious_offsets(
     missed: FloatArray,
     *,
     quantile: float,
@@ -55,7 +55,7 @@ def cautious_offsets(
     yearly = [
         [
             np.quantile(part, quantile)
-            for part in _by_lead(missed[year == one], lead[year == one], leads=leads)
+            for part in _group_by_lead(missed[year == one], lead[year == one], leads=leads)
         ]
         for one in np.unique(year)
     ]
@@ -63,20 +63,22 @@ def cautious_offsets(
     return np.asarray(cautious(yearly, axis=0), dtype=np.float64)
 
 
-def years_back(issues: pl.Series) -> npt.NDArray[np.int64]:
+def count_years_back(issues: pl.Series) -> npt.NDArray[np.int64]:
     """Whole years back from the last issue time; what is left before them joins the earliest."""
     days = issues.dt.epoch("d").to_numpy()
     whole = max(1, int(days.max() - days.min() + 1) // 365)
     return np.asarray(np.minimum((days.max() - days) // 365, whole - 1), dtype=np.int64)
 
 
-def at_lead(offsets: FloatArray, lead: FloatArray) -> FloatArray:
+def look_up_offsets(offsets: FloatArray, lead: FloatArray) -> FloatArray:
     """The offset of each row's whole hour of lead; the last one beyond it, the first if unknown."""
     index = np.clip(np.floor(np.nan_to_num(lead)).astype(int), 0, len(offsets) - 1)
     return np.asarray(offsets[index], dtype=np.float64)
 
 
-def _by_lead(values: FloatArray, lead: npt.NDArray[np.int_], *, leads: int) -> Iterator[FloatArray]:
+def _group_by_lead(
+    values: FloatArray, lead: npt.NDArray[np.int_], *, leads: int
+) -> Iterator[FloatArray]:
     """Values of each lead and its neighbours; of all leads where these are too few to judge."""
     for hour in range(leads):
         for reach in (1, 3, leads):

@@ -10,31 +10,33 @@ from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.features.load import FEATURES
 from smartgrid_core.protocols import RoutedForecasts
 from smartgrid_core.rollout.labels import LOAD_FORECASTER, OUTPUTS
-from smartgrid_ml.evaluation.leaderboard import newest
-from smartgrid_ml.evaluation.metrics import ALL
-from smartgrid_ml.forecasting.registry import NAIVE_ROWS, forecaster
+from smartgrid_ml.evaluation.leaderboard import select_newest_backtest
+from smartgrid_ml.evaluation.metrics import ALL_SERIES
+from smartgrid_ml.forecasting.registry import NAIVE_ROWS, create_forecaster
 
-Ask = Callable[[Mapping[str, Any], Sequence[str]], RoutedForecasts]
+AskModel = Callable[[Mapping[str, Any], Sequence[str]], RoutedForecasts]
 """Answers for a batch: one float32 array (batch,) per feature, and each row's feeder."""
 
 
-def best_naive(leaderboard: pl.DataFrame) -> str:
+def choose_naive(leaderboard: pl.DataFrame) -> str:
     """The naive row with the least pinball loss over all series of the newest backtest.
 
     Without any backtest it is `naive_168h`: it needs one week and knows weekdays from Sundays.
     """
-    naive = newest(leaderboard).filter(
-        pl.col("series") == ALL, pl.col("model").is_in(NAIVE_ROWS), pl.col("pinball").is_not_null()
+    naive = select_newest_backtest(leaderboard).filter(
+        pl.col("series") == ALL_SERIES,
+        pl.col("model").is_in(NAIVE_ROWS),
+        pl.col("pinball").is_not_null(),
     )
     if naive.is_empty():
         return "naive_168h"
     return str(naive.sort("pinball", "model")["model"].item(0))
 
 
-def day_ahead(
+def forecast_day_ahead(
     features: pl.DataFrame,
     *,
-    ask: Ask,
+    ask: AskModel,
     history: pl.LazyFrame,
     stand_in: str,
     now: datetime,
@@ -55,7 +57,7 @@ def day_ahead(
     if answered.height < rows.height:
         is_open = rows["model"].is_null()
         known = history.filter(pl.col("load_kw").is_not_null()).collect()
-        naive = forecaster(stand_in).fit(known).predict(features.filter(is_open))
+        naive = create_forecaster(stand_in).fit(known).predict(features.filter(is_open))
         stood_in = rows.filter(is_open).with_columns(
             *naive.select(OUTPUTS).cast(pl.Float64), model=pl.lit(stand_in)
         )

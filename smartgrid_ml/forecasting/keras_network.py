@@ -11,18 +11,26 @@ import polars as pl
 
 from smartgrid_core.features.load import SCALE
 from smartgrid_core.rollout.labels import OUTPUTS
-from smartgrid_ml.forecasting.conformal import at_lead, cautious_offsets, years_back
+from smartgrid_ml.forecasting.conformal import (
+    choose_cautious_offsets,
+    count_years_back,
+    look_up_offsets,
+)
 from smartgrid_ml.forecasting.protocol import QUANTILES
 from smartgrid_ml.forecasting.scaling import (
     TARGET,
     FloatArray,
-    column,
-    in_load_units,
-    input_names,
-    known_rows,
-    scaled_inputs,
+    list_input_names,
+    list_load_inputs,
+    read_floats,
+    scale_inputs,
+    select_known_rows,
 )
-from smartgrid_ml.forecasting.standardising import moments, ridge_line, standardised
+from smartgrid_ml.forecasting.standardising import (
+    compute_moments,
+    fit_ridge_line,
+    standardise_inputs,
+)
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
@@ -96,13 +104,13 @@ class KerasForecaster:
 
         Raises ValueError if no such row is left.
         """
-        known = known_rows(features)
-        self.feature_names = input_names(known)
-        self.scaled_features = in_load_units(self.feature_names)
-        train, held_out = _split(known, share=self.settings.validation_share)
+        known = select_known_rows(features)
+        self.feature_names = list_input_names(known)
+        self.scaled_features = list_load_inputs(self.feature_names)
+        train, held_out = _split_validation(known, share=self.settings.validation_share)
 
         inputs, target = self._scaled_inputs(train), self._scaled_target(train)
-        self.input_mean, self.input_std = moments(inputs)
+        self.input_mean, self.input_std = compute_moments(inputs)
         self.target_mean, self.target_std = float(np.mean(target)), float(np.std(target)) or 1.0
         self.network = self._trained(
             (self._standard_inputs(inputs), self._standard_target(target)),
@@ -117,19 +125,21 @@ class KerasForecaster:
 
     def predict(self, features: pl.DataFrame) -> pl.DataFrame:
         """Columns p10 <= p50 <= p90, in the unit of the load, one row per row given."""
-        scale = column(features, self.scale_feature)
+        scale = read_floats(features, self.scale_feature)
         with np.errstate(invalid="ignore"):  # a row without level is NaN from here to the end
             loads = np.sort(self._scaled_quantiles(features), axis=1) * scale[:, np.newaxis]
         return pl.DataFrame(loads, schema=list(OUTPUTS)).fill_nan(None)
 
     def _scaled_quantiles(self, features: pl.DataFrame) -> FloatArray:
-        answers = _evaluated(self.network, self._standard_inputs(self._scaled_inputs(features)))
-        lead = column(features, self.lead_feature)
-        moved = np.column_stack([at_lead(offsets, lead) for offsets in self.offsets])
+        answers = _evaluate_network(
+            self.network, self._standard_inputs(self._scaled_inputs(features))
+        )
+        lead = read_floats(features, self.lead_feature)
+        moved = np.column_stack([look_up_offsets(offsets, lead) for offsets in self.offsets])
         return answers * self.target_std + self.target_mean + moved
 
     def _scaled_inputs(self, features: pl.DataFrame) -> FloatArray:
-        return scaled_inputs(
+        return scale_inputs(
             features,
             names=self.feature_names,
             scaled=self.scaled_features,
@@ -137,10 +147,10 @@ class KerasForecaster:
         )
 
     def _standard_inputs(self, inputs: FloatArray) -> FloatArray:
-        return standardised(inputs, mean=self.input_mean, std=self.input_std)
+        return standardise_inputs(inputs, mean=self.input_mean, std=self.input_std)
 
     def _scaled_target(self, features: pl.DataFrame) -> FloatArray:
-        return column(features, TARGET) / column(features, self.scale_feature)
+        return read_floats(features, TARGET) / read_floats(features, self.scale_feature)
 
     def _standard_target(self, target: FloatArray) -> FloatArray:
         return (target - self.target_mean) / self.target_std
@@ -155,18 +165,18 @@ class KerasForecaster:
         import keras
 
         settings = self.settings
-        model = _untrained(len(self.feature_names), settings=settings)
+        model = _build_network(len(self.feature_names), settings=settings)
         model.get_layer("head").set_weights(
-            _linear_head(*rows, hidden=settings.hidden[-1], ridge=settings.ridge)
+            _fit_linear_head(*rows, hidden=settings.hidden[-1], ridge=settings.ridge)
         )
         model.compile(
             optimizer=keras.optimizers.Adam(settings.learning_rate, clipnorm=1.0),
-            loss=_pinball,
+            loss=_compute_pinball,
             jit_compile=False,
         )
         model.fit(
-            _shuffled(*(_float32(part) for part in rows), settings=settings),
-            validation_data=tuple(_float32(part) for part in held_out),
+            _shuffle_batches(*(_to_float32(part) for part in rows), settings=settings),
+            validation_data=tuple(_to_float32(part) for part in held_out),
             validation_batch_size=4096,
             epochs=settings.epochs,
             shuffle=False,
@@ -190,21 +200,21 @@ class KerasForecaster:
     def _calibrated(self, held_out: pl.DataFrame) -> FloatArray:
         """How far P10 and P90 must move, lead by lead, to be right on rows not trained on."""
         missed = self._scaled_target(held_out)[:, np.newaxis] - self._scaled_quantiles(held_out)
-        lead = np.floor(column(held_out, self.lead_feature)).astype(int)
+        lead = np.floor(read_floats(held_out, self.lead_feature)).astype(int)
         offsets = np.zeros((len(QUANTILES), int(lead.max()) + 1))
         for place, quantile in enumerate(QUANTILES):
             if quantile != 0.5:
-                offsets[place] = cautious_offsets(
+                offsets[place] = choose_cautious_offsets(
                     missed[:, place],
                     quantile=quantile,
                     lead=lead,
-                    year=years_back(held_out["issue_time"]),
+                    year=count_years_back(held_out["issue_time"]),
                     leads=offsets.shape[1],
                 )
         return offsets
 
 
-def _split(known: pl.DataFrame, *, share: float) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _split_validation(known: pl.DataFrame, *, share: float) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows to train on and the later ones held out; all rows in both for a single issue time."""
     issues = known["issue_time"].unique().sort()
     cut = issues[-max(1, round(len(issues) * share))]
@@ -215,7 +225,7 @@ def _split(known: pl.DataFrame, *, share: float) -> tuple[pl.DataFrame, pl.DataF
     return (known, known) if train.is_empty() else (train, held_out)
 
 
-def _untrained(n_features: int, *, settings: KerasSettings) -> Any:
+def _build_network(n_features: int, *, settings: KerasSettings) -> Any:
     import keras
 
     inputs = keras.Input((n_features,), name="features")
@@ -231,7 +241,7 @@ def _untrained(n_features: int, *, settings: KerasSettings) -> Any:
     return keras.Model(inputs, head)
 
 
-def _linear_head(
+def _fit_linear_head(
     inputs: FloatArray, target: FloatArray, *, hidden: int, ridge: float
 ) -> list[FloatArray]:
     """Weights of a head that answers like a ridge regression: training can only mend it.
@@ -239,7 +249,7 @@ def _linear_head(
     A network that starts at random needs far more rows than a young grid has to find out that
     tomorrow looks like a mean of the days before.
     """
-    slopes, intercept = ridge_line(inputs, target, penalty=ridge)
+    slopes, intercept = fit_ridge_line(inputs, target, penalty=ridge)
     low, high = np.quantile(target - inputs @ slopes - intercept, [QUANTILES[0], QUANTILES[-1]])
     kernel = np.zeros((hidden + inputs.shape[1], 3))
     kernel[hidden:, 0] = slopes
@@ -247,7 +257,7 @@ def _linear_head(
     return [kernel, np.array([intercept, *widths])]
 
 
-def _pinball(actual: Any, head: Any) -> Any:
+def _compute_pinball(actual: Any, head: Any) -> Any:
     """Mean pinball loss of the three quantiles that the head's outputs stand for."""
     from keras import ops
 
@@ -260,7 +270,7 @@ def _pinball(actual: Any, head: Any) -> Any:
     return ops.mean(ops.maximum(level * missed, (level - 1.0) * missed), axis=1)
 
 
-def _shuffled(
+def _shuffle_batches(
     inputs: npt.NDArray[np.float32], target: npt.NDArray[np.float32], *, settings: KerasSettings
 ) -> Any:
     """Batches in an order that the seed decides anew for every epoch."""
@@ -289,7 +299,7 @@ def _shuffled(
     return Batches()
 
 
-def _evaluated(network: Network, inputs: FloatArray) -> FloatArray:
+def _evaluate_network(network: Network, inputs: FloatArray) -> FloatArray:
     """P10, P50, P90 in standard deviations of the target: (rows, 3)."""
     layer = inputs
     for kernel, bias in network.hidden:
@@ -300,5 +310,5 @@ def _evaluated(network: Network, inputs: FloatArray) -> FloatArray:
     return np.stack([middle - below, middle, middle + above], axis=1)
 
 
-def _float32(values: FloatArray) -> npt.NDArray[np.float32]:
+def _to_float32(values: FloatArray) -> npt.NDArray[np.float32]:
     return np.asarray(values, dtype=np.float32)

@@ -16,7 +16,7 @@ from smartgrid_ml.forecasting.scaling import FloatArray
 Values = Any
 """Arrays of NumPy or tensors of TensorFlow: the steps are the same."""
 
-INVISIBLE = (
+INFERENCE_NO_OPS = (
     "Dropout",
     "GaussianNoise",
     "GaussianDropout",
@@ -50,13 +50,13 @@ class LayerGraph:
 
     def predict(self, inputs: FloatArray) -> FloatArray:
         """The network's first output: float64 (rows, features) -> (rows,)."""
-        return np.asarray(evaluated(self, inputs, numpy_functions()), np.float64).reshape(
-            len(inputs)
-        )
+        return np.asarray(
+            evaluate_graph(self, inputs, build_numpy_functions()), np.float64
+        ).reshape(len(inputs))
 
 
 @dataclass(frozen=True, slots=True)
-class Functions:
+class LayerFunctions:
     """What the steps are made of, in one library."""
 
     concatenate: Callable[[list[Values]], Values]
@@ -64,7 +64,7 @@ class Functions:
     activations: Mapping[str, Callable[..., Values]]
 
 
-def evaluated(graph: LayerGraph, inputs: Values, functions: Functions) -> Values:
+def evaluate_graph(graph: LayerGraph, inputs: Values, functions: LayerFunctions) -> Values:
     """The result of the graph's last step, in the library that `functions` are of."""
     results = [inputs]
     for step in graph.steps:
@@ -86,9 +86,9 @@ def evaluated(graph: LayerGraph, inputs: Values, functions: Functions) -> Values
     return results[graph.answer]
 
 
-def numpy_functions() -> Functions:
+def build_numpy_functions() -> LayerFunctions:
     """The steps in NumPy."""
-    return Functions(
+    return LayerFunctions(
         concatenate=lambda given: np.concatenate(given, axis=-1),
         reshape=lambda values, shape: values.reshape((-1, *shape)),
         activations={
@@ -114,10 +114,10 @@ def _sigmoid(values: FloatArray) -> FloatArray:
 PLAIN_RELU = (0.0, 0.0, float("inf"))
 """Slope below, threshold, and the most that it answers."""
 
-_SIMPLE = ("tanh", "sigmoid", "softplus", "elu", "silu")
+_PARAMETERLESS_ACTIVATIONS = ("tanh", "sigmoid", "softplus", "elu", "silu")
 
 
-def layer_graph(model: Any) -> LayerGraph:
+def trace_layer_graph(model: Any) -> LayerGraph:
     """The steps of a functional or sequential Keras model of one input and one output.
 
     Raises PublicationError naming the first layer that is none of Dense, BatchNormalization,
@@ -140,7 +140,7 @@ def layer_graph(model: Any) -> LayerGraph:
         given = args[0] if isinstance(args[0], list | tuple) else [args[0]]
         sources = [places[id(one)] for one in given]
         place = sources[0]
-        for step in _steps_of(layer, sources, first=len(steps) + 1):
+        for step in _list_layer_steps(layer, sources, first=len(steps) + 1):
             steps.append(step)
             place = len(steps)
         places[id(answer)] = place
@@ -159,7 +159,7 @@ def layer_graph(model: Any) -> LayerGraph:
     return LayerGraph(tuple(steps), places[id(copy.outputs[0])])
 
 
-def _steps_of(  # noqa: PLR0911 - a table of layers
+def _list_layer_steps(  # noqa: PLR0911 - a table of layers
     layer: Any, sources: list[int], *, first: int
 ) -> list[Step]:
     """What a layer does, as steps of which the first gets the number `first`."""
@@ -169,13 +169,13 @@ def _steps_of(  # noqa: PLR0911 - a table of layers
         case "Dense":
             kernel = weights[0]
             bias = weights[1] if layer.use_bias else np.zeros(kernel.shape[1])
-            return [Step("dense", sources, (kernel, bias)), *_activation(layer, [first])]
+            return [Step("dense", sources, (kernel, bias)), *_list_activation_steps(layer, [first])]
         case "BatchNormalization":
-            return [Step("affine", sources, _batch_norm(layer, weights))]
+            return [Step("affine", sources, _fold_batch_norm(layer, weights))]
         case "Normalization":
-            return [Step("affine", sources, _normalization(layer))]
+            return [Step("affine", sources, _fold_normalization(layer))]
         case "Activation":
-            return _activation(layer, sources)
+            return _list_activation_steps(layer, sources)
         case "ReLU":
             most = float("inf") if layer.max_value is None else float(layer.max_value)
             numbers = (float(layer.negative_slope), float(layer.threshold), most)
@@ -190,15 +190,15 @@ def _steps_of(  # noqa: PLR0911 - a table of layers
         case "Flatten" | "Reshape":
             return [Step("reshape", sources, numbers=tuple(layer.output.shape[1:]))]
         case "Sequential" | "Functional":
-            return _moved(layer_graph(layer), source=sources[0], first=first)
+            return _renumber_steps(trace_layer_graph(layer), source=sources[0], first=first)
         case "CastToFloat32":  # of AutoKeras, at the beginning of all that it builds
             return []
-    if kind in INVISIBLE:
+    if kind in INFERENCE_NO_OPS:
         return []
-    raise _unknown(layer, kind)
+    raise _build_layer_error(layer, kind)
 
 
-def _moved(inner: LayerGraph, *, source: int, first: int) -> list[Step]:
+def _renumber_steps(inner: LayerGraph, *, source: int, first: int) -> list[Step]:
     """The steps of a model within a model, whose input is the result `source` of the outer one."""
     if inner.answer != len(inner.steps):
         raise PublicationError("export: a model within a model does not answer with its last layer")
@@ -208,18 +208,18 @@ def _moved(inner: LayerGraph, *, source: int, first: int) -> list[Step]:
     ]
 
 
-def _activation(layer: Any, sources: list[int]) -> list[Step]:
+def _list_activation_steps(layer: Any, sources: list[int]) -> list[Step]:
     name = getattr(layer.activation, "__name__", type(layer.activation).__name__)
     if name == "linear":
         return []
     if name == "relu":
         return [Step("activation", sources, name="relu", numbers=PLAIN_RELU)]
-    if name in _SIMPLE:
+    if name in _PARAMETERLESS_ACTIVATIONS:
         return [Step("activation", sources, name=name)]
-    raise _unknown(layer, f"{type(layer).__name__} with activation {name!r}")
+    raise _build_layer_error(layer, f"{type(layer).__name__} with activation {name!r}")
 
 
-def _batch_norm(layer: Any, weights: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
+def _fold_batch_norm(layer: Any, weights: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
     _require_last_axis(layer, layer.axis)
     *trained, mean, variance = weights
     gamma = trained.pop(0) if layer.scale else np.ones_like(mean)
@@ -228,12 +228,12 @@ def _batch_norm(layer: Any, weights: list[FloatArray]) -> tuple[FloatArray, Floa
     return scale, beta - mean * scale
 
 
-def _normalization(layer: Any) -> tuple[FloatArray, FloatArray]:
+def _fold_normalization(layer: Any) -> tuple[FloatArray, FloatArray]:
     import keras
 
     _require_last_axis(layer, layer.axis)
     if layer.invert:
-        raise _unknown(layer, "Normalization with invert=True")
+        raise _build_layer_error(layer, "Normalization with invert=True")
     mean, variance = (
         np.asarray(keras.ops.convert_to_numpy(one), np.float64).reshape(-1)
         for one in (layer.mean, layer.variance)
@@ -246,12 +246,12 @@ def _require_last_axis(layer: Any, axis: int | Sequence[int]) -> None:
     rank = len(layer.output.shape)
     axes: npt.NDArray[np.int_] = np.atleast_1d(np.asarray(axis, int)) % rank
     if axes.tolist() != [rank - 1]:
-        raise _unknown(layer, f"{type(layer).__name__} over axis {axis}")
+        raise _build_layer_error(layer, f"{type(layer).__name__} over axis {axis}")
 
 
-def _unknown(layer: Any, what: str) -> PublicationError:
+def _build_layer_error(layer: Any, what: str) -> PublicationError:
     return PublicationError(
         f"export: layer {layer.name!r} is a {what}, of which there is no SavedModel;"
         " use Dense, BatchNormalization, Normalization, ReLU, LeakyReLU, Activation (linear, relu,"
-        f" {', '.join(_SIMPLE)}), Concatenate, Add, Flatten, Reshape or Dropout"
+        f" {', '.join(_PARAMETERLESS_ACTIVATIONS)}), Concatenate, Add, Flatten, Reshape or Dropout"
     )

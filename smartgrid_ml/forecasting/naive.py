@@ -34,7 +34,7 @@ class NaiveForecaster:
         """Learn the errors from rows whose `load_kw` is known."""
         error = (pl.col("load_kw") - self._point) / pl.col(SCALE)
         self._errors = (
-            features.select(*slot_of_series(), error=error)
+            features.select(*select_slot_columns(), error=error)
             .drop_nulls("error")
             .group_by("feeder_id", "is_weekend", "hour")
             .agg(
@@ -49,7 +49,7 @@ class NaiveForecaster:
         p50 = pl.col("p50")
         below = (pl.col("below") * pl.col(SCALE)).clip(upper_bound=0)
         above = (pl.col("above") * pl.col(SCALE)).clip(lower_bound=0)
-        rows = features.select(*slot_of_series(), SCALE, p50=self._point)
+        rows = features.select(*select_slot_columns(), SCALE, p50=self._point)
         banded = rows.join(
             self._errors,
             on=["feeder_id", "is_weekend", "hour"],
@@ -59,7 +59,7 @@ class NaiveForecaster:
         return banded.select(p10=p50 + below.fill_null(0), p50=p50, p90=p50 + above.fill_null(0))
 
 
-def slot_of_series() -> list[pl.Expr]:
+def select_slot_columns() -> list[pl.Expr]:
     """Series, weekend or not, and whole hour of the day: feeder_id, is_weekend, hour."""
     return [
         pl.col("feeder_id"),

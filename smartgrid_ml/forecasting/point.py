@@ -9,22 +9,22 @@ import numpy.typing as npt
 import polars as pl
 
 from smartgrid_core.rollout.labels import OUTPUTS
-from smartgrid_ml.forecasting.boosting import best_scale
+from smartgrid_ml.forecasting.boosting import choose_scale
 from smartgrid_ml.forecasting.conformal import (
-    at_lead,
-    cautious_offsets,
+    choose_cautious_offsets,
+    count_years_back,
+    look_up_offsets,
     split_tail,
-    years_back,
 )
 from smartgrid_ml.forecasting.protocol import QUANTILES
 from smartgrid_ml.forecasting.scaling import (
     TARGET,
     FloatArray,
-    column,
-    in_load_units,
-    input_names,
-    known_rows,
-    scaled_inputs,
+    list_input_names,
+    list_load_inputs,
+    read_floats,
+    scale_inputs,
+    select_known_rows,
 )
 
 
@@ -141,11 +141,11 @@ class PointForecaster:
 
         Raises ValueError if no such row is left.
         """
-        known = known_rows(features).sort("issue_time", "feeder_id", "hour_start")
-        self.feature_names = input_names(known)
-        self.scaled_features = in_load_units(self.feature_names)
+        known = select_known_rows(features).sort("issue_time", "feeder_id", "hour_start")
+        self.feature_names = list_input_names(known)
+        self.scaled_features = list_load_inputs(self.feature_names)
         head, tail = split_tail(known)
-        self.scale_feature = best_scale(head, tail)
+        self.scale_feature = choose_scale(head, tail)
         self.prepare(self.rows(known if head.is_empty() else head))
         self.offsets = self._calibrated(head, tail)
         self.model = self.learner.learn(self.rows(known))
@@ -159,10 +159,10 @@ class PointForecaster:
 
     def predict(self, features: pl.DataFrame) -> pl.DataFrame:
         """Columns p10 <= p50 <= p90, in the unit of the load, one row per row given."""
-        size = column(
+        size = read_floats(
             features.select(pl.col(self.scale_feature).cast(pl.Float32)), self.scale_feature
         )
-        lead = column(features, self.lead_feature)
+        lead = read_floats(features, self.lead_feature)
         # Regressors refuse to answer for infinite or absurd numbers, and nobody asks for them.
         answered = np.full(features.height, np.nan)
         known = np.isfinite(size) & (size > 0)
@@ -170,7 +170,7 @@ class PointForecaster:
             inputs = self.inputs(features.filter(pl.Series(known)))
             answered[known] = np.asarray(self.model.predict(inputs), np.float64).reshape(-1)
         scaled = answered[:, np.newaxis] + np.column_stack(
-            [at_lead(offsets, lead) for offsets in self.offsets]
+            [look_up_offsets(offsets, lead) for offsets in self.offsets]
         )
         with np.errstate(invalid="ignore"):
             loads = np.sort(scaled, axis=1) * size[:, np.newaxis]
@@ -178,7 +178,7 @@ class PointForecaster:
 
     def inputs(self, features: pl.DataFrame) -> FloatArray:
         """What the regressor sees: float64, (rows, feature_names), scaled, NaN where unknown."""
-        return scaled_inputs(
+        return scale_inputs(
             features,
             names=self.feature_names,
             scaled=self.scaled_features,
@@ -187,12 +187,12 @@ class PointForecaster:
 
     def rows(self, known: pl.DataFrame) -> Rows:
         """Rows of `known_rows`, ordered by issue time, as a regressor learns from them."""
-        size = column(known, self.scale_feature)
+        size = read_floats(known, self.scale_feature)
         issues = known["issue_time"].unique().sort()
         return Rows(
             names=self.feature_names,
             inputs=self.inputs(known),
-            target=column(known, TARGET) / size,
+            target=read_floats(known, TARGET) / size,
             size=size,
             issue=issues.search_sorted(known["issue_time"]).cast(pl.Int64).to_numpy(),
             known=issues.search_sorted(known["hour_start"], side="right").cast(pl.Int64).to_numpy(),
@@ -200,19 +200,19 @@ class PointForecaster:
 
     def _calibrated(self, head: pl.DataFrame, tail: pl.DataFrame) -> FloatArray:
         """How far P10 and P90 lie from the answer to be right on the unseen tail."""
-        leads = int(column(pl.concat([head, tail]), self.lead_feature).max()) + 1
+        leads = int(read_floats(pl.concat([head, tail]), self.lead_feature).max()) + 1
         offsets = np.zeros((len(QUANTILES), leads))
         if head.is_empty() or tail.is_empty():
             return offsets
         model = self.learner.learn(self.rows(head))
-        missed = column(tail, TARGET) / column(tail, self.scale_feature) - np.asarray(
+        missed = read_floats(tail, TARGET) / read_floats(tail, self.scale_feature) - np.asarray(
             model.predict(self.inputs(tail)), np.float64
         ).reshape(-1)
-        lead = np.floor(column(tail, self.lead_feature)).astype(int)
-        year = years_back(tail["issue_time"])
+        lead = np.floor(read_floats(tail, self.lead_feature)).astype(int)
+        year = count_years_back(tail["issue_time"])
         for place, quantile in enumerate(QUANTILES):
             if quantile != 0.5:
-                offsets[place] = cautious_offsets(
+                offsets[place] = choose_cautious_offsets(
                     missed, quantile=quantile, lead=lead, year=year, leads=leads
                 )
         return offsets

@@ -14,30 +14,30 @@ from smartgrid_ml.forecasting.protocol import Forecaster, ServableForecaster
 from smartgrid_ml.forecasting.seasonal import SeasonalEmpirical
 
 
-def _keras() -> Forecaster:
+def _create_keras() -> Forecaster:
     from smartgrid_ml.forecasting.keras_network import KerasForecaster
 
     return KerasForecaster()
 
 
-_NAIVE: Mapping[str, Callable[[], Forecaster]] = {
+_NAIVE_FORECASTERS: Mapping[str, Callable[[], Forecaster]] = {
     "naive_24h": lambda: NaiveForecaster("naive_24h", repeats=["same_hour_1d_kw"]),
     "naive_168h": lambda: NaiveForecaster("naive_168h", repeats=["same_hour_7d_kw"]),
     "mean_4_weeks": lambda: NaiveForecaster("mean_4_weeks", repeats=["same_weekday_mean_4w_kw"]),
     "seasonal_empirical": SeasonalEmpirical,
 }
 
-_OURS: Mapping[str, Callable[[], Forecaster]] = {
+_TRAINED_FORECASTERS: Mapping[str, Callable[[], Forecaster]] = {
     "boosting": BoostingForecaster,
-    "keras": _keras,
+    "keras": _create_keras,
 }
 
-NAIVE_ROWS = tuple(_NAIVE)
+NAIVE_ROWS = tuple(_NAIVE_FORECASTERS)
 """What every other model has to beat."""
 
 ENSEMBLE = EnsembleForecaster.name
 
-SERVABLE = (*_OURS, *ENGINES, ENSEMBLE)
+SERVABLE = (*_TRAINED_FORECASTERS, *ENGINES, ENSEMBLE)
 """Forecasters that need nothing but the features of a row, and can be exported."""
 
 FORECASTERS = (*NAIVE_ROWS, *SERVABLE)
@@ -47,7 +47,7 @@ WITHOUT_SEARCH = tuple(name for name in FORECASTERS if name not in ENGINES)
 
 
 @dataclass(frozen=True, slots=True)
-class Searching:
+class SearchSettings:
     """How the engines search: each with this budget, telling `on_trial` of everything tried."""
 
     budget: Budget
@@ -55,17 +55,17 @@ class Searching:
     on_trial: OnTrial = lambda *_: None
 
 
-def shared_budget(seconds: float, *, trials: int | None, memory_mb: int) -> Budget:
+def share_budget(seconds: float, *, trials: int | None, memory_mb: int) -> Budget:
     """What each engine may use if all of them together may take so long."""
     return Budget(seconds / len(ENGINES), trials=trials, memory_mb=memory_mb)
 
 
-QUICK = Searching(Budget(seconds=60.0))
+QUICK_SEARCH = SearchSettings(Budget(seconds=60.0))
 """Where nobody said how to search."""
 
 
-def forecaster(
-    name: str, *, recipe: Recipe | None = None, searching: Searching = QUICK
+def create_forecaster(
+    name: str, *, recipe: Recipe | None = None, searching: SearchSettings = QUICK_SEARCH
 ) -> Forecaster:
     """A fresh, unfitted forecaster; with a recipe, what an earlier search or blend had found.
 
@@ -74,17 +74,19 @@ def forecaster(
     if name == ENSEMBLE:
         if recipe is None:
             raise ValueError("an ensemble is made from the weights that a backtest found")
-        return _ensemble(recipe)
+        return _create_ensemble(recipe)
     if name in ENGINES:
         settings = AutomlSettings(name, searching.budget, searching.seed, recipe)
         return AutomlForecaster(settings, on_trial=searching.on_trial)
-    make = {**_NAIVE, **_OURS}.get(name)
+    make = {**_NAIVE_FORECASTERS, **_TRAINED_FORECASTERS}.get(name)
     if make is None:
         raise ValueError(f"no forecaster {name!r}; there are {', '.join(FORECASTERS)}")
     return make()
 
 
-def _ensemble(recipe: Mapping[str, Any]) -> EnsembleForecaster:
+def _create_ensemble(recipe: Mapping[str, Any]) -> EnsembleForecaster:
     weights = recipe["weights"]
-    members = {name: forecaster(name, recipe=recipe["recipes"].get(name)) for name in weights}
+    members = {
+        name: create_forecaster(name, recipe=recipe["recipes"].get(name)) for name in weights
+    }
     return EnsembleForecaster(cast("dict[str, ServableForecaster]", members), weights=weights)

@@ -13,7 +13,7 @@ FloatArray = npt.NDArray[np.float64]
 TARGET = "load_kw"
 
 
-def known_rows(features: pl.DataFrame) -> pl.DataFrame:
+def select_known_rows(features: pl.DataFrame) -> pl.DataFrame:
     """Rows whose load and level are known. Raises ValueError if there are none."""
     known = features.filter(pl.col(TARGET).is_finite() & (pl.col(SCALE) > 0))
     if known.is_empty():
@@ -21,7 +21,7 @@ def known_rows(features: pl.DataFrame) -> pl.DataFrame:
     return known
 
 
-def input_names(features: pl.DataFrame) -> tuple[str, ...]:
+def list_input_names(features: pl.DataFrame) -> tuple[str, ...]:
     """Inputs in order: every numeric column but the key and the target, also if never known."""
     return tuple(
         name
@@ -30,12 +30,12 @@ def input_names(features: pl.DataFrame) -> tuple[str, ...]:
     )
 
 
-def in_load_units(names: Sequence[str]) -> tuple[str, ...]:
+def list_load_inputs(names: Sequence[str]) -> tuple[str, ...]:
     """Those in the unit of the load, but SCALE, which tells large series from small ones."""
     return tuple(name for name in names if name in LOAD_FEATURES)
 
 
-def scaled_inputs(
+def scale_inputs(
     features: pl.DataFrame, *, names: Sequence[str], scaled: Sequence[str], scale: str
 ) -> FloatArray:
     """What a model sees: float64 (rows, names), NaN where unknown.
@@ -43,12 +43,15 @@ def scaled_inputs(
     Columns are rounded to float32, as a served model gets them; `scaled` are divided by `scale`.
     """
     served = features.select(pl.col(*names).cast(pl.Float32).cast(pl.Float64))
-    size = column(served, scale)
+    size = read_floats(served, scale)
     return np.column_stack(
-        [column(served, name) / size if name in scaled else column(served, name) for name in names]
+        [
+            read_floats(served, name) / size if name in scaled else read_floats(served, name)
+            for name in names
+        ]
     )
 
 
-def column(frame: pl.DataFrame, name: str) -> FloatArray:
+def read_floats(frame: pl.DataFrame, name: str) -> FloatArray:
     """A column as float64 (rows,), NaN where unknown."""
     return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()

@@ -6,14 +6,14 @@ import polars as pl
 
 from smartgrid_core.features.load import SCALE
 from smartgrid_core.rollout.labels import OUTPUTS
-from smartgrid_ml.forecasting.naive import FALLBACKS, slot_of_series
+from smartgrid_ml.forecasting.naive import FALLBACKS, select_slot_columns
 from smartgrid_ml.forecasting.protocol import QUANTILES
 from smartgrid_ml.forecasting.scaling import TARGET
 
-FEWEST = 8
+FEWEST_LOADS = 8
 """Past loads below which an hour borrows those of the whole day: a decile of fewer is noise."""
 
-GROUPS = (["feeder_id", "is_weekend", "hour"], ["feeder_id", "is_weekend"], ["feeder_id"])
+SLOT_GROUPS = (["feeder_id", "is_weekend", "hour"], ["feeder_id", "is_weekend"], ["feeder_id"])
 """Asked in this order."""
 
 
@@ -32,17 +32,17 @@ class SeasonalEmpirical:
 
     def fit(self, features: pl.DataFrame) -> Self:
         """Learn from rows whose load and level are known."""
-        rows = features.select(*slot_of_series(), share=pl.col(TARGET) / pl.col(SCALE)).drop_nulls(
-            "share"
-        )
+        rows = features.select(
+            *select_slot_columns(), share=pl.col(TARGET) / pl.col(SCALE)
+        ).drop_nulls("share")
         self._levels = []
-        for keys in GROUPS:
+        for keys in SLOT_GROUPS:
             quantiles = [
                 pl.col("share").quantile(quantile, "linear").alias(name)
                 for name, quantile in zip(OUTPUTS, QUANTILES, strict=True)
             ]
             known = rows.group_by(keys).agg(*quantiles, n=pl.len())
-            enough = (pl.col("n") >= FEWEST) | (keys == GROUPS[-1])
+            enough = (pl.col("n") >= FEWEST_LOADS) | (keys == SLOT_GROUPS[-1])
             self._levels.append((keys, known.filter(enough).drop("n")))
         return self
 
@@ -52,7 +52,7 @@ class SeasonalEmpirical:
         Where the level or the series is not, the last known load of that time stands in.
         """
         past = [name for name in FALLBACKS if name in features.columns]
-        rows = features.select(*slot_of_series(), SCALE, past=pl.coalesce(past))
+        rows = features.select(*select_slot_columns(), SCALE, past=pl.coalesce(past))
         for at, (keys, known) in enumerate(self._levels):
             named = known.rename({name: f"{name}_{at}" for name in OUTPUTS})
             rows = rows.join(named, on=keys, how="left", maintain_order="left")

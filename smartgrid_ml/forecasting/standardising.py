@@ -4,11 +4,11 @@ import numpy as np
 
 from smartgrid_ml.forecasting.scaling import FloatArray
 
-FARTHEST = 8.0
+STANDARD_LIMIT = 8.0
 """Standard deviations at which an input is cut off: the network never saw farther ones."""
 
 
-def moments(inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
+def compute_moments(inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean and standard deviation of each column's known values; 0 and 1 where none varies."""
     known = np.isfinite(inputs)
     count = np.maximum(known.sum(axis=0), 1)
@@ -17,13 +17,13 @@ def moments(inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
     return mean, np.where(spread > 1e-9, spread, 1.0)
 
 
-def standardised(inputs: FloatArray, *, mean: FloatArray, std: FloatArray) -> FloatArray:
+def standardise_inputs(inputs: FloatArray, *, mean: FloatArray, std: FloatArray) -> FloatArray:
     """Standard deviations from the mean, cut at +-FARTHEST, 0 where unknown: (rows, columns)."""
     standard = (inputs - mean) / std
-    return np.where(np.isnan(standard), 0.0, np.clip(standard, -FARTHEST, FARTHEST))
+    return np.where(np.isnan(standard), 0.0, np.clip(standard, -STANDARD_LIMIT, STANDARD_LIMIT))
 
 
-def ridge_line(
+def fit_ridge_line(
     inputs: FloatArray, target: FloatArray, *, penalty: float
 ) -> tuple[FloatArray, float]:
     """Slopes (columns,) and intercept of a ridge regression; `penalty` is per row."""

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from smartgrid_core.rollout.labels import OUTPUTS
-from smartgrid_ml.evaluation.losses import losses_by_issue
+from smartgrid_ml.evaluation.losses import compute_losses_by_issue
 from smartgrid_ml.export.artifact.golden import read_golden
 from smartgrid_ml.export.artifact.parity import as_served, ask_saved_model
 from smartgrid_ml.promotion.gate import Artifact
@@ -19,7 +19,7 @@ TIMED_CALLS = 10
 """The fastest of ten calls counts: other work on the machine only ever adds to what one takes."""
 
 
-def weigh(saved_model: Path) -> Artifact:
+def measure_artifact(saved_model: Path) -> Artifact:
     """Load a SavedModel as a server does, ask it its golden batch, and time 1,000 rows.
 
     The rows are the golden ones over and over. Raises PublicationError for one without them.
@@ -44,11 +44,11 @@ def weigh(saved_model: Path) -> Artifact:
     return Artifact(
         answer_ms=1000 * min(seconds),
         size_mb=size / 1e6,
-        golden_difference=golden_difference(ask(rows), offline),
+        golden_difference=compute_golden_difference(ask(rows), offline),
     )
 
 
-def golden_difference(served: pl.DataFrame, offline: pl.DataFrame) -> float:
+def compute_golden_difference(served: pl.DataFrame, offline: pl.DataFrame) -> float:
     """The largest |served - offline| / max(1, |offline|); infinite where either is not finite."""
     left = served.select(pl.col(OUTPUTS).cast(pl.Float64).fill_null(np.nan)).to_numpy()
     right = offline.select(pl.col(OUTPUTS).cast(pl.Float64).fill_null(np.nan)).to_numpy()
@@ -57,7 +57,7 @@ def golden_difference(served: pl.DataFrame, offline: pl.DataFrame) -> float:
     return float(np.where(np.isfinite(apart), apart, np.inf).max())
 
 
-def losses_of_saved_model(saved_model: Path, features: pl.DataFrame) -> pl.DataFrame:
+def compute_saved_model_losses(saved_model: Path, features: pl.DataFrame) -> pl.DataFrame:
     """A table of losses of what a SavedModel says about rows of `LoadFeatures`.
 
     Rows without truth are not asked. Its inputs are the columns of its golden batch.
@@ -69,4 +69,4 @@ def losses_of_saved_model(saved_model: Path, features: pl.DataFrame) -> pl.DataF
         said = pl.DataFrame(schema=dict.fromkeys(OUTPUTS, pl.Float64))
     else:
         said = ask_saved_model(saved_model, as_served(known, inputs=inputs))
-    return losses_by_issue(pl.concat([keys, said.cast(pl.Float64)], how="horizontal"))
+    return compute_losses_by_issue(pl.concat([keys, said.cast(pl.Float64)], how="horizontal"))

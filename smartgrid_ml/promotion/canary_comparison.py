@@ -14,16 +14,16 @@ import numpy as np
 import polars as pl
 
 from smartgrid_core.features.load import FEATURES
-from smartgrid_ml.evaluation.losses import losses_by_issue
-from smartgrid_ml.evaluation.metrics import COLUMNS
+from smartgrid_ml.evaluation.losses import compute_losses_by_issue
+from smartgrid_ml.evaluation.metrics import QUANTILE_COLUMNS
 from smartgrid_ml.promotion.gate import (
     Condition,
     Decision,
-    covers,
-    keeps_worst_decile,
-    paired_means,
+    check_coverage,
+    check_worst_decile,
+    compute_paired_means,
 )
-from smartgrid_ml.promotion.paired_test import bootstrap_interval, diebold_mariano
+from smartgrid_ml.promotion.paired_test import bootstrap_interval, compute_diebold_mariano
 
 Verdict = Literal["promote", "keep", "roll_back"]
 
@@ -36,7 +36,7 @@ LAST_ISSUES = 14
 SIGNIFICANCE = 0.01
 """Stricter than 5 %, because the verdict is looked for every day."""
 
-TIE = 0.01
+TIE_SHARE = 0.01
 """At the end a canary that is worse by less than 1 % still wins: it has learned from newer days."""
 
 SEED = 20_260_301
@@ -46,7 +46,7 @@ AskVersion = Callable[[Mapping[str, Any], int], pl.DataFrame]
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class CanaryComparison:
     """Stable and canary on the same feeder-hours: fields as in `VariantComparisons`."""
 
     issues: int
@@ -62,7 +62,7 @@ class Comparison:
     p_value: float | None = None
 
 
-def variant_losses(
+def compute_variant_losses(
     features: pl.DataFrame, *, ask: AskVersion, stable: int, canary: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Tables of losses of stable and of canary, on the same feeder-hours.
@@ -73,26 +73,26 @@ def variant_losses(
     known = features.filter(pl.col("load_kw").is_not_null())
     said: dict[int, list[pl.DataFrame]] = {stable: [], canary: []}
     for issue in known.partition_by("issue_time", maintain_order=True):
-        answers = {version: _answer(issue, ask=ask, version=version) for version in said}
+        answers = {version: _ask_variant(issue, ask=ask, version=version) for version in said}
         both = answers[stable]["is_finite"] & answers[canary]["is_finite"]
         for version, answer in answers.items():
             said[version].append(answer.filter(both))
-    nothing = pl.DataFrame(schema={**_KEYS, **dict.fromkeys(COLUMNS.values(), pl.Float64)})
+    nothing = pl.DataFrame(schema={**_KEYS, **dict.fromkeys(QUANTILE_COLUMNS.values(), pl.Float64)})
     one, other = (
-        losses_by_issue(pl.concat(said[version]) if said[version] else nothing)
+        compute_losses_by_issue(pl.concat(said[version]) if said[version] else nothing)
         for version in (stable, canary)
     )
     return one, other
 
 
-def paired(stable: pl.DataFrame, canary: pl.DataFrame) -> pl.DataFrame:
+def pair_losses(stable: pl.DataFrame, canary: pl.DataFrame) -> pl.DataFrame:
     """Tables of losses by issue time: columns issue_time, pairs, stable_pinball, canary_pinball."""
-    return paired_means(stable, canary).select(
+    return compute_paired_means(stable, canary).select(
         "issue_time", pairs="hours", stable_pinball="pinball", canary_pinball="other"
     )
 
 
-def compare(losses: pl.DataFrame) -> Comparison:
+def compare_losses(losses: pl.DataFrame) -> CanaryComparison:
     """Judge rows of `paired`: an issue time is one observation, however many feeders it has.
 
     The hours of one issue are forecast together and err together, so that their number says nothing
@@ -100,12 +100,12 @@ def compare(losses: pl.DataFrame) -> Comparison:
     """
     issues, pairs = losses.height, int(losses["pairs"].sum())
     if issues < 2:
-        return Comparison(issues, pairs)
+        return CanaryComparison(issues, pairs)
     stable, canary = losses["stable_pinball"].to_numpy(), losses["canary_pinball"].to_numpy()
     differences = canary - stable
     low, high = bootstrap_interval(differences, seed=SEED)
-    test = diebold_mariano(differences)
-    return Comparison(
+    test = compute_diebold_mariano(differences)
+    return CanaryComparison(
         issues=issues,
         pairs=pairs,
         first_issue=losses["issue_time"][0],
@@ -121,7 +121,7 @@ def compare(losses: pl.DataFrame) -> Comparison:
 
 
 def judge_trial(
-    comparison: Comparison, *, stable: pl.DataFrame, canary: pl.DataFrame, calls: str | None
+    comparison: CanaryComparison, *, stable: pl.DataFrame, canary: pl.DataFrame, calls: str | None
 ) -> Decision:
     """Promote, keep or roll back by the comparison and the gate's other conditions, line by line.
 
@@ -131,31 +131,33 @@ def judge_trial(
     """
     figures = comparison
     others = [
-        covers(canary, stable=stable),
-        keeps_worst_decile(canary, stable),
+        check_coverage(canary, stable=stable),
+        check_worst_decile(canary, stable),
         Condition("calls", calls is None, None, None, calls or "its calls are as good as stable's"),
     ]
-    outcome, reason = verdict(comparison, others=others)
-    alone, words = verdict(comparison)
+    outcome, reason = reach_verdict(comparison, others=others)
+    alone, words = reach_verdict(comparison)
     line = Condition(
         "compares_to_stable", alone != "roll_back", figures.p_value, SIGNIFICANCE, words
     )
     return Decision(outcome, (line, *others), reason)
 
 
-def settlement(*, promoted: bool, reason: str) -> Decision:
+def conclude_trial(*, promoted: bool, reason: str) -> Decision:
     """The end of a trial as a decision of one line, whoever called for it and why."""
     outcome: Verdict = "promote" if promoted else "roll_back"
     return Decision(outcome, (Condition("trial", promoted, None, None, reason),), reason)
 
 
-def verdict(comparison: Comparison, *, others: Sequence[Condition] = ()) -> tuple[Verdict, str]:
+def reach_verdict(
+    comparison: CanaryComparison, *, others: Sequence[Condition] = ()
+) -> tuple[Verdict, str]:
     """Whether to promote the canary, keep both, or roll it back; and why, in words.
 
     A canary that would be promoted and misses one of the `others` stays on trial, and is rolled
     back at its end.
     """
-    said, why = _by_loss(comparison)
+    said, why = _judge_by_loss(comparison)
     missed = "; ".join(each.sentence for each in others if not each.passed)
     if said != "promote" or not missed:
         return said, why
@@ -164,7 +166,7 @@ def verdict(comparison: Comparison, *, others: Sequence[Condition] = ()) -> tupl
     return "roll_back", f"not good enough at the end of its trial: {missed}; {why}"
 
 
-def _by_loss(comparison: Comparison) -> tuple[Verdict, str]:
+def _judge_by_loss(comparison: CanaryComparison) -> tuple[Verdict, str]:
     """The verdict by the losses alone.
 
     After ENOUGH_ISSUES a difference decides that is significant and whose interval excludes zero;
@@ -192,7 +194,7 @@ def _by_loss(comparison: Comparison) -> tuple[Verdict, str]:
         return "roll_back", f"worse: {loss}"
     if figures.issues < LAST_ISSUES:
         return "keep", f"undecided: {loss}"
-    if figures.difference <= TIE * figures.stable_pinball:
+    if figures.difference <= TIE_SHARE * figures.stable_pinball:
         return "promote", f"no worse at the end of its trial: {loss}"
     return "roll_back", f"worse at the end of its trial: {loss}"
 
@@ -204,10 +206,10 @@ _KEYS: Mapping[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
-def _answer(issue: pl.DataFrame, *, ask: AskVersion, version: int) -> pl.DataFrame:
+def _ask_variant(issue: pl.DataFrame, *, ask: AskVersion, version: int) -> pl.DataFrame:
     """What a version says of every row, with its truth and whether it says it at all."""
     asked = {name: issue[name].cast(pl.Float32).to_numpy() for name in FEATURES}
-    quantiles = list(COLUMNS.values())
+    quantiles = list(QUANTILE_COLUMNS.values())
     said = ask(asked, version).select(pl.col(quantiles).cast(pl.Float64))
     keys = issue.select(series="feeder_id", issue_time="issue_time", actual="load_kw")
     return pl.concat([keys, said], how="horizontal").with_columns(

@@ -8,7 +8,7 @@ from smartgrid_core.contracts.promotion import PromotionDecisions
 from smartgrid_ml.promotion.gate import Decision
 
 
-def decision_rows(
+def build_decision_rows(
     decision: Decision,
     *,
     model: str,
@@ -39,16 +39,16 @@ def decision_rows(
     return PromotionDecisions.validate(pl.DataFrame(rows, schema=schema), cast=True)
 
 
-def decision_markdown(decision: Decision) -> str:
+def render_decision(decision: Decision) -> str:
     """The conditions as a Markdown table in the order in which they were looked at."""
     lines = ["| condition | figure | bound | passed | in words |", "|---|---|---|---|---|"]
     lines += [
-        f"| {each.name} | {_shown(each.figure)} | {_shown(each.bound)} "
+        f"| {each.name} | {_format_figure(each.figure)} | {_format_figure(each.bound)} "
         f"| {'yes' if each.passed else 'no'} | {each.sentence} |"
         for each in decision.conditions
     ]
     return "\n".join(lines)
 
 
-def _shown(value: float | None) -> str:
+def _format_figure(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"

@@ -17,13 +17,13 @@ from typing import Literal
 import polars as pl
 
 from smartgrid_core.aggregates.feeder import GRID
-from smartgrid_ml.promotion.paired_test import diebold_mariano
+from smartgrid_ml.promotion.paired_test import compute_diebold_mariano
 
 Outcome = Literal["promote", "refuse", "keep", "roll_back"]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class GateLimits:
     """The bounds of the gate, each with its reason."""
 
     significance: float = 0.05
@@ -57,7 +57,7 @@ class Limits:
     """float32 carries seven digits; four of them are what a change of trees or scaling alters."""
 
 
-LIMITS = Limits()
+GATE_LIMITS = GateLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +98,14 @@ class Decision:
         return tuple(each for each in self.conditions if not each.passed)
 
 
-def decide(
+def decide_promotion(
     challenger: pl.DataFrame,
     *,
     naive: pl.DataFrame,
     champion: pl.DataFrame | None,
     artifact: Artifact,
     naive_rows: Sequence[str] = (),
-    limits: Limits = LIMITS,
+    limits: GateLimits = GATE_LIMITS,
 ) -> Decision:
     """Promote or refuse a challenger.
 
@@ -121,7 +121,7 @@ def decide(
             if name not in scored
         ),
         *(
-            beats(
+            check_beats_rival(
                 challenger,
                 rows.drop("model"),
                 rival=str(name),
@@ -130,12 +130,16 @@ def decide(
             )
             for (name,), rows in sorted(naive.partition_by("model", as_dict=True).items())
         ),
-        _beats_champion(challenger, champion, limits=limits),
-        covers(challenger, limits=limits),
-        keeps_worst_decile(challenger, champion, naive=naive, limits=limits),
-        within("answer_ms", artifact.answer_ms, limits.answer_ms, "1,000 rows take {:.3g} ms"),
-        within("size_mb", artifact.size_mb, limits.size_mb, "the SavedModel has {:.3g} MB"),
-        within(
+        _check_beats_champion(challenger, champion, limits=limits),
+        check_coverage(challenger, limits=limits),
+        check_worst_decile(challenger, champion, naive=naive, limits=limits),
+        check_within_bound(
+            "answer_ms", artifact.answer_ms, limits.answer_ms, "1,000 rows take {:.3g} ms"
+        ),
+        check_within_bound(
+            "size_mb", artifact.size_mb, limits.size_mb, "the SavedModel has {:.3g} MB"
+        ),
+        check_within_bound(
             "golden_batch",
             artifact.golden_difference,
             limits.golden_difference,
@@ -147,10 +151,10 @@ def decide(
             0,
             Condition("beats_naive", False, None, None, "no naive row was scored to compare with"),
         )
-    return concluded(conditions)
+    return conclude_decision(conditions)
 
 
-def concluded(conditions: Sequence[Condition]) -> Decision:
+def conclude_decision(conditions: Sequence[Condition]) -> Decision:
     """Promote if every condition is met, refuse otherwise, and say which ones were not."""
     failed = [each.sentence for each in conditions if not each.passed]
     if failed:
@@ -158,7 +162,7 @@ def concluded(conditions: Sequence[Condition]) -> Decision:
     return Decision("promote", tuple(conditions), f"all {len(conditions)} conditions are met")
 
 
-def beats(
+def check_beats_rival(
     challenger: pl.DataFrame,
     rival_losses: pl.DataFrame,
     *,
@@ -174,14 +178,16 @@ def beats(
     not drown the others; the mean loss in the unit of the series has to be smaller, too.
     """
     name = f"beats_{rival}"
-    means = paired_means(challenger, rival_losses)
+    means = compute_paired_means(challenger, rival_losses)
     if means.height < max(2, fewest):
         sentence = (
             f"not decided against {rival}: {means.height} issue times that both were judged on, "
             f"{max(2, fewest)} are needed"
         )
         return Condition(name, False, None, significance, sentence)
-    test = diebold_mariano(relative_differences(challenger, rival_losses).to_numpy())
+    test = compute_diebold_mariano(
+        compute_relative_differences(challenger, rival_losses).to_numpy()
+    )
     loss, other = float(means["pinball"].mean()), float(means["other"].mean())  # type: ignore[arg-type]  # means of floats
     p_value = test.p_value / 2 if test.statistic <= 0 else 1 - test.p_value / 2
     passed = loss < other and p_value < significance
@@ -193,7 +199,7 @@ def beats(
     return Condition(name, passed, p_value, significance, sentence)
 
 
-def relative_differences(one: pl.DataFrame, other: pl.DataFrame) -> pl.Series:
+def compute_relative_differences(one: pl.DataFrame, other: pl.DataFrame) -> pl.Series:
     """Per issue time in order: the mean over pairs of (one - other) / the mean loss of both.
 
     That mean is the series' own over all issue times, so that a series counts by how much of its
@@ -203,7 +209,7 @@ def relative_differences(one: pl.DataFrame, other: pl.DataFrame) -> pl.Series:
     size = (((loss + rival) * weight).sum() / (2 * weight.sum())).over("series")
     difference = pl.when(size > 0).then((loss - rival) / size).otherwise(0.0)
     return (
-        pairs(one, other)
+        pair_rows(one, other)
         .with_columns(difference=difference)
         .group_by("issue_time", maintain_order=True)
         .agg(difference=(pl.col("difference") * weight).sum() / weight.sum())
@@ -211,7 +217,7 @@ def relative_differences(one: pl.DataFrame, other: pl.DataFrame) -> pl.Series:
     )
 
 
-def paired_means(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+def compute_paired_means(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     """Mean loss of either side per issue time over their pairs: issue_time, hours, pinball, other.
 
     In the order of time, whatever the order of rows; sums are taken over sorted rows, so that not
@@ -219,7 +225,7 @@ def paired_means(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     """
     weight = pl.col("hours")
     return (
-        pairs(one, other)
+        pair_rows(one, other)
         .group_by("issue_time", maintain_order=True)
         .agg(
             hours=weight.sum(),
@@ -230,7 +236,7 @@ def paired_means(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def pairs(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+def pair_rows(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     """Series and issue times of which both sides scored the same hours, in order."""
     return one.join(
         other.select("series", "issue_time", "hours", "pinball"),
@@ -239,8 +245,8 @@ def pairs(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     ).sort("issue_time", "series")
 
 
-def covers(
-    losses: pl.DataFrame, *, stable: pl.DataFrame | None = None, limits: Limits = LIMITS
+def check_coverage(
+    losses: pl.DataFrame, *, stable: pl.DataFrame | None = None, limits: GateLimits = GATE_LIMITS
 ) -> Condition:
     """Whether [P10, P90] holds about as many hours as it says; the bound is the nearer edge.
 
@@ -249,24 +255,24 @@ def covers(
     """
     low, high = limits.coverage_low, limits.coverage_high
     middle = (low + high) / 2
-    share = _coverage(losses)
+    share = _compute_coverage(losses)
     if share is None:
         return Condition("coverage", False, None, low, "coverage is not known: no hour was scored")
     bound = low if share < middle else high
     sentence = f"{share:.1%} of the hours lie within P10 to P90, {low:.0%} to {high:.0%} may"
-    usual = None if stable is None else _coverage(stable)
+    usual = None if stable is None else _compute_coverage(stable)
     passed = low <= share <= high
     if not passed and usual is not None and abs(share - middle) <= abs(usual - middle):
         return Condition("coverage", True, share, bound, f"{sentence}; of stable's {usual:.1%} do")
     return Condition("coverage", passed, share, bound, sentence)
 
 
-def keeps_worst_decile(
+def check_worst_decile(
     challenger: pl.DataFrame,
     champion: pl.DataFrame | None,
     *,
     naive: pl.DataFrame | None = None,
-    limits: Limits = LIMITS,
+    limits: GateLimits = GATE_LIMITS,
     name: str = "worst_decile",
 ) -> Condition:
     """Whether the feeders that the champion serves worst are served no worse.
@@ -280,7 +286,7 @@ def keeps_worst_decile(
     bound = 1 + limits.worst_decile_rise
     if champion is None:
         return Condition(name, True, None, bound, "no champion whose worst feeders could get worse")
-    both = pairs(challenger, champion).filter(pl.col("series") != GRID)
+    both = pair_rows(challenger, champion).filter(pl.col("series") != GRID)
     issues = both["issue_time"].n_unique()
     if issues < limits.fewest_unseen_issues:
         sentence = (
@@ -288,9 +294,9 @@ def keeps_worst_decile(
             f"{limits.fewest_unseen_issues} are needed"
         )
         return Condition(name, False, None, bound, sentence)
-    feeders = _mean_by_series(both, "pinball", "pinball_other").with_columns(size=pl.lit(1.0))
+    feeders = _average_by_series(both, "pinball", "pinball_other").with_columns(size=pl.lit(1.0))
     if naive is not None and naive.height:
-        sizes = _mean_by_series(
+        sizes = _average_by_series(
             naive.join(both, on=["series", "issue_time"], how="semi").sort(
                 "model", "series", "issue_time"
             ),
@@ -316,7 +322,7 @@ def keeps_worst_decile(
     return Condition(name, ratio <= bound, ratio, bound, sentence)
 
 
-def within(name: str, figure: float | None, bound: float, words: str) -> Condition:
+def check_within_bound(name: str, figure: float | None, bound: float, words: str) -> Condition:
     """Whether a figure was had, is finite and does not exceed its bound."""
     if figure is None or not math.isfinite(figure):
         return Condition(name, False, None, bound, f"{name} could not be measured")
@@ -325,13 +331,13 @@ def within(name: str, figure: float | None, bound: float, words: str) -> Conditi
     )
 
 
-def _beats_champion(
-    challenger: pl.DataFrame, champion: pl.DataFrame | None, *, limits: Limits
+def _check_beats_champion(
+    challenger: pl.DataFrame, champion: pl.DataFrame | None, *, limits: GateLimits
 ) -> Condition:
     if champion is None:
         words = "no champion answers yet: there is none to beat"
         return Condition("beats_champion", True, None, limits.significance, words)
-    return beats(
+    return check_beats_rival(
         challenger,
         champion,
         rival="champion",
@@ -340,14 +346,14 @@ def _beats_champion(
     )
 
 
-def _coverage(losses: pl.DataFrame) -> float | None:
+def _compute_coverage(losses: pl.DataFrame) -> float | None:
     """The share of all hours; None for no hour."""
     ordered = losses.sort("series", "issue_time")
     hours = float(ordered["hours"].sum())
     return float((ordered["coverage"] * ordered["hours"]).sum()) / hours if hours else None
 
 
-def _mean_by_series(losses: pl.DataFrame, *columns: str) -> pl.DataFrame:
+def _average_by_series(losses: pl.DataFrame, *columns: str) -> pl.DataFrame:
     weight = pl.col("hours")
     return losses.group_by("series", maintain_order=True).agg(
         (pl.col(column) * weight).sum() / weight.sum() for column in columns

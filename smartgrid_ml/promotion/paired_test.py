@@ -21,7 +21,7 @@ class DieboldMariano:
     p_value: float
 
 
-def diebold_mariano(differences: ArrayLike, *, horizon: int = 1) -> DieboldMariano:
+def compute_diebold_mariano(differences: ArrayLike, *, horizon: int = 1) -> DieboldMariano:
     """The Diebold-Mariano test of equal accuracy with the correction for small samples.
 
     differences: (n_origins,), finite, n_origins >= 2. Forecasts `horizon` origins ahead have
@@ -39,7 +39,7 @@ def diebold_mariano(differences: ArrayLike, *, horizon: int = 1) -> DieboldMaria
     """
     from scipy import stats
 
-    values = _finite(differences)
+    values = _require_finite(differences)
     n = len(values)
     if not 1 <= horizon <= n or n < 2:
         raise ValueError(f"{n} origins are too few to compare forecasts {horizon} ahead")
@@ -70,7 +70,7 @@ def bootstrap_interval(
 
     Raises ValueError for fewer than two origins or a difference that is not finite.
     """
-    values = _finite(differences)
+    values = _require_finite(differences)
     n = len(values)
     if n < 2:
         raise ValueError(f"{n} origins are too few for an interval")
@@ -83,7 +83,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def _finite(differences: ArrayLike) -> NDArray[np.float64]:
+def _require_finite(differences: ArrayLike) -> NDArray[np.float64]:
     values = np.asarray(differences, dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError("a loss differential is not finite")

@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from smartgrid_core.features.load import build_load_features
-from smartgrid_ml.evaluation.backtest import backtest
-from smartgrid_ml.evaluation.metrics import ALL
+from smartgrid_ml.evaluation.backtest import run_backtest
+from smartgrid_ml.evaluation.metrics import ALL_SERIES
 from smartgrid_ml.export.artifact.parity import as_served, export_parity
 from smartgrid_ml.export.artifact.saved_model import export
-from smartgrid_ml.forecasting.registry import forecaster
+from smartgrid_ml.forecasting.registry import create_forecaster
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
 
@@ -51,15 +51,15 @@ def test_the_model_of_the_page_beats_yesterday_and_is_served_as_it_says(tmp_path
     rows = features()
     last = rows["issue_time"].max()
     assert isinstance(last, datetime)
-    result = backtest(
+    result = run_backtest(
         rows,
         models=["naive_24h", "ridge"],
         test_start=last - timedelta(days=9),
         test_end=last + timedelta(days=1),
-        make=lambda name: there["ridge"]() if name == "ridge" else forecaster(name),
+        make=lambda name: there["ridge"]() if name == "ridge" else create_forecaster(name),
     )
     losses = dict(
-        result.leaderboard.filter(pl.col("series") == ALL).select("model", "pinball").rows()
+        result.leaderboard.filter(pl.col("series") == ALL_SERIES).select("model", "pinball").rows()
     )
     assert losses["ridge"] < losses["naive_24h"]
     fitted: Any = result.fitted["ridge"]

@@ -21,7 +21,7 @@ from smartgrid_core.rollout.labels import ServingState
 from smartgrid_ml.export.artifact.golden import write_golden
 from smartgrid_ml.export.artifact.parity import ask_saved_model
 from smartgrid_ml.forecasting.registry import NAIVE_ROWS
-from smartgrid_ml.promotion.artifact import golden_difference
+from smartgrid_ml.promotion.artifact import compute_golden_difference
 from smartgrid_ml.tensorflow_runtime import tensorflow
 from tests.unit.smartgrid_assets.model_repository import Shelf
 
@@ -329,5 +329,5 @@ def test_an_answer_that_is_not_finite_differs_infinitely():
         {"p10": [1.0], "p50": [None], "p90": [3.0]}, schema_overrides={"p50": pl.Float64}
     )
     offline = pl.DataFrame({"p10": [1.0], "p50": [2.0], "p90": [3.0]})
-    assert golden_difference(said, offline) == float("inf")
-    assert golden_difference(offline * 1.01, offline) == pytest.approx(0.01)
+    assert compute_golden_difference(said, offline) == float("inf")
+    assert compute_golden_difference(offline * 1.01, offline) == pytest.approx(0.01)

@@ -8,22 +8,22 @@ from polars.testing import assert_frame_equal
 from smartgrid_core.contracts.promotion import BacktestLosses, ModelDrift, PromotionDecisions
 from smartgrid_core.time import Window
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
-from smartgrid_ml.drift.drift import Sign
-from smartgrid_ml.drift.report import drift_rows
-from smartgrid_ml.promotion.decision_records import decision_rows
-from smartgrid_ml.promotion.gate import Condition, concluded
+from smartgrid_ml.drift.drift import DriftSign
+from smartgrid_ml.drift.report import build_drift_rows
+from smartgrid_ml.promotion.decision_records import build_decision_rows
+from smartgrid_ml.promotion.gate import Condition, conclude_decision
 
 NOW = datetime(2026, 3, 3, 12, 30, tzinfo=UTC)
 
 
 def test_a_decision_keeps_every_line_with_its_figures_or_without(warehouse: PostgresWarehouse):
-    decision = concluded(
+    decision = conclude_decision(
         [
             Condition("beats_naive_24h", True, 0.001, 0.05, "better than naive_24h"),
             Condition("beats_champion", False, None, 0.05, 'not "decided", yet'),
         ]
     )
-    rows = decision_rows(
+    rows = build_decision_rows(
         decision, model="m", version="2", champion=None, by="promotion_decision", now=NOW
     )
     warehouse.upsert(PromotionDecisions, rows)
@@ -58,9 +58,12 @@ def test_losses_of_one_backtest_take_the_place_of_others(warehouse: PostgresWare
 
 
 def test_drift_is_read_by_day(warehouse: PostgresWarehouse):
-    signs = [Sign("feature", "same_hour_1d_kw", 0.3, 0.25), Sign("error", "pinball", None, None)]
+    signs = [
+        DriftSign("feature", "same_hour_1d_kw", 0.3, 0.25),
+        DriftSign("error", "pinball", None, None),
+    ]
     for day in (date(2026, 3, 1), date(2026, 3, 2)):
-        warehouse.upsert(ModelDrift, drift_rows(signs, day=day, version="3"))
+        warehouse.upsert(ModelDrift, build_drift_rows(signs, day=day, version="3"))
     read = warehouse.read(ModelDrift, window=Window.of_day(date(2026, 3, 2)))
     assert read.select("day", "kind", "figure", "is_drifted").rows() == [
         (date(2026, 3, 2), "error", None, False),

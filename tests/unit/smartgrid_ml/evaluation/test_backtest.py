@@ -7,8 +7,13 @@ from polars.testing import assert_frame_equal
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.features.load import build_load_features
-from smartgrid_ml.evaluation.backtest import FORECASTS, LEADERBOARD, backtest, best_servable
-from smartgrid_ml.forecasting.registry import forecaster
+from smartgrid_ml.evaluation.backtest import (
+    FORECAST_SCHEMA,
+    LEADERBOARD_SCHEMA,
+    choose_servable,
+    run_backtest,
+)
+from smartgrid_ml.forecasting.registry import create_forecaster
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -54,13 +59,13 @@ class Broken:
 
 def run(features, models=("naive_24h", "naive_168h"), **settings):
     span = {"test_start": START + 40 * DAY, "test_end": START + 50 * DAY}
-    return backtest(features, models=models, **{**span, **settings})
+    return run_backtest(features, models=models, **{**span, **settings})
 
 
 def test_naive_rows_are_perfect_on_a_load_that_repeats_every_day(features):
     result = run(features)
-    assert dict(result.leaderboard.schema) == dict(LEADERBOARD)
-    assert dict(result.forecasts.schema) == dict(FORECASTS)
+    assert dict(result.leaderboard.schema) == dict(LEADERBOARD_SCHEMA)
+    assert dict(result.forecasts.schema) == dict(FORECAST_SCHEMA)
     assert result.leaderboard.select("series", "model", "mae", "coverage", "error").rows() == [
         (series, model, 0, 1, None)
         for series in ("F1", "F2", "all")
@@ -129,7 +134,7 @@ def blend(features, seen, **settings):
     bias = {"boosting": 8.0, "keras": -8.0}
 
     def make(name):
-        return Biased(name, bias[name], seen) if name in bias else forecaster(name)
+        return Biased(name, bias[name], seen) if name in bias else create_forecaster(name)
 
     return run(features, models=["naive_24h", *bias, "ensemble"], make=make, **settings)
 
@@ -209,7 +214,7 @@ def leaderboard(**pinball: float | None) -> pl.DataFrame:
     ],
 )
 def test_the_best_servable_model_beats_every_naive_row(losses, best):
-    assert best_servable(leaderboard(**losses)) == best
+    assert choose_servable(leaderboard(**losses)) == best
 
 
 def test_only_the_rows_of_all_series_decide():
@@ -219,4 +224,4 @@ def test_only_the_rows_of_all_series_decide():
             leaderboard(keras=0.1).with_columns(series=pl.lit("F1")),
         ]
     )
-    assert best_servable(board) == "boosting"
+    assert choose_servable(board) == "boosting"

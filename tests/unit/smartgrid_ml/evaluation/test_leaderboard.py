@@ -5,8 +5,12 @@ from datetime import UTC, datetime
 import polars as pl
 
 from smartgrid_core.contracts.forecasts import LoadBacktest
-from smartgrid_ml.evaluation.leaderboard import leaderboard_markdown, newest, recipe_of
-from smartgrid_ml.forecasting.day_ahead import best_naive
+from smartgrid_ml.evaluation.leaderboard import (
+    read_recipe,
+    render_leaderboard,
+    select_newest_backtest,
+)
+from smartgrid_ml.forecasting.day_ahead import choose_naive
 
 
 def board(*rows: tuple[str, str, float | None, int]) -> pl.DataFrame:
@@ -42,8 +46,8 @@ def board(*rows: tuple[str, str, float | None, int]) -> pl.DataFrame:
 
 def test_only_the_backtest_that_was_scored_last_counts():
     rows = board(("all", "naive_24h", 1.0, 1), ("all", "naive_168h", 2.0, 2))
-    assert newest(rows)["model"].to_list() == ["naive_168h"]
-    assert best_naive(rows) == "naive_168h"
+    assert select_newest_backtest(rows)["model"].to_list() == ["naive_168h"]
+    assert choose_naive(rows) == "naive_168h"
 
 
 def test_the_best_naive_row_is_the_one_with_the_least_pinball_loss_over_all_series():
@@ -54,18 +58,18 @@ def test_the_best_naive_row_is_the_one_with_the_least_pinball_loss_over_all_seri
         ("F1", "naive_168h", 0.1, 1),
         ("all", "naive_168h", None, 1),
     )
-    assert best_naive(rows) == "mean_4_weeks"
+    assert choose_naive(rows) == "mean_4_weeks"
 
 
 def test_without_a_backtest_last_week_stands_in():
-    assert best_naive(LoadBacktest.create_empty()) == "naive_168h"
+    assert choose_naive(LoadBacktest.create_empty()) == "naive_168h"
 
 
 def test_the_table_that_people_read_ranks_by_pinball_loss_and_keeps_failures():
     rows = board(
         ("all", "naive_24h", 1.5, 1), ("all", "boosting", 0.5, 1), ("all", "keras", None, 1)
     )
-    head, rule, *body = leaderboard_markdown(rows).splitlines()
+    head, rule, *body = render_leaderboard(rows).splitlines()
     assert head == (
         "| model | mae | mape | nmae | pinball | rcrps | coverage | peak_nmae | train_s |"
         " predict_ms | artifact_mb | error |"
@@ -82,5 +86,5 @@ def test_what_a_search_found_is_read_from_the_row_over_all_series():
     rows = board(("all", "tpot", 0.5, 1), ("all", "boosting", 0.6, 1)).with_columns(
         recipe=pl.when(pl.col("model") == "tpot").then(pl.lit('{"steps": ["Ridge"]}'))
     )
-    assert recipe_of(rows, model="tpot") == {"steps": ["Ridge"]}
-    assert recipe_of(rows, model="boosting") is None
+    assert read_recipe(rows, model="tpot") == {"steps": ["Ridge"]}
+    assert read_recipe(rows, model="boosting") is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_ml.evaluation.metrics import METRICS, pinball_loss, score
+from smartgrid_ml.evaluation.metrics import METRICS, compute_pinball_loss, score_forecasts
 
 NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
 
@@ -18,7 +18,7 @@ def forecasts(*rows: tuple[str, float | None, float | None, float | None, float 
 
 def loss(quantile: float, forecast: float, actual: float) -> float:
     return pl.select(
-        pinball_loss(quantile, forecast=pl.lit(forecast), actual=pl.lit(actual))
+        compute_pinball_loss(quantile, forecast=pl.lit(forecast), actual=pl.lit(actual))
     ).item()
 
 
@@ -29,7 +29,7 @@ def test_too_low_a_p90_costs_nine_times_too_high_a_one():
 
 def test_scores_of_one_series_as_computed_by_hand():
     table = forecasts(("a", 8, 10, 12, 11), ("a", 8, 10, 12, 13), ("a", 8, 10, 12, 0))
-    row = score(table).row(0, named=True)
+    row = score_forecasts(table).row(0, named=True)
     # Pinball per quantile: P10 (.3 + .5 + 7.2)/3, P50 (.5 + 1.5 + 5)/3, P90 (.1 + .9 + 1.2)/3.
     assert row == {
         "series": "a",
@@ -46,7 +46,7 @@ def test_scores_of_one_series_as_computed_by_hand():
 
 def test_all_pools_hours_and_averages_percentages_over_series():
     table = forecasts(("a", 1, 2, 3, 4), ("a", 1, 2, 3, 2), ("b", 10, 20, 30, 10))
-    a, b, overall = score(table).to_dicts()
+    a, b, overall = score_forecasts(table).to_dicts()
     assert [a["series"], b["series"], overall["series"]] == ["a", "b", "all"]
     assert overall["mae"] == pytest.approx((2 + 0 + 10) / 3)
     assert overall["nmae"] == pytest.approx(100 * 12 / 16)
@@ -60,18 +60,20 @@ def test_the_peak_of_each_issue_is_scored_by_itself():
     second = forecasts(("a", 0, 5, 9, 5), ("a", 0, 24, 30, 20)).with_columns(
         pl.col("issue_time") + timedelta(days=1)
     )
-    assert score(pl.concat([first, second]))["peak_nmae"][0] == pytest.approx(100 * (1 + 4) / 30)
+    assert score_forecasts(pl.concat([first, second]))["peak_nmae"][0] == pytest.approx(
+        100 * (1 + 4) / 30
+    )
 
 
 def test_hours_without_actual_or_forecast_are_not_scored():
     table = forecasts(("a", 1, 2, 3, None), ("a", None, None, None, 2), ("a", 1, 2, 3, 2))
-    assert score(table)["hours"].to_list() == [1, 1]
-    assert score(table.head(2)).is_empty()
-    assert score(table.head(2)).columns == ["series", *METRICS, "hours"]
+    assert score_forecasts(table)["hours"].to_list() == [1, 1]
+    assert score_forecasts(table.head(2)).is_empty()
+    assert score_forecasts(table.head(2)).columns == ["series", *METRICS, "hours"]
 
 
 def test_a_series_that_is_always_zero_has_no_relative_score():
-    row = score(forecasts(("a", 0, 0, 0, 0), ("a", 0, 1, 1, 0))).row(0, named=True)
+    row = score_forecasts(forecasts(("a", 0, 0, 0, 0), ("a", 0, 1, 1, 0))).row(0, named=True)
     assert (row["mape"], row["nmae"], row["rcrps"], row["mae"]) == (None, None, None, 0.5)
 
 
@@ -83,7 +85,7 @@ finite = st.floats(-1e6, 1e6)
 )
 def test_scores_keep_their_bounds(rows):
     table = forecasts(*(("a", *sorted(quantiles), actual) for quantiles, actual in rows))
-    row = score(table).row(0, named=True)
+    row = score_forecasts(table).row(0, named=True)
     assert row["mae"] >= 0
     assert row["pinball"] >= 0
     assert 0 <= row["coverage"] <= 1
@@ -91,7 +93,7 @@ def test_scores_keep_their_bounds(rows):
 
 @given(st.lists(finite, min_size=1, max_size=20))
 def test_a_perfect_forecast_costs_nothing(actuals):
-    row = score(forecasts(*(("a", y, y, y, y) for y in actuals))).row(0, named=True)
+    row = score_forecasts(forecasts(*(("a", y, y, y, y) for y in actuals))).row(0, named=True)
     assert (row["mae"], row["pinball"], row["coverage"]) == (0, 0, 1)
 
 

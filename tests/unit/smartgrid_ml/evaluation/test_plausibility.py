@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_ml.evaluation.backtest import backtest
-from smartgrid_ml.evaluation.plausibility import implausible
+from smartgrid_ml.evaluation.backtest import run_backtest
+from smartgrid_ml.evaluation.plausibility import find_implausible
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
-from smartgrid_ml.forecasting.registry import NAIVE_ROWS, forecaster
+from smartgrid_ml.forecasting.registry import NAIVE_ROWS, create_forecaster
 
 MONDAY = datetime(2025, 3, 3, tzinfo=UTC)
 HOURS = 48
@@ -53,7 +53,7 @@ def judged(p50, *, loads=None, learned=None, level=None, width=0.1) -> str | Non
     loads = rhythm() if loads is None else loads
     test = features(loads, level=level)
     train = features(loads if learned is None else learned, start=MONDAY - timedelta(days=7))
-    return implausible(answered(test, p50, width=width), test=test, train=train)
+    return find_implausible(answered(test, p50, width=width), test=test, train=train)
 
 
 def test_a_forecast_like_the_load_is_plausible_also_when_it_is_poor():
@@ -79,7 +79,7 @@ def test_a_row_without_a_level_needs_no_answer():
     answers = answered(test, rhythm()).with_columns(
         pl.lit(None, pl.Float64).alias(name) for name in ("p10", "p50", "p90")
     )
-    assert implausible(answers, test=test, train=features(rhythm())) is None
+    assert find_implausible(answers, test=test, train=features(rhythm())) is None
 
 
 def test_an_answer_beyond_five_times_the_largest_known_load_is_named_with_it():
@@ -99,7 +99,7 @@ def test_the_largest_load_is_also_one_that_was_known_at_the_issue_time():
     test = features(grown).with_columns(max_24h_kw=pl.lit(1500.0))
     train = features(rhythm(100.0)).with_columns(max_24h_kw=pl.lit(150.0))
 
-    assert implausible(answered(test, grown), test=test, train=train) is None
+    assert find_implausible(answered(test, grown), test=test, train=train) is None
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_the_first_series_and_hour_is_named_whatever_the_order_of_rows():
     test = pl.concat([features(rhythm(), feeder="F2"), features(rhythm(), feeder="F1")])
     p50 = np.tile(rhythm(), 2)
     p50[[1, HOURS + 9, HOURS + 4]] = 1e9
-    reason = implausible(answered(test, p50), test=test, train=test)
+    reason = find_implausible(answered(test, p50), test=test, train=test)
 
     assert reason is not None
     assert reason.startswith("series F1, issued 2025-03-03 00:00 for 2025-03-03 04:00")
@@ -185,12 +185,14 @@ def test_whatever_the_unit_a_noisy_copy_is_plausible_and_a_thousandfold_one_is_n
 def test_naive_rows_and_boosting_pass_on_a_grid(grid_features: pl.DataFrame):
     issues = grid_features["issue_time"].unique().sort()
     small = BoostingSettings(trees=30, rows_per_leaf=10, threads=1)
-    result = backtest(
+    result = run_backtest(
         grid_features,
         models=[*NAIVE_ROWS, "boosting"],
         test_start=issues[40],
         test_end=issues[49],
-        make=lambda name: BoostingForecaster(small) if name == "boosting" else forecaster(name),
+        make=lambda name: (
+            BoostingForecaster(small) if name == "boosting" else create_forecaster(name)
+        ),
     )
     assert result.leaderboard["error"].unique().to_list() == [None]
 
@@ -210,12 +212,12 @@ class AThousandTimes:
 
 def test_an_implausible_model_has_its_reason_instead_of_scores(grid_features: pl.DataFrame):
     issues = grid_features["issue_time"].unique().sort()
-    result = backtest(
+    result = run_backtest(
         grid_features,
         models=["watts", "naive_168h"],
         test_start=issues[40],
         test_end=issues[49],
-        make=lambda name: AThousandTimes() if name == "watts" else forecaster(name),
+        make=lambda name: AThousandTimes() if name == "watts" else create_forecaster(name),
     )
     row = result.leaderboard.row(
         by_predicate=(pl.col("series") == "all") & (pl.col("model") == "watts"), named=True

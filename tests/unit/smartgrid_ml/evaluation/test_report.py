@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from smartgrid_ml.evaluation.report import error_by_series
+from smartgrid_ml.evaluation.report import draw_error_by_series
 
 
 def test_the_chosen_model_stands_beside_the_naive_rows_series_by_series():
@@ -13,7 +13,7 @@ def test_the_chosen_model_stands_beside_the_naive_rows_series_by_series():
             "nmae": [21.0, 20.0, 25.0, 26.0, 30.0, None],
         }
     )
-    bars = {bar.name: (bar.x, bar.y) for bar in error_by_series(board, model="boosting").data}
+    bars = {bar.name: (bar.x, bar.y) for bar in draw_error_by_series(board, model="boosting").data}
     assert bars == {
         "boosting": (("F1", "all"), (20.0, 21.0)),
         "naive_24h": (("F1", "all"), (25.0, 26.0)),

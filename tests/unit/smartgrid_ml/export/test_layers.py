@@ -6,7 +6,7 @@ import pytest
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.automl.searched_network import SearchedNetwork, bounds
 from smartgrid_ml.export.regressors import regressor_graph
-from smartgrid_ml.forecasting.layer_graph import layer_graph
+from smartgrid_ml.forecasting.layer_graph import trace_layer_graph
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
@@ -94,7 +94,7 @@ def test_a_keras_model_of_dense_layers_says_in_tensorflow_what_it_says_itself(bu
 
     exported = tensorflow().function(regressor_graph(made), autograph=False)(inputs).numpy()
     offline = made.predict(inputs.astype(np.float32), batch_size=ROWS, verbose=0).reshape(-1)
-    plain = layer_graph(made).predict(inputs)
+    plain = trace_layer_graph(made).predict(inputs)
 
     assert exported.dtype == np.float64
     np.testing.assert_allclose(exported, plain, rtol=1e-9, atol=1e-9)
@@ -143,7 +143,10 @@ def test_a_searched_network_is_exported_to_the_last_digits_also_where_inputs_are
         intercept=0.3,
         residual_std=0.01,
         bounds=bounds(np.array([0.1, 4.0])),
-        networks=[layer_graph(model(what_autokeras_builds)), layer_graph(model(with_a_short_cut))],
+        networks=[
+            trace_layer_graph(model(what_autokeras_builds)),
+            trace_layer_graph(model(with_a_short_cut)),
+        ],
     )
     inputs = random.normal(size=(ROWS, FEATURES))
     for odd in (np.nan, 1e30, -1e30, 0.0, np.inf, -np.inf):

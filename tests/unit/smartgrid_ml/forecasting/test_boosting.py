@@ -7,7 +7,7 @@ from polars.testing import assert_frame_equal
 
 from smartgrid_core.features.load import FEATURES, SCALES, build_load_features
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
-from smartgrid_ml.forecasting.conformal import years_back
+from smartgrid_ml.forecasting.conformal import count_years_back
 from smartgrid_ml.forecasting.protocol import QUANTILES, ServableForecaster
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -136,6 +136,6 @@ def test_columns_known_ahead_become_inputs(split):
 )
 def test_the_calibrated_span_is_cut_into_whole_years_back_from_its_end(days, years):
     issues = pl.Series([START + timedelta(days=day) for day in range(days)])
-    found, counts = np.unique(years_back(issues), return_counts=True)
+    found, counts = np.unique(count_years_back(issues), return_counts=True)
     assert dict(zip(found.tolist(), counts.tolist(), strict=True)) == years
-    assert years_back(issues)[-1] == 0
+    assert count_years_back(issues)[-1] == 0

@@ -11,7 +11,7 @@ from smartgrid_core.contracts.serving import PredictionLog
 from smartgrid_core.features.load import FEATURES, build_load_features
 from smartgrid_core.protocols import RoutedForecasts
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
-from smartgrid_ml.forecasting.day_ahead import day_ahead
+from smartgrid_ml.forecasting.day_ahead import forecast_day_ahead
 
 FIRST = datetime(2026, 1, 5, tzinfo=UTC)
 TODAY = FIRST + timedelta(days=42)
@@ -60,7 +60,7 @@ def test_a_model_answers_for_every_hour_under_its_version_and_variant(features):
     today = features.filter(pl.col("issue_time") == TODAY)
     ask = Answers()
 
-    forecast, log = day_ahead(
+    forecast, log = forecast_day_ahead(
         today, ask=ask, history=features.lazy(), stand_in="naive_168h", now=NOW
     )
 
@@ -80,7 +80,7 @@ def test_where_nobody_answers_the_naive_row_stands_in_and_says_so(features):
     two = pl.concat([today, today.with_columns(feeder_id=pl.lit("F2"))])
     history = features.filter(pl.col("issue_time") < TODAY).lazy()
 
-    forecast, _ = day_ahead(
+    forecast, _ = forecast_day_ahead(
         two, ask=Answers(leaves_open="F1"), history=history, stand_in="naive_168h", now=NOW
     )
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from smartgrid_ml.evaluation.metrics import score
+from smartgrid_ml.evaluation.metrics import score_forecasts
 from smartgrid_ml.forecasting.point import PointForecaster, PointModel, Rows
 
 
@@ -65,7 +65,7 @@ def test_the_band_holds_four_fifths_of_days_that_nobody_saw(grid_features: pl.Da
     fitted = PointForecaster("line", Line()).fit(before)
     answer = fitted.predict(after)
     told = after.select("issue_time", series="feeder_id", actual="load_kw")
-    coverage = score(pl.concat([told, answer], how="horizontal"))["coverage"][-1]
+    coverage = score_forecasts(pl.concat([told, answer], how="horizontal"))["coverage"][-1]
     assert 0.7 < coverage < 0.9
     assert answer.filter(
         (pl.col("p10") > pl.col("p50")) | (pl.col("p50") > pl.col("p90"))

@@ -9,15 +9,15 @@ import pytest
 
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.features.load import FEATURES
-from smartgrid_ml.evaluation.losses import LOSSES
+from smartgrid_ml.evaluation.losses import LOSS_SCHEMA
 from smartgrid_ml.promotion.canary_comparison import (
-    Comparison,
-    compare,
+    CanaryComparison,
+    compare_losses,
+    compute_variant_losses,
+    conclude_trial,
     judge_trial,
-    paired,
-    settlement,
-    variant_losses,
-    verdict,
+    pair_losses,
+    reach_verdict,
 )
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
@@ -59,7 +59,7 @@ def says(**by_version: float):
 
 
 def paired_losses(rows, *, ask):
-    return paired(*variant_losses(rows, ask=ask, stable=1, canary=2))
+    return pair_losses(*compute_variant_losses(rows, ask=ask, stable=1, canary=2))
 
 
 def test_both_versions_are_scored_on_the_same_feeder_hours_by_issue_time():
@@ -74,7 +74,7 @@ def test_both_versions_are_scored_on_the_same_feeder_hours_by_issue_time():
 def test_a_row_that_one_version_gives_no_forecast_for_counts_for_neither():
     losses = paired_losses(features(1), ask=says(v1=11.0, v2=np.nan))
     assert losses.is_empty()
-    assert compare(losses) == Comparison(issues=0, pairs=0)
+    assert compare_losses(losses) == CanaryComparison(issues=0, pairs=0)
     nothing = paired_losses(features(1, unknown=48), ask=says())
     assert nothing.is_empty()
 
@@ -94,7 +94,7 @@ def losses(differences: list[float]) -> pl.DataFrame:
 
 
 def test_an_issue_time_is_one_observation():
-    compared = compare(losses([-0.2, -0.1, -0.3, -0.2]))
+    compared = compare_losses(losses([-0.2, -0.1, -0.3, -0.2]))
     assert (compared.issues, compared.pairs) == (4, 192)
     assert (compared.first_issue, compared.last_issue) == (FIRST, FIRST + timedelta(days=3))
     assert (compared.stable_pinball, compared.canary_pinball) == pytest.approx((1.0, 0.8))
@@ -120,14 +120,14 @@ NOISE = [0.1, -0.1, 0.05, -0.05, 0.08, -0.08, 0.0, 0.02, -0.02, 0.06, -0.06, 0.1
 )
 def test_the_verdict(shift: float, days: int, decision: str, words: str):
     noise = np.array(NOISE[:days]) - np.mean(NOISE[:days])
-    said, why = verdict(compare(losses(list(noise + shift))))
+    said, why = reach_verdict(compare_losses(losses(list(noise + shift))))
     assert said == decision
     assert re.match(words, why), why
 
 
 def test_two_versions_that_say_the_same_end_their_trial_with_the_newer_one():
-    assert verdict(compare(losses([0.0] * 14)))[0] == "promote"
-    assert verdict(compare(losses([])))[0] == "keep"
+    assert reach_verdict(compare_losses(losses([0.0] * 14)))[0] == "promote"
+    assert reach_verdict(compare_losses(losses([])))[0] == "keep"
 
 
 def by_feeder(shift: float, days: int, *, coverage: float = 0.8) -> pl.DataFrame:
@@ -144,11 +144,13 @@ def by_feeder(shift: float, days: int, *, coverage: float = 0.8) -> pl.DataFrame
         for day in range(days)
         for feeder in ("F1", "F2")
     ]
-    return pl.DataFrame(rows, schema=dict(LOSSES))
+    return pl.DataFrame(rows, schema=dict(LOSS_SCHEMA))
 
 
 def trial(stable: pl.DataFrame, canary: pl.DataFrame, *, calls: str | None = None):
-    return judge_trial(compare(paired(stable, canary)), stable=stable, canary=canary, calls=calls)
+    return judge_trial(
+        compare_losses(pair_losses(stable, canary)), stable=stable, canary=canary, calls=calls
+    )
 
 
 def test_a_trial_is_judged_line_by_line():
@@ -193,5 +195,5 @@ def test_a_canary_that_is_worse_is_rolled_back_whatever_else_is_good():
 
 
 def test_the_end_of_a_trial_is_a_decision_of_one_line():
-    (line,) = settlement(promoted=False, reason="half of its calls failed").conditions
+    (line,) = conclude_trial(promoted=False, reason="half of its calls failed").conditions
     assert (line.name, line.passed, line.sentence) == ("trial", False, "half of its calls failed")

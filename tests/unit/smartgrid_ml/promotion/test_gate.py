@@ -9,14 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from smartgrid_ml.evaluation.losses import LOSSES, losses_by_issue, newest_backtests
+from smartgrid_ml.evaluation.losses import (
+    LOSS_SCHEMA,
+    compute_losses_by_issue,
+    select_newest_backtests,
+)
 from smartgrid_ml.promotion.gate import (
     Artifact,
-    beats,
-    covers,
-    decide,
-    keeps_worst_decile,
-    paired_means,
+    check_beats_rival,
+    check_coverage,
+    check_worst_decile,
+    compute_paired_means,
+    decide_promotion,
 )
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
@@ -48,7 +52,7 @@ def losses(*, seed: int = 1, days: int = 14, feeders: int = 12, better_by: float
             "coverage": noise.uniform(0.75, 0.85, days * feeders),
         }
     )
-    return frame.select(pl.col(name).cast(kind) for name, kind in LOSSES.items())
+    return frame.select(pl.col(name).cast(kind) for name, kind in LOSS_SCHEMA.items())
 
 
 def naive(**settings) -> pl.DataFrame:
@@ -60,7 +64,7 @@ def naive(**settings) -> pl.DataFrame:
 
 
 def decided(challenger, champion, *, artifact=SOUND, against=None):
-    return decide(
+    return decide_promotion(
         challenger,
         naive=naive() if against is None else against,
         champion=champion,
@@ -139,7 +143,7 @@ def test_what_is_slow_large_or_answers_otherwise_is_refused(artifact, name, word
     ("share", "passed"), [(0.69, False), (0.7, True), (0.9, True), (0.91, False)]
 )
 def test_a_band_that_holds_too_few_or_too_many_hours_is_refused(share: float, passed: bool):
-    judged = covers(losses().with_columns(coverage=pl.lit(share)))
+    judged = check_coverage(losses().with_columns(coverage=pl.lit(share)))
     assert (judged.passed, judged.figure) == (passed, pytest.approx(share))
 
 
@@ -168,7 +172,7 @@ def test_of_fewer_than_ten_feeders_the_worst_one_counts_and_the_whole_grid_is_no
     challenger = champion.with_columns(
         pinball=pl.col("series").replace_strict({"grid": 900.0, "F01": 9.0, "F02": 1.0})
     )
-    judged = keeps_worst_decile(challenger, champion)
+    judged = check_worst_decile(challenger, champion)
     assert (judged.passed, judged.figure) == (True, pytest.approx(0.5))
 
 
@@ -182,8 +186,8 @@ def test_the_largest_feeder_is_not_the_worst_by_its_size():
         pinball=pl.col("series").replace_strict({"F00": 0.9, "F01": 20.0})
     )
     sizes = losses(feeders=2).with_columns(pinball=size, model=pl.lit("naive_24h"))
-    assert keeps_worst_decile(challenger, champion, naive=sizes).figure == pytest.approx(1.0)
-    assert keeps_worst_decile(challenger, champion).figure == pytest.approx(2.0)
+    assert check_worst_decile(challenger, champion, naive=sizes).figure == pytest.approx(1.0)
+    assert check_worst_decile(challenger, champion).figure == pytest.approx(2.0)
 
 
 def test_the_largest_series_does_not_drown_the_others():
@@ -193,7 +197,7 @@ def test_the_largest_series_does_not_drown_the_others():
     better = pl.col("pinball") * pl.when(pl.col("series") == "F00").then(0.999).otherwise(0.8)
     one, other = losses(seed=4).with_columns(pinball=better), losses(seed=3)
     one, other = one.with_columns(**noisy), other.with_columns(**noisy)
-    judged = beats(one, other, rival="it", fewest=3, significance=0.05)
+    judged = check_beats_rival(one, other, rival="it", fewest=3, significance=0.05)
     assert judged.figure < 0.001
 
 
@@ -203,7 +207,7 @@ def test_a_better_share_does_not_excuse_a_larger_loss_in_all():
     )
     other = losses(seed=1).with_columns(worse_grid)
     factor = pl.when(pl.col("series") == "F00").then(1.2).otherwise(0.7)
-    judged = beats(
+    judged = check_beats_rival(
         other.with_columns(pl.col("pinball") * factor),
         other,
         rival="it",
@@ -216,14 +220,16 @@ def test_a_better_share_does_not_excuse_a_larger_loss_in_all():
 def test_a_series_on_which_neither_loses_anything_decides_nothing():
     perfect = pl.when(pl.col("series") == "F00").then(0.0).otherwise("pinball").alias("pinball")
     one, other = losses(seed=1).with_columns(perfect), losses(seed=2).with_columns(perfect)
-    assert np.isfinite(beats(one, other, rival="it", fewest=3, significance=0.05).figure)
+    assert np.isfinite(
+        check_beats_rival(one, other, rival="it", fewest=3, significance=0.05).figure
+    )
 
 
 def test_only_hours_that_both_scored_are_compared():
     partly = losses().with_columns(
         hours=pl.when(pl.col("series") == "F00").then(23).otherwise("hours").cast(pl.Int64)
     )
-    assert set(paired_means(losses(), partly)["hours"]) == {11 * 24}
+    assert set(compute_paired_means(losses(), partly)["hours"]) == {11 * 24}
 
 
 @given(seed=st.integers(0, 10_000), days=st.integers(0, 30), feeders=st.integers(1, 25))
@@ -263,7 +269,7 @@ def test_the_order_of_rows_changes_nothing(seed, shuffle):
 @pytest.mark.slow
 def test_of_equally_good_challengers_a_twentieth_seems_better():
     passed = [
-        beats(
+        check_beats_rival(
             losses(seed=2 * n, feeders=3),
             losses(seed=2 * n + 1, feeders=3),
             rival="champion",
@@ -277,11 +283,11 @@ def test_of_equally_good_challengers_a_twentieth_seems_better():
 
 def test_the_p_value_is_that_of_the_one_sided_paired_t_test():
     one, other = losses(seed=1, feeders=1), losses(seed=2, feeders=1, better_by=0.03)
-    means = paired_means(one, other)
+    means = compute_paired_means(one, other)
     for less, more in (("pinball", "other"), ("other", "pinball")):
         expected = stats.ttest_rel(means[less], means[more], alternative="less")
         sides = (one, other) if less == "pinball" else (other, one)
-        judged = beats(*sides, rival="it", fewest=3, significance=0.05)
+        judged = check_beats_rival(*sides, rival="it", fewest=3, significance=0.05)
         assert judged.figure == pytest.approx(expected.pvalue)
 
 
@@ -302,7 +308,7 @@ def forecasts() -> pl.DataFrame:
 
 def test_a_forecasts_loss_is_the_mean_over_its_hours():
     # Hour 1: 0.1 * 1, 0, 0.1 * 1; hour 2: 0.1 * 5, 0.5 * 4, 0.9 * 3.
-    assert losses_by_issue(forecasts(), "model").to_dicts() == [
+    assert compute_losses_by_issue(forecasts(), "model").to_dicts() == [
         {
             "model": "m",
             "series": "F1",
@@ -313,7 +319,7 @@ def test_a_forecasts_loss_is_the_mean_over_its_hours():
             "coverage": 0.5,
         }
     ]
-    assert dict(losses_by_issue(forecasts().clear()).schema) == dict(LOSSES)
+    assert dict(compute_losses_by_issue(forecasts().clear()).schema) == dict(LOSS_SCHEMA)
 
 
 def test_the_newest_backtests_are_kept():
@@ -323,11 +329,11 @@ def test_the_newest_backtests_are_kept():
             "scored_at": [FIRST + timedelta(days=day) for day in (2, 1, 3, 0, 4)],
         }
     )
-    assert newest_backtests(rows, most=2)["backtest_id"].to_list() == ["c", "d", "d"]
+    assert select_newest_backtests(rows, most=2)["backtest_id"].to_list() == ["c", "d", "d"]
 
 
 def test_a_naive_row_that_could_not_be_scored_is_not_beaten():
-    decision = decide(
+    decision = decide_promotion(
         losses(),
         naive=naive(),
         champion=None,

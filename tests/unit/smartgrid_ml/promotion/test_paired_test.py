@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from smartgrid_ml.promotion.paired_test import bootstrap_interval, diebold_mariano
+from smartgrid_ml.promotion.paired_test import bootstrap_interval, compute_diebold_mariano
 
 RANDOM = np.random.default_rng(5)
 
@@ -14,41 +14,44 @@ RANDOM = np.random.default_rng(5)
 def test_one_step_ahead_it_is_the_paired_t_test():
     stable, canary = RANDOM.gamma(2.0, size=(2, 25))
     expected = stats.ttest_rel(canary, stable)
-    tested = diebold_mariano(canary - stable)
+    tested = compute_diebold_mariano(canary - stable)
     assert tested.statistic == pytest.approx(expected.statistic)
     assert tested.p_value == pytest.approx(expected.pvalue)
 
 
 def test_two_steps_ahead_it_is_what_one_computes_by_hand():
     # mean 2, deviations -1 0 1 0: g0 = 2/4, g1 = 0; V = 0.5/4; correction (4 + 1 - 4 + 2/4)/4.
-    tested = diebold_mariano([1.0, 2.0, 3.0, 2.0], horizon=2)
+    tested = compute_diebold_mariano([1.0, 2.0, 3.0, 2.0], horizon=2)
     assert tested.statistic == pytest.approx(2 / math.sqrt(0.5 / 4) * math.sqrt(1.5 / 4))
     assert tested.p_value == pytest.approx(2 * stats.t.sf(tested.statistic, df=3))
 
 
 def test_a_variance_that_full_weights_make_negative_is_estimated_with_bartletts():
     # Deviations 1 -1 1 -1: g0 = 1, g1 = -3/4; fully 1 - 3/2 < 0, with Bartlett 1 - 3/4.
-    tested = diebold_mariano([2.0, 0.0, 2.0, 0.0], horizon=2)
+    tested = compute_diebold_mariano([2.0, 0.0, 2.0, 0.0], horizon=2)
     assert tested.statistic == pytest.approx(1 / math.sqrt(0.25 / 4) * math.sqrt(1.5 / 4))
 
 
 def test_the_sign_says_who_is_better_and_the_order_of_the_two_only_turns_it():
     differences = RANDOM.normal(-0.3, 1.0, size=60)
-    one, other = diebold_mariano(differences), diebold_mariano(-differences)
+    one, other = compute_diebold_mariano(differences), compute_diebold_mariano(-differences)
     assert one.statistic < 0
     assert (one.statistic, one.p_value) == pytest.approx((-other.statistic, other.p_value))
 
 
 def test_equal_forecasts_do_not_differ_and_a_constant_difference_is_no_chance():
-    assert diebold_mariano([0.0] * 5) == diebold_mariano([0.0] * 5, horizon=3)
-    assert (diebold_mariano([0.0] * 5).statistic, diebold_mariano([0.0] * 5).p_value) == (0.0, 1.0)
-    tested = diebold_mariano([-0.1] * 9)
+    assert compute_diebold_mariano([0.0] * 5) == compute_diebold_mariano([0.0] * 5, horizon=3)
+    assert (
+        compute_diebold_mariano([0.0] * 5).statistic,
+        compute_diebold_mariano([0.0] * 5).p_value,
+    ) == (0.0, 1.0)
+    tested = compute_diebold_mariano([-0.1] * 9)
     assert (tested.statistic, tested.p_value) == (-math.inf, 0.0)
 
 
 def test_of_equally_good_forecasts_a_twentieth_seems_different_at_five_percent():
     samples = np.random.default_rng(7).standard_t(5, size=(4_000, 14))
-    seems_different = np.mean([diebold_mariano(each).p_value < 0.05 for each in samples])
+    seems_different = np.mean([compute_diebold_mariano(each).p_value < 0.05 for each in samples])
     assert seems_different == pytest.approx(0.05, abs=0.01)
 
 
@@ -62,7 +65,7 @@ def test_of_equally_good_forecasts_a_twentieth_seems_different_at_five_percent()
 )
 def test_what_cannot_be_compared_is_refused(differences, horizon, words):
     with pytest.raises(ValueError, match=words):
-        diebold_mariano(differences, horizon=horizon)
+        compute_diebold_mariano(differences, horizon=horizon)
 
 
 @pytest.mark.slow
