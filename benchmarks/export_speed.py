@@ -19,7 +19,7 @@ import polars as pl
 
 from smartgrid_core.features.load import build_load_features
 from smartgrid_ml.export.artifact.parity import as_served
-from smartgrid_ml.export.artifact.saved_model import export
+from smartgrid_ml.export.artifact.saved_model import export_forecaster
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
@@ -59,7 +59,7 @@ def main(settings: BoostingSettings, *, days: int) -> int:
     forecaster = BoostingForecaster(settings).fit(table)
     rows = as_served(table.head(ROWS), inputs=tuple(forecaster.feature_names))
     with tempfile.TemporaryDirectory() as folder:
-        loaded = tf.saved_model.load(str(export(forecaster, Path(folder) / "model")))
+        loaded = tf.saved_model.load(str(export_forecaster(forecaster, Path(folder) / "model")))
         megabytes = sum(one.stat().st_size for one in Path(folder).rglob("*") if one.is_file())
     signature = loaded.signatures["serving_default"]
     asked = {name: tf.constant(rows[name].to_numpy()) for name in rows.columns}

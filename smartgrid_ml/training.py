@@ -15,8 +15,13 @@ from smartgrid_core.protocols import ModelRegistry, ModelVersion
 from smartgrid_core.time import HOUR, Window
 from smartgrid_ml.automl.trials import Recipe
 from smartgrid_ml.export.artifact.golden import write_golden
-from smartgrid_ml.export.artifact.parity import as_served, export_parity, golden_batch, hard_rows
-from smartgrid_ml.export.artifact.saved_model import export
+from smartgrid_ml.export.artifact.parity import (
+    as_served,
+    check_export_parity,
+    make_hard_rows,
+    select_golden_batch,
+)
+from smartgrid_ml.export.artifact.saved_model import export_forecaster
 from smartgrid_ml.export.artifact.warmup import write_warmup
 from smartgrid_ml.forecasting.protocol import ServableForecaster
 from smartgrid_ml.forecasting.registry import create_forecaster
@@ -104,10 +109,10 @@ def train_and_register(
         fitted = untrained.fit(known)
         inputs = tuple(fitted.feature_names)
         with tempfile.TemporaryDirectory() as folder:
-            saved_model = export(fitted, Path(folder) / "saved_model")
-            hard = hard_rows(as_served(known, inputs=inputs), n=PARITY_ROWS)
-            export_parity(fitted, saved_model, rows=hard)
-            golden = golden_batch(known, inputs=inputs)
+            saved_model = export_forecaster(fitted, Path(folder) / "saved_model")
+            hard = make_hard_rows(as_served(known, inputs=inputs), n=PARITY_ROWS)
+            check_export_parity(fitted, saved_model, rows=hard)
+            golden = select_golden_batch(known, inputs=inputs)
             write_golden(saved_model, rows=golden, quantiles=fitted.predict(golden))
             write_warmup(saved_model, rows=golden, model=model)
             registry.log_saved_model(run_id, saved_model, example=golden.head(5))

@@ -43,8 +43,8 @@ def main() -> None:
     import polars as pl
 
     from smartgrid_core.features.load import build_load_features
-    from smartgrid_ml.export.artifact.parity import golden_batch
-    from smartgrid_ml.export.artifact.saved_model import export
+    from smartgrid_ml.export.artifact.parity import select_golden_batch
+    from smartgrid_ml.export.artifact.saved_model import export_forecaster
     from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
 
     parser = argparse.ArgumentParser()
@@ -72,8 +72,8 @@ def main() -> None:
         return
     settings = BoostingSettings(trees=words.trees, rows_per_leaf=5, threads=1)
     fitted = BoostingForecaster(settings).fit(features)
-    rows = golden_batch(features, inputs=tuple(fitted.feature_names), n=ROWS).fill_null(0.0)
-    export(fitted, words.folder / "model")
+    rows = select_golden_batch(features, inputs=tuple(fitted.feature_names), n=ROWS).fill_null(0.0)
+    export_forecaster(fitted, words.folder / "model")
     columns = {name: rows[name].to_list() for name in fitted.feature_names}
     (words.folder / "rows.json").write_text(json.dumps(columns))
 

@@ -25,7 +25,7 @@ from smartgrid_core.rollout.decisions import explain_refusal
 from smartgrid_core.rollout.label_journal import explain_wait
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
 from smartgrid_core.settings import Settings
-from smartgrid_ml.automl.trials import trials_table
+from smartgrid_ml.automl.trials import build_trials_table
 from smartgrid_ml.evaluation.backtest import choose_servable, run_backtest
 from smartgrid_ml.evaluation.leaderboard import (
     draw_leaderboard,
@@ -37,7 +37,7 @@ from smartgrid_ml.evaluation.leaderboard import (
 from smartgrid_ml.evaluation.metrics import ALL_SERIES, METRICS
 from smartgrid_ml.evaluation.picture import embed_in_markdown
 from smartgrid_ml.evaluation.report import draw_error_by_series, render_report
-from smartgrid_ml.export.artifact.saved_model import saved_model_mb
+from smartgrid_ml.export.artifact.saved_model import measure_saved_model_mb
 from smartgrid_ml.forecasting.registry import (
     FORECASTERS,
     WITHOUT_SEARCH,
@@ -89,7 +89,7 @@ def load_backtest(
         test_end=end,
         folds=FOLDS,
         make=lambda name: create_forecaster(name, searching=searching),
-        artifact_mb=saved_model_mb,
+        artifact_mb=measure_saved_model_mb,
         progress=lambda name: context.log.info("backtest of %s", name),
     )
     board = scores.leaderboard.with_columns(
@@ -101,7 +101,7 @@ def load_backtest(
     refuse_if_all_failed(board)
     mlflow.log_text(render_report(scores, title="Load backtest"), "backtest/report.html")
     mlflow.log_text(board.write_csv(), "backtest/leaderboard.csv")
-    mlflow.log_text(trials_table(scores.searches).write_csv(), "backtest/trials.csv")
+    mlflow.log_text(build_trials_table(scores.searches).write_csv(), "backtest/trials.csv")
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": board.height,

@@ -113,7 +113,7 @@ def backtest(
     """
     from smartgrid_cli.display.backtest import show_leaderboard, show_searches
     from smartgrid_cli.files.series import Columns, read_series
-    from smartgrid_ml.export.artifact.saved_model import saved_model_mb
+    from smartgrid_ml.export.artifact.saved_model import measure_saved_model_mb
     from smartgrid_ml.forecasting.registry import SearchSettings, share_budget
 
     if how not in {"mean", "sum"}:
@@ -151,7 +151,11 @@ def backtest(
             on_trial=lambda engine, trial: tell(trial.line(engine)),
         )
         result = run_protocol(
-            table, protocol=protocol, tell=tell, searching=searching, artifact_mb=saved_model_mb
+            table,
+            protocol=protocol,
+            tell=tell,
+            searching=searching,
+            artifact_mb=measure_saved_model_mb,
         )
         tell("writing")
         write_results(result, table=table, protocol=protocol, out=out, title=data.name)
@@ -211,14 +215,14 @@ def write_results(
 
     from smartgrid_cli.display.backtest import LEADERBOARD_COLUMNS
     from smartgrid_cli.files.timestamps import utc_of_wall
-    from smartgrid_ml.automl.trials import trials_table
+    from smartgrid_ml.automl.trials import build_trials_table
     from smartgrid_ml.evaluation.report import render_report
 
     failed = result.leaderboard["error"].is_not_null().any()
     columns = [*LEADERBOARD_COLUMNS, *(["error"] if failed else [])]
     result.leaderboard.select(columns).write_csv(out / "leaderboard.csv", float_precision=6)
     if result.searches:
-        trials_table(result.searches).write_csv(out / "trials.csv", float_precision=6)
+        build_trials_table(result.searches).write_csv(out / "trials.csv", float_precision=6)
     zone = protocol.timezone
     forecasts = (
         result.forecasts.with_columns(

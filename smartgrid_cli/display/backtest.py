@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from smartgrid_ml.automl.trials import Found
+from smartgrid_ml.automl.trials import SearchResult
 
 SHOWN_SERIES = 8
 """A leaderboard of more series is printed for all of them together only."""
@@ -40,7 +40,7 @@ def show_leaderboard(leaderboard: pl.DataFrame, console: Console) -> None:
     (console if console.is_terminal else Console(width=WIDTH)).print(table)
 
 
-def show_searches(searches: Sequence[Found], console: Console) -> None:
+def show_searches(searches: Sequence[SearchResult], console: Console) -> None:
     """One line per engine: how much it tried, how it ended, and its best error within training."""
     for found in searches:
         failed = sum(trial.error is not None for trial in found.trials)

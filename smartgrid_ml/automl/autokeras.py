@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 
 from smartgrid_ml.automl.engine import Report
-from smartgrid_ml.automl.searched_network import RIDGE, SearchedNetwork, bounds
+from smartgrid_ml.automl.searched_network import RIDGE, SearchedNetwork, compute_bounds
 from smartgrid_ml.automl.trials import INNER_FOLDS, Budget, Recipe, Trial
 from smartgrid_ml.forecasting.layer_graph import LayerGraph, trace_layer_graph
 from smartgrid_ml.forecasting.point import Rows
@@ -281,7 +281,7 @@ def _trained(
         slopes=slopes,
         intercept=intercept,
         residual_std=spread,
-        bounds=bounds(rows.target),
+        bounds=compute_bounds(rows.target),
         networks=networks,
     )
 

@@ -40,7 +40,7 @@ ENGINES = tuple(_MODULES)
 """In the order in which they search."""
 
 
-def engine(name: str) -> Engine:
+def load_engine(name: str) -> Engine:
     """The engine of that name, or the one that is written in the Python file of that path.
 
     Imports nothing heavy. Raises ConfigurationError if there is neither.

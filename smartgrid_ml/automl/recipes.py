@@ -9,7 +9,7 @@ import numpy as np
 
 from smartgrid_core.errors import SmartGridError
 from smartgrid_ml.automl.trials import Recipe
-from smartgrid_ml.export.exportable import REGRESSORS, TRANSFORMERS, class_path
+from smartgrid_ml.export.exportable import REGRESSORS, TRANSFORMERS, get_class_path
 
 FUNCTIONS = ("sklearn.feature_selection.f_regression",)
 """Functions that a parameter may be."""
@@ -21,14 +21,14 @@ NAMED_PARTS = ("steps", "estimators", "transformer_list", "transformers")
 """Parameters that list a name and an estimator each, and maybe the features that it sees."""
 
 
-def recipe_of(estimator: Any) -> Recipe:
+def to_recipe(estimator: Any) -> Recipe:
     """The estimator's class and those of its parameters that are not the default.
 
     {"class": "sklearn.linear_model.Ridge", "parameters": {"alpha": 3.0}}; an estimator within is a
     recipe, a function {"function": path}. Raises SmartGridError for a class or a parameter that
     has no place in a recipe.
     """
-    path = class_path(estimator)
+    path = get_class_path(estimator)
     if path not in REGRESSORS and path not in TRANSFORMERS:
         raise SmartGridError(f"recipe: a {path} cannot be exported, and so not be found")
     given = estimator.get_params(deep=False)
@@ -43,7 +43,7 @@ def recipe_of(estimator: Any) -> Recipe:
     }
 
 
-def build(recipe: Recipe, *, seed: int, threads: int) -> Any:
+def build_estimator(recipe: Recipe, *, seed: int, threads: int) -> Any:
     """The estimator of a recipe, not trained; seeds and threads are set wherever it has any.
 
     Raises SmartGridError for a class that cannot be exported.
@@ -55,7 +55,7 @@ def build(recipe: Recipe, *, seed: int, threads: int) -> Any:
         name: _built(value, name=name, seed=seed, threads=threads)
         for name, value in recipe.get("parameters", {}).items()
     }
-    estimator = class_of(path)(**parameters)
+    estimator = import_object(path)(**parameters)
     known = estimator.get_params(deep=False)
     always = {"random_state": seed, "n_jobs": threads}
     if "estimators" in known:
@@ -64,13 +64,13 @@ def build(recipe: Recipe, *, seed: int, threads: int) -> Any:
     return estimator.set_params(**{name: one for name, one in always.items() if name in known})
 
 
-def class_of(path: str) -> Any:
+def import_object(path: str) -> Any:
     """What a dotted path names."""
     module, name = path.rsplit(".", 1)
     return getattr(importlib.import_module(module), name)
 
 
-def flat(recipe: Recipe, *, prefix: str = "") -> dict[str, Any]:
+def flatten_recipe(recipe: Recipe, *, prefix: str = "") -> dict[str, Any]:
     """The recipe as names and values, as a tracker of trials shows them."""
     name = recipe["class"].rsplit(".", 1)[1]
     shown: dict[str, Any] = {}
@@ -79,11 +79,11 @@ def flat(recipe: Recipe, *, prefix: str = "") -> dict[str, Any]:
         if key in NAMED_PARTS:
             for called, part, *_ in value:
                 if isinstance(part, Mapping):
-                    inner = flat(part, prefix=f"{prefix}{called}.")
+                    inner = flatten_recipe(part, prefix=f"{prefix}{called}.")
                     parts.append(inner.pop("model"))
                     shown |= inner
         elif isinstance(value, Mapping) and "class" in value:
-            inner = flat(value, prefix=f"{prefix}{key}.")
+            inner = flatten_recipe(value, prefix=f"{prefix}{key}.")
             parts.append(inner.pop("model"))
             shown |= inner
         else:
@@ -121,7 +121,7 @@ def _plain(value: Any, *, of: str) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(one, of=of) for one in value]
     if hasattr(value, "get_params") and not isinstance(value, type):
-        return recipe_of(value)
+        return to_recipe(value)
     path = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"
     public = ".".join(part for part in path.split(".") if not part.startswith("_"))
     if public in FUNCTIONS:
@@ -133,9 +133,9 @@ def _built(value: Any, *, name: str, seed: int, threads: int) -> Any:
     if isinstance(value, Mapping) and "function" in value:
         if value["function"] not in FUNCTIONS:
             raise SmartGridError(f"recipe: {value['function']} is no function for a parameter")
-        return class_of(value["function"])
+        return import_object(value["function"])
     if isinstance(value, Mapping):
-        return build(value, seed=seed, threads=threads)
+        return build_estimator(value, seed=seed, threads=threads)
     if name in NAMED_PARTS:
         return [
             (called, _built(part, name="", seed=seed, threads=threads), *seen)

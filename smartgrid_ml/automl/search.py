@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from smartgrid_ml.automl.trials import Budget, Found, OnTrial, Trial
+from smartgrid_ml.automl.trials import Budget, OnTrial, SearchResult, Trial
 from smartgrid_ml.automl.worker import write_task
 from smartgrid_ml.forecasting.point import Rows
 from smartgrid_ml.tensorflow_runtime import QUIET_AND_REPRODUCIBLE
@@ -32,14 +32,14 @@ GRACE_S = 5.0
 """A worker that was asked to end gets so long to end its own children."""
 
 
-def search(
+def run_search(
     engine: str,
     rows: Rows,
     *,
     budget: Budget,
     seed: int = 1,
     on_trial: OnTrial = lambda *_: None,
-) -> Found:
+) -> SearchResult:
     """Everything that the engine tried within the budget; never raises for what it does.
 
     `engine` is one of ENGINES, or the path of a Python file that is one.
@@ -47,7 +47,7 @@ def search(
     The search runs in a process of its own, with all that this starts ended at its end. Ctrl-C
     ends the search, not the caller: what was found so far is kept.
     """
-    found = Found(engine)
+    found = SearchResult(engine)
     with tempfile.TemporaryDirectory(prefix=f"smartgrid-{Path(engine).stem}-") as place:
         folder = Path(place)
         write_task(folder, rows, budget=budget, seed=seed, engine=engine)
@@ -159,7 +159,7 @@ def _worker(folder: Path) -> Iterator[_Worker]:
         worker.end()
 
 
-def _listen(worker: _Worker, found: Found, *, budget: Budget, on_trial: OnTrial) -> str:
+def _listen(worker: _Worker, found: SearchResult, *, budget: Budget, on_trial: OnTrial) -> str:
     """Take trials down until the search ends or has used its budget; say how it ended."""
     deadline = worker.started + budget.seconds
     while True:
@@ -183,7 +183,7 @@ def _listen(worker: _Worker, found: Found, *, budget: Budget, on_trial: OnTrial)
 
 
 def _take_down(
-    line: str, worker: _Worker, found: Found, *, budget: Budget, on_trial: OnTrial
+    line: str, worker: _Worker, found: SearchResult, *, budget: Budget, on_trial: OnTrial
 ) -> str | None:
     """Keep the trial that a line tells of; say how the search ended if this was its last."""
     try:

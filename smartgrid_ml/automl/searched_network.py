@@ -48,7 +48,7 @@ class SearchedNetwork:
         return np.clip(line + added * self.residual_std, *self.bounds)
 
 
-def bounds(target: FloatArray) -> tuple[float, float]:
+def compute_bounds(target: FloatArray) -> tuple[float, float]:
     """The least and the most that is answered."""
     least, most = float(target.min()), float(target.max())
     beyond = BEYOND * (most - least)

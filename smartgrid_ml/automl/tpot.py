@@ -17,12 +17,12 @@ from threadpoolctl import threadpool_limits
 
 from smartgrid_core.errors import SmartGridError
 from smartgrid_ml.automl.engine import Report
-from smartgrid_ml.automl.recipes import build, flat, recipe_of
-from smartgrid_ml.automl.tpot_space import first_generation, search_space
+from smartgrid_ml.automl.recipes import build_estimator, flatten_recipe, to_recipe
+from smartgrid_ml.automl.tpot_space import build_search_space, generate_pipelines
 from smartgrid_ml.automl.trials import INNER_FOLDS, Budget, Recipe, Trial
 from smartgrid_ml.forecasting.point import PointModel, Rows
 
-CLUSTER = "SMARTGRID_DASK_URL"
+URL_SETTING = "SMARTGRID_DASK_URL"
 """The address of a Dask scheduler (tcp://host:8786) whose workers evaluate, this package installed
 on each; unset: workers of our own, in this process, one per core."""
 
@@ -61,14 +61,14 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
     ]
     if not folds:
         raise SmartGridError("tpot: the rows are of too few issue times for a fold to score on")
-    space = search_space()
-    born = list(itertools.islice(first_generation(space, random), FIRST))
+    space = build_search_space()
+    born = list(itertools.islice(generate_pipelines(space, random), FIRST))
     # TPOT evaluates the last of a generation first.
     individuals = itertools.chain(reversed(born), _drawn_from(space, random))
     with _cluster() as client, _told(client, report) as topic:
         evolver = BaseEvolver(
             individual_generator=individuals,
-            objective_functions=[evaluated],
+            objective_functions=[evaluate_individual],
             objective_function_weights=[-1],
             objective_names=["mean absolute error"],
             objective_kwargs={
@@ -94,11 +94,13 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
 def train(recipe: Recipe, rows: Rows, *, seed: int) -> PointModel:
     """The pipeline, trained on all rows, on TRAINED_ROWS drawn at random of longer tables."""
     drawn = _drawn(rows, np.random.default_rng(seed), TRAINED_ROWS)
-    model: PointModel = build(recipe, seed=seed, threads=_threads()).fit(drawn.inputs, drawn.target)
+    model: PointModel = build_estimator(recipe, seed=seed, threads=_threads()).fit(
+        drawn.inputs, drawn.target
+    )
     return model
 
 
-def evaluated(
+def evaluate_individual(
     individual: Any,
     *,
     folds: Folds,
@@ -125,9 +127,11 @@ def evaluated(
         if len(known) < folds[0][0].inputs.shape[1]:
             only = ColumnTransformer([("known", "passthrough", list(known))])
             pipeline.steps.insert(0, ("known", only))
-        recipe = recipe_of(pipeline)
+        recipe = to_recipe(pipeline)
         trial["fold_scores"] = list(
-            scores(recipe, folds, seed=seed, threads=worker.state.nthreads, patience_s=patience_s)
+            score_recipe(
+                recipe, folds, seed=seed, threads=worker.state.nthreads, patience_s=patience_s
+            )
         )
         return float(np.mean(trial["fold_scores"]))
     except Exception as failed:
@@ -135,7 +139,7 @@ def evaluated(
         raise
     finally:
         trial |= {
-            "parameters": flat(recipe) if recipe else {},
+            "parameters": flatten_recipe(recipe) if recipe else {},
             "recipe": recipe if trial["error"] is None else None,
             "seconds": time.monotonic() - started,
             "memory_mb": psutil.Process().memory_info().rss / 1e6,
@@ -143,7 +147,7 @@ def evaluated(
         worker.log_event(topic, json.dumps(trial))
 
 
-def scores(
+def score_recipe(
     recipe: Recipe, folds: Folds, *, seed: int, threads: int, patience_s: float
 ) -> Iterator[float]:
     """Mean absolute error on each fold, in the unit of the load.
@@ -154,7 +158,7 @@ def scores(
     for left, (training, validated) in zip(range(len(folds))[::-1], folds, strict=True):
         started = time.monotonic()
         with threadpool_limits(threads):  # not every estimator has a parameter for it
-            model = build(recipe, seed=seed, threads=threads)
+            model = build_estimator(recipe, seed=seed, threads=threads)
             model.fit(training.inputs, training.target)
         answered = np.asarray(model.predict(validated.inputs), np.float64).reshape(-1)
         if not np.isfinite(answered).all():
@@ -169,12 +173,14 @@ def _cluster() -> Iterator[Any]:
     """A client of the cluster that is named, or of workers of our own."""
     from distributed import Client, LocalCluster
 
-    url = os.environ.get(CLUSTER)
+    url = os.environ.get(URL_SETTING)
     if url:
         with Client(url) as client:
             workers = client.scheduler_info(n_workers=-1)["workers"]
             if not workers:
-                raise SmartGridError(f"tpot: the Dask cluster at {url} ({CLUSTER}) has no worker")
+                raise SmartGridError(
+                    f"tpot: the Dask cluster at {url} ({URL_SETTING}) has no worker"
+                )
             # TPOT asks a cluster object how many evaluations to hand out at a time.
             client.cluster = SimpleNamespace(workers=workers)
             yield client

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from smartgrid_core.errors import SmartGridError
-from smartgrid_ml.automl.recipes import class_of
+from smartgrid_ml.automl.recipes import import_object
 from smartgrid_ml.export.exportable import REGRESSORS, TRANSFORMERS
 
 Space = Mapping[str, Any]
@@ -112,7 +112,7 @@ IMPUTERS: Mapping[str, Space] = {
 }
 
 
-def search_space() -> Any:
+def build_search_space() -> Any:
     """A choice of TPOT's: boosting on its own, anything else prepared, or a stack of both."""
     from tpot.search_spaces.pipelines import ChoicePipeline, SequentialPipeline
 
@@ -130,7 +130,7 @@ def search_space() -> Any:
     )
 
 
-def first_generation(space: Any, rng: np.random.Generator) -> Iterator[Any]:
+def generate_pipelines(space: Any, rng: np.random.Generator) -> Iterator[Any]:
     """Pipelines known to be good on loads, the best first; then whatever the space holds."""
     common = {"n_estimators": 300, "learning_rate": 0.05, "colsample_bytree": 0.4}
     boosted = {**common, "num_leaves": 31, "min_child_samples": 50, "subsample": 0.8}
@@ -154,7 +154,7 @@ def _planted(space: Any, *, branch: int, settings: Mapping[str, Space], rng: Any
     individual.node = space.search_spaces[branch].generate(rng)
     ((path, known),) = settings.items()
     last = individual.node.pipeline[-1]
-    (node,) = (one for one in last.search_spaces if one.method is class_of(path))
+    (node,) = (one for one in last.search_spaces if one.method is import_object(path))
     last.node = node.generate(rng)
     last.node.hyperparameters |= known
     return individual
@@ -180,7 +180,7 @@ def _node(path: str, space: Space) -> Any:
 
     if path not in REGRESSORS and path not in TRANSFORMERS:
         raise SmartGridError(f"TPOT may not draw {path}: it cannot be exported")
-    return EstimatorNode(class_of(path), _configurations(space), hyperparameter_parser=_plain)
+    return EstimatorNode(import_object(path), _configurations(space), hyperparameter_parser=_plain)
 
 
 def _configurations(space: Space) -> Any:
@@ -201,7 +201,7 @@ def _configurations(space: Space) -> Any:
 def _plain(drawn: Mapping[str, Any]) -> dict[str, Any]:
     """What was drawn as an estimator takes it."""
     return {
-        name: class_of(value)
+        name: import_object(value)
         if name == "score_func"
         else value.item()
         if isinstance(value, np.generic)
@@ -225,7 +225,9 @@ def _stacking_node() -> Any:
         every |= {f"{called}:{name}": one for name, one in held.items()}
         every[f"{called}:in"] = [True, False]
     every["last:alpha"] = (1e-3, 1e3, "log")
-    return EstimatorNode(class_of(STACKING), _configurations(every), hyperparameter_parser=_stacked)
+    return EstimatorNode(
+        import_object(STACKING), _configurations(every), hyperparameter_parser=_stacked
+    )
 
 
 def _stacked(drawn: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,14 +245,14 @@ def _stacked(drawn: Mapping[str, Any]) -> dict[str, Any]:
         }
         # With fewer than two there is nothing to weigh: LightGBM and the line always take part.
         if own.pop("in") or path in (LIGHTGBM, RIDGE):
-            one = class_of(path)(**own)
+            one = import_object(path)(**own)
             known = path in BOOSTERS
             estimators.append((called, one if known else make_pipeline(_imputer(), one)))
-    last = class_of(RIDGE)(alpha=settings["last:alpha"])
+    last = import_object(RIDGE)(alpha=settings["last:alpha"])
     # It does not see the features themselves: a line through them spoils what trees say of hours
     # unlike those before (tried on the London aggregate: an error of twice the size).
     return {"estimators": estimators, "final_estimator": last, "cv": settings["cv"]}
 
 
 def _imputer() -> Any:
-    return class_of(IMPUTER)(strategy="median", keep_empty_features=True)
+    return import_object(IMPUTER)(strategy="median", keep_empty_features=True)

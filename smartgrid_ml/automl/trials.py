@@ -66,7 +66,7 @@ class Trial:
 
 
 @dataclass(slots=True)
-class Found:
+class SearchResult:
     """What a search came home with: everything it tried, and how it ended."""
 
     engine: str
@@ -89,7 +89,7 @@ OnTrial = Callable[[str, Trial], None]
 """Told of every trial as it ends: the engine's name and what it tried."""
 
 
-def trials_table(searches: Sequence[Found]) -> pl.DataFrame:
+def build_trials_table(searches: Sequence[SearchResult]) -> pl.DataFrame:
     """One row per trial, in the order in which they ended.
 
     `score` is the mean absolute error over the inner folds, in the unit of the load; `parameters`

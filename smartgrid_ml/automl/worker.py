@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import psutil
 
-from smartgrid_ml.automl.engine import engine
+from smartgrid_ml.automl.engine import load_engine
 from smartgrid_ml.automl.trials import Budget, Trial
 from smartgrid_ml.forecasting.point import Rows
 
-ROWS = "rows.npz"
-TASK = "task.json"
+ROWS_FILE = "rows.npz"
+TASK_FILE = "task.json"
 
 LOOK_S = 0.5
 """So often a worker looks whether its parent still lives."""
@@ -31,7 +31,7 @@ LOOK_S = 0.5
 def write_task(folder: Path, rows: Rows, *, budget: Budget, seed: int, engine: str) -> None:
     """Put down what a worker shall do."""
     np.savez(
-        folder / ROWS,
+        folder / ROWS_FILE,
         names=np.array(rows.names),
         inputs=rows.inputs,
         target=rows.target,
@@ -45,7 +45,7 @@ def write_task(folder: Path, rows: Rows, *, budget: Budget, seed: int, engine: s
         "budget": asdict(budget),
         "parent": os.getpid(),
     }
-    (folder / TASK).write_text(json.dumps(task))
+    (folder / TASK_FILE).write_text(json.dumps(task))
 
 
 def main(folder: Path) -> None:
@@ -55,11 +55,11 @@ def main(folder: Path) -> None:
     os.dup2(2, 1)
     # Asked to end, it leaves the servers that it used as they were.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    task = json.loads((folder / TASK).read_text())
+    task = json.loads((folder / TASK_FILE).read_text())
     threading.Thread(target=_die_with, args=(task["parent"],), daemon=True).start()
-    searching = engine(task["engine"])
+    searching = load_engine(task["engine"])
     os.chdir(folder)
-    with np.load(folder / ROWS) as held:
+    with np.load(folder / ROWS_FILE) as held:
         rows = Rows(
             [str(name) for name in held["names"]],
             held["inputs"],

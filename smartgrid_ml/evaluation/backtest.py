@@ -10,7 +10,7 @@ from typing import Protocol, cast, runtime_checkable
 import polars as pl
 
 from smartgrid_core.errors import SmartGridError
-from smartgrid_ml.automl.trials import Found
+from smartgrid_ml.automl.trials import SearchResult
 from smartgrid_ml.evaluation.blend import blend_forecasts, find_blend_weights
 from smartgrid_ml.evaluation.metrics import ALL_SERIES, METRICS, score_forecasts
 from smartgrid_ml.evaluation.plausibility import PlausibilityError, find_implausible
@@ -57,7 +57,7 @@ LEADERBOARD_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
 class SearchedForecaster(Protocol):
     """A forecaster that searches."""
 
-    found: Found | None
+    found: SearchResult | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Backtest:
     leaderboard: pl.DataFrame
     forecasts: pl.DataFrame
     fitted: Mapping[str, Forecaster]
-    searches: Sequence[Found] = ()
+    searches: Sequence[SearchResult] = ()
     """What the engines tried, also those that found nothing."""
 
 

@@ -5,19 +5,22 @@ from typing import Any
 
 import numpy as np
 
-from smartgrid_ml.export.scaled_graph import scaled_graph
-from smartgrid_ml.export.trees.ensemble import ensemble_graph
-from smartgrid_ml.export.trees.lightgbm import trees_of_lightgbm
+from smartgrid_ml.export.scaled_graph import build_scaled_graph
+from smartgrid_ml.export.trees.ensemble import build_ensemble_graph
+from smartgrid_ml.export.trees.lightgbm import read_lightgbm_trees
 from smartgrid_ml.forecasting.boosting import BoostingForecaster
 from smartgrid_ml.forecasting.protocol import QUANTILES
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
-def boosting_graph(forecaster: BoostingForecaster) -> Callable[[Any], Any]:
+def build_boosting_graph(forecaster: BoostingForecaster) -> Callable[[Any], Any]:
     """A function of inputs, float64 (batch, feature_names), to loads, float64 (batch, 3)."""
     tf = tensorflow()
     ensembles = [
-        [ensemble_graph(trees_of_lightgbm(booster)) for booster in forecaster.boosters[quantile]]
+        [
+            build_ensemble_graph(read_lightgbm_trees(booster))
+            for booster in forecaster.boosters[quantile]
+        ]
         for quantile in QUANTILES
     ]
 
@@ -29,4 +32,4 @@ def boosting_graph(forecaster: BoostingForecaster) -> Callable[[Any], Any]:
         return tf.stack(means, axis=1)
 
     offsets = np.stack([forecaster.offsets[quantile] for quantile in QUANTILES])
-    return scaled_graph(forecaster, offsets=offsets, answer=answer)
+    return build_scaled_graph(forecaster, offsets=offsets, answer=answer)

@@ -12,10 +12,10 @@ from smartgrid_core.errors import PublicationError
 Graph = Callable[[Any], Any]
 """float64 (batch, features), NaN where unknown -> float64 (batch,), of a transformer (batch, n)"""
 
-_LINEAR = "smartgrid_ml.export.sklearn.regressors:linear_graph"
+_LINEAR = "smartgrid_ml.export.sklearn.regressors:build_linear_graph"
 _SELECTOR = "smartgrid_ml.export.sklearn.transformers:selector_graph"
-_TREE = "smartgrid_ml.export.sklearn.trees:tree_graph"
-_FOREST = "smartgrid_ml.export.sklearn.trees:forest_graph"
+_TREE = "smartgrid_ml.export.sklearn.trees:build_tree_graph"
+_FOREST = "smartgrid_ml.export.sklearn.trees:build_forest_graph"
 
 REGRESSORS: Mapping[str, str] = {
     **{
@@ -43,37 +43,37 @@ REGRESSORS: Mapping[str, str] = {
         )
     },
     "sklearn.svm.LinearSVR": _LINEAR,
-    "sklearn.dummy.DummyRegressor": "smartgrid_ml.export.sklearn.regressors:constant_graph",
-    "sklearn.neural_network.MLPRegressor": "smartgrid_ml.export.sklearn.regressors:network_graph",
+    "sklearn.dummy.DummyRegressor": "smartgrid_ml.export.sklearn.regressors:build_constant_graph",
+    "sklearn.neural_network.MLPRegressor": "smartgrid_ml.export.sklearn.regressors:build_network_graph",
     "sklearn.tree.DecisionTreeRegressor": _TREE,
     "sklearn.tree.ExtraTreeRegressor": _TREE,
     "sklearn.ensemble.RandomForestRegressor": _FOREST,
     "sklearn.ensemble.ExtraTreesRegressor": _FOREST,
     "sklearn.ensemble.GradientBoostingRegressor": (
-        "smartgrid_ml.export.sklearn.trees:gradient_boosting_graph"
+        "smartgrid_ml.export.sklearn.trees:build_gradient_boosting_graph"
     ),
     "sklearn.ensemble.HistGradientBoostingRegressor": (
-        "smartgrid_ml.export.sklearn.hist_boosting:hist_boosting_graph"
+        "smartgrid_ml.export.sklearn.hist_boosting:build_hist_boosting_graph"
     ),
-    "sklearn.ensemble.AdaBoostRegressor": "smartgrid_ml.export.sklearn.composed:adaboost_graph",
-    "sklearn.ensemble.BaggingRegressor": "smartgrid_ml.export.sklearn.composed:bagging_graph",
-    "sklearn.ensemble.StackingRegressor": "smartgrid_ml.export.sklearn.composed:stacking_graph",
-    "sklearn.ensemble.VotingRegressor": "smartgrid_ml.export.sklearn.composed:voting_graph",
+    "sklearn.ensemble.AdaBoostRegressor": "smartgrid_ml.export.sklearn.composed:build_adaboost_graph",
+    "sklearn.ensemble.BaggingRegressor": "smartgrid_ml.export.sklearn.composed:build_bagging_graph",
+    "sklearn.ensemble.StackingRegressor": "smartgrid_ml.export.sklearn.composed:build_stacking_graph",
+    "sklearn.ensemble.VotingRegressor": "smartgrid_ml.export.sklearn.composed:build_voting_graph",
     "sklearn.compose.TransformedTargetRegressor": (
-        "smartgrid_ml.export.sklearn.composed:transformed_target_graph"
+        "smartgrid_ml.export.sklearn.composed:build_transformed_target_graph"
     ),
-    "sklearn.pipeline.Pipeline": "smartgrid_ml.export.sklearn.composed:pipeline_graph",
-    "lightgbm.sklearn.LGBMRegressor": "smartgrid_ml.export.trees.lightgbm:regressor_graph",
-    "lightgbm.basic.Booster": "smartgrid_ml.export.trees.lightgbm:booster_graph",
-    "xgboost.sklearn.XGBRegressor": "smartgrid_ml.export.trees.xgboost:regressor_graph",
-    "xgboost.sklearn.XGBRFRegressor": "smartgrid_ml.export.trees.xgboost:regressor_graph",
-    "xgboost.core.Booster": "smartgrid_ml.export.trees.xgboost:booster_graph",
-    "keras.src.models.functional.Functional": "smartgrid_ml.export.layers:keras_model_graph",
-    "keras.src.models.sequential.Sequential": "smartgrid_ml.export.layers:keras_model_graph",
+    "sklearn.pipeline.Pipeline": "smartgrid_ml.export.sklearn.composed:build_pipeline_graph",
+    "lightgbm.sklearn.LGBMRegressor": "smartgrid_ml.export.trees.lightgbm:build_regressor_graph",
+    "lightgbm.basic.Booster": "smartgrid_ml.export.trees.lightgbm:build_booster_graph",
+    "xgboost.sklearn.XGBRegressor": "smartgrid_ml.export.trees.xgboost:build_regressor_graph",
+    "xgboost.sklearn.XGBRFRegressor": "smartgrid_ml.export.trees.xgboost:build_regressor_graph",
+    "xgboost.core.Booster": "smartgrid_ml.export.trees.xgboost:build_booster_graph",
+    "keras.src.models.functional.Functional": "smartgrid_ml.export.layers:build_keras_model_graph",
+    "keras.src.models.sequential.Sequential": "smartgrid_ml.export.layers:build_keras_model_graph",
     "smartgrid_ml.automl.searched_network.SearchedNetwork": (
-        "smartgrid_ml.export.layers:searched_network_graph"
+        "smartgrid_ml.export.layers:build_searched_network_graph"
     ),
-    "smartgrid_ml.automl.h2o_model.H2OModel": "smartgrid_ml.export.h2o.graph:h2o_graph",
+    "smartgrid_ml.automl.h2o_model.H2OModel": "smartgrid_ml.export.h2o.graph:build_h2o_graph",
 }
 """Trained, they answer one number per row. Private modules are left out of a class's path."""
 
@@ -110,16 +110,16 @@ TRANSFORMERS: Mapping[str, str] = {
             ("decomposition", "PCA", "pca_graph"),
         )
     },
-    "sklearn.preprocessing.OneHotEncoder": "smartgrid_ml.export.sklearn.encoders:one_hot_graph",
-    "sklearn.preprocessing.OrdinalEncoder": "smartgrid_ml.export.sklearn.encoders:ordinal_graph",
-    "sklearn.pipeline.Pipeline": "smartgrid_ml.export.sklearn.composed:steps_graph",
-    "sklearn.pipeline.FeatureUnion": "smartgrid_ml.export.sklearn.composed:union_graph",
-    "sklearn.compose.ColumnTransformer": "smartgrid_ml.export.sklearn.composed:columns_graph",
+    "sklearn.preprocessing.OneHotEncoder": "smartgrid_ml.export.sklearn.encoders:build_one_hot_graph",
+    "sklearn.preprocessing.OrdinalEncoder": "smartgrid_ml.export.sklearn.encoders:build_ordinal_graph",
+    "sklearn.pipeline.Pipeline": "smartgrid_ml.export.sklearn.composed:build_steps_graph",
+    "sklearn.pipeline.FeatureUnion": "smartgrid_ml.export.sklearn.composed:build_union_graph",
+    "sklearn.compose.ColumnTransformer": "smartgrid_ml.export.sklearn.composed:build_columns_graph",
 }
 """Fitted, they make numbers of numbers, row by row."""
 
 
-def class_path(one: Any) -> str:
+def get_class_path(one: Any) -> str:
     """The class as the tables above name it: `sklearn.ensemble.RandomForestRegressor`."""
     kind = type(one)
     public: list[str] = []
@@ -130,20 +130,20 @@ def class_path(one: Any) -> str:
     return ".".join([*public, kind.__qualname__])
 
 
-def transformer_graph(model: Any) -> Graph:
+def build_transformer_graph(model: Any) -> Graph:
     """The fitted transformer's `transform` in stock TensorFlow operations.
 
     float64 (batch, features) -> float64 (batch, features out). Raises PublicationError naming the
     part that has no such form.
     """
-    kind = class_path(model)
+    kind = get_class_path(model)
     if kind not in TRANSFORMERS:
         told = ", ".join(sorted({path.rsplit(".", 1)[1] for path in TRANSFORMERS}))
         raise PublicationError(f"export: no SavedModel with a {kind} in it; use one of {told}")
-    return exporter(TRANSFORMERS[kind])(model)
+    return load_exporter(TRANSFORMERS[kind])(model)
 
 
-def exporter(path: str) -> Callable[[Any], Graph]:
+def load_exporter(path: str) -> Callable[[Any], Graph]:
     """The function of a table's entry; only now its module is imported."""
     module, name = path.split(":")
     return cast(Callable[[Any], Graph], getattr(importlib.import_module(module), name))

@@ -3,19 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
-from smartgrid_ml.export.scaled_graph import scaled_graph, standardised_graph
+from smartgrid_ml.export.scaled_graph import build_scaled_graph, standardise_inputs
 from smartgrid_ml.forecasting.keras_network import KerasForecaster
 from smartgrid_ml.forecasting.standardising import STANDARD_LIMIT
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
-def keras_graph(forecaster: KerasForecaster) -> Callable[[Any], Any]:
+def build_keras_graph(forecaster: KerasForecaster) -> Callable[[Any], Any]:
     """A function of inputs, float64 (batch, feature_names), to loads, float64 (batch, 3)."""
     tf = tensorflow()
     network = forecaster.network
 
     def answer(features: Any) -> Any:
-        known = standardised_graph(
+        known = standardise_inputs(
             features, mean=forecaster.input_mean, std=forecaster.input_std, farthest=STANDARD_LIMIT
         )
         layer = known
@@ -28,4 +28,4 @@ def keras_graph(forecaster: KerasForecaster) -> Callable[[Any], Any]:
         )
         return answers * forecaster.target_std + forecaster.target_mean
 
-    return scaled_graph(forecaster, offsets=forecaster.offsets, answer=answer)
+    return build_scaled_graph(forecaster, offsets=forecaster.offsets, answer=answer)

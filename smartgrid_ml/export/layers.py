@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from smartgrid_ml.automl.searched_network import SearchedNetwork
-from smartgrid_ml.export.scaled_graph import standardised_graph
+from smartgrid_ml.export.scaled_graph import standardise_inputs
 from smartgrid_ml.forecasting.layer_graph import (
     LayerFunctions,
     LayerGraph,
@@ -17,18 +17,18 @@ from smartgrid_ml.forecasting.standardising import STANDARD_LIMIT
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
-def keras_model_graph(model: Any) -> Callable[[Any], Any]:
+def build_keras_model_graph(model: Any) -> Callable[[Any], Any]:
     """A functional or sequential Keras model of the layers that `layer_graph` knows."""
     return _first_output(trace_layer_graph(model))
 
 
-def searched_network_graph(model: SearchedNetwork) -> Callable[[Any], Any]:
+def build_searched_network_graph(model: SearchedNetwork) -> Callable[[Any], Any]:
     """What an architecture search found, step by step as `SearchedNetwork` says itself."""
     tf = tensorflow()
     networks = [_first_output(network) for network in model.networks]
 
     def answer(inputs: Any) -> Any:
-        known = standardised_graph(
+        known = standardise_inputs(
             inputs, mean=model.input_mean, std=model.input_std, farthest=STANDARD_LIMIT
         )
         line = tf.linalg.matvec(known, tf.constant(model.slopes)) + model.intercept
@@ -40,12 +40,12 @@ def searched_network_graph(model: SearchedNetwork) -> Callable[[Any], Any]:
 
 
 def _first_output(graph: LayerGraph) -> Callable[[Any], Any]:
-    functions = tensorflow_functions()
+    functions = make_tensorflow_functions()
     tf = tensorflow()
     return lambda inputs: tf.reshape(evaluate_graph(graph, inputs, functions), [-1])
 
 
-def tensorflow_functions() -> LayerFunctions:
+def make_tensorflow_functions() -> LayerFunctions:
     """The steps of a LayerGraph in TensorFlow."""
     tf = tensorflow()
 

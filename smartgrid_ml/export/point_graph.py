@@ -5,17 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from smartgrid_ml.export.regressors import regressor_graph
-from smartgrid_ml.export.scaled_graph import scaled_graph
+from smartgrid_ml.export.regressors import build_regressor_graph
+from smartgrid_ml.export.scaled_graph import build_scaled_graph
 from smartgrid_ml.forecasting.point import PointForecaster
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
-def point_graph(forecaster: PointForecaster) -> Callable[[Any], Any]:
+def build_point_graph(forecaster: PointForecaster) -> Callable[[Any], Any]:
     """A function of inputs, float64 (batch, feature_names), to loads, float64 (batch, 3)."""
     tf = tensorflow()
-    answer = regressor_graph(forecaster.model)
-    loads = scaled_graph(
+    answer = build_regressor_graph(forecaster.model)
+    loads = build_scaled_graph(
         forecaster,
         offsets=forecaster.offsets,
         answer=lambda features: answer(features)[:, tf.newaxis],

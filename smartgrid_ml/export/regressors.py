@@ -1,20 +1,20 @@
 """The one entry by which a trained regressor becomes TensorFlow operations."""
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_ml.export.exportable import REGRESSORS, Graph, class_path, exporter
+from smartgrid_ml.export.exportable import REGRESSORS, Graph, get_class_path, load_exporter
 from smartgrid_ml.forecasting.point import PointModel
 
 OURS = "smartgrid_ml"
 
 
-def regressor_graph(model: PointModel) -> Graph:
+def build_regressor_graph(model: PointModel) -> Graph:
     """The model's `predict` in stock TensorFlow operations.
 
     Raises PublicationError naming the part of the model that has no such form.
     """
-    kind = class_path(model)
+    kind = get_class_path(model)
     if kind in REGRESSORS:
-        return exporter(REGRESSORS[kind])(model)
+        return load_exporter(REGRESSORS[kind])(model)
     packages = {path.split(".")[0] for path in REGRESSORS} - {OURS}
     alike = sorted(path for path in REGRESSORS if path.split(".")[0] == kind.split(".")[0])
     raise PublicationError(

@@ -9,7 +9,7 @@ from smartgrid_ml.forecasting.scaling import FloatArray
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
-class Scaled(Protocol):
+class ScaledForecaster(Protocol):
     """A forecaster of loads in units of their size."""
 
     lead_feature: str
@@ -18,8 +18,8 @@ class Scaled(Protocol):
     scaled_features: Sequence[str]
 
 
-def scaled_graph(
-    forecaster: Scaled, *, offsets: FloatArray, answer: Callable[[Any], Any]
+def build_scaled_graph(
+    forecaster: ScaledForecaster, *, offsets: FloatArray, answer: Callable[[Any], Any]
 ) -> Callable[[Any], Any]:
     """A function of inputs, float64 (batch, feature_names), to loads, float64 (batch, 3).
 
@@ -47,7 +47,7 @@ def scaled_graph(
     return loads
 
 
-def standardised_graph(inputs: Any, *, mean: FloatArray, std: FloatArray, farthest: float) -> Any:
+def standardise_inputs(inputs: Any, *, mean: FloatArray, std: FloatArray, farthest: float) -> Any:
     """Standard deviations from the mean, cut at +-`farthest`, 0 where unknown."""
     tf = tensorflow()
     standard = (inputs - mean) / std

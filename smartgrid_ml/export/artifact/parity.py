@@ -12,7 +12,9 @@ from smartgrid_ml.forecasting.protocol import ServableForecaster
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
-def golden_batch(features: pl.DataFrame, *, inputs: tuple[str, ...], n: int = 32) -> pl.DataFrame:
+def select_golden_batch(
+    features: pl.DataFrame, *, inputs: tuple[str, ...], n: int = 32
+) -> pl.DataFrame:
     """`n` rows spread evenly over the series, their issue times and leads; always the same ones.
 
     Columns `inputs`, float32, NaN where unknown: exactly what goes over the wire, so that the
@@ -34,7 +36,7 @@ def as_served(features: pl.DataFrame, *, inputs: tuple[str, ...]) -> pl.DataFram
     return features.select(pl.col(name).cast(pl.Float32).fill_null(np.nan) for name in inputs)
 
 
-def hard_rows(served: pl.DataFrame, *, n: int, seed: int = 1) -> pl.DataFrame:
+def make_hard_rows(served: pl.DataFrame, *, n: int, seed: int = 1) -> pl.DataFrame:
     """`n` rows of `as_served` that ask much of an export: half as they are, half made hard.
 
     The first half are the newest ones given. In the second a tenth of the values is unknown, and
@@ -69,7 +71,7 @@ def ask_saved_model(saved_model: Path, rows: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame({name: answers[name].numpy() for name in OUTPUTS})
 
 
-def export_parity(
+def check_export_parity(
     forecaster: ServableForecaster,
     saved_model: Path,
     *,

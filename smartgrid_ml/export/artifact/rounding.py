@@ -9,7 +9,7 @@ LEAST = 2.0**-149
 """Of float32: the smallest that is not denormal, and the smallest of all."""
 
 
-def float64(served: Any) -> Any:
+def to_float64(served: Any) -> Any:
     """float32 as float64, exactly: TensorFlow's own cast takes denormal numbers for zero."""
     tf = tensorflow()
     bits = tf.bitcast(served, tf.int32)

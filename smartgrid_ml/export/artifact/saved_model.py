@@ -7,10 +7,10 @@ from typing import Any
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.rollout.labels import OUTPUTS
-from smartgrid_ml.export.artifact.rounding import float64
-from smartgrid_ml.export.boosting_graph import boosting_graph
-from smartgrid_ml.export.keras_graph import keras_graph
-from smartgrid_ml.export.point_graph import point_graph
+from smartgrid_ml.export.artifact.rounding import to_float64
+from smartgrid_ml.export.boosting_graph import build_boosting_graph
+from smartgrid_ml.export.keras_graph import build_keras_graph
+from smartgrid_ml.export.point_graph import build_point_graph
 from smartgrid_ml.forecasting.boosting import BoostingForecaster
 from smartgrid_ml.forecasting.ensemble import EnsembleForecaster
 from smartgrid_ml.forecasting.keras_network import KerasForecaster
@@ -23,7 +23,7 @@ PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 """They call into the Python process that exported the model, and die in every other."""
 
 
-def export(forecaster: ServableForecaster, folder: Path) -> Path:
+def export_forecaster(forecaster: ServableForecaster, folder: Path) -> Path:
     """Write the fitted forecaster as a SavedModel into `folder`, which is new or empty.
 
     Its signature `serving_default`: one float32 input (batch,) per name in `feature_names`,
@@ -40,7 +40,7 @@ def export(forecaster: ServableForecaster, folder: Path) -> Path:
 
     def serve(**inputs: Any) -> dict[str, Any]:
         columns = tf.stack([inputs[name] for name in names], axis=1)
-        loads = tf.cast(graph(float64(columns)), tf.float32)
+        loads = tf.cast(graph(to_float64(columns)), tf.float32)
         return {name: loads[:, place] for place, name in enumerate(OUTPUTS)}
 
     signature = tf.function(serve, autograph=False).get_concrete_function(
@@ -52,13 +52,13 @@ def export(forecaster: ServableForecaster, folder: Path) -> Path:
     return folder
 
 
-def saved_model_mb(forecaster: ServableForecaster) -> float:
+def measure_saved_model_mb(forecaster: ServableForecaster) -> float:
     """Megabytes (1e6 bytes) of the forecaster as it would be served.
 
     Raises PublicationError if it cannot be exported.
     """
     with tempfile.TemporaryDirectory() as place:
-        folder = export(forecaster, Path(place) / "saved_model")
+        folder = export_forecaster(forecaster, Path(place) / "saved_model")
         return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
 
 
@@ -98,11 +98,11 @@ def _operations(content: Any) -> Iterator[str]:
 
 def _graph_of(forecaster: ServableForecaster) -> Any:
     if isinstance(forecaster, BoostingForecaster):
-        return boosting_graph(forecaster)
+        return build_boosting_graph(forecaster)
     if isinstance(forecaster, KerasForecaster):
-        return keras_graph(forecaster)
+        return build_keras_graph(forecaster)
     if isinstance(forecaster, PointForecaster):
-        return point_graph(forecaster)
+        return build_point_graph(forecaster)
     if isinstance(forecaster, EnsembleForecaster):
         members = [
             (_graph_of(forecaster.members[name]), weight)

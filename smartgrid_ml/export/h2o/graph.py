@@ -6,27 +6,27 @@ from typing import Any
 import numpy as np
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_ml.export.exportable import Graph, exporter
+from smartgrid_ml.export.exportable import Graph, load_exporter
 from smartgrid_ml.export.h2o.mojo import Mojo, read_mojo
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 ALGORITHMS: Mapping[str, str] = {
-    "GBM": "smartgrid_ml.export.h2o.trees:gbm_graph",
-    "DRF": "smartgrid_ml.export.h2o.trees:drf_graph",
-    "XGBoost": "smartgrid_ml.export.h2o.trees:xgboost_graph",
-    "GLM": "smartgrid_ml.export.h2o.layers:glm_graph",
-    "DeepLearning": "smartgrid_ml.export.h2o.layers:deep_learning_graph",
-    "StackedEnsemble": "smartgrid_ml.export.h2o.graph:stacked_graph",
+    "GBM": "smartgrid_ml.export.h2o.trees:build_gbm_graph",
+    "DRF": "smartgrid_ml.export.h2o.trees:build_drf_graph",
+    "XGBoost": "smartgrid_ml.export.h2o.trees:build_xgboost_graph",
+    "GLM": "smartgrid_ml.export.h2o.layers:build_glm_graph",
+    "DeepLearning": "smartgrid_ml.export.h2o.layers:build_deep_learning_graph",
+    "StackedEnsemble": "smartgrid_ml.export.h2o.graph:build_stacked_graph",
 }
 """As AutoML's `include_algos` names them; the search takes its list from here."""
 
 
-def h2o_graph(model: Any) -> Graph:
+def build_h2o_graph(model: Any) -> Graph:
     """The `H2OModel`'s prediction. Raises PublicationError naming what cannot be exported."""
-    return mojo_graph(read_mojo(model.mojo), model.names)
+    return build_mojo_graph(read_mojo(model.mojo), model.names)
 
 
-def mojo_graph(mojo: Mojo, names: Sequence[str]) -> Graph:
+def build_mojo_graph(mojo: Mojo, names: Sequence[str]) -> Graph:
     """The model's answer to features in the order of `names`."""
     tf = tensorflow()
     known = {name.lower(): path for name, path in ALGORITHMS.items()}
@@ -36,12 +36,12 @@ def mojo_graph(mojo: Mojo, names: Sequence[str]) -> Graph:
         )
     if missing := set(mojo.inputs) - set(names):
         raise PublicationError(f"H2O: the model also needs {', '.join(sorted(missing))}")
-    predict = exporter(known[mojo.algorithm])(mojo)
+    predict = load_exporter(known[mojo.algorithm])(mojo)
     places = np.array([list(names).index(name) for name in mojo.inputs], np.int32)
     return lambda features: predict(tf.gather(features, places, axis=1))
 
 
-def stacked_graph(mojo: Mojo) -> Graph:
+def build_stacked_graph(mojo: Mojo) -> Graph:
     """The metalearner's answer to those of the base models that it makes use of."""
     tf = tensorflow()
     if mojo.info.get("metalearner_transform", "NONE") != "NONE":
@@ -54,9 +54,11 @@ def stacked_graph(mojo: Mojo) -> Graph:
     n_base = int(mojo.info["base_models_num"])
     used = [mojo.info.get(f"base_model{place}") for place in range(n_base)]
     bases = {
-        key: mojo_graph(mojo.within(folders[key]), mojo.inputs) for key in used if key is not None
+        key: build_mojo_graph(mojo.within(folders[key]), mojo.inputs)
+        for key in used
+        if key is not None
     }
-    combine = exporter(ALGORITHMS[_name_of(metalearner)])(metalearner)
+    combine = load_exporter(ALGORITHMS[_name_of(metalearner)])(metalearner)
 
     def predict(features: Any) -> Any:
         nothing = tf.zeros_like(features[:, 0])  # its weight is zero

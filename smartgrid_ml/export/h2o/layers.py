@@ -10,7 +10,7 @@ import numpy as np
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import Graph
-from smartgrid_ml.export.h2o.links import inverse_link
+from smartgrid_ml.export.h2o.links import build_inverse_link
 from smartgrid_ml.export.h2o.mojo import Mojo
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
@@ -18,7 +18,7 @@ LOG_DISTRIBUTIONS = ("poisson", "gamma", "tweedie")
 """Of DeepLearning: all other distributions of a regression answer as they are."""
 
 
-def glm_graph(mojo: Mojo) -> Graph:
+def build_glm_graph(mojo: Mojo) -> Graph:
     """Weights of unscaled inputs, the intercept last; an unknown input has its mean."""
     tf = tensorflow()
     *weights, intercept = mojo.value("beta")
@@ -36,7 +36,7 @@ def glm_graph(mojo: Mojo) -> Graph:
     return predict
 
 
-def deep_learning_graph(mojo: Mojo) -> Graph:
+def build_deep_learning_graph(mojo: Mojo) -> Graph:
     """Standardised inputs through all layers and back to the unit of the target.
 
     An unknown input counts as its mean. Raises PublicationError for Maxout and an autoencoder.
@@ -67,7 +67,9 @@ def deep_learning_graph(mojo: Mojo) -> Graph:
     )
     (target_factor,) = mojo.value("norm_resp_mul") or [1.0]
     (target_shift,) = mojo.value("norm_resp_sub") or [0.0]
-    link = inverse_link("log" if mojo.info["distribution"] in LOG_DISTRIBUTIONS else "identity")
+    link = build_inverse_link(
+        "log" if mojo.info["distribution"] in LOG_DISTRIBUTIONS else "identity"
+    )
 
     def predict(features: Any) -> Any:
         standard = (features - shift) * factor

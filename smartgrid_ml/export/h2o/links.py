@@ -10,7 +10,7 @@ LARGEST = 1e19
 """H2O answers no more than this where the link is a logarithm (hex.LogExpUtil)."""
 
 
-def inverse_link(name: str) -> Graph:
+def build_inverse_link(name: str) -> Graph:
     """Of the links identity and log. Raises PublicationError for another."""
     if name == "identity":
         return lambda answer: answer

@@ -12,9 +12,15 @@ import numpy as np
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.artifact.rounding import as_float32
 from smartgrid_ml.export.exportable import Graph
-from smartgrid_ml.export.h2o.links import inverse_link
+from smartgrid_ml.export.h2o.links import build_inverse_link
 from smartgrid_ml.export.h2o.mojo import Mojo
-from smartgrid_ml.export.trees.ensemble import Tree, ensemble, ensemble_graph, just_below, tree
+from smartgrid_ml.export.trees.ensemble import (
+    Tree,
+    build_ensemble_graph,
+    build_tree,
+    combine_trees,
+    lower_thresholds,
+)
 from smartgrid_ml.export.trees.xgboost import PLAIN_SUMS
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
@@ -34,25 +40,27 @@ STATISTICS_BYTES = 16
 DEFAULT_LEFT = 1 << 31
 
 
-def gbm_graph(mojo: Mojo) -> Graph:
+def build_gbm_graph(mojo: Mojo) -> Graph:
     """init_f and the sum of all trees, through the inverse of the link."""
-    link = inverse_link(mojo.info["link_function"])
-    predict = ensemble_graph(ensemble(_shared_trees(mojo), base=mojo.value("init_f")))
+    link = build_inverse_link(mojo.info["link_function"])
+    predict = build_ensemble_graph(combine_trees(_shared_trees(mojo), base=mojo.value("init_f")))
     return lambda features: link(predict(features))
 
 
-def drf_graph(mojo: Mojo) -> Graph:
+def build_drf_graph(mojo: Mojo) -> Graph:
     """The mean of all trees."""
-    return ensemble_graph(ensemble(_shared_trees(mojo), scale=1.0 / mojo.value("n_trees")))
+    return build_ensemble_graph(
+        combine_trees(_shared_trees(mojo), scale=1.0 / mojo.value("n_trees"))
+    )
 
 
-def xgboost_graph(mojo: Mojo) -> Graph:
+def build_xgboost_graph(mojo: Mojo) -> Graph:
     """The base score and the sum of all trees, of inputs rounded to float32.
 
     Raises PublicationError for an objective with a link function and for the booster gblinear.
     """
     tf = tensorflow()
-    predict = ensemble_graph(_boosted(mojo.files["boosterBytes"]))
+    predict = build_ensemble_graph(_boosted(mojo.files["boosterBytes"]))
     zero_is_missing = bool(mojo.value("sparse"))
 
     def answer(features: Any) -> Any:
@@ -101,9 +109,9 @@ def _shared_tree(content: bytes) -> Tree:
         leaf(4 if len(content) >= 8 else 3)
     else:
         _walk(content, add, leaf, feature, threshold, left, right, missing_left)
-    return tree(
+    return build_tree(
         feature=feature,
-        threshold=just_below(np.array(threshold)),
+        threshold=lower_thresholds(np.array(threshold)),
         left=left,
         right=right,
         value=value,
@@ -174,16 +182,16 @@ def _boosted(content: bytes) -> Any:
     weights = np.ones(n_trees, np.float32)
     if booster == "dart":
         weights = np.frombuffer(content, "<f4", n_trees, at + 4 * n_trees + 8)
-    return ensemble(
+    return combine_trees(
         [_boosted_tree(one, float(weight)) for one, weight in zip(grown, weights, strict=True)],
         base=base,
     )
 
 
 def _boosted_tree(nodes: Any, weight: float) -> Tree:
-    return tree(
+    return build_tree(
         feature=nodes["split"] & (DEFAULT_LEFT - 1),
-        threshold=just_below(nodes["value"]),
+        threshold=lower_thresholds(nodes["value"]),
         left=nodes["left"],
         right=nodes["right"],
         value=nodes["value"].astype(np.float64) * weight,

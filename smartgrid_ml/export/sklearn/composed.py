@@ -6,21 +6,21 @@ from typing import Any
 import numpy as np
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_ml.export.exportable import Graph, class_path, transformer_graph
-from smartgrid_ml.export.regressors import regressor_graph
+from smartgrid_ml.export.exportable import Graph, build_transformer_graph, get_class_path
+from smartgrid_ml.export.regressors import build_regressor_graph
 from smartgrid_ml.export.sklearn.transformers import columns_graph as places_graph
 from smartgrid_ml.export.sklearn.transformers import plain_function
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
-def pipeline_graph(pipeline: Any) -> Graph:
+def build_pipeline_graph(pipeline: Any) -> Graph:
     """Transformers in their order, then the regressor."""
     *steps, (_, last) = pipeline.steps
-    prepare, predict = _chained(steps), regressor_graph(last)
+    prepare, predict = _chained(steps), build_regressor_graph(last)
     return lambda features: predict(prepare(features))
 
 
-def steps_graph(pipeline: Any) -> Graph:
+def build_steps_graph(pipeline: Any) -> Graph:
     """A pipeline of nothing but transformers."""
     return _chained(pipeline.steps)
 
@@ -36,7 +36,7 @@ def _chained(steps: Sequence[tuple[str, Any]]) -> Graph:
     return transform
 
 
-def union_graph(union: Any) -> Graph:
+def build_union_graph(union: Any) -> Graph:
     """Several transformers of the same features, side by side."""
     tf = tensorflow()
     weights = union.transformer_weights or {}
@@ -48,7 +48,7 @@ def union_graph(union: Any) -> Graph:
     return lambda features: tf.concat([part(features) * weight for part, weight in parts], axis=1)
 
 
-def columns_graph(transformer: Any) -> Graph:
+def build_columns_graph(transformer: Any) -> Graph:
     """Transformers of some features each, side by side."""
     tf = tensorflow()
     weights = transformer.transformer_weights or {}
@@ -64,18 +64,18 @@ def columns_graph(transformer: Any) -> Graph:
 
 
 def _part(one: Any) -> Graph:
-    return (lambda features: features) if _is(one, "passthrough") else transformer_graph(one)
+    return (lambda features: features) if _is(one, "passthrough") else build_transformer_graph(one)
 
 
 def _is(one: Any, word: str) -> bool:
     return isinstance(one, str) and one == word
 
 
-def stacking_graph(model: Any) -> Graph:
+def build_stacking_graph(model: Any) -> Graph:
     """The last regressor of what the others answer, and of the features if it sees them."""
     tf = tensorflow()
-    below = [regressor_graph(one) for one in model.estimators_]
-    last = regressor_graph(model.final_estimator_)
+    below = [build_regressor_graph(one) for one in model.estimators_]
+    last = build_regressor_graph(model.final_estimator_)
 
     def predict(features: Any) -> Any:
         answers = tf.stack([one(features) for one in below], axis=1)
@@ -84,20 +84,20 @@ def stacking_graph(model: Any) -> Graph:
     return predict
 
 
-def voting_graph(model: Any) -> Graph:
+def build_voting_graph(model: Any) -> Graph:
     """The weighted mean of what the regressors answer."""
     kept = [
         1.0 if model.weights is None else float(model.weights[place])
         for place, (_, one) in enumerate(model.estimators)
         if not _is(one, "drop")
     ]
-    return _weighted_mean([regressor_graph(one) for one in model.estimators_], kept)
+    return _weighted_mean([build_regressor_graph(one) for one in model.estimators_], kept)
 
 
-def bagging_graph(model: Any) -> Graph:
+def build_bagging_graph(model: Any) -> Graph:
     """The mean of regressors that see some of the features each."""
     chosen = [places_graph(places) for places in model.estimators_features_]
-    graphs = [regressor_graph(one) for one in model.estimators_]
+    graphs = [build_regressor_graph(one) for one in model.estimators_]
     return _weighted_mean(
         [_after(choose, graph) for choose, graph in zip(chosen, graphs, strict=True)],
         [1.0] * len(graphs),
@@ -117,10 +117,10 @@ def _weighted_mean(graphs: Sequence[Graph], weights: Sequence[float]) -> Graph:
     )
 
 
-def adaboost_graph(model: Any) -> Graph:
+def build_adaboost_graph(model: Any) -> Graph:
     """The weighted median of what the regressors answer."""
     tf = tensorflow()
-    graphs = [regressor_graph(one) for one in model.estimators_]
+    graphs = [build_regressor_graph(one) for one in model.estimators_]
     weights = np.asarray(model.estimator_weights_, np.float64)[: len(graphs)]
 
     def predict(features: Any) -> Any:
@@ -134,15 +134,15 @@ def adaboost_graph(model: Any) -> Graph:
     return predict
 
 
-def transformed_target_graph(model: Any) -> Graph:
+def build_transformed_target_graph(model: Any) -> Graph:
     """The regressor's answer, brought back to the target it was made from."""
-    predict, back = regressor_graph(model.regressor_), _inverse(model.transformer_)
+    predict, back = build_regressor_graph(model.regressor_), _inverse(model.transformer_)
     return lambda features: back(predict(features))
 
 
 def _inverse(transformer: Any) -> Graph:
     """The inverse of a transformer of the target, one number per row."""
-    kind = class_path(transformer).rsplit(".", 1)[1]
+    kind = get_class_path(transformer).rsplit(".", 1)[1]
     if kind == "FunctionTransformer":
         return plain_function(transformer.inverse_func, part="TransformedTargetRegressor")
     if kind == "StandardScaler":

@@ -11,7 +11,7 @@ from smartgrid_ml.export.trees.ensemble import FloatArray
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
-def one_hot_graph(encoder: Any) -> Graph:
+def build_one_hot_graph(encoder: Any) -> Graph:
     """A 1 for the category, zeros for one that was not seen in training."""
     tf = tensorflow()
     if encoder.handle_unknown != "ignore":
@@ -38,7 +38,7 @@ def one_hot_graph(encoder: Any) -> Graph:
     return transform
 
 
-def ordinal_graph(encoder: Any) -> Graph:
+def build_ordinal_graph(encoder: Any) -> Graph:
     """The category's place; the agreed number for one that was not seen, and for NaN."""
     tf = tensorflow()
     if encoder.handle_unknown != "use_encoded_value":

@@ -7,12 +7,18 @@ import numpy.typing as npt
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import Graph
-from smartgrid_ml.export.sklearn.encoders import ordinal_graph
-from smartgrid_ml.export.trees.ensemble import Categories, Tree, ensemble, ensemble_graph, tree
+from smartgrid_ml.export.sklearn.encoders import build_ordinal_graph
+from smartgrid_ml.export.trees.ensemble import (
+    Categories,
+    Tree,
+    build_ensemble_graph,
+    build_tree,
+    combine_trees,
+)
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
-def hist_boosting_graph(model: Any) -> Graph:
+def build_hist_boosting_graph(model: Any) -> Graph:
     """Baseline and trees behind the loss's link; categories first, by their places.
 
     Raises PublicationError for several outputs and for a link that is not known here.
@@ -31,7 +37,7 @@ def hist_boosting_graph(model: Any) -> Graph:
             "export: a HistGradientBoostingRegressor of several outputs; train one each"
         )
     base = float(np.asarray(model._baseline_prediction).reshape(-1)[0])
-    raw = ensemble_graph(ensemble([_tree(one) for (one,) in stages], base=base))
+    raw = build_ensemble_graph(combine_trees([_tree(one) for (one,) in stages], base=base))
     order = _features_in_order(model)
     return lambda features: links[link](raw(order(features)))
 
@@ -42,7 +48,7 @@ def _features_in_order(model: Any) -> Graph:
     is_category = model.is_categorical_
     if is_category is None or not np.any(is_category):
         return lambda features: features
-    encode = ordinal_graph(model._preprocessor.named_transformers_["encoder"])
+    encode = build_ordinal_graph(model._preprocessor.named_transformers_["encoder"])
     categories, numbers = (
         np.flatnonzero(which).astype(np.int32) for which in (is_category, ~is_category)
     )
@@ -58,7 +64,7 @@ def _tree(predictor: Any) -> Tree:
     nodes = predictor.nodes
     is_leaf = nodes["is_leaf"].astype(bool)
     by_category = np.flatnonzero(nodes["is_categorical"].astype(bool) & ~is_leaf)
-    return tree(
+    return build_tree(
         feature=nodes["feature_idx"],
         threshold=nodes["num_threshold"],
         left=np.where(is_leaf, -1, nodes["left"].astype(np.int64)),

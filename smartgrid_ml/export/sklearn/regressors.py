@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_ml.export.exportable import Graph, class_path
+from smartgrid_ml.export.exportable import Graph, get_class_path
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
-def linear_graph(model: Any) -> Graph:
+def build_linear_graph(model: Any) -> Graph:
     """Features times coefficients plus intercept. Raises PublicationError for several outputs."""
     tf = tensorflow()
     coefficients = np.atleast_2d(np.asarray(model.coef_, np.float64))
@@ -19,7 +19,7 @@ def linear_graph(model: Any) -> Graph:
     return lambda features: tf.linalg.matvec(features, coefficients[0]) + intercept[0]
 
 
-def constant_graph(model: Any) -> Graph:
+def build_constant_graph(model: Any) -> Graph:
     """The one number that a dummy answers. Raises PublicationError for several outputs."""
     tf = tensorflow()
     constant = np.asarray(model.constant_, np.float64).reshape(-1)
@@ -28,7 +28,7 @@ def constant_graph(model: Any) -> Graph:
     return lambda features: tf.fill([tf.shape(features)[0]], tf.constant(constant[0]))
 
 
-def network_graph(model: Any) -> Graph:
+def build_network_graph(model: Any) -> Graph:
     """A perceptron's layers. Raises PublicationError for several outputs."""
     tf = tensorflow()
     activations = {
@@ -55,4 +55,4 @@ def network_graph(model: Any) -> Graph:
 
 
 def _several_outputs(model: Any) -> PublicationError:
-    return PublicationError(f"export: a {class_path(model)} of several outputs; train one each")
+    return PublicationError(f"export: a {get_class_path(model)} of several outputs; train one each")

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_ml.export.exportable import Graph, class_path
+from smartgrid_ml.export.exportable import Graph, get_class_path
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
@@ -173,7 +173,7 @@ def pca_graph(pca: Any) -> Graph:
 
 def function_graph(transformer: Any) -> Graph:
     """The features as they are, or one of the functions of `FUNCTIONS` of them."""
-    return plain_function(transformer.func, part=class_path(transformer))
+    return plain_function(transformer.func, part=get_class_path(transformer))
 
 
 def plain_function(function: Any, *, part: str) -> Graph:

@@ -1,7 +1,7 @@
 """Tree ensembles as flat arrays, walked and summed by stock TensorFlow operations.
 
 A family reads its library's trees, hands each to `tree`, all of them to `ensemble`, and gets the
-prediction of `ensemble_graph`.
+prediction of `build_ensemble_graph`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import Graph
-from smartgrid_ml.export.trees.small import small_sum, small_trees
+from smartgrid_ml.export.trees.small import build_small_trees, sum_small_trees
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 FloatArray = npt.NDArray[np.float64]
@@ -65,7 +65,7 @@ class Tree:
     depth: int
 
 
-def tree(
+def build_tree(
     *,
     feature: npt.ArrayLike,
     threshold: npt.ArrayLike,
@@ -79,7 +79,7 @@ def tree(
     """One tree from arrays of one entry per node, the root first, the others in any order.
 
     `left`, `right`: the children's places, negative at a leaf. A node sends a number left if it is
-    `<= threshold` (for libraries that ask `<` give `just_below(threshold)`); NaN left if
+    `<= threshold` (for libraries that ask `<` give `lower_thresholds(threshold)`); NaN left if
     `missing_left`, and with it zeros if `zero_is_missing`. An infinite threshold parts the known
     (all left) from the missing. `value`: what a leaf adds; of splits it is ignored. `categories`:
     the nodes that split by category, whose threshold is ignored.
@@ -122,7 +122,7 @@ def tree(
     )
 
 
-def just_below(threshold: npt.ArrayLike) -> FloatArray:
+def lower_thresholds(threshold: npt.ArrayLike) -> FloatArray:
     """The threshold that parts numbers by `<=` as the one given does by `<`.
 
     Among numbers of the threshold's own type: give float32 where float32 are compared. Below zero
@@ -135,7 +135,7 @@ def just_below(threshold: npt.ArrayLike) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True)
-class Trees:
+class TreeEnsemble:
     """An ensemble whose prediction is `base` and `scale` times the sum of one leaf per tree.
 
     Of each feature only its rank among the thresholds counts that it is compared with: a row is
@@ -164,12 +164,14 @@ class Trees:
     base: float = 0.0
 
 
-def ensemble(trees: Sequence[Tree], *, scale: float = 1.0, base: float = 0.0) -> Trees:
+def combine_trees(trees: Sequence[Tree], *, scale: float = 1.0, base: float = 0.0) -> TreeEnsemble:
     """Trees whose sum, times `scale`, plus `base` is a prediction.
 
     Raises PublicationError for one too large to be packed (millions of nodes or thresholds).
     """
-    leaf = tree(feature=[0], threshold=[0], left=[-1], right=[-1], value=[0], missing_left=True)
+    leaf = build_tree(
+        feature=[0], threshold=[0], left=[-1], right=[-1], value=[0], missing_left=True
+    )
     ordered = sorted(trees, key=lambda one: one.depth)
     # Trees of one depth lie together, zero leaves fill the first block.
     ordered = [leaf] * (-len(ordered) % BLOCK or BLOCK * (not ordered)) + ordered
@@ -207,7 +209,7 @@ def ensemble(trees: Sequence[Tree], *, scale: float = 1.0, base: float = 0.0) ->
         raise PublicationError(
             f"an ensemble of {len(left):,} nodes cannot be exported: grow fewer or smaller trees"
         )
-    return Trees(
+    return TreeEnsemble(
         nodes=left | (rank << LEFT_BITS) | (column << (LEFT_BITS + RANK_BITS)),
         value=np.concatenate([one.value for one in ordered]),
         roots=starts.astype(np.int32).reshape(-1, BLOCK),
@@ -221,16 +223,16 @@ def ensemble(trees: Sequence[Tree], *, scale: float = 1.0, base: float = 0.0) ->
     )
 
 
-def ensemble_graph(trees: Trees) -> Graph:
+def build_ensemble_graph(trees: TreeEnsemble) -> Graph:
     """The ensemble's prediction: a function of float64 (batch, features) to float64 (batch,)."""
     column, rank, left = _unpacked(trees.nodes)
-    small = small_trees(
+    small = build_small_trees(
         roots=trees.roots.reshape(-1), column=column, rank=rank, left=left, value=trees.value
     )
 
     def predict(features: Any) -> Any:
         columns = _ranks(trees, features)
-        total = _walked_sum(trees, columns) if small is None else small_sum(small, columns)
+        total = _walked_sum(trees, columns) if small is None else sum_small_trees(small, columns)
         return total * trees.scale + trees.base
 
     return predict
@@ -244,7 +246,7 @@ def _unpacked(nodes: Any) -> tuple[Any, Any, Any]:
     )
 
 
-def _walked_sum(trees: Trees, columns: Any) -> Any:
+def _walked_sum(trees: TreeEnsemble, columns: Any) -> Any:
     """The sum of one leaf per tree, float64 (batch,), of int32 (batch, columns)."""
     tf = tensorflow()
     n_rows, n_columns = tf.shape(columns)[0], tf.shape(columns)[1]
@@ -279,7 +281,7 @@ def _walked_sum(trees: Trees, columns: Any) -> Any:
     return total
 
 
-def _ranks(trees: Trees, features: Any) -> Any:
+def _ranks(trees: TreeEnsemble, features: Any) -> Any:
     """The columns that nodes compare, int32 (batch, columns), at least one."""
     tf = tensorflow()
     columns = []

@@ -11,10 +11,10 @@ from smartgrid_ml.export.exportable import Graph
 from smartgrid_ml.export.trees.ensemble import (
     Categories,
     Tree,
-    Trees,
-    ensemble,
-    ensemble_graph,
-    tree,
+    TreeEnsemble,
+    build_ensemble_graph,
+    build_tree,
+    combine_trees,
 )
 
 CATEGORICAL, DEFAULT_LEFT, MISSING_TYPE = 0b0001, 0b0010, 0b1100
@@ -28,7 +28,7 @@ PLAIN_SUMS = ("regression", "regression_l1", "quantile", "huber", "fair", "mape"
 """Objectives whose prediction is the bare sum of leaves, with no link function behind it."""
 
 
-def trees_of_lightgbm(booster: Any) -> Trees:
+def read_lightgbm_trees(booster: Any) -> TreeEnsemble:
     """The trees that `booster.predict` uses: up to the best iteration if training stopped early.
 
     Raises PublicationError for what is no bare sum of plain trees.
@@ -47,17 +47,17 @@ def trees_of_lightgbm(booster: Any) -> Trees:
         )
     trees = [_read_tree(dict(_assignments(section))) for section in sections]
     averaged = "average_output" in header.splitlines()
-    return ensemble(trees, scale=1.0 / max(len(trees), 1) if averaged else 1.0)
+    return combine_trees(trees, scale=1.0 / max(len(trees), 1) if averaged else 1.0)
 
 
-def booster_graph(booster: Any) -> Graph:
-    """A booster's prediction; raises PublicationError as `trees_of_lightgbm`."""
-    return ensemble_graph(trees_of_lightgbm(booster))
+def build_booster_graph(booster: Any) -> Graph:
+    """A booster's prediction; raises PublicationError as `read_lightgbm_trees`."""
+    return build_ensemble_graph(read_lightgbm_trees(booster))
 
 
-def regressor_graph(model: Any) -> Graph:
-    """The prediction of its booster; raises PublicationError as `trees_of_lightgbm`."""
-    return booster_graph(model.booster_)
+def build_regressor_graph(model: Any) -> Graph:
+    """The prediction of its booster; raises PublicationError as `read_lightgbm_trees`."""
+    return build_booster_graph(model.booster_)
 
 
 def _assignments(text: str) -> Iterator[tuple[str, str]]:
@@ -84,7 +84,7 @@ def _read_tree(named: dict[str, str]) -> Tree:
     by_category = (decision & CATEGORICAL) != 0
     # Without a missing type NaN counts as zero; among categories it is in no set.
     missing_left = np.where(missing == 0, cut >= 0, (decision & DEFAULT_LEFT) != 0) & ~by_category
-    return tree(
+    return build_tree(
         feature=np.concatenate([feature, leaf]),
         threshold=np.concatenate([cut, leaf]),
         left=np.concatenate([np.where(left >= 0, left, n_splits + ~left), leaf]),

@@ -57,7 +57,7 @@ class SmallTrees:
     """(trees, leaves)"""
 
 
-def small_trees(
+def build_small_trees(
     *,
     roots: npt.NDArray[Any],
     column: npt.NDArray[Any],
@@ -122,7 +122,7 @@ def _by_tree(found: npt.NDArray[Any], *, trees: int) -> Places:
     return rows
 
 
-def small_sum(trees: SmallTrees, columns: Any) -> Any:
+def sum_small_trees(trees: SmallTrees, columns: Any) -> Any:
     """The sum of one leaf per tree, float64 (batch,), of int32 (batch, columns)."""
     tf = tensorflow()
     n_rows = tf.shape(columns)[0]

@@ -12,10 +12,10 @@ from smartgrid_ml.export.exportable import Graph
 from smartgrid_ml.export.trees.ensemble import (
     Categories,
     Tree,
-    ensemble,
-    ensemble_graph,
-    just_below,
-    tree,
+    build_ensemble_graph,
+    build_tree,
+    combine_trees,
+    lower_thresholds,
 )
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
@@ -29,13 +29,13 @@ PLAIN_SUMS = (
 """Objectives whose prediction is the bare sum, with no link function behind it."""
 
 
-def regressor_graph(model: Any) -> Graph:
+def build_regressor_graph(model: Any) -> Graph:
     """The trees up to the best iteration if training stopped early."""
     tf = tensorflow()
     booster = model.get_booster()
     if getattr(model, "early_stopping_rounds", None) and booster.attr("best_iteration"):
         booster = booster[: model.best_iteration + 1]
-    predict = booster_graph(booster)
+    predict = build_booster_graph(booster)
     if model.missing is None or np.isnan(model.missing):
         return predict
     missing = float(np.float32(model.missing))
@@ -47,7 +47,7 @@ def regressor_graph(model: Any) -> Graph:
     return with_missing
 
 
-def booster_graph(booster: Any) -> Graph:
+def build_booster_graph(booster: Any) -> Graph:
     """All the trees, or the weights of gblinear, of features rounded to float32.
 
     Raises PublicationError for several outputs and for an objective with a link function.
@@ -77,7 +77,7 @@ def booster_graph(booster: Any) -> Graph:
         _tree(one, weight=1.0 if drop is None else drop[place])
         for place, one in enumerate(grown["trees"])
     ]
-    predict = ensemble_graph(ensemble(trees, base=float(base[0])))
+    predict = build_ensemble_graph(combine_trees(trees, base=float(base[0])))
     n_features = int(learner["learner_model_param"]["num_feature"])
     by_category = _features_by_category(grown["trees"], n_features)
     tf = tensorflow()
@@ -102,9 +102,9 @@ def _tree(written: dict[str, Any], *, weight: float) -> Tree:
         raise PublicationError("XGBoost: several outputs cannot be exported: train one each")
     number = np.array(written["split_conditions"], np.float32)
     members = np.array(written["categories"], np.int64)
-    return tree(
+    return build_tree(
         feature=written["split_indices"],
-        threshold=just_below(number),
+        threshold=lower_thresholds(number),
         left=written["left_children"],
         right=written["right_children"],
         value=number.astype(np.float64) * weight,

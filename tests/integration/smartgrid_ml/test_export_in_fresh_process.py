@@ -23,8 +23,8 @@ from xgboost import XGBRegressor
 from smartgrid_core.features.load import build_load_features
 from smartgrid_ml.automl.forecaster import AutomlForecaster, AutomlSettings
 from smartgrid_ml.automl.trials import Budget
-from smartgrid_ml.export.artifact.parity import golden_batch
-from smartgrid_ml.export.artifact.saved_model import export
+from smartgrid_ml.export.artifact.parity import select_golden_batch
+from smartgrid_ml.export.artifact.saved_model import export_forecaster
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
 from smartgrid_ml.forecasting.keras_network import KerasForecaster, KerasSettings
 from smartgrid_ml.forecasting.point import PointForecaster, PointModel, Rows
@@ -142,7 +142,7 @@ def fitted() -> dict[str, ServableForecaster]:
 
 @pytest.fixture(scope="module")
 def golden(fitted: dict[str, ServableForecaster]) -> pl.DataFrame:
-    return golden_batch(features(), inputs=tuple(fitted["boosting"].feature_names), n=16)
+    return select_golden_batch(features(), inputs=tuple(fitted["boosting"].feature_names), n=16)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def served(
     """What one process of nothing but TensorFlow answers of every export."""
     folder = tmp_path_factory.mktemp("served")
     for name, forecaster in fitted.items():
-        export(forecaster, folder / name)
+        export_forecaster(forecaster, folder / name)
     asked = {
         name: golden.select(forecaster.feature_names).to_dict(as_series=False)
         for name, forecaster in fitted.items()

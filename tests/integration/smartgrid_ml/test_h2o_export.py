@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_ml.automl.h2o_cluster import h2o_cluster
+from smartgrid_ml.automl.h2o_cluster import open_h2o_cluster
 from smartgrid_ml.automl.h2o_model import H2OModel
 from smartgrid_ml.export.h2o.graph import ALGORITHMS
-from smartgrid_ml.export.regressors import regressor_graph
+from smartgrid_ml.export.regressors import build_regressor_graph
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
@@ -82,7 +82,7 @@ def trained() -> dict[str, H2OModel]:
     target = 4 + np.sin(known[:, 0] * 2) + known[:, 1] ** 2 / 4 + (inputs[:, 4] == 2)
     models: dict[str, Any] = {}
     maxout = ("deeplearning", {"hidden": [4], "epochs": 1, "activation": "maxout"})
-    with h2o_cluster(memory_mb=2_500) as h2o:
+    with open_h2o_cluster(memory_mb=2_500) as h2o:
         frame = h2o.H2OFrame(
             np.column_stack([inputs, target]).tolist(), column_names=[*NAMES, "target"]
         )
@@ -134,7 +134,7 @@ def test_the_graph_says_what_the_library_says_on_10000_hard_rows(
     tf = tensorflow()
     asked = hard_rows()
     graph = tf.function(
-        regressor_graph(trained[kind]),
+        build_regressor_graph(trained[kind]),
         input_signature=[tf.TensorSpec([None, len(NAMES)], tf.float64)],
     )
 
@@ -159,4 +159,4 @@ def test_what_cannot_be_exported_is_refused_by_name(
     kind: str, named: str, trained: dict[str, H2OModel]
 ):
     with pytest.raises(PublicationError, match=named):
-        regressor_graph(trained[kind])
+        build_regressor_graph(trained[kind])

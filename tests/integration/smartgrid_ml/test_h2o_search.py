@@ -13,11 +13,11 @@ import pytest
 
 from smartgrid_core.errors import SmartGridError
 from smartgrid_ml.automl import h2o_cluster as h2o_cluster_module
-from smartgrid_ml.automl.engine import engine
-from smartgrid_ml.automl.h2o_cluster import h2o_cluster, heap_mb
-from smartgrid_ml.automl.search import search
+from smartgrid_ml.automl.engine import load_engine
+from smartgrid_ml.automl.h2o_cluster import compute_heap_mb, open_h2o_cluster
+from smartgrid_ml.automl.search import run_search
 from smartgrid_ml.automl.trials import Budget
-from smartgrid_ml.export.regressors import regressor_graph
+from smartgrid_ml.export.regressors import build_regressor_graph
 from smartgrid_ml.forecasting.point import Rows
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
@@ -61,7 +61,7 @@ def test_a_search_finds_a_model_that_is_trained_again_and_exported():
     learned = rows()
     idle = float(np.mean(np.abs(learned.target - np.median(learned.target)) * learned.size))
 
-    found = search("h2o", learned, budget=Budget(seconds=240, trials=3, memory_mb=3_500))
+    found = run_search("h2o", learned, budget=Budget(seconds=240, trials=3, memory_mb=3_500))
 
     assert found.ended == "all trials used", found
     assert [trial.error for trial in found.trials] == [None] * 3
@@ -70,8 +70,8 @@ def test_a_search_finds_a_model_that_is_trained_again_and_exported():
     assert found.best.score is not None
     assert 0 < found.best.score < idle
     assert found.best.memory_mb > 200
-    model = engine("h2o").train(found.best.recipe, learned, seed=1)
-    exported = regressor_graph(model)(tf.constant(learned.inputs)).numpy()
+    model = load_engine("h2o").train(found.best.recipe, learned, seed=1)
+    exported = build_regressor_graph(model)(tf.constant(learned.inputs)).numpy()
     np.testing.assert_allclose(exported, model.predict(learned.inputs), rtol=1e-4, atol=1e-7)
     assert not java_below(psutil.Process())
 
@@ -97,7 +97,7 @@ def test_no_jvm_outlives_a_killed_process(program: str):
 def dies_of(sign: signal.Signals) -> str:
     """What is said of a node of ours that a signal ends while it is in use."""
     try:
-        with h2o_cluster(memory_mb=1_500) as h2o:
+        with open_h2o_cluster(memory_mb=1_500) as h2o:
             (node,) = java_below(psutil.Process())
             node.send_signal(sign)
             node.wait(60)
@@ -126,18 +126,18 @@ def test_a_node_that_cannot_open_sessions_is_replaced(monkeypatch: pytest.Monkey
             yield
 
     monkeypatch.setattr(h2o_cluster_module, "_connected", connected)
-    with h2o_cluster(memory_mb=1_500) as h2o:
+    with open_h2o_cluster(memory_mb=1_500) as h2o:
         assert h2o.cluster().cloud_healthy
         assert len(nodes) >= 2
     assert not java_below(psutil.Process())
 
 
 def test_a_named_cluster_is_used_and_left_running(monkeypatch: pytest.MonkeyPatch):
-    with h2o_cluster(memory_mb=2_000) as ours:
+    with open_h2o_cluster(memory_mb=2_000) as ours:
         url = ours.connection().base_url
         kept = ours.H2OFrame([[1.0], [2.0]], destination_frame="not_ours")
         monkeypatch.setenv("SMARTGRID_H2O_URL", url)
-        with h2o_cluster(memory_mb=2_000) as named:
+        with open_h2o_cluster(memory_mb=2_000) as named:
             named.H2OFrame([[3.0]], destination_frame="made_meanwhile")
         ours.connect(url=url, verbose=False, strict_version_check=False)
         assert [frame["frame_id"]["name"] for frame in ours.api("GET /3/Frames")["frames"]] == [
@@ -150,7 +150,7 @@ def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch):
 
     with (
         pytest.raises(SmartGridError, match=r"SMARTGRID_H2O_URL at http://127\.0\.0\.1:1"),
-        h2o_cluster(memory_mb=2_000),
+        open_h2o_cluster(memory_mb=2_000),
     ):
         pass
 
@@ -159,5 +159,5 @@ def test_too_little_memory_is_refused_before_anything_starts():
     began = time.monotonic()
 
     with pytest.raises(SmartGridError, match="1,367 MB of memory or more, not 1,000"):
-        heap_mb(1_000)
+        compute_heap_mb(1_000)
     assert time.monotonic() - began < 1

@@ -12,8 +12,8 @@ import pytest
 from smartgrid_core.features.load import build_load_features
 from smartgrid_ml.evaluation.backtest import run_backtest
 from smartgrid_ml.evaluation.metrics import ALL_SERIES
-from smartgrid_ml.export.artifact.parity import as_served, export_parity
-from smartgrid_ml.export.artifact.saved_model import export
+from smartgrid_ml.export.artifact.parity import as_served, check_export_parity
+from smartgrid_ml.export.artifact.saved_model import export_forecaster
 from smartgrid_ml.forecasting.registry import create_forecaster
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
@@ -64,4 +64,7 @@ def test_the_model_of_the_page_beats_yesterday_and_is_served_as_it_says(tmp_path
     assert losses["ridge"] < losses["naive_24h"]
     fitted: Any = result.fitted["ridge"]
     asked = as_served(rows, inputs=tuple(fitted.feature_names))
-    assert export_parity(fitted, export(fitted, tmp_path / "model"), rows=asked) < 1e-6
+    assert (
+        check_export_parity(fitted, export_forecaster(fitted, tmp_path / "model"), rows=asked)
+        < 1e-6
+    )

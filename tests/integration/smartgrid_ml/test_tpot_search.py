@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from smartgrid_ml.automl import tpot
-from smartgrid_ml.automl.search import search
+from smartgrid_ml.automl.search import run_search
 from smartgrid_ml.automl.trials import INNER_FOLDS, Budget
-from smartgrid_ml.export.regressors import regressor_graph
+from smartgrid_ml.export.regressors import build_regressor_graph
 from smartgrid_ml.forecasting.point import Rows
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
@@ -34,7 +34,7 @@ def rows(n: int = 2400) -> Rows:
 def test_a_short_search_finds_a_pipeline_that_can_be_trained_again_and_served():
     learnt = rows()
     told = []
-    found = search(
+    found = run_search(
         "tpot",
         learnt,
         budget=Budget(60, trials=4),
@@ -63,7 +63,7 @@ def test_a_short_search_finds_a_pipeline_that_can_be_trained_again_and_served():
     offline = model.predict(validate.inputs)
     error = float(np.mean(np.abs(offline - validate.target) * validate.size))
     assert error == pytest.approx(best.fold_scores[1], rel=0.05), "the recipe is what was scored"
-    exported = regressor_graph(model)(tensorflow().constant(validate.inputs))
+    exported = build_regressor_graph(model)(tensorflow().constant(validate.inputs))
     np.testing.assert_allclose(np.asarray(exported), offline, rtol=1e-4, atol=1e-4)
 
 
@@ -83,8 +83,8 @@ def test_a_named_dask_cluster_evaluates_and_is_left_running(monkeypatch: pytest.
         [sys.executable, "-c", CLUSTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as cluster:
         assert cluster.stdout is not None
-        monkeypatch.setenv(tpot.CLUSTER, cluster.stdout.readline().strip())
-        found = search("tpot", rows(600), budget=Budget(120, trials=2))
+        monkeypatch.setenv(tpot.URL_SETTING, cluster.stdout.readline().strip())
+        found = run_search("tpot", rows(600), budget=Budget(120, trials=2))
         left, _ = cluster.communicate("", timeout=30)
 
     assert found.ended == "all trials used", found.ended

@@ -21,7 +21,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from xgboost import XGBRegressor
 
 from smartgrid_core.errors import SmartGridError
-from smartgrid_ml.automl.recipes import build, flat, recipe_of
+from smartgrid_ml.automl.recipes import build_estimator, flatten_recipe, to_recipe
 
 share = st.floats(0.01, 1.0)
 whole = st.integers(1, 500)
@@ -56,13 +56,13 @@ stacks = st.builds(
 
 @given(st.one_of(single, pipelines, stacks), st.integers(0, 9))
 def test_a_recipe_rebuilds_the_estimator_that_it_was_written_of(estimator: Any, seed: int):
-    recipe = recipe_of(estimator)
+    recipe = to_recipe(estimator)
     told = json.loads(json.dumps(recipe))
 
-    rebuilt = build(told, seed=seed, threads=1)
+    rebuilt = build_estimator(told, seed=seed, threads=1)
 
     assert type(rebuilt) is type(estimator)
-    assert recipe_of(rebuilt) == told == recipe
+    assert to_recipe(rebuilt) == told == recipe
     assert {
         value
         for name, value in rebuilt.get_params(deep=True).items()
@@ -71,7 +71,7 @@ def test_a_recipe_rebuilds_the_estimator_that_it_was_written_of(estimator: Any, 
 
 
 def test_a_recipe_is_what_differs_from_the_defaults():
-    assert recipe_of(make_pipeline(SimpleImputer(), Ridge(alpha=3.0))) == {
+    assert to_recipe(make_pipeline(SimpleImputer(), Ridge(alpha=3.0))) == {
         "class": "sklearn.pipeline.Pipeline",
         "parameters": {
             "steps": [
@@ -84,9 +84,9 @@ def test_a_recipe_is_what_differs_from_the_defaults():
 
 def test_features_chosen_by_place_are_part_of_a_recipe():
     chosen = ColumnTransformer([("known", "passthrough", [0, 2]), ("rest", StandardScaler(), [1])])
-    recipe = recipe_of(make_pipeline(chosen, Ridge()))
+    recipe = to_recipe(make_pipeline(chosen, Ridge()))
 
-    assert recipe_of(build(json.loads(json.dumps(recipe)), seed=1, threads=1)) == recipe
+    assert to_recipe(build_estimator(json.loads(json.dumps(recipe)), seed=1, threads=1)) == recipe
     assert recipe["parameters"]["steps"][0][1]["parameters"]["transformers"][0] == [
         "known",
         "passthrough",
@@ -99,7 +99,7 @@ def test_a_tracker_is_shown_names_and_values():
         [("line", make_pipeline(SimpleImputer(), Ridge(alpha=3.0)))], Ridge(), passthrough=True
     )
 
-    assert flat(recipe_of(stack)) == {
+    assert flatten_recipe(to_recipe(stack)) == {
         "model": "StackingRegressor(SimpleImputer > Ridge, Ridge)",
         "line.ridge.alpha": 3.0,
         "passthrough": True,
@@ -119,17 +119,17 @@ def test_a_tracker_is_shown_names_and_values():
 def test_what_has_no_place_in_a_recipe_is_refused_by_name(estimator: Any, named: str | None):
     if named is None:
         # The default needs no word; it is what the class takes when it is told nothing.
-        assert "function" not in json.dumps(recipe_of(estimator))
+        assert "function" not in json.dumps(to_recipe(estimator))
     else:
         with pytest.raises(SmartGridError, match=named):
-            recipe_of(estimator)
+            to_recipe(estimator)
 
 
 def test_a_recipe_written_by_hand_builds_nothing_else():
     with pytest.raises(SmartGridError, match=r"os\.system cannot be exported"):
-        build({"class": "os.system", "parameters": {}}, seed=1, threads=1)
+        build_estimator({"class": "os.system", "parameters": {}}, seed=1, threads=1)
     with pytest.raises(SmartGridError, match=r"os\.system is no function"):
-        build(
+        build_estimator(
             {
                 "class": "sklearn.feature_selection.SelectPercentile",
                 "parameters": {"score_func": {"function": "os.system"}},

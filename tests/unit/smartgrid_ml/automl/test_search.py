@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from smartgrid_core.errors import ConfigurationError, SmartGridError
-from smartgrid_ml.automl.engine import engine
+from smartgrid_ml.automl.engine import load_engine
 from smartgrid_ml.automl.forecaster import AutomlForecaster, AutomlSettings
-from smartgrid_ml.automl.search import search
-from smartgrid_ml.automl.trials import Budget, Found, Trial
+from smartgrid_ml.automl.search import run_search
+from smartgrid_ml.automl.trials import Budget, SearchResult, Trial
 from smartgrid_ml.forecasting.point import Rows
 
 pytestmark = pytest.mark.slow
@@ -58,7 +58,7 @@ def a_few_rows() -> Rows:
     return Rows(["a", "b"], inputs, np.arange(10.0), np.full(10, 2.0), np.arange(10))
 
 
-def numbers(found: Found) -> list[int]:
+def numbers(found: SearchResult) -> list[int]:
     return [trial.number for trial in found.trials]
 
 
@@ -84,7 +84,7 @@ def test_a_search_sees_the_rows_the_budget_and_the_seed_and_tells_every_trial(an
     """)
     heard: list[tuple[str, int]] = []
 
-    found = search(
+    found = run_search(
         name,
         a_few_rows(),
         budget=Budget(AMPLE),
@@ -109,7 +109,7 @@ def test_a_recipe_that_could_not_be_written_down_is_a_failed_trial(an_engine: Wr
         report(tried(2, 2.0))
     """)
 
-    found = search(name, a_few_rows(), budget=Budget(AMPLE))
+    found = run_search(name, a_few_rows(), budget=Budget(AMPLE))
 
     assert found.trials[0].recipe is None
     assert found.trials[0].error == "its recipe is no plain JSON: object in it"
@@ -123,7 +123,7 @@ def test_a_line_that_is_no_trial_of_ours_ends_nothing(an_engine: Write):
         report(tried(2, 2.0))
     """)
 
-    found = search(name, a_few_rows(), budget=Budget(AMPLE))
+    found = run_search(name, a_few_rows(), budget=Budget(AMPLE))
 
     assert (found.ended, numbers(found)) == ("finished", [1, 2])
 
@@ -136,7 +136,7 @@ def test_used_up_seconds_end_a_search_and_keep_the_best_so_far(an_engine: Write)
     """)
     began = time.monotonic()
 
-    found = search(name, a_few_rows(), budget=Budget(4.0))
+    found = run_search(name, a_few_rows(), budget=Budget(4.0))
 
     assert found.ended == "budget used"
     assert found.best == Trial(2, {"depth": 2}, [2.0, 2.0], recipe={"depth": 2})
@@ -149,7 +149,7 @@ def test_a_search_tries_no_more_than_it_may(an_engine: Write):
             report(tried(number, 1.0))
     """)
 
-    found = search(name, a_few_rows(), budget=Budget(AMPLE, trials=3))
+    found = run_search(name, a_few_rows(), budget=Budget(AMPLE, trials=3))
 
     assert (found.ended, numbers(found)) == ("all trials used", [1, 2, 3])
 
@@ -161,7 +161,7 @@ def test_a_greedy_search_is_ended_with_the_memory_that_it_held(an_engine: Write)
         time.sleep(600)
     """)
 
-    found = search(name, a_few_rows(), budget=Budget(AMPLE, memory_mb=500))
+    found = run_search(name, a_few_rows(), budget=Budget(AMPLE, memory_mb=500))
 
     figure = re.fullmatch(r"out of memory: ([\d,]+) MB of 500 MB allowed", found.ended)
     assert figure is not None, found.ended
@@ -178,7 +178,7 @@ def test_memory_of_what_a_search_started_counts_and_ends_with_it(an_engine: Writ
         child.wait()
     """)
 
-    found = search(name, a_few_rows(), budget=Budget(AMPLE, memory_mb=500))
+    found = run_search(name, a_few_rows(), budget=Budget(AMPLE, memory_mb=500))
 
     assert found.ended.startswith("out of memory")
     assert is_gone(numbers(found)[0])
@@ -196,7 +196,9 @@ def test_memory_of_what_a_search_started_counts_and_ends_with_it(an_engine: Writ
     ids=["exit", "segfault", "exception", "import", "bytes that are no text"],
 )
 def test_a_crash_says_its_cause_and_keeps_what_was_found(an_engine: Write, crash: str, ended: str):
-    found = search(an_engine(f"report(tried(1, 1.0))\n{crash}"), a_few_rows(), budget=Budget(AMPLE))
+    found = run_search(
+        an_engine(f"report(tried(1, 1.0))\n{crash}"), a_few_rows(), budget=Budget(AMPLE)
+    )
 
     assert found.ended.startswith("failed (")
     assert ended in found.ended
@@ -210,7 +212,7 @@ def test_an_engine_that_crashed_is_noticed_though_what_it_forked_lives_on(an_eng
         os._exit(5)
     """)
 
-    found = search(name, a_few_rows(), budget=Budget(AMPLE))
+    found = run_search(name, a_few_rows(), budget=Budget(AMPLE))
 
     assert found.ended.startswith("failed (exit code 5)")
 
@@ -219,7 +221,7 @@ def test_an_error_at_import_of_an_engine_ends_its_search_alone(tmp_path: Path):
     file = tmp_path / "engine.py"
     file.write_text("import no_such_library\n")
 
-    found = search(str(file), a_few_rows(), budget=Budget(AMPLE))
+    found = run_search(str(file), a_few_rows(), budget=Budget(AMPLE))
 
     assert (found.trials, found.best) == ([], None)
     assert "No module named 'no_such_library'" in found.ended
@@ -236,7 +238,7 @@ def test_whatever_libraries_print_the_trials_are_understood(an_engine: Write):
         report(tried(2, 1.0))
     """)
 
-    found = search(name, a_few_rows(), budget=Budget(AMPLE))
+    found = run_search(name, a_few_rows(), budget=Budget(AMPLE))
 
     assert (found.ended, numbers(found)) == ("finished", [1, 2])
 
@@ -250,12 +252,12 @@ def test_a_score_that_is_no_number_is_never_the_best(an_engine: Write):
         report(Trial(5, {}, (1.0,)))  # without a recipe it cannot be trained again
     """)
 
-    found = search(name, a_few_rows(), budget=Budget(AMPLE))
+    found = run_search(name, a_few_rows(), budget=Budget(AMPLE))
 
     assert numbers(found) == [1, 2, 3, 4, 5]
     assert found.best is not None
     assert found.best.number == 3
-    assert Found("any", [trial for trial in found.trials if trial.number != 3]).best is None
+    assert SearchResult("any", [trial for trial in found.trials if trial.number != 3]).best is None
 
 
 def test_ctrl_c_ends_the_search_and_keeps_the_best_so_far(an_engine: Write):
@@ -267,7 +269,7 @@ def test_ctrl_c_ends_the_search_and_keeps_the_best_so_far(an_engine: Write):
     def interrupt(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    found = search(name, a_few_rows(), budget=Budget(AMPLE), on_trial=interrupt)
+    found = run_search(name, a_few_rows(), budget=Budget(AMPLE), on_trial=interrupt)
 
     assert found.ended == "interrupted"
     assert found.best is not None
@@ -321,4 +323,4 @@ def test_a_search_that_found_nothing_says_why_when_it_was_to_be_trained(an_engin
 
 def test_an_engine_that_is_not_there_is_named_with_those_that_are():
     with pytest.raises(ConfigurationError, match=r"no AutoML engine 'hal9000'.*autokeras, tpot"):
-        engine("hal9000")
+        load_engine("hal9000")

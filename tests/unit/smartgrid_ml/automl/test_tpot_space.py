@@ -8,9 +8,9 @@ from threadpoolctl import threadpool_limits
 
 from smartgrid_core.errors import SmartGridError
 from smartgrid_ml.automl import tpot_space
-from smartgrid_ml.automl.recipes import build, recipe_of
+from smartgrid_ml.automl.recipes import build_estimator, to_recipe
 from smartgrid_ml.export.exportable import REGRESSORS, TRANSFORMERS
-from smartgrid_ml.export.regressors import regressor_graph
+from smartgrid_ml.export.regressors import build_regressor_graph
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
@@ -25,9 +25,9 @@ def drawn() -> list[Any]:
     with warnings.catch_warnings():
         # One of the libraries that TPOT brings still imports pkg_resources.
         warnings.simplefilter("ignore")
-        space = tpot_space.search_space()
+        space = tpot_space.build_search_space()
     random = np.random.default_rng(5)
-    born = itertools.islice(tpot_space.first_generation(space, random), DRAWN)
+    born = itertools.islice(tpot_space.generate_pipelines(space, random), DRAWN)
     return [one.export_pipeline() for one in born]
 
 
@@ -66,12 +66,12 @@ def test_everything_that_a_search_can_draw_is_exportable(drawn: list[Any]):
         if place >= BUILT and kind_of(pipeline) in kinds:
             continue
         kinds.add(kind_of(pipeline))
-        recipe = smaller(recipe_of(pipeline))
+        recipe = smaller(to_recipe(pipeline))
         with threadpool_limits(1):
-            model = build(recipe, seed=1, threads=1).fit(rows, target)
+            model = build_estimator(recipe, seed=1, threads=1).fit(rows, target)
             offline = model.predict(rows)
         np.testing.assert_allclose(
-            np.asarray(regressor_graph(model)(tf.constant(rows))), offline, rtol=1e-4
+            np.asarray(build_regressor_graph(model)(tf.constant(rows))), offline, rtol=1e-4
         )
 
     every = [*tpot_space.BOOSTERS, *tpot_space.PLAIN_REGRESSORS, tpot_space.STACKING]
@@ -91,7 +91,7 @@ def test_the_space_cannot_hold_what_cannot_be_exported(monkeypatch: pytest.Monke
     monkeypatch.setattr(tpot_space, "BOOSTERS", {**tpot_space.BOOSTERS, **far})
 
     with pytest.raises(SmartGridError, match=r"may not draw sklearn\.neighbors"):
-        tpot_space.search_space()
+        tpot_space.build_search_space()
 
 
 def test_a_search_starts_with_what_is_known_to_be_good(drawn: list[Any]):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_ml.automl.searched_network import SearchedNetwork, bounds
-from smartgrid_ml.export.regressors import regressor_graph
+from smartgrid_ml.automl.searched_network import SearchedNetwork, compute_bounds
+from smartgrid_ml.export.regressors import build_regressor_graph
 from smartgrid_ml.forecasting.layer_graph import trace_layer_graph
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
@@ -92,7 +92,7 @@ def test_a_keras_model_of_dense_layers_says_in_tensorflow_what_it_says_itself(bu
     made = model(build)
     inputs = np.random.default_rng(1).normal(size=(ROWS, FEATURES)) * 10
 
-    exported = tensorflow().function(regressor_graph(made), autograph=False)(inputs).numpy()
+    exported = tensorflow().function(build_regressor_graph(made), autograph=False)(inputs).numpy()
     offline = made.predict(inputs.astype(np.float32), batch_size=ROWS, verbose=0).reshape(-1)
     plain = trace_layer_graph(made).predict(inputs)
 
@@ -112,7 +112,9 @@ def test_a_sequential_model_is_exported_too():
     inputs = np.random.default_rng(1).normal(size=(ROWS, FEATURES))
 
     offline = made.predict(inputs.astype(np.float32), batch_size=ROWS, verbose=0).reshape(-1)
-    np.testing.assert_allclose(regressor_graph(made)(inputs).numpy(), offline, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        build_regressor_graph(made)(inputs).numpy(), offline, rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def test_a_sequential_model_is_exported_too():
 )
 def test_a_layer_without_export_is_named(build: Any, culprit: str):
     with pytest.raises(PublicationError, match=rf"layer '.*' is a {culprit}.*use Dense"):
-        regressor_graph(model(build))
+        build_regressor_graph(model(build))
 
 
 def test_a_searched_network_is_exported_to_the_last_digits_also_where_inputs_are_absurd():
@@ -142,7 +144,7 @@ def test_a_searched_network_is_exported_to_the_last_digits_also_where_inputs_are
         slopes=random.normal(size=FEATURES) / 20,
         intercept=0.3,
         residual_std=0.01,
-        bounds=bounds(np.array([0.1, 4.0])),
+        bounds=compute_bounds(np.array([0.1, 4.0])),
         networks=[
             trace_layer_graph(model(what_autokeras_builds)),
             trace_layer_graph(model(with_a_short_cut)),
@@ -152,7 +154,7 @@ def test_a_searched_network_is_exported_to_the_last_digits_also_where_inputs_are
     for odd in (np.nan, 1e30, -1e30, 0.0, np.inf, -np.inf):
         inputs[random.random(inputs.shape) < 0.1] = odd
 
-    exported = regressor_graph(network)(inputs).numpy()
+    exported = build_regressor_graph(network)(inputs).numpy()
     offline = network.predict(inputs)
 
     np.testing.assert_allclose(exported, offline, rtol=1e-9, atol=1e-12)

@@ -8,7 +8,12 @@ from smartgrid_core.errors import PublicationError
 from smartgrid_core.features.load import FEATURES, SCALES
 from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_ml.export.artifact import parity
-from smartgrid_ml.export.artifact.parity import as_served, export_parity, golden_batch, hard_rows
+from smartgrid_ml.export.artifact.parity import (
+    as_served,
+    check_export_parity,
+    make_hard_rows,
+    select_golden_batch,
+)
 
 INPUTS = ("lead_hours", "level_kw", "same_hour_1d_kw", "temperature_1d_c")
 
@@ -34,8 +39,8 @@ def quantiles(*rows: tuple[float | None, float | None, float | None]) -> pl.Data
 
 
 def test_the_golden_batch_is_the_same_rows_whatever_their_order(grid_features: pl.DataFrame):
-    once = golden_batch(grid_features, inputs=INPUTS, n=32)
-    again = golden_batch(grid_features.sample(fraction=1, shuffle=True), inputs=INPUTS, n=32)
+    once = select_golden_batch(grid_features, inputs=INPUTS, n=32)
+    again = select_golden_batch(grid_features.sample(fraction=1, shuffle=True), inputs=INPUTS, n=32)
 
     assert once.equals(again, null_equal=True)
     assert once.schema == dict.fromkeys(INPUTS, pl.Float32)
@@ -47,14 +52,14 @@ def test_the_golden_batch_is_the_same_rows_whatever_their_order(grid_features: p
 def test_a_golden_batch_takes_every_row_of_a_small_table(grid_features: pl.DataFrame):
     few = grid_features.head(5)
 
-    assert golden_batch(few, inputs=INPUTS, n=32).equals(as_served(few, inputs=INPUTS))
+    assert select_golden_batch(few, inputs=INPUTS, n=32).equals(as_served(few, inputs=INPUTS))
 
 
 def test_rows_without_a_level_cannot_be_golden(grid_features: pl.DataFrame):
     unknown = grid_features.with_columns(level_kw=pl.lit(None, pl.Float64))
 
     with pytest.raises(PublicationError, match="no row"):
-        golden_batch(unknown, inputs=INPUTS)
+        select_golden_batch(unknown, inputs=INPUTS)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +79,7 @@ def test_parity_is_relative_above_one_kilowatt_and_absolute_below(
     monkeypatch.setattr(parity, "ask_saved_model", lambda *_: quantiles((5, 6, 7), exported))
     told = Offline(quantiles((5, 6, 7), offline))
 
-    found = export_parity(told, Path(), rows=pl.DataFrame(), tolerance=np.inf)
+    found = check_export_parity(told, Path(), rows=pl.DataFrame(), tolerance=np.inf)
 
     assert found == pytest.approx(difference, rel=1e-6)
 
@@ -83,21 +88,21 @@ def test_a_difference_beyond_the_tolerance_names_the_row(monkeypatch: pytest.Mon
     monkeypatch.setattr(parity, "ask_saved_model", lambda *_: quantiles((5, 6, 7), (5, 6, 7.1)))
 
     with pytest.raises(PublicationError, match=r"p90 of row 1 is 7.1 exported and 7.0 offline"):
-        export_parity(Offline(quantiles((5, 6, 7), (5, 6, 7))), Path(), rows=pl.DataFrame())
+        check_export_parity(Offline(quantiles((5, 6, 7), (5, 6, 7))), Path(), rows=pl.DataFrame())
 
 
 def test_hard_rows_are_the_newest_ones_and_others_with_gaps_zeros_and_extremes(
     grid_features: pl.DataFrame,
 ):
     served = as_served(grid_features, inputs=FEATURES)
-    rows = hard_rows(served, n=10_000)
+    rows = make_hard_rows(served, n=10_000)
     hard = rows.tail(5_000)
     values = hard.to_numpy()
 
     assert rows.height == 10_000
     assert rows.schema == served.schema
     assert rows.head(served.height).equals(served.tail(5_000))
-    assert rows.equals(hard_rows(served, n=10_000))
+    assert rows.equals(make_hard_rows(served, n=10_000))
     assert np.isnan(values).mean() > 0.08
     assert (values == 0).any()
     assert np.nanmax(np.abs(values)) > 100 * np.nanmax(np.abs(served.to_numpy()))

@@ -6,9 +6,9 @@ import pytest
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.features.load import FEATURES, SCALES
-from smartgrid_ml.export.artifact.parity import as_served, ask_saved_model, export_parity
-from smartgrid_ml.export.artifact.rounding import as_float32, float64
-from smartgrid_ml.export.artifact.saved_model import export, refuse_python_ops
+from smartgrid_ml.export.artifact.parity import as_served, ask_saved_model, check_export_parity
+from smartgrid_ml.export.artifact.rounding import as_float32, to_float64
+from smartgrid_ml.export.artifact.saved_model import export_forecaster, refuse_python_ops
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
 from smartgrid_ml.forecasting.ensemble import EnsembleForecaster
 from smartgrid_ml.forecasting.keras_network import KerasForecaster, KerasSettings
@@ -34,7 +34,7 @@ def fitted(request: pytest.FixtureRequest, grid_features: pl.DataFrame) -> Serva
 
 @pytest.fixture(scope="module")
 def exported(fitted: ServableForecaster, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export(fitted, tmp_path_factory.mktemp("export") / "model")
+    return export_forecaster(fitted, tmp_path_factory.mktemp("export") / "model")
 
 
 def wild_rows(n: int) -> pl.DataFrame:
@@ -76,7 +76,7 @@ def test_the_export_says_what_the_forecaster_says_on_12000_wild_rows(
 ):
     rows = as_served(wild_rows(12_000), inputs=tuple(fitted.feature_names))
 
-    assert export_parity(fitted, exported, rows=rows, tolerance=1e-6) <= 1e-6
+    assert check_export_parity(fitted, exported, rows=rows, tolerance=1e-6) <= 1e-6
 
 
 def test_the_export_says_what_the_forecaster_says_of_the_grid(
@@ -85,7 +85,7 @@ def test_the_export_says_what_the_forecaster_says_of_the_grid(
     rows = as_served(grid_features, inputs=tuple(fitted.feature_names))
     answers = ask_saved_model(exported, rows)
 
-    assert export_parity(fitted, exported, rows=rows, tolerance=1e-6) <= 1e-6
+    assert check_export_parity(fitted, exported, rows=rows, tolerance=1e-6) <= 1e-6
     assert ((answers["p10"] <= answers["p50"]) & (answers["p50"] <= answers["p90"])).all()
     assert not answers["p50"].is_nan().any()
 
@@ -95,7 +95,9 @@ def test_numbers_too_small_for_ordinary_float32_are_kept():
     least, normal = np.float32(1e-45), np.float32(2**-126)
     wire = np.array([least, -least, normal / 2, -normal, 0.0, -1.5, np.inf, np.nan], np.float32)
 
-    np.testing.assert_array_equal(tf.function(float64)(tf.constant(wire)), wire.astype(np.float64))
+    np.testing.assert_array_equal(
+        tf.function(to_float64)(tf.constant(wire)), wire.astype(np.float64)
+    )
     np.testing.assert_array_equal(
         tf.function(as_float32)(tf.constant(wire.astype(np.float64) * 1.3)),
         (wire.astype(np.float64) * 1.3).astype(np.float32).astype(np.float64),
@@ -112,7 +114,7 @@ def test_a_folder_in_use_is_left_alone(fitted: ServableForecaster, exported: Pat
     before = {path: path.stat().st_mtime_ns for path in exported.rglob("*")}
 
     with pytest.raises(PublicationError, match="not empty"):
-        export(fitted, exported)
+        export_forecaster(fitted, exported)
     assert {path: path.stat().st_mtime_ns for path in exported.rglob("*")} == before
 
 
@@ -120,7 +122,7 @@ def test_a_forecaster_without_export_is_refused(tmp_path: Path):
     naive = NaiveForecaster("naive_24h", repeats=["same_hour_1d_kw"])
 
     with pytest.raises(PublicationError, match="NaiveForecaster; choose one of boosting, keras"):
-        export(naive, tmp_path / "model")  # type: ignore[arg-type] # what is to be refused
+        export_forecaster(naive, tmp_path / "model")  # type: ignore[arg-type] # what is to be refused
 
 
 def test_a_graph_that_calls_back_into_python_is_refused(tmp_path: Path):

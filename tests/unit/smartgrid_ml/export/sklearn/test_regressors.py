@@ -19,7 +19,7 @@ from sklearn.svm import SVR
 from threadpoolctl import threadpool_limits
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_ml.export.regressors import regressor_graph
+from smartgrid_ml.export.regressors import build_regressor_graph
 from smartgrid_ml.tensorflow_runtime import tensorflow
 from tests.unit.smartgrid_ml.export.sklearn import kinds
 
@@ -37,7 +37,7 @@ def apart(exported: np.ndarray, offline: np.ndarray) -> float:
 
 def exported(model: Any, rows: np.ndarray) -> np.ndarray:
     tf = tensorflow()
-    return np.asarray(tf.function(regressor_graph(model), autograph=False)(tf.constant(rows)))
+    return np.asarray(tf.function(build_regressor_graph(model), autograph=False)(tf.constant(rows)))
 
 
 @pytest.fixture(autouse=True)
@@ -122,7 +122,7 @@ def test_what_cannot_be_exported_is_refused_by_name(model: Any, named: str):
     model.fit(rows, target - target.min() + 1)
 
     with pytest.raises(PublicationError, match=named):
-        regressor_graph(model)
+        build_regressor_graph(model)
 
 
 @pytest.mark.parametrize("model", [LinearRegression(), RandomForestRegressor(2)], ids=str)
@@ -131,9 +131,9 @@ def test_several_outputs_are_refused(model: Any):
     model.fit(rows, np.stack([target, target], axis=1))
 
     with pytest.raises(PublicationError, match="several outputs"):
-        regressor_graph(model)
+        build_regressor_graph(model)
 
 
 def test_a_library_that_is_not_known_is_told_what_is():
     with pytest.raises(PublicationError, match="from keras, lightgbm, sklearn, xgboost"):
-        regressor_graph(object())  # type: ignore[arg-type] # what is to be refused
+        build_regressor_graph(object())  # type: ignore[arg-type] # what is to be refused

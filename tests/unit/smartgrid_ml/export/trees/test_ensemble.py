@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_ml.export.trees.ensemble import ensemble_graph
-from smartgrid_ml.export.trees.lightgbm import trees_of_lightgbm
+from smartgrid_ml.export.trees.ensemble import build_ensemble_graph
+from smartgrid_ml.export.trees.lightgbm import read_lightgbm_trees
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
@@ -41,7 +41,7 @@ def grown(trees: int = 40, **parameters: Any) -> lgb.Booster:
 
 def from_graph(booster: lgb.Booster, rows: np.ndarray) -> np.ndarray:
     tf = tensorflow()
-    return np.asarray(ensemble_graph(trees_of_lightgbm(booster))(tf.constant(rows)))
+    return np.asarray(build_ensemble_graph(read_lightgbm_trees(booster))(tf.constant(rows)))
 
 
 @pytest.mark.parametrize(
@@ -131,4 +131,4 @@ def test_what_is_no_bare_sum_of_trees_is_refused_by_name(parameters: dict[str, A
     booster = lgb.train(parameters, lgb.Dataset(rows, target), 5)
 
     with pytest.raises(PublicationError, match=named):
-        trees_of_lightgbm(booster)
+        read_lightgbm_trees(booster)
