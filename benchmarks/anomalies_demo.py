@@ -17,27 +17,33 @@ from demo.files import write_demo
 from smartgrid_core.time import DAY
 from smartgrid_ml.mining.anomalies import grid_inputs as inputs
 from smartgrid_ml.mining.anomalies.detect import Detection, detect
-from smartgrid_ml.mining.anomalies.ground_truth import false_alarms, found_faults, most_per_month
+from smartgrid_ml.mining.anomalies.ground_truth import (
+    count_most_per_month,
+    find_false_alarms,
+    match_faults,
+)
 
 END, DAYS = date(2026, 11, 22), 60
 SIGMAS = 3.0
 
 
-def judged(readings: pl.DataFrame, topology: pl.DataFrame, **options: object) -> Detection:
+def detect_sensor_anomalies(
+    readings: pl.DataFrame, topology: pl.DataFrame, **options: object
+) -> Detection:
     series = readings["series"].unique().to_list()
     return detect(
         readings,
-        step=inputs.sensor_step(15),
+        step=inputs.choose_sensor_step(15),
         timezone="Europe/Tirane",
         country="AL",
-        groups=inputs.sensor_groups(series),
-        limits=inputs.sensor_limits(topology),
-        units=inputs.units_of(series),
+        groups=inputs.group_sensors(series),
+        limits=inputs.build_sensor_limits(topology),
+        units=inputs.look_up_units(series),
         **options,  # type: ignore[arg-type]
     )
 
 
-def three_sigma(readings: pl.DataFrame) -> pl.DataFrame:
+def find_three_sigma_alarms(readings: pl.DataFrame) -> pl.DataFrame:
     """Rows of `Anomalies`: runs of readings beyond three deviations of their hour."""
     value, hour = pl.col("value"), pl.col("time").dt.hour()
     beyond = (value - value.mean().over("series", hour)).abs() > SIGMAS * value.std().over(
@@ -65,31 +71,31 @@ def measure(seed: int, folder: Path) -> None:
     topology = pl.read_csv(folder / "grid_topology.csv")
     planted = pl.read_parquet(demo.planted_faults).filter(pl.col("subject_kind") != "meter")
     said = pl.concat([pl.read_parquet(file) for file in sorted(folder.glob("sensors-*.parquet"))])
-    readings = inputs.sensor_readings(
-        said.rename({"timestamp": "event_time"}), step=inputs.sensor_step(15)
+    readings = inputs.average_sensor_readings(
+        said.rename({"timestamp": "event_time"}), step=inputs.choose_sensor_step(15)
     )
     started = time.perf_counter()
-    whole = judged(readings, topology)
+    whole = detect_sensor_anomalies(readings, topology)
     seconds = time.perf_counter() - started
-    rows = inputs.as_table(whole.anomalies, subject_kind="sensor")
-    faults = found_faults(rows, planted, topology=topology)
-    alarms = false_alarms(rows, planted, topology=topology)
+    rows = inputs.to_anomaly_rows(whole.anomalies, subject_kind="sensor")
+    faults = match_faults(rows, planted, topology=topology)
+    alarms = find_false_alarms(rows, planted, topology=topology)
     sensors = demo.sensors
     months = DAYS / 30
     print(f"seed {seed}: {faults['found'].sum()} of {faults.height} planted faults found")
     print(
         f"  false alarms: {alarms.height}, {alarms.height / sensors / months:.2f} per sensor and "
-        f"month, at most {most_per_month(alarms)} on one sensor in a month"
+        f"month, at most {count_most_per_month(alarms)} on one sensor in a month"
     )
-    sigma = false_alarms(three_sigma(readings), planted, topology=topology)
+    sigma = find_false_alarms(find_three_sigma_alarms(readings), planted, topology=topology)
     print(
         f"  three deviations of the hour: {sigma.height / sensors / months:.1f} per sensor and "
-        f"month, at most {most_per_month(sigma)}"
+        f"month, at most {count_most_per_month(sigma)}"
     )
     last = pl.col("time") >= demo.window.end - DAY
-    before = judged(readings.filter(~last), topology)
+    before = detect_sensor_anomalies(readings.filter(~last), topology)
     started = time.perf_counter()
-    judged(readings.filter(last), topology, state=before.states)
+    detect_sensor_anomalies(readings.filter(last), topology, state=before.states)
     one = time.perf_counter() - started
     size = before.states.estimated_size() / before.states.height / 1024
     print(

@@ -26,7 +26,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from smartgrid_ml.mining.anomalies.evaluation_metrics import event_figures, row_figures, runs
+from smartgrid_ml.mining.anomalies.evaluation_metrics import (
+    evaluate_events,
+    evaluate_rows,
+    find_row_runs,
+)
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -48,7 +52,7 @@ class Case:
     options: str
 
 
-def homes(data: Path, *, every: str, count: int) -> pl.DataFrame:
+def read_homes(data: Path, *, every: str, count: int) -> pl.DataFrame:
     wide = pl.read_parquet(
         data / "lcl_london_2013" / "lcl_100_households_2013_30min_kwh_wide.parquet"
     )
@@ -65,7 +69,7 @@ def homes(data: Path, *, every: str, count: int) -> pl.DataFrame:
     )
 
 
-def house(data: Path) -> pl.DataFrame:
+def read_house(data: Path) -> pl.DataFrame:
     table = pl.read_parquet(
         data / "uci_household_power" / "uci_household_power_hourly_agg.parquet"
     ).filter(pl.col("date_time").dt.year() == 2009)
@@ -75,7 +79,7 @@ def house(data: Path) -> pl.DataFrame:
     )
 
 
-def pjme(data: Path) -> pl.DataFrame:
+def read_pjme(data: Path) -> pl.DataFrame:
     return (
         pl.read_csv(data / "pjm" / "PJME_hourly.csv")
         .select(
@@ -89,13 +93,13 @@ def pjme(data: Path) -> pl.DataFrame:
 
 HOUR, HALF_HOUR = timedelta(hours=1), timedelta(minutes=30)
 CASES = (
-    Case("homes", "20 London homes, hourly", lambda d: homes(d, every="1h", count=20), HOUR,
+    Case("homes", "20 London homes, hourly", lambda d: read_homes(d, every="1h", count=20), HOUR,
          "--country GB-ENG"),
-    Case("half-hours", "8 London homes, half-hourly", lambda d: homes(d, every="30m", count=8),
+    Case("half-hours", "8 London homes, half-hourly", lambda d: read_homes(d, every="30m", count=8),
          HALF_HOUR, "--country GB-ENG"),
-    Case("house", "one house in Sceaux, 2009, hourly power, voltage, current", house, HOUR,
+    Case("house", "one house in Sceaux, 2009, hourly power, voltage, current", read_house, HOUR,
          "--country FR"),
-    Case("pjme", "PJM East 2016 and 2017, hourly", pjme, HOUR, "--country US"),
+    Case("pjme", "PJM East 2016 and 2017, hourly", read_pjme, HOUR, "--country US"),
 )  # fmt: skip
 
 
@@ -110,7 +114,7 @@ def main(wanted: list[str]) -> int:
 
 def measure(case: Case, *, data: Path) -> int:
     """Print one case; 1 if the z-score is better in F1 or PR-AUC."""
-    rows = with_anomalies(case.read(data), step=case.step, random=np.random.default_rng(5))
+    rows = insert_anomalies(case.read(data), step=case.step, random=np.random.default_rng(5))
     with tempfile.TemporaryDirectory() as folder:
         file, out = Path(folder) / "labelled.parquet", Path(folder) / "out"
         rows.select("series", "time", "value", "fault").write_parquet(file)
@@ -127,7 +131,7 @@ def measure(case: Case, *, data: Path) -> int:
         took = time.perf_counter() - began
         metrics = json.loads((out / "metrics.json").read_text())
         found = pl.read_parquet(out / "anomalies.parquet")
-    plain = z_score(rows, step=case.step)
+    plain = evaluate_z_score(rows, step=case.step)
     print(f"{case.what}: {rows.height:,} rows in {took:.0f} s")
     events = metrics["by_event"]
     ours = (metrics["f1"], metrics["pr_auc"], events["recall"], events["precision"])
@@ -135,12 +139,12 @@ def measure(case: Case, *, data: Path) -> int:
         ("F1 of rows", "PR-AUC of rows", "events found", "alarms right"), ours, plain, strict=True
     ):
         print(f"  {name}: {us:.3f}, z-score {them:.3f}, ratio {us / max(them, 1e-9):.2f}")
-    for kind, share in found_by_kind(rows, found, step=case.step).items():
+    for kind, share in count_found_by_kind(rows, found, step=case.step).items():
         print(f"    {kind}: {share}")
     return int(ours[0] <= plain[0] or ours[1] <= plain[1])
 
 
-def with_anomalies(
+def insert_anomalies(
     table: pl.DataFrame, *, step: timedelta, random: np.random.Generator
 ) -> pl.DataFrame:
     """series, time, value, fault (0 or 1), kind (null where none was put)."""
@@ -168,51 +172,53 @@ def with_anomalies(
     return pl.concat(parts).with_columns(fault=pl.col("kind").is_not_null().cast(pl.Int8))
 
 
-def spread(values: Any) -> float:
+def measure_spread(values: Any) -> float:
     return float(np.nanstd(values))
 
 
-def spike(values: Any, at: int, day: int, random: np.random.Generator) -> int:
-    values[at] += random.choice([-1, 1]) * random.uniform(4, 8) * spread(values)
+def insert_spike(values: Any, at: int, day: int, random: np.random.Generator) -> int:
+    values[at] += random.choice([-1, 1]) * random.uniform(4, 8) * measure_spread(values)
     return 1
 
 
-def level_shift(values: Any, at: int, day: int, random: np.random.Generator) -> int:
+def insert_level_shift(values: Any, at: int, day: int, random: np.random.Generator) -> int:
     length = int(random.integers(day, 4 * day))
-    values[at : at + length] += random.choice([-1, 1]) * random.uniform(2, 4) * spread(values)
+    values[at : at + length] += (
+        random.choice([-1, 1]) * random.uniform(2, 4) * measure_spread(values)
+    )
     return length
 
 
-def drift(values: Any, at: int, day: int, random: np.random.Generator) -> int:
+def insert_drift(values: Any, at: int, day: int, random: np.random.Generator) -> int:
     length = int(random.integers(7 * day, 14 * day))
-    end = random.choice([-1, 1]) * random.uniform(2, 4) * spread(values)
+    end = random.choice([-1, 1]) * random.uniform(2, 4) * measure_spread(values)
     values[at : at + length] += np.linspace(0, end, length)
     return length
 
 
-def flatline(values: Any, at: int, day: int, random: np.random.Generator) -> int:
+def insert_flatline(values: Any, at: int, day: int, random: np.random.Generator) -> int:
     length = int(random.integers(day // 2, 2 * day))
     values[at : at + length] = values[at]
     return length
 
 
-def missing(values: Any, at: int, day: int, random: np.random.Generator) -> int:
+def insert_gap(values: Any, at: int, day: int, random: np.random.Generator) -> int:
     length = int(random.integers(day // 2, 2 * day))
     values[at : at + length] = np.nan
     return length
 
 
 PUT = (
-    (spike, "spike"),
-    (level_shift, "level_shift"),
-    (flatline, "flatline"),
-    (spike, "spike"),
-    (missing, "missing"),
-    (drift, "drift"),
+    (insert_spike, "spike"),
+    (insert_level_shift, "level_shift"),
+    (insert_flatline, "flatline"),
+    (insert_spike, "spike"),
+    (insert_gap, "missing"),
+    (insert_drift, "drift"),
 )
 
 
-def z_score(rows: pl.DataFrame, *, step: timedelta) -> tuple[float, float, float, float]:
+def evaluate_z_score(rows: pl.DataFrame, *, step: timedelta) -> tuple[float, float, float, float]:
     """F1 at its best threshold, PR-AUC, share of events found, share of alarms right."""
     value = pl.col("value")
     z = ((value - value.mean()) / value.std()).abs().over("series")
@@ -220,18 +226,22 @@ def z_score(rows: pl.DataFrame, *, step: timedelta) -> tuple[float, float, float
     labels, scores = scored["label"].to_numpy(), scored["z"].to_numpy()
 
     def at(threshold: float) -> float:
-        return row_figures(labels, scores >= threshold, scores).f1 or 0.0
+        return evaluate_rows(labels, scores >= threshold, scores).f1 or 0.0
 
     best = max(np.arange(1.0, 8.1, 0.25).tolist(), key=at)
-    figures = row_figures(labels, scores >= best, scores)
+    figures = evaluate_rows(labels, scores >= best, scores)
     flagged = scored.with_columns(flag=pl.col("z") >= best)
-    events = event_figures(runs(flagged, "label"), runs(flagged, "flag"), early=step, late=step)
+    events = evaluate_events(
+        find_row_runs(flagged, "label"), find_row_runs(flagged, "flag"), early=step, late=step
+    )
     return (
         figures.f1 or 0.0, figures.pr_auc or 0.0, events.recall or 0.0, events.precision or 0.0
     )  # fmt: skip
 
 
-def found_by_kind(rows: pl.DataFrame, found: pl.DataFrame, *, step: timedelta) -> dict[str, str]:
+def count_found_by_kind(
+    rows: pl.DataFrame, found: pl.DataFrame, *, step: timedelta
+) -> dict[str, str]:
     """How many of the events of each kind were found."""
     times = found.select(
         "series", pl.col("time").dt.replace_time_zone(None), flag=pl.lit(value=True)
@@ -243,7 +253,9 @@ def found_by_kind(rows: pl.DataFrame, found: pl.DataFrame, *, step: timedelta) -
     told = {}
     for kind in sorted({name for _, name in PUT}):
         of_kind = joined.with_columns(label=(pl.col("kind") == kind).fill_null(value=False))
-        events = event_figures(runs(of_kind, "label"), runs(of_kind, "flag"), early=step, late=step)
+        events = evaluate_events(
+            find_row_runs(of_kind, "label"), find_row_runs(of_kind, "flag"), early=step, late=step
+        )
         told[kind] = f"{events.found} of {events.events} found"
     return told
 

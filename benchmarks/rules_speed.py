@@ -76,7 +76,7 @@ def measured(name: str, marks: NDArray[np.bool_]) -> tuple[float, float, int, st
     """
     import mlxtend.frequent_patterns as theirs
 
-    from smartgrid_ml.mining.rules.itemsets import Transactions, frequent_itemsets
+    from smartgrid_ml.mining.rules.itemsets import Transactions, find_frequent_itemsets
 
     names = [f"i{number:02}" for number in range(ITEMS)]
     if name in ("ours", "apriori"):
@@ -93,7 +93,7 @@ def measured(name: str, marks: NDArray[np.bool_]) -> tuple[float, float, int, st
         )
     stood, began = peak_bytes() / 1e6, time.process_time()
     if name in ("ours", "apriori"):
-        found = frequent_itemsets(
+        found = find_frequent_itemsets(
             transactions,
             min_support=MIN_SUPPORT,
             max_items=MAX_ITEMS,

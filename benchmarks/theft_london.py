@@ -24,16 +24,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from smartgrid_ml.mining.theft.attacks import ATTACKS, RESOLUTION_KWH
-from smartgrid_ml.mining.theft.day_comparison import PAST_DAYS, calendar_and_weather
+from smartgrid_ml.mining.theft.day_comparison import PAST_DAYS, build_day_context
 from smartgrid_ml.mining.theft.day_model import (
     TheftSettings,
-    attacked_days,
-    grow,
-    log_odds,
-    surroundings,
+    build_attacked_days,
+    measure_conditions,
+    predict_log_odds,
+    train_trees,
 )
 from smartgrid_ml.mining.theft.meter_days import HALF_HOURS, MeterDays
-from smartgrid_ml.mining.theft.roc import auc, detection_at, precision_at
+from smartgrid_ml.mining.theft.roc import compute_auc, compute_detection_rate, compute_precision
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 FOLDER = "lcl_london_2013"
@@ -58,10 +58,10 @@ class Outcome:
         """What the bounds are about, for one attack per clean day."""
         clean, drawn = self.clean, self.drawn
         return {
-            "auc": auc(clean, drawn),
-            "detection at 5 %": detection_at(clean, drawn, false_alarms=0.05),
-            "detection at 0.5 %": detection_at(clean, drawn, false_alarms=0.005),
-            f"precision@{K} at {BASE_RATE:.0%}": precision_at(
+            "auc": compute_auc(clean, drawn),
+            "detection at 5 %": compute_detection_rate(clean, drawn, false_alarms=0.05),
+            "detection at 0.5 %": compute_detection_rate(clean, drawn, false_alarms=0.005),
+            f"precision@{K} at {BASE_RATE:.0%}": compute_precision(
                 clean, drawn, k=K, base_rate=BASE_RATE, rng=np.random.default_rng(0)
             ),
         }
@@ -69,7 +69,10 @@ class Outcome:
     def by_kind(self) -> dict[str, tuple[float, float]]:
         """AUC and detection at 5 % false alarms."""
         return {
-            kind: (auc(self.clean, of), detection_at(self.clean, of, false_alarms=0.05))
+            kind: (
+                compute_auc(self.clean, of),
+                compute_detection_rate(self.clean, of, false_alarms=0.05),
+            )
             for kind, of in zip(ATTACKS, self.attacked.T, strict=True)
         }
 
@@ -134,7 +137,7 @@ def london_context(data: Path) -> NDArray[np.float32]:
     temperature = np.full(DAYS, np.nan)
     temperature[daily["day"].to_numpy()] = daily["temperature"].to_numpy()
     days = [FIRST + timedelta(days=number) for number in range(DAYS)]
-    return calendar_and_weather(days, country="GB-ENG", temperature_c=temperature)
+    return build_day_context(days, country="GB-ENG", temperature_c=temperature)
 
 
 def split_and_test(
@@ -153,11 +156,11 @@ def split_and_test(
         part = homes.of(np.sort(rows))
         wanted = np.zeros(part.is_whole.shape, dtype=bool)
         wanted[:, PAST_DAYS::every] = True
-        around, _ = surroundings(part, context=context, wanted=wanted)
+        around, _ = measure_conditions(part, context=context, wanted=wanted)
         labelled.append(
-            attacked_days(part, around=around, wanted=wanted, seed=1000 * seed + number)
+            build_attacked_days(part, around=around, wanted=wanted, seed=1000 * seed + number)
         )
-    scores = log_odds(grow(labelled[0], settings=settings), labelled[1].inputs)
+    scores = predict_log_odds(train_trees(labelled[0], settings=settings), labelled[1].inputs)
     kind = np.random.default_rng(seed).integers(1, scores.shape[1], size=len(scores))
     return Outcome(scores[:, 0], scores[:, 1:], scores[np.arange(len(scores)), kind])
 

@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from smartgrid_cli.files.detect_file import Asked, find
+from smartgrid_cli.files.detect_file import DetectionSettings, detect_anomalies
 from smartgrid_cli.files.readings import Readings, read_readings
 from smartgrid_cli.files.table import Columns
 from smartgrid_ml.mining.anomalies.detect import THRESHOLD
-from smartgrid_ml.mining.anomalies.evaluation_metrics import event_figures, runs
+from smartgrid_ml.mining.anomalies.evaluation_metrics import evaluate_events, find_row_runs
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 FOLDER = "transformer_monitoring"
@@ -63,7 +63,7 @@ def main(options: list[str]) -> int:
     if not data.is_dir():
         print(f"skipped: no transformer in {data}; set SMARTGRID_SHARED_DATA")
         return 0
-    figures = measured(data)
+    figures = measure_methods(data)
     if "--json" in options:
         print(json.dumps(figures, indent=2))
         return 0
@@ -79,27 +79,29 @@ def main(options: list[str]) -> int:
     return 0
 
 
-def measured(data: Path) -> dict[str, dict[str, dict[str, Any]]]:
+def measure_methods(data: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """Figures by flag and method."""
-    parts = readings(data)
-    strange = pl.concat([triggers(part) for part in parts])
-    z = pl.concat([z_scores(part) for part in parts])
+    parts = read_transformer(data)
+    strange = pl.concat([find_triggers(part) for part in parts])
+    z = pl.concat([compute_z_scores(part) for part in parts])
     figures = {}
     for flag in FLAGS:
-        causes = [strange, dead_inputs(parts[0])] if flag == "MOG_A" else [strange]
-        ours = warnings(pl.concat(causes))
-        equal = threshold_for(z, ours.height)
+        causes = [strange, find_dead_inputs(parts[0])] if flag == "MOG_A" else [strange]
+        ours = open_warnings(pl.concat(causes))
+        equal = choose_threshold(z, ours.height)
         methods = {
             "detectors": ours,
-            "z-score, as many warnings": warnings(z.filter(pl.col("z") >= equal)),
-            "z-score above 3": warnings(z.filter(pl.col("z") >= USUAL_Z)),
+            "z-score, as many warnings": open_warnings(z.filter(pl.col("z") >= equal)),
+            "z-score above 3": open_warnings(z.filter(pl.col("z") >= USUAL_Z)),
         }
-        episodes = episodes_of(data, flag)
-        figures[flag] = {name: judged(episodes, of_method) for name, of_method in methods.items()}
+        episodes = read_episodes(data, flag)
+        figures[flag] = {
+            name: evaluate_warnings(episodes, of_method) for name, of_method in methods.items()
+        }
     return figures
 
 
-def readings(data: Path) -> list[Readings]:
+def read_transformer(data: Path) -> list[Readings]:
     """Both files by the command's own reading code, the oil's rise above ambient beside."""
     oil = pl.read_csv(data / "Overview.csv", infer_schema_length=None)
     with tempfile.TemporaryDirectory() as folder:
@@ -111,12 +113,13 @@ def readings(data: Path) -> list[Readings]:
         ]
 
 
-def triggers(part: Readings) -> pl.DataFrame:
+def find_triggers(part: Readings) -> pl.DataFrame:
     """Times at which something strange is known."""
     names = part.grid["series"].unique()
     limits = {"OTI": OIL_LIMITS_C} if "OTI" in names else {}
-    found = find(
-        part, Asked("UTC", threshold=THRESHOLD, past_only=True, habits=True, limits=limits)
+    found = detect_anomalies(
+        part,
+        DetectionSettings("UTC", threshold=THRESHOLD, past_only=True, habits=True, limits=limits),
     )
     low, high = OIL_LIMITS_C
     outside = part.rows.filter(
@@ -141,13 +144,13 @@ def triggers(part: Readings) -> pl.DataFrame:
     return pl.concat([outside, steps.select(time=known)])
 
 
-def dead_inputs(part: Readings) -> pl.DataFrame:
+def find_dead_inputs(part: Readings) -> pl.DataFrame:
     """Times at which oil and ambient temperature are both exactly zero."""
     zero = part.rows.filter(pl.col("series").is_in(["OTI", "ATI"]) & (pl.col("value") == 0))
     return zero.group_by("time").len().filter(pl.col("len") == 2).select("time")
 
 
-def z_scores(part: Readings) -> pl.DataFrame:
+def compute_z_scores(part: Readings) -> pl.DataFrame:
     """time, z of every row by all rows of its series before it."""
     value, past = pl.col("value"), pl.int_range(pl.len())
     mean = value.cum_sum().shift() / past
@@ -164,34 +167,34 @@ def z_scores(part: Readings) -> pl.DataFrame:
     )
 
 
-def warnings(strange: pl.DataFrame) -> pl.DataFrame:
+def open_warnings(strange: pl.DataFrame) -> pl.DataFrame:
     """series, start, end: strange times no further apart than a warning stands are one warning."""
     flagged = strange.select("time").unique().sort("time")
     rows = flagged.with_columns(series=pl.lit("transformer"), flag=pl.lit(value=True))
-    return runs(rows, "flag", apart=STANDS).with_columns(pl.col("end") + STANDS)
+    return find_row_runs(rows, "flag", apart=STANDS).with_columns(pl.col("end") + STANDS)
 
 
-def threshold_for(z: pl.DataFrame, count: int) -> float:
+def choose_threshold(z: pl.DataFrame, count: int) -> float:
     """The lowest threshold at which the z-score opens at most so many warnings."""
     for threshold in np.arange(2.0, 100.0, 0.1):
-        if warnings(z.filter(pl.col("z") >= threshold)).height <= count:
+        if open_warnings(z.filter(pl.col("z") >= threshold)).height <= count:
             return float(threshold)
     raise ValueError(f"no threshold of the z-score gives {count} warnings")
 
 
-def episodes_of(data: Path, flag: str) -> pl.DataFrame:
+def read_episodes(data: Path, flag: str) -> pl.DataFrame:
     """Unbroken runs of rows in which the flag is set."""
     table = pl.read_csv(data / "Overview.csv", infer_schema_length=None)
     time = pl.col(TIME).str.to_datetime("%Y-%m-%dT%H:%M", time_unit="us", time_zone="UTC")
     rows = table.select(series=pl.lit("transformer"), time=time, flag=(pl.col(flag) == 1)).sort(
         "time", maintain_order=True
     )
-    return runs(rows, "flag")
+    return find_row_runs(rows, "flag")
 
 
-def judged(episodes: pl.DataFrame, of_method: pl.DataFrame) -> dict[str, Any]:
+def evaluate_warnings(episodes: pl.DataFrame, of_method: pl.DataFrame) -> dict[str, Any]:
     """Precision, recall and lead of warnings for the episodes of one flag."""
-    figures = event_figures(episodes, of_method, early=STANDS)
+    figures = evaluate_events(episodes, of_method, early=STANDS)
     leads = [-delay.total_seconds() / 3600 for delay in figures.delays if delay < timedelta(0)]
     return {
         "warnings": figures.alarms,

@@ -23,7 +23,7 @@ NIGHT = (22, 5)
 
 
 @dataclass(frozen=True)
-class Planted:
+class PlantedFault:
     """One fault over [start, end). `factor` is what it does; `magnitude` is what the truth says."""
 
     kind: str
@@ -47,13 +47,13 @@ class Planted:
 
 
 @dataclass(frozen=True)
-class Plan:
+class FaultPlan:
     """Every fault of a window and the register counts that the meters start from."""
 
-    faults: tuple[Planted, ...]
+    faults: tuple[PlantedFault, ...]
     start_kwh: Floats
 
-    def of(self, kind: str, *, subject_kind: str = "meter") -> list[Planted]:
+    def of(self, kind: str, *, subject_kind: str = "meter") -> list[PlantedFault]:
         """The faults of one kind on one sort of subject."""
         return [
             fault
@@ -62,7 +62,7 @@ class Plan:
         ]
 
 
-def local_hours(window: Window) -> NDArray[np.int64]:
+def compute_local_hours(window: Window) -> NDArray[np.int64]:
     """The local hour of day, 0 to 23, of every quarter-hour."""
     hours = int((window.end - window.start) / HOUR)
     local = [(window.start + HOUR * hour).astimezone(LOCAL_ZONE).hour for hour in range(hours)]
@@ -71,26 +71,26 @@ def local_hours(window: Window) -> NDArray[np.int64]:
 
 def is_evening(window: Window) -> Bools:
     """The quarter-hours in which a planted overload works."""
-    hours = local_hours(window)
+    hours = compute_local_hours(window)
     return np.asarray((hours >= EVENING[0]) & (hours < EVENING[1]))
 
 
 def is_night(window: Window) -> Bools:
     """The quarter-hours in which a planted theft works."""
-    hours = local_hours(window)
+    hours = compute_local_hours(window)
     return np.asarray((hours >= NIGHT[0]) | (hours < NIGHT[1]))
 
 
-class Overlay:
+class FaultOverlay:
     """Lays a plan over the parts of a window, in their order; keeps what carries over."""
 
-    def __init__(self, grid: Grid, plan: Plan) -> None:
+    def __init__(self, grid: Grid, plan: FaultPlan) -> None:
         self._grid, self._plan = grid, plan
         self._row = {meter: row for row, meter in enumerate(grid.meters["meter_id"])}
         self._counted_kwh = plan.start_kwh.copy()
         self._offset_kwh = np.zeros_like(plan.start_kwh)
         self._held_kw: dict[str, float] = {}
-        self._told: dict[Planted, float] = {}
+        self._told: dict[PlantedFault, float] = {}
 
     def load(self, part: Window, active_kw: Floats, reactive_kvar: Floats) -> tuple[Floats, Floats]:
         """The power that really flows: overloads included."""

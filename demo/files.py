@@ -10,11 +10,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from demo.faults import Bools, Overlay
+from demo.faults import Bools, FaultOverlay
 from demo.grid import SUBSTATION, Floats, Flow, Grid, PowerFlow
 from demo.planning import plan_faults
-from demo.planted_sensor_faults import distorted, phase_currents, phase_sensors
-from demo.profiles import STEP, autoregressive, months, normal_power, stream
+from demo.planted_sensor_faults import compute_phase_currents, distort_flow, list_phase_sensors
+from demo.profiles import (
+    STEP,
+    draw_autoregressive,
+    generate_normal_power,
+    seed_generator,
+    split_months,
+)
 from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.time import DAY, Window, midnight
 
@@ -66,7 +72,7 @@ def write_demo(
     `grid_topology.csv`, `meters-YYYY-MM.csv.gz` (meter_id, customer_id, reading, timestamp, unit,
     reading_kind) and `sensors-YYYY-MM.parquet` (sensor_id, sensor_type, value, latitude,
     longitude, timestamp). `aside`, by default the folder `demo` beside the landing folder, takes
-    `late-meters.csv`, which `release_late` lands, and `planted_faults.parquet`, the ground truth.
+    `late-meters.csv`, which `release_late_files` lands, and `planted_faults.parquet`, the ground truth.
 
     With `closing_reading` the registers are also read at `end` itself, which closes the last
     quarter-hour. Raises ValueError for less than 7 days.
@@ -75,39 +81,43 @@ def write_demo(
     window = Window(midnight(end) - days * DAY, midnight(end))
     aside = aside or folder.parent / "demo"
     tell = progress or (lambda _what, _done, _all: None)
-    parts = sum(1 for _ in months(window))
+    parts = sum(1 for _ in split_months(window))
     for place in (folder, aside):
         place.mkdir(parents=True, exist_ok=True)
     topology = folder / "grid_topology.csv"
-    with _whole(topology) as target:
-        _topology(grid).write_csv(target)
+    with _open_hidden_file(topology) as target:
+        _build_topology(grid).write_csv(target)
     plan = plan_faults(grid, window=window, seed=seed)
-    overlay, power_flow = Overlay(grid, plan), PowerFlow(grid)
+    overlay, power_flow = FaultOverlay(grid, plan), PowerFlow(grid)
     first: list[Path] = [topology]
     late: list[pl.DataFrame] = []
     meter_rows = sensor_rows = 0
     tell("planned the faults", 1, parts + 1)
-    for part, active, reactive in normal_power(grid, window=window, seed=seed):
+    for part, active, reactive in generate_normal_power(grid, window=window, seed=seed):
         active_kw, reactive_kvar = overlay.load(part, active, reactive)
         registers = overlay.registers(part, active_kw)
-        frames = _meter_frames(grid, overlay, part=part, registers=registers)
+        frames = _split_meter_frames(grid, overlay, part=part, registers=registers)
         if closing_reading and part.end == window.end:
             frames = (
-                pl.concat([frames[0], _meter_rows(grid, [part.end], overlay.closing())]),
+                pl.concat([frames[0], _build_meter_rows(grid, [part.end], overlay.closing())]),
                 frames[1],
             )
-        busbar_pu = _monthly(part, seed=seed, purpose="busbar", memory=BUSBAR_MEMORY_MINUTES)
+        busbar_pu = _draw_monthly_noise(
+            part, seed=seed, purpose="busbar", memory=BUSBAR_MEMORY_MINUTES
+        )
         flow = power_flow.solve(
             active_kw, reactive_kvar, busbar_pu=BUSBAR_PU + BUSBAR_SIGMA_PU * busbar_pu
         )
         measured, silent = overlay.measured(part, flow)
-        measured = distorted(plan, measured, part=part)
-        hertz = _monthly(part, seed=seed, purpose="frequency", memory=FREQUENCY_MEMORY_MINUTES)
-        sensors = _sensor_rows(
+        measured = distort_flow(plan, measured, part=part)
+        hertz = _draw_monthly_noise(
+            part, seed=seed, purpose="frequency", memory=FREQUENCY_MEMORY_MINUTES
+        )
+        sensors = _build_sensor_rows(
             grid,
             measured,
             silent,
-            phases=phase_currents(plan, measured, part=part, seed=seed),
+            phases=compute_phase_currents(plan, measured, part=part, seed=seed),
             part=part,
             hertz=NOMINAL_HZ + FREQUENCY_SIGMA_HZ * hertz,
         )
@@ -116,9 +126,9 @@ def write_demo(
             folder / f"meters-{name}.csv.gz",
             folder / f"sensors-{name}.parquet",
         )
-        with _whole(meters_file) as target:
+        with _open_hidden_file(meters_file) as target:
             _write_csv_gz(frames[0], target)
-        with _whole(sensors_file) as target:
+        with _open_hidden_file(sensors_file) as target:
             sensors.write_parquet(target, compression="zstd")
         first += [meters_file, sensors_file]
         late.append(frames[1])
@@ -127,9 +137,9 @@ def write_demo(
         tell(f"wrote {name}", len(late) + 1, parts + 1)
     late_rows = pl.concat(late)
     late_file, faults_file = aside / "late-meters.csv", aside / "planted_faults.parquet"
-    with _whole(late_file) as target:
+    with _open_hidden_file(late_file) as target:
         late_rows.write_csv(target, float_precision=3)
-    with _whole(faults_file) as target:
+    with _open_hidden_file(faults_file) as target:
         overlay.truth().write_parquet(target)
     return DemoManifest(
         window=window,
@@ -140,25 +150,25 @@ def write_demo(
         feeders=grid.feeders.height,
         transformers=grid.transformers.height,
         meters=grid.meters.height,
-        sensors=grid.places().height + phase_sensors(grid).height,
+        sensors=grid.places().height + list_phase_sensors(grid).height,
         meter_readings=meter_rows,
         late_readings=late_rows.height,
         sensor_readings=sensor_rows,
     )
 
 
-def release_late(manifest: DemoManifest, *, folder: Path) -> tuple[Path, ...]:
+def release_late_files(manifest: DemoManifest, *, folder: Path) -> tuple[Path, ...]:
     """Put copies of the late files into the landing folder; returns where they lie."""
     landed: list[Path] = []
     for file in manifest.late_files:
-        with _whole(folder / file.name) as target:
+        with _open_hidden_file(folder / file.name) as target:
             target.write_bytes(file.read_bytes())
         landed.append(folder / file.name)
     return tuple(landed)
 
 
 @contextmanager
-def _whole(file: Path) -> Iterator[Path]:
+def _open_hidden_file(file: Path) -> Iterator[Path]:
     """A hidden file to write to, which takes the name `file` once it is complete."""
     hidden = file.with_name(f".{file.name}.part")
     try:
@@ -176,13 +186,13 @@ def _write_csv_gz(frame: pl.DataFrame, target: Path) -> None:
             packed.write(text.encode())
 
 
-def _monthly(part: Window, *, seed: int, purpose: str, memory: float) -> Floats:
+def _draw_monthly_noise(part: Window, *, seed: int, purpose: str, memory: float) -> Floats:
     """Unit-variance noise of one series over the part, drawn for its whole month."""
-    month = next(months(part))
+    month = next(split_months(part))
     steps = int((month.end - month.start) / STEP)
     minutes = STEP.total_seconds() / 60
-    noise = autoregressive(
-        stream(seed, purpose=purpose, month=month.start),
+    noise = draw_autoregressive(
+        seed_generator(seed, purpose=purpose, month=month.start),
         series=1,
         steps=steps,
         memory_steps=memory / minutes,
@@ -191,19 +201,19 @@ def _monthly(part: Window, *, seed: int, purpose: str, memory: float) -> Floats:
     return np.asarray(noise[first : first + int((part.end - part.start) / STEP)])
 
 
-def _meter_frames(
-    grid: Grid, overlay: Overlay, *, part: Window, registers: Floats
+def _split_meter_frames(
+    grid: Grid, overlay: FaultOverlay, *, part: Window, registers: Floats
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The readings that come in time, by time and meter, and those that come late."""
     gap, late = (overlay.readings(part, kind=kind) for kind in ("gap", "late_readings"))
     copies = np.where(overlay.readings(part, kind="duplicate_readings"), 2, 1)
     times = [part.start + STEP * step for step in range(registers.shape[1])]
-    rows = _meter_rows(grid, times, registers)
+    rows = _build_meter_rows(grid, times, registers)
     in_time = np.repeat(np.arange(len(rows)), (copies * ~(gap | late)).T.ravel())
     return rows[in_time], rows.filter(late.T.ravel())
 
 
-def _meter_rows(grid: Grid, times: list[datetime], registers: Floats) -> pl.DataFrame:
+def _build_meter_rows(grid: Grid, times: list[datetime], registers: Floats) -> pl.DataFrame:
     """One row per time and meter in the long layout; registers: kWh, (n_meters, n_times)."""
     stamps = pl.Series("timestamp", [time.strftime(TIME_FORMAT) for time in times])
     meters = grid.meters.select("meter_id", "customer_id")
@@ -220,10 +230,10 @@ def _meter_rows(grid: Grid, times: list[datetime], registers: Floats) -> pl.Data
     )
 
 
-def _topology(grid: Grid) -> pl.DataFrame:
+def _build_topology(grid: Grid) -> pl.DataFrame:
     """The grid's tree with the phase sensors in it."""
     tree = grid.topology()
-    phases = phase_sensors(grid).select(
+    phases = list_phase_sensors(grid).select(
         "latitude",
         "longitude",
         "name",
@@ -234,7 +244,7 @@ def _topology(grid: Grid) -> pl.DataFrame:
     return GridTopology.validate(pl.concat([tree, phases], how="diagonal").select(tree.columns))
 
 
-def _sensor_rows(
+def _build_sensor_rows(
     grid: Grid,
     flow: Flow,
     silent: Bools,
@@ -246,7 +256,7 @@ def _sensor_rows(
     """One row per time, sensor and quantity in the long layout; rounded as a display would."""
     places = pl.concat(
         frame.select("sensor_id", "node_id", "latitude", "longitude")
-        for frame in (grid.places(), phase_sensors(grid))
+        for frame in (grid.places(), list_phase_sensors(grid))
     )
     steps = len(hertz)
     series = [(f"S-{SUBSTATION}", "frequency")]

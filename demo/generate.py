@@ -12,7 +12,7 @@ import polars as pl
 import typer
 
 from demo.grid import DATA, PROFILE_SCALE, Grid
-from demo.profiles import normal_power
+from demo.profiles import generate_normal_power
 from smartgrid_core.time import Window
 
 SIMBENCH_CODE = "1-MVLV-rural-all-2-no_sw"
@@ -77,7 +77,7 @@ class Excerpt:
     """(transformer_id, feeder_id, index in SimBench, buses of the kept branch)."""
 
 
-def kind_of(profile: str) -> str:
+def classify_profile(profile: str) -> str:
     """The customer kind of a SimBench profile name, such as `H0-A` or `Soil_Alternative_1`."""
     stem = profile.split("-", maxsplit=1)[0].split("_", maxsplit=1)[0]
     return KIND_OF_PROFILE.get(stem) or KIND_OF_PROFILE[stem.rstrip("0123456789")]
@@ -114,7 +114,7 @@ def cut_excerpt(net: Any) -> Excerpt:
     return excerpt
 
 
-def place(geo: str, *, origin: tuple[float, float]) -> tuple[float, float]:
+def place_point(geo: str, *, origin: tuple[float, float]) -> tuple[float, float]:
     """A SimBench GeoJSON point moved so that `origin` (longitude, latitude) lies at CENTRE.
 
     Returns latitude and longitude; distances in metres are kept.
@@ -127,13 +127,13 @@ def place(geo: str, *, origin: tuple[float, float]) -> tuple[float, float]:
     )
 
 
-def tables_of(excerpt: Excerpt) -> dict[str, pl.DataFrame]:
+def build_grid_tables(excerpt: Excerpt) -> dict[str, pl.DataFrame]:
     """Nodes, lines and transformers of the excerpt, in SI units, ready for a power flow."""
     net, buses = excerpt.net, sorted(excerpt.feeder_of_bus)
     number = {bus: position for position, bus in enumerate(buses)}
     busbar = next(bus for bus, feeder in excerpt.feeder_of_bus.items() if not feeder)
     origin = tuple(json.loads(net.bus.geo[busbar])["coordinates"])
-    places = [place(net.bus.geo[bus], origin=(origin[0], origin[1])) for bus in buses]
+    places = [place_point(net.bus.geo[bus], origin=(origin[0], origin[1])) for bus in buses]
     nodes = pl.DataFrame(
         {
             "node": [number[bus] for bus in buses],
@@ -185,7 +185,7 @@ def tables_of(excerpt: Excerpt) -> dict[str, pl.DataFrame]:
     }
 
 
-def meters_of(excerpt: Excerpt, *, nodes: pl.DataFrame) -> pl.DataFrame:
+def build_meters(excerpt: Excerpt, *, nodes: pl.DataFrame) -> pl.DataFrame:
     """One row per meter: who is behind it, its profile type, and its own seeded variation.
 
     A heat pump, charger or plant belongs to a customer at its bus if there is one.
@@ -199,12 +199,12 @@ def meters_of(excerpt: Excerpt, *, nodes: pl.DataFrame) -> pl.DataFrame:
         if int(row.bus) in excerpt.transformer_of_bus
     ]
     connected.sort(key=lambda one: (excerpt.transformer_of_bus[one[1]], one[1]))
-    connected.sort(key=lambda one: kind_of(one[2]) in ADDED_KINDS)
+    connected.sort(key=lambda one: classify_profile(one[2]) in ADDED_KINDS)
     customers: dict[int, list[str]] = {}
     added: dict[int, int] = {}
     rows: list[dict[str, object]] = []
     for name, bus, profile, rated_kw, rated_kvar in connected:
-        kind, node = kind_of(profile), node_of_name[net.bus.name[bus]]
+        kind, node = classify_profile(profile), node_of_name[net.bus.name[bus]]
         here = customers.setdefault(bus, [])
         if kind in ADDED_KINDS and here:
             customer = here[added.get(bus, 0) % len(here)]
@@ -241,7 +241,7 @@ def meters_of(excerpt: Excerpt, *, nodes: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def profiles_of(net: Any, *, names: list[str]) -> pl.DataFrame:
+def read_profiles(net: Any, *, names: list[str]) -> pl.DataFrame:
     """The year of each profile type: one row per quarter-hour UTC of 2016, int16 of 1/10,000.
 
     `<name>_p` is active power over the rated one, `<name>_q` reactive over the rated reactive
@@ -265,7 +265,7 @@ def profiles_of(net: Any, *, names: list[str]) -> pl.DataFrame:
     )
 
 
-def feeder_ratings(grid: Grid) -> pl.DataFrame:
+def rate_feeders(grid: Grid) -> pl.DataFrame:
     """A rating per feeder in kW, found on the hours of a normal year, whichever way power flows."""
     sign = np.where(grid.meters["customer_kind"] == "pv", -1.0, 1.0)
     feeders = grid.meters["feeder_id"].to_numpy()
@@ -273,7 +273,7 @@ def feeder_ratings(grid: Grid) -> pl.DataFrame:
     member = np.array([feeders == name for name in names]) * sign
     months: list[np.ndarray] = []
     year = Window.of_days(RATING_YEAR[0], RATING_YEAR[1])
-    for _, active_kw, _ in normal_power(grid, window=year, seed=RATING_SEED):
+    for _, active_kw, _ in generate_normal_power(grid, window=year, seed=RATING_SEED):
         months.append((member @ active_kw).reshape(len(names), -1, 4).mean(axis=2))
     high = np.quantile(np.abs(np.concatenate(months, axis=1)), RATING_QUANTILE, axis=1)
     return pl.DataFrame({"feeder_id": names, "rating_kw": np.ceil(high * RATING_MARGIN / 5) * 5})
@@ -288,13 +288,13 @@ def generate(
     net = simbench.get_simbench_net(SIMBENCH_CODE)
     folder.mkdir(parents=True, exist_ok=True)
     excerpt = cut_excerpt(net)
-    tables = tables_of(excerpt)
-    meters = meters_of(excerpt, nodes=tables["nodes"])
+    tables = build_grid_tables(excerpt)
+    meters = build_meters(excerpt, nodes=tables["nodes"])
     for name, table in {**tables, "meters": meters}.items():
         table.write_csv(folder / f"{name}.csv")
-    profiles = profiles_of(net, names=sorted(meters["profile"].unique()))
+    profiles = read_profiles(net, names=sorted(meters["profile"].unique()))
     profiles.write_parquet(folder / "profiles.parquet", compression="zstd", compression_level=19)
-    ratings = feeder_ratings(Grid.load(folder))
+    ratings = rate_feeders(Grid.load(folder))
     ratings.write_csv(folder / "feeders.csv")
     size = sum(file.stat().st_size for file in folder.iterdir())
     typer.echo(

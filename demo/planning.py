@@ -11,15 +11,15 @@ from demo.faults import (
     CAPACITY_KWH,
     EVENING,
     NIGHT,
-    Plan,
-    Planted,
+    FaultPlan,
+    PlantedFault,
     is_evening,
     is_night,
 )
 from demo.grid import Floats, Grid
 from demo.planted_rule import plan_weak_joint
 from demo.planted_sensor_faults import plan_sensor_faults
-from demo.profiles import LOCAL_ZONE, STEP, normal_power
+from demo.profiles import LOCAL_ZONE, STEP, generate_normal_power
 from smartgrid_core.time import DAY, HOUR, Window
 
 SHORTEST_DAYS = 7
@@ -41,7 +41,7 @@ REGISTER_KINDS = ("household", "commercial", "agricultural")
 """Customers that draw something all day: a fault on them is a fault that can be seen."""
 
 
-def plan_faults(grid: Grid, *, window: Window, seed: int) -> Plan:
+def plan_faults(grid: Grid, *, window: Window, seed: int) -> FaultPlan:
     """Choose subjects and times of every fault kind inside the window.
 
     Raises ValueError if the window is shorter than SHORTEST_DAYS.
@@ -51,30 +51,32 @@ def plan_faults(grid: Grid, *, window: Window, seed: int) -> Plan:
         raise ValueError(f"the demo needs at least {SHORTEST_DAYS} days, got {days}")
     rng = np.random.default_rng([seed, *b"faults"])
     start_kwh = np.round(rng.uniform(500, 40_000, size=grid.meters.height), 3)
-    faults = list(_simple_faults(grid, window=window, rng=rng, repeats=_repeats(days)))
+    faults = list(_plan_simple_faults(grid, window=window, rng=rng, repeats=_count_repeats(days)))
     rollovers = [fault for fault in faults if fault.kind == "register_rollover"]
-    survey = _survey(grid, window=window, seed=seed, rollovers=rollovers)
+    survey = _survey_window(grid, window=window, seed=seed, rollovers=rollovers)
     taken = {fault.subject_id for fault in faults}
     rows = {meter: row for row, meter in enumerate(grid.meters["meter_id"])}
     for fault, before_kwh in zip(rollovers, survey.before_kwh, strict=True):
         start_kwh[rows[fault.subject_id]] = CAPACITY_KWH - before_kwh
-    overload = list(_overload(grid, window=window, survey=survey))
+    overload = list(_plan_overloads(grid, window=window, survey=survey))
     on_feeder = pl.col("feeder_id") == overload[0].subject_id
     taken.update(grid.meters.filter(on_feeder)["meter_id"])
-    faults.append(_theft(grid, window=window, night_kwh=survey.night_kwh, taken=taken, days=days))
+    faults.append(
+        _plan_theft(grid, window=window, night_kwh=survey.night_kwh, taken=taken, days=days)
+    )
     faults.extend(overload)
     faults.extend(plan_sensor_faults(grid, window=window, seed=seed, planted=tuple(faults)))
     faults.extend(plan_weak_joint(grid, window=window, hourly_kw=survey.hourly_kw, others=faults))
-    return Plan(tuple(faults), start_kwh)
+    return FaultPlan(tuple(faults), start_kwh)
 
 
-def _repeats(days: int) -> int:
+def _count_repeats(days: int) -> int:
     return min(MOST_REPEATS, max(1, days // DAYS_PER_REPEAT))
 
 
-def _simple_faults(
+def _plan_simple_faults(
     grid: Grid, *, window: Window, rng: np.random.Generator, repeats: int
-) -> Iterator[Planted]:
+) -> Iterator[PlantedFault]:
     """The faults whose place depends on nothing that the meters measured."""
     kinds = dict(grid.meters.select("meter_id", "customer_kind").iter_rows())
     subjects = [
@@ -97,11 +99,11 @@ def _simple_faults(
 
     def on_meter(
         kind: str, length: timedelta, text: str, *, factor: float = 0.0, told: float | None = None
-    ) -> Planted:
+    ) -> PlantedFault:
         takes_any = kind != "backward_step"
         meter = next(one for one in subjects if takes_any or kinds[one] == "household")
         subjects.remove(meter)
-        return Planted(kind, "meter", meter, *span(kind, length), factor, told, text)
+        return PlantedFault(kind, "meter", meter, *span(kind, length), factor, told, text)
 
     for _ in range(repeats):
         yield on_meter("register_reset", STEP, "The counter restarts from zero")
@@ -141,7 +143,7 @@ def _simple_faults(
             ("gap", 3 * HOUR, 0.0, "The sensor is silent"),
         ):
             sensor = f"S-{next(transformers)}"
-            yield Planted(kind, "sensor", sensor, *span(kind, length), factor, None, text)
+            yield PlantedFault(kind, "sensor", sensor, *span(kind, length), factor, None, text)
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,9 @@ class _Survey:
     hourly_kw: Floats
 
 
-def _survey(grid: Grid, *, window: Window, seed: int, rollovers: list[Planted]) -> _Survey:
+def _survey_window(
+    grid: Grid, *, window: Window, seed: int, rollovers: list[PlantedFault]
+) -> _Survey:
     """Walk through the fault-free window once."""
     last = Window(max(window.start + DAY, window.end - OVERLOAD_DAYS * DAY), window.end)
     rows = {meter: row for row, meter in enumerate(grid.meters["meter_id"])}
@@ -172,7 +176,7 @@ def _survey(grid: Grid, *, window: Window, seed: int, rollovers: list[Planted]) 
     drawn: list[Floats] = []
     fed: list[Floats] = []
     net: list[Floats] = []
-    for part, active_kw, _ in normal_power(grid, window=window, seed=seed):
+    for part, active_kw, _ in generate_normal_power(grid, window=window, seed=seed):
         energy = active_kw * 0.25
         night += energy[:, is_night(part)].sum(axis=1)
         for number, fault in enumerate(rollovers):
@@ -191,7 +195,9 @@ def _survey(grid: Grid, *, window: Window, seed: int, rollovers: list[Planted]) 
     return _Survey(before, night, last, *(np.concatenate(each, 1) for each in (drawn, fed, net)))
 
 
-def _theft(grid: Grid, *, window: Window, night_kwh: Floats, taken: set[str], days: int) -> Planted:
+def _plan_theft(
+    grid: Grid, *, window: Window, night_kwh: Floats, taken: set[str], days: int
+) -> PlantedFault:
     """The household, none of `taken`, that draws most at night bypasses its meter from then on."""
     candidates = [
         (energy, meter)
@@ -201,7 +207,7 @@ def _theft(grid: Grid, *, window: Window, night_kwh: Floats, taken: set[str], da
         if kind == "household" and meter not in taken
     ]
     start = window.start + DAY * (days // 3)
-    return Planted(
+    return PlantedFault(
         "theft",
         "meter",
         max(candidates)[1],
@@ -213,7 +219,7 @@ def _theft(grid: Grid, *, window: Window, night_kwh: Floats, taken: set[str], da
     )
 
 
-def _overload(grid: Grid, *, window: Window, survey: _Survey) -> Iterator[Planted]:
+def _plan_overloads(grid: Grid, *, window: Window, survey: _Survey) -> Iterator[PlantedFault]:
     """One row per evening of the last days: the feeder that needs the smallest rise."""
     evening = is_evening(survey.last)[::4]
     day = np.arange(survey.drawn_kw.shape[1]) // 24
@@ -230,7 +236,7 @@ def _overload(grid: Grid, *, window: Window, survey: _Survey) -> Iterator[Plante
     for first in sorted({hour.astimezone(LOCAL_ZONE).date() for hour in hours}):
         start = datetime(first.year, first.month, first.day, EVENING[0], tzinfo=LOCAL_ZONE)
         start = start.astimezone(window.start.tzinfo)
-        yield Planted(
+        yield PlantedFault(
             "feeder_overload",
             "feeder",
             str(grid.feeders["feeder_id"][chosen]),

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from demo.faults import Planted
+from demo.faults import PlantedFault
 from demo.grid import Floats, Grid
 from demo.profiles import LOCAL_ZONE
 from smartgrid_core.time import HOUR, Window
@@ -23,8 +23,8 @@ APART = timedelta(hours=1)
 
 
 def plan_weak_joint(
-    grid: Grid, *, window: Window, hourly_kw: Floats, others: Sequence[Planted]
-) -> Iterator[Planted]:
+    grid: Grid, *, window: Window, hourly_kw: Floats, others: Sequence[PlantedFault]
+) -> Iterator[PlantedFault]:
     """One row per evening in which the joint gives way, in order of time.
 
     ``hourly_kw``: net load of every feeder, (n_feeders, n_hours) over the window. The joint lies
@@ -45,11 +45,11 @@ def plan_weak_joint(
     hours = [window.start + HOUR * number for number in range(len(load_kw))]
     evening = np.array([_is_evening(hour) for hour in hours])
     least_kw = float(np.quantile(load_kw[evening], 1 - JOINT_SHARE))
-    for start, end in _runs(hours, evening & (load_kw >= least_kw)):
+    for start, end in _join_hours(hours, evening & (load_kw >= least_kw)):
         if not any(
             start < fault.end + APART and end > fault.start - APART for fault in faults[transformer]
         ):
-            yield Planted(
+            yield PlantedFault(
                 KIND,
                 "sensor",
                 f"S-{transformer}",
@@ -66,7 +66,9 @@ def _is_evening(hour: datetime) -> bool:
     return JOINT_HOURS[0] <= hour.astimezone(LOCAL_ZONE).hour < JOINT_HOURS[1]
 
 
-def _runs(hours: list[datetime], gives_way: np.ndarray) -> Iterator[tuple[datetime, datetime]]:
+def _join_hours(
+    hours: list[datetime], gives_way: np.ndarray
+) -> Iterator[tuple[datetime, datetime]]:
     """Spans of hours in a row, [start, end)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], gives_way.astype(np.int8), [0]])))
     for first, behind in zip(edges[::2], edges[1::2], strict=True):

@@ -10,9 +10,9 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
-from demo.faults import Plan, Planted
+from demo.faults import FaultPlan, PlantedFault
 from demo.grid import Floats, Flow, Grid
-from demo.profiles import STEP, autoregressive, months, stream
+from demo.profiles import STEP, draw_autoregressive, seed_generator, split_months
 from smartgrid_core.time import DAY, Window
 
 PHASES = ("L1", "L2", "L3")
@@ -41,8 +41,8 @@ SHIFT_LENGTH, DRIFT_LENGTH, UNEVEN_LENGTH = 4 * DAY, 14 * DAY, 3 * DAY
 
 
 def plan_sensor_faults(
-    grid: Grid, *, window: Window, seed: int, planted: Iterable[Planted]
-) -> Iterator[Planted]:
+    grid: Grid, *, window: Window, seed: int, planted: Iterable[PlantedFault]
+) -> Iterator[PlantedFault]:
     """One fault on each of some sensors that no other fault concerns; none in short windows.
 
     Spikes, a shift and the drift are at feeder heads, a second shift (from 60 days on) at a
@@ -60,10 +60,12 @@ def plan_sensor_faults(
     ratings = dict(grid.feeders.select("feeder_id", "rating_kw").iter_rows())
     first, last = KNOWN_DAYS * DAY, days * DAY - QUIET_DAYS * DAY
 
-    def fault(kind: str, place: str, length: timedelta, factor: float, text: str) -> Planted:
+    def fault(kind: str, place: str, length: timedelta, factor: float, text: str) -> PlantedFault:
         free = max(int((last - first - length) / STEP), 1)
         start = window.start + first + STEP * int(rng.integers(0, free))
-        return Planted(kind, "sensor", f"S-{place}", start, start + length, factor, factor, text)
+        return PlantedFault(
+            kind, "sensor", f"S-{place}", start, start + length, factor, factor, text
+        )
 
     shift = "The voltage reading is 2.5 % too low"
     yield fault("drift", next(heads), DRIFT_LENGTH, DRIFT_SHARE, "The voltage reading creeps up")
@@ -81,7 +83,7 @@ def plan_sensor_faults(
         yield fault("level_shift", free, SHIFT_LENGTH, SHIFT_SHARE, shift)
 
 
-def distorted(plan: Plan, flow: Flow, *, part: Window) -> Flow:
+def distort_flow(plan: FaultPlan, flow: Flow, *, part: Window) -> Flow:
     """What the sensors of the part say with spikes, shifts and drifts laid over."""
     row = {f"S-{node}": number for number, node in enumerate(flow.node_ids)}
     voltage, power = flow.voltage_v.copy(), flow.power_kw.copy()
@@ -97,7 +99,7 @@ def distorted(plan: Plan, flow: Flow, *, part: Window) -> Flow:
     return replace(flow, voltage_v=voltage, power_kw=power)
 
 
-def phase_sensors(grid: Grid) -> pl.DataFrame:
+def list_phase_sensors(grid: Grid) -> pl.DataFrame:
     """One row per phase sensor: sensor_id, node_id (its transformer), name, latitude, longitude."""
     places = grid.places().select("node_id", "name", "latitude", "longitude")
     phases = pl.DataFrame({"phase": PHASES})
@@ -114,17 +116,19 @@ def phase_sensors(grid: Grid) -> pl.DataFrame:
     )
 
 
-def phase_currents(plan: Plan, flow: Flow, *, part: Window, seed: int) -> dict[str, Floats]:
+def compute_phase_currents(
+    plan: FaultPlan, flow: Flow, *, part: Window, seed: int
+) -> dict[str, Floats]:
     """Current of each phase sensor in A, (n_steps,), out of the transformer's mean current."""
     imbalances = {f.subject_id: f for f in plan.of("phase_imbalance", subject_kind="sensor")}
-    month = next(months(part))
+    month = next(split_months(part))
     steps = int((month.end - month.start) / STEP)
     first = int((part.start - month.start) / STEP)
     currents: dict[str, Floats] = {}
     for transformer, usual in zip(PHASE_TRANSFORMERS, USUAL_UNEVENNESS, strict=True):
         mean = flow.current_a[flow.node_ids.index(transformer)]
-        noise = autoregressive(
-            stream(seed, purpose=f"phases of {transformer}", month=month.start),
+        noise = draw_autoregressive(
+            seed_generator(seed, purpose=f"phases of {transformer}", month=month.start),
             series=len(PHASES),
             steps=steps,
             memory_steps=UNEVENNESS_MEMORY_MINUTES / (STEP / timedelta(minutes=1)),

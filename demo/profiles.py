@@ -29,7 +29,7 @@ DAY_SIGMA = 0.12
 """How far whole days of one meter differ from its profile, as a log deviation."""
 
 
-def profile_day(day: date) -> int:
+def find_profile_day(day: date) -> int:
     """The day of the profile year, 0 to 363, that stands for `day`.
 
     It is the day of the same weekday that is nearest in the year: never more than three days off.
@@ -41,31 +41,34 @@ def profile_day(day: date) -> int:
     return (of_year + to_weekday) % CYCLE_DAYS
 
 
-def profile_steps(window: Window, *, wall_clock: bool) -> Ints:
+def find_profile_steps(window: Window, *, wall_clock: bool) -> Ints:
     """The profile's quarter-hour (row of the year, UTC) for every quarter-hour of whole days.
 
     With `wall_clock` the local time of day is kept across both clock changes, else the UTC one.
     """
     steps: list[Ints] = []
     for day in window.days():
-        position = profile_day(day)
+        position = find_profile_day(day)
         rows = position * STEPS_PER_DAY + np.arange(STEPS_PER_DAY, dtype=np.int64)
         if wall_clock:
             source = date(PROFILE_YEAR, 1, 1) + timedelta(days=position)
-            here, there = _offsets(day, LOCAL_ZONE), _offsets(source, PROFILE_ZONE)
+            here, there = (
+                _compute_utc_offsets(day, LOCAL_ZONE),
+                _compute_utc_offsets(source, PROFILE_ZONE),
+            )
             rows = rows + (here - there)
         steps.append(rows)
     return np.concatenate(steps) % (CYCLE_DAYS * STEPS_PER_DAY)
 
 
-def _offsets(day: date, zone: ZoneInfo) -> Ints:
+def _compute_utc_offsets(day: date, zone: ZoneInfo) -> Ints:
     """Quarter-hours that `zone` is ahead of UTC, for each quarter-hour of a UTC day."""
     start = midnight(day)
     hours = [(start + timedelta(hours=hour)).astimezone(zone).utcoffset() for hour in range(24)]
     return np.repeat([int((offset or timedelta(0)) / STEP) for offset in hours], 4)
 
 
-def months(window: Window) -> Iterator[Window]:
+def split_months(window: Window) -> Iterator[Window]:
     """The calendar months that a window of whole days touches, each in full."""
     first = window.start.replace(day=1)
     while first < window.end:
@@ -74,12 +77,12 @@ def months(window: Window) -> Iterator[Window]:
         first = following
 
 
-def stream(seed: int, *, purpose: str, month: datetime) -> np.random.Generator:
+def seed_generator(seed: int, *, purpose: str, month: datetime) -> np.random.Generator:
     """Random numbers that depend on nothing but seed, purpose and calendar month."""
     return np.random.default_rng([seed, *purpose.encode(), month.year, month.month])
 
 
-def autoregressive(
+def draw_autoregressive(
     rng: np.random.Generator, *, series: int, steps: int, memory_steps: float
 ) -> Floats:
     """Stationary first-order noise of unit variance, shape (series, steps).
@@ -94,7 +97,7 @@ def autoregressive(
     return noise.T
 
 
-def normal_power(
+def generate_normal_power(
     grid: Grid, *, window: Window, seed: int
 ) -> Iterator[tuple[Window, Floats, Floats]]:
     """Active and reactive power of every meter without any fault, one calendar month at a time.
@@ -106,20 +109,20 @@ def normal_power(
     A month is always drawn in full from its own random numbers, so that what a meter does on a
     day does not depend on where the window begins or ends.
     """
-    for month in months(window):
-        active_kw, reactive_kvar = _month_power(grid, month=month, seed=seed)
+    for month in split_months(window):
+        active_kw, reactive_kvar = _generate_month_power(grid, month=month, seed=seed)
         part = Window(max(month.start, window.start), min(month.end, window.end))
         kept = slice(*(int((edge - month.start) / STEP) for edge in (part.start, part.end)))
         yield part, active_kw[:, kept], reactive_kvar[:, kept]
 
 
-def _month_power(grid: Grid, *, month: Window, seed: int) -> tuple[Floats, Floats]:
-    """`normal_power` of one full month."""
-    by_wall = profile_steps(month, wall_clock=True)
-    by_sun = profile_steps(month, wall_clock=False)
+def _generate_month_power(grid: Grid, *, month: Window, seed: int) -> tuple[Floats, Floats]:
+    """`generate_normal_power` of one full month."""
+    by_wall = find_profile_steps(month, wall_clock=True)
+    by_sun = find_profile_steps(month, wall_clock=False)
     count, steps = grid.meters.height, len(by_wall)
-    rng = stream(seed, purpose="load", month=month.start)
-    noise = autoregressive(
+    rng = seed_generator(seed, purpose="load", month=month.start)
+    noise = draw_autoregressive(
         rng, series=count, steps=steps, memory_steps=NOISE_MINUTES / (STEP / timedelta(minutes=1))
     )
     day_noise = rng.standard_normal((count, steps // STEPS_PER_DAY))
@@ -135,13 +138,15 @@ def _month_power(grid: Grid, *, month: Window, seed: int) -> tuple[Floats, Float
         level = meter["level"] * np.exp(swing + np.repeat(whole_day, STEPS_PER_DAY))
         active = grid.profile(f"{meter['profile']}_p")
         reactive = grid.profile(f"{meter['profile']}_q")
-        wanted = level * meter["rated_kw"] * _read(active, rows, minutes=minutes)
+        wanted = level * meter["rated_kw"] * _interpolate_profile(active, rows, minutes=minutes)
         active_kw[number] = np.maximum(wanted, 0.0) + meter["standby_w"] / 1e3
-        reactive_kvar[number] = level * meter["rated_kvar"] * _read(reactive, rows, minutes=minutes)
+        reactive_kvar[number] = (
+            level * meter["rated_kvar"] * _interpolate_profile(reactive, rows, minutes=minutes)
+        )
     return active_kw, reactive_kvar
 
 
-def _read(year: Floats, rows: Ints, *, minutes: int) -> Floats:
+def _interpolate_profile(year: Floats, rows: Ints, *, minutes: int) -> Floats:
     """The profile `minutes` later than `rows`, between two quarter-hours by their weights."""
     length = CYCLE_DAYS * STEPS_PER_DAY
     whole, rest = divmod(minutes, 15)
@@ -149,7 +154,7 @@ def _read(year: Floats, rows: Ints, *, minutes: int) -> Floats:
     return np.asarray(early + (late - early) * (rest / 15), dtype=np.float64)
 
 
-def steps_of(window: Window) -> list[datetime]:
+def list_steps(window: Window) -> list[datetime]:
     """The start of every quarter-hour of the window."""
     count = int((window.end - window.start) / STEP)
     return [(window.start + STEP * number).astimezone(UTC) for number in range(count)]

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import polars as pl
 
-from sensors.polling import Attempts, is_at_work, next_attempts, read_cursor, write_cursor
+from sensors.polling import Attempts, is_at_work, plan_attempts, read_cursor, write_cursor
 from smartgrid_core.alerts.decide import decide_limit_alerts
 from smartgrid_core.contracts.alerts import LimitExceedances
 from smartgrid_core.protocols import AlertStore, Clock, Warehouse
@@ -21,14 +21,14 @@ DELIVERY = "deliver_alerts"
 RUNNING = dg.DefaultSensorStatus.RUNNING
 
 
-def issues_of_interest(*, now: datetime, last_day: date | None) -> Window:
+def choose_issue_window(*, now: datetime, last_day: date | None) -> Window:
     """Issue times whose hours may still come: since yesterday, or about the end of a closed set."""
     present = now if last_day is None else min(now, midnight(last_day + timedelta(days=1)))
     today = midnight(present.astimezone(UTC).date())
     return Window(today - DAY, today + DAY)
 
 
-def decide(
+def decide_alerts(
     exceedances: pl.DataFrame, *, open_alerts: pl.DataFrame, now: datetime, timezone: ZoneInfo
 ) -> dict[str, list[str]]:
     """Facts that call for an alert and have none, by the issue day (ISO) that they come from."""
@@ -52,8 +52,8 @@ def new_exceedances(
     if is_at_work(context.instance, RECORDING):
         return dg.SkipReason("alerts are being recorded")
     now = clock.now()
-    window = issues_of_interest(now=now, last_day=settings.last_day)
-    facts = decide(
+    window = choose_issue_window(now=now, last_day=settings.last_day)
+    facts = decide_alerts(
         warehouse.read(LimitExceedances, window=window),
         open_alerts=alert_book.open_alerts(),
         now=now,
@@ -61,9 +61,9 @@ def new_exceedances(
     )
     before = read_cursor(context.cursor)
     attempts = {
-        day: next_attempts(f"alerts:{day}", keys, before=before) for day, keys in facts.items()
+        day: plan_attempts(f"alerts:{day}", keys, before=before) for day, keys in facts.items()
     }
-    cursor = write_cursor(_together(attempts.values()))
+    cursor = write_cursor(_merge_cursors(attempts.values()))
     requests = [
         dg.RunRequest(run_key=attempt.run_key, partition_key=day)
         for day, attempt in attempts.items()
@@ -74,7 +74,7 @@ def new_exceedances(
     return dg.SensorResult(run_requests=requests, cursor=cursor)
 
 
-def _together(attempts: Iterable[Attempts]) -> dict[str, int]:
+def _merge_cursors(attempts: Iterable[Attempts]) -> dict[str, int]:
     return {fact: number for attempt in attempts for fact, number in attempt.cursor.items()}
 
 
@@ -87,7 +87,7 @@ def waiting_messages(
     """Messages in the outbox whose time to be tried has come."""
     if is_at_work(context.instance, DELIVERY):
         return dg.SkipReason("messages are being delivered")
-    attempts = next_attempts(
+    attempts = plan_attempts(
         "deliver",
         alert_book.due(now=clock.now()),
         before=read_cursor(context.cursor),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from sensors.polling import MOST_ATTEMPTS, is_at_work, next_attempts, read_cursor, write_cursor
+from sensors.polling import MOST_ATTEMPTS, is_at_work, plan_attempts, read_cursor, write_cursor
 from smartgrid_core.protocols import Arrival, LandingFolder
 
 JOB = "land_files"
@@ -30,10 +30,10 @@ class Landing:
     given_up: list[str]
 
 
-def decide(arrivals: Sequence[Arrival], *, before: Mapping[str, int]) -> Landing:
+def decide_landing(arrivals: Sequence[Arrival], *, before: Mapping[str, int]) -> Landing:
     """Request what waits and was not given up; a changed file is another fact, by its identity."""
     names = {each.identity: each.name for each in arrivals}
-    attempts = next_attempts("land", list(names), before=before, batch=MOST_FILES)
+    attempts = plan_attempts("land", list(names), before=before, batch=MOST_FILES)
     return Landing(
         names=[names[fact] for fact in attempts.facts],
         run_key=attempts.run_key,
@@ -42,7 +42,7 @@ def decide(arrivals: Sequence[Arrival], *, before: Mapping[str, int]) -> Landing
     )
 
 
-def nothing_to_do(given_up: Sequence[str]) -> str:
+def explain_waiting(given_up: Sequence[str]) -> str:
     """Why no run is requested; files that were given up are named."""
     if not given_up:
         return "no new file has come to rest"
@@ -64,10 +64,10 @@ def landing_arrivals(
     """Files that arrived in the landing folder and no longer grow."""
     if is_at_work(context.instance, JOB):
         return dg.SkipReason("files are being landed")
-    decision = decide(landing.arrivals(), before=read_cursor(context.cursor))
+    decision = decide_landing(landing.arrivals(), before=read_cursor(context.cursor))
     cursor = write_cursor(decision.cursor)
     if not decision.names:
-        return dg.SensorResult(skip_reason=nothing_to_do(decision.given_up), cursor=cursor)
+        return dg.SensorResult(skip_reason=explain_waiting(decision.given_up), cursor=cursor)
     config = {"ops": {"land_waiting_files": {"config": {"names": decision.names}}}}
     request = dg.RunRequest(run_key=decision.run_key, run_config=config)
     return dg.SensorResult(run_requests=[request], cursor=cursor)

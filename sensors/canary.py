@@ -7,7 +7,7 @@ from typing import Literal
 import dagster as dg
 import polars as pl
 
-from sensors.polling import is_at_work, next_attempts, read_cursor, write_cursor
+from sensors.polling import is_at_work, plan_attempts, read_cursor, write_cursor
 from smartgrid_core.contracts.serving import LabelMoves, PredictionLog, VariantComparisons
 from smartgrid_core.protocols import Clock, ModelRepository, Warehouse
 from smartgrid_core.rollout.canary import describe_regression
@@ -22,7 +22,7 @@ LOOK_BACK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class CanaryOrder:
     """What shall become of the version that is canary, and why."""
 
     action: Literal["promote", "roll_back"]
@@ -35,9 +35,9 @@ class Settlement:
         return f"{self.action}:{self.version}"
 
 
-def decide(
+def decide_canary(
     served: ServingState, *, log: pl.DataFrame, comparisons: pl.DataFrame, since: datetime
-) -> Settlement | None:
+) -> CanaryOrder | None:
     """Settle the canary if its calls or its newest comparison call for it; None to wait.
 
     `log` are rows of `PredictionLog`, `comparisons` of `VariantComparisons`; those from before
@@ -48,7 +48,7 @@ def decide(
     calls = log.filter(pl.col("model") == served.model, pl.col("asked_at") >= since)
     reason = describe_regression(calls, version=served.canary)
     if reason is not None:
-        return Settlement("roll_back", served.canary, reason)
+        return CanaryOrder("roll_back", served.canary, reason)
     about = comparisons.filter(
         pl.col("model") == served.model,
         pl.col("canary_version") == str(served.canary),
@@ -57,7 +57,7 @@ def decide(
     ).sort("compared_at")
     if about.is_empty() or about["decision"][-1] == "keep":
         return None
-    return Settlement(about["decision"][-1], served.canary, about["reason"][-1])
+    return CanaryOrder(about["decision"][-1], served.canary, about["reason"][-1])
 
 
 @dg.sensor(
@@ -80,14 +80,14 @@ def canary_watch(
     now = clock.now()
     since = find_label_start(warehouse.read(LabelMoves), served, CANARY) or now - LOOK_BACK
     window = Window(max(since, now - LOOK_BACK), now + timedelta(minutes=1))
-    settlement = decide(
+    settlement = decide_canary(
         served,
         log=warehouse.read(PredictionLog, window=window),
         comparisons=warehouse.read(VariantComparisons),
         since=since,
     )
     facts = [] if settlement is None else [settlement.fact]
-    attempts = next_attempts("canary", facts, before=read_cursor(context.cursor))
+    attempts = plan_attempts("canary", facts, before=read_cursor(context.cursor))
     cursor = write_cursor(attempts.cursor)
     if settlement is None or not attempts.facts:
         waits = f"version {served.canary} stays on trial"

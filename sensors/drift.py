@@ -45,7 +45,7 @@ class Retraining:
         return f"drift:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def decide(
+def decide_retraining(
     drift: pl.DataFrame, *, before: Mapping[str, int], trained_at: datetime | None, now: datetime
 ) -> Retraining:
     """Ask for a training if the newest day has a sign of drift that was not asked about lately.
@@ -71,7 +71,7 @@ def decide(
     return Retraining(new, kept | dict.fromkeys(new, today))
 
 
-def _trained_at(warehouse: Warehouse) -> datetime | None:
+def _read_training_time(warehouse: Warehouse) -> datetime | None:
     newest: datetime | None = warehouse.read(LoadBacktest)["scored_at"].max()
     return newest
 
@@ -91,11 +91,11 @@ def drift_watch(
         return dg.SkipReason("models are being trained")
     now = clock.now()
     drift = warehouse.read(ModelDrift, window=Window.of_days((now - FRESH).date(), now.date()))
-    decision = decide(
+    decision = decide_retraining(
         drift,
         before=read_cursor(context.cursor),
         # The boards of years: read only if their newest day matters.
-        trained_at=_trained_at(warehouse) if drift["is_drifted"].any() else None,
+        trained_at=_read_training_time(warehouse) if drift["is_drifted"].any() else None,
         now=now,
     )
     cursor = write_cursor(decision.cursor)

@@ -13,7 +13,7 @@ def is_final(tags: Mapping[str, str]) -> bool:
     return tags.get("dagster/will_retry", "false").lower() != "true"
 
 
-def failure_text(context: dg.RunFailureSensorContext) -> str:
+def find_failure_text(context: dg.RunFailureSensorContext) -> str:
     """The first failed step's own error, or what the run says if no step failed."""
     for event in context.get_step_failure_events():
         data = event.step_failure_data
@@ -38,7 +38,7 @@ def failed_runs(
             job_name=run.job_name,
             run_id=run.run_id,
             root_run_id=run.root_run_id,
-            error=failure_text(context),
+            error=find_failure_text(context),
             now=clock.now(),
         )
     )

@@ -78,7 +78,7 @@ class Decision:
     pending: list[Reopening]
 
 
-def still_pending(
+def list_pending(
     pending: Sequence[Reopening], *, succeeded: Collection[str], now: datetime
 ) -> list[Reopening]:
     """What no run computed: `succeeded` are the run keys with a run that did; none is at work.
@@ -86,13 +86,15 @@ def still_pending(
     What has just failed waits, each time twice as long as after the attempt before.
     """
     return [
-        each if each.again_at is not None else replace(each, again_at=now + _pause(each.attempt))
+        each
+        if each.again_at is not None
+        else replace(each, again_at=now + _compute_pause(each.attempt))
         for each in pending
         if each.run_key not in succeeded
     ]
 
 
-def decide(
+def decide_reopenings(
     touched: pl.DataFrame,
     *,
     pending: Sequence[Reopening] = (),
@@ -119,19 +121,19 @@ def decide(
         if due > now:
             waiting.append(replace(each, again_at=due))
         else:
-            again += _next_attempt(max(each.first, first_day), min(each.last, last_day), each)
+            again += _split_for_retry(max(each.first, first_day), min(each.last, last_day), each)
     fresh = []
     if days:
         seq = int(touched["seq"].to_list()[-1])
-        fresh = [Reopening(first, last, seq) for first, last in _ranges(sorted(days))]
+        fresh = [Reopening(first, last, seq) for first, last in _group_days(sorted(days))]
     return Decision(requests=[*fresh, *again], pending=[*fresh, *again, *waiting])
 
 
-def _pause(attempt: int) -> timedelta:
+def _compute_pause(attempt: int) -> timedelta:
     return min(FIRST_PAUSE * 2 ** min(attempt - 1, 10), LONGEST_PAUSE)
 
 
-def _next_attempt(first: date, last: date, failed: Reopening) -> list[Reopening]:
+def _split_for_retry(first: date, last: date, failed: Reopening) -> list[Reopening]:
     """The failed days again, cut up so that one bad day keeps no other from being computed."""
     days = (last - first) // DAY + 1
     length = -(-days // PARTS)
@@ -146,7 +148,7 @@ def _next_attempt(first: date, last: date, failed: Reopening) -> list[Reopening]
     ]
 
 
-def _ranges(days: list[date]) -> Iterator[tuple[date, date]]:
+def _group_days(days: list[date]) -> Iterator[tuple[date, date]]:
     """Runs of consecutive days, first and last, none longer than LONGEST_RANGE."""
     first = last = None
     for day in days:
@@ -191,7 +193,7 @@ def write_state(seq: int, pending: Sequence[Reopening]) -> str:
     return json.dumps({"seq": seq} | ({"pending": rows} if rows else {}))
 
 
-def nothing_to_do(pending: Sequence[Reopening]) -> str:
+def explain_waiting(pending: Sequence[Reopening]) -> str:
     """Why no run is requested; days that failed and wait are named."""
     if not pending:
         return "no day was touched"
@@ -203,7 +205,7 @@ def nothing_to_do(pending: Sequence[Reopening]) -> str:
     return f"no other day was touched; {named}{more}. The runs of {JOB} say why"
 
 
-def succeeded_keys(instance: dg.DagsterInstance, keys: Collection[str]) -> set[str]:
+def find_succeeded_keys(instance: dg.DagsterInstance, keys: Collection[str]) -> set[str]:
     """Those of the run keys of which some run, the first or a retry of it, succeeded."""
     done = [dg.DagsterRunStatus.SUCCESS]
     return {
@@ -232,12 +234,12 @@ def late_readings(
         return dg.SkipReason("days are being computed; what was touched since waits")
     now = clock.now()
     seq, pending = read_state(context.cursor)
-    succeeded = succeeded_keys(context.instance, {each.run_key for each in pending})
+    succeeded = find_succeeded_keys(context.instance, {each.run_key for each in pending})
     touched = warehouse.read_touched_since(seq, limit=MOST_ENTRIES)
     first_day, last_day = settings.first_day, settings.last_day or now.date()
-    decision = decide(
+    decision = decide_reopenings(
         touched,
-        pending=still_pending(pending, succeeded=succeeded, now=now),
+        pending=list_pending(pending, succeeded=succeeded, now=now),
         first_day=first_day,
         last_day=last_day,
         now=now,
@@ -253,7 +255,7 @@ def late_readings(
     newest = seq if touched.is_empty() else int(touched["seq"].to_list()[-1])
     cursor = write_state(newest, decision.pending)
     if not decision.requests:
-        return dg.SensorResult(skip_reason=nothing_to_do(decision.pending), cursor=cursor)
+        return dg.SensorResult(skip_reason=explain_waiting(decision.pending), cursor=cursor)
     return dg.SensorResult(
         run_requests=[reopening.request() for reopening in decision.requests], cursor=cursor
     )

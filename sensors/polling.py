@@ -33,7 +33,7 @@ class Attempts:
     cursor: dict[str, int]
 
 
-def next_attempts(
+def plan_attempts(
     kind: str,
     facts: Sequence[str],
     *,

@@ -70,9 +70,13 @@ def build_definitions(**overrides: Any) -> dg.Definitions:
     """The whole project; a keyword replaces the resource of that name, as tests do."""
     return dg.Definitions(
         assets=dg.load_assets_from_modules(
-            [_module(f"{room}.{module}") for room, modules in ROOMS.items() for module in modules]
+            [
+                _import_room(f"{room}.{module}")
+                for room, modules in ROOMS.items()
+                for module in modules
+            ]
         ),
-        asset_checks=[check for module in CHECKS for check in _module(module).CHECKS],
+        asset_checks=[check for module in CHECKS for check in _import_room(module).CHECKS],
         # For runs that no job of ours describes (automation, the UI): a process per step would
         # import everything anew for each.
         executor=dg.in_process_executor,
@@ -106,7 +110,7 @@ def build_definitions(**overrides: Any) -> dg.Definitions:
     )
 
 
-def _module(name: str) -> ModuleType:
+def _import_room(name: str) -> ModuleType:
     return import_module(f"smartgrid_assets.{name}")
 
 

@@ -10,7 +10,7 @@ IN_ONE_PROCESS = dg.in_process_executor
 SIX_HOURS = str(6 * 3600)
 
 
-def _asset_job(name: str, *assets: str, writes: str, description: str) -> Any:
+def _define_job(name: str, *assets: str, writes: str, description: str) -> Any:
     """A job over these assets. Two runs that write the same things wait for each other.
 
     A run that is still going after six hours hangs: run monitoring ends it.
@@ -24,7 +24,7 @@ def _asset_job(name: str, *assets: str, writes: str, description: str) -> Any:
     )
 
 
-refresh_days = _asset_job(
+refresh_days = _define_job(
     "refresh_days",
     "sensor_data",
     "meter_readings",
@@ -37,35 +37,35 @@ refresh_days = _asset_job(
     description="Bring days of readings to hourly truth: the open day, late days, or any range.",
 )
 
-sum_local_days = _asset_job(
+sum_local_days = _define_job(
     "sum_local_days",
     "daily_consumption",
     writes="local_days",
     description="Sum the energy of every meter over local days, which reach over midnight UTC.",
 )
 
-judge_readings = _asset_job(
+judge_readings = _define_job(
     "judge_readings",
     "reading_findings",
     writes="findings",
     description="Gather what is wrong with the readings of the last two months.",
 )
 
-read_topology = _asset_job(
+read_topology = _define_job(
     "read_topology",
     "grid_topology",
     writes="topology",
     description="Take over the distribution tree as it was last landed.",
 )
 
-build_features = _asset_job(
+build_features = _define_job(
     "build_features",
     "load_features",
     writes="features",
     description="Build the day-ahead features of a day or a range of days.",
 )
 
-train_models = _asset_job(
+train_models = _define_job(
     "train_models",
     "load_backtest",
     "load_model",
@@ -75,7 +75,7 @@ train_models = _asset_job(
     description="Backtest every model, train the best, publish it if the gate lets it through.",
 )
 
-forecast_day = _asset_job(
+forecast_day = _define_job(
     "forecast_day",
     "load_features",
     "load_forecast",
@@ -84,28 +84,28 @@ forecast_day = _asset_job(
     description="Forecast a day through the served model and weigh it against the ratings.",
 )
 
-compare_variants = _asset_job(
+compare_variants = _define_job(
     "compare_variants",
     "variant_comparison",
     writes="comparisons",
     description="Compare stable and canary on the days whose load has become known.",
 )
 
-watch_drift = _asset_job(
+watch_drift = _define_job(
     "watch_drift",
     "model_drift",
     writes="drift",
     description="Look whether features and forecast errors left what the champion learned from.",
 )
 
-raise_alerts = _asset_job(
+raise_alerts = _define_job(
     "raise_alerts",
     "alerts",
     writes="alerts",
     description="Record the alerts that a day's limit exceedances call for.",
 )
 
-mine_days = _asset_job(
+mine_days = _define_job(
     "mine_days",
     "grid_events",
     "head_energy",
@@ -114,7 +114,7 @@ mine_days = _asset_job(
     description="Judge days: their events, their anomalies, the energy that nobody counted.",
 )
 
-mine_grid = _asset_job(
+mine_grid = _define_job(
     "mine_grid",
     "consumer_profiles",
     "consumer_outliers",

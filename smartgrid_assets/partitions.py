@@ -15,7 +15,7 @@ from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 
 
-def days_between(settings: Settings) -> dg.DailyPartitionsDefinition:
+def build_daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
     """UTC days from `first_day` to today, or to `last_day` for a closed data set."""
     end = settings.last_day + timedelta(days=1) if settings.last_day else None
     return dg.DailyPartitionsDefinition(
@@ -25,7 +25,7 @@ def days_between(settings: Settings) -> dg.DailyPartitionsDefinition:
     )
 
 
-DAY = days_between(Settings())
+DAY = build_daily_partitions(Settings())
 """Key `2026-03-01` is the window [2026-03-01T00:00Z, 2026-03-02T00:00Z). Today's is open."""
 
 IS_CLOSED = Settings().last_day is not None
@@ -48,7 +48,7 @@ NEWS = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_update
 """An input was computed since the last look, by whatever run."""
 
 
-def _until_asked_for(news: dg.AutomationCondition) -> dg.AutomationCondition:
+def _hold_until_requested(news: dg.AutomationCondition) -> dg.AutomationCondition:
     """True from the news on, until a run was asked for that begins after it.
 
     Dagster's `since_last_handled` also lets any update end it: that of a run which had read its
@@ -60,7 +60,7 @@ def _until_asked_for(news: dg.AutomationCondition) -> dg.AutomationCondition:
     return news.since(asked_for | dg.AutomationCondition.initial_evaluation())
 
 
-def _one_at_a_time(wanted: dg.AutomationCondition) -> dg.AutomationCondition:
+def _run_one_at_a_time(wanted: dg.AutomationCondition) -> dg.AutomationCondition:
     """Not while it, or what it reads, is being computed."""
     return (
         wanted
@@ -69,7 +69,7 @@ def _one_at_a_time(wanted: dg.AutomationCondition) -> dg.AutomationCondition:
     )
 
 
-FOLLOW = _one_at_a_time(_until_asked_for(NEWS))
+FOLLOW = _run_one_at_a_time(_hold_until_requested(NEWS))
 """Computed again when an input was, old days like new ones; it does not wait for missing days.
 
 For what reaches beyond the days that the job `refresh_days` computes.
@@ -86,21 +86,21 @@ def follow_closed_days(*assets: str) -> dg.AutomationCondition | None:
     """
     if IS_CLOSED:
         return None
-    return _one_at_a_time(
-        _until_asked_for(
+    return _run_one_at_a_time(
+        _hold_until_requested(
             NEWS.allow(dg.AssetSelection.assets(*assets))
             & ~dg.AutomationCondition.in_latest_time_window()
         )
     )
 
 
-def window_of(context: dg.AssetExecutionContext) -> Window:
+def get_run_window(context: dg.AssetExecutionContext) -> Window:
     """The UTC window of the run: one day, or the whole range of a backfill."""
     span = context.partition_time_window
     return Window(span.start, span.end)
 
 
-def last_whole_day(lake: Lake, schema: type[dy.Schema], *, clock: Clock) -> date | None:
+def find_last_whole_day(lake: Lake, schema: type[dy.Schema], *, clock: Clock) -> date | None:
     """The last UTC day that is over and of which the lake has rows; None if there is none."""
     whole = [day for day in lake.days(schema) if day < clock.now().date()]
     return whole[-1] if whole else None

@@ -17,7 +17,7 @@ RANGE_END = "dagster/asset_partition_range_end"
 """How Dagster writes down which partitions a run is about."""
 
 
-def schema_check(schema: type[dy.Schema]) -> dg.AssetChecksDefinition:
+def make_schema_check(schema: type[dy.Schema]) -> dg.AssetChecksDefinition:
     """Rows keep their contract; what follows in the same run waits for it and stops if they do not.
 
     The asset has the table's name.
@@ -32,20 +32,20 @@ def schema_check(schema: type[dy.Schema]) -> dg.AssetChecksDefinition:
     def check(
         context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]
     ) -> dg.AssetCheckResult:
-        window = judged_window(context.run.tags, lake=lake, schema=schema)
+        window = choose_checked_window(context.run.tags, lake=lake, schema=schema)
         rows = lake.scan(schema, window=window).collect()
         findings = find_contract_violations(schema, rows)
         return dg.AssetCheckResult(
             passed=not findings,
             severity=dg.AssetCheckSeverity.ERROR,
-            description=_in_words(findings),
-            metadata=_figures(rows.height, findings),
+            description=_summarise_findings(findings),
+            metadata=_build_metadata(rows.height, findings),
         )
 
     return check
 
 
-def quality_check(schema: type[dy.Schema]) -> dg.AssetChecksDefinition:
+def make_quality_check(schema: type[dy.Schema]) -> dg.AssetChecksDefinition:
     """Rows meet their suite's expectations up to the window's end, or to now if that is earlier.
 
     The asset and the suite have the table's name.
@@ -62,42 +62,44 @@ def quality_check(schema: type[dy.Schema]) -> dg.AssetChecksDefinition:
         quality: dg.ResourceParam[QualitySuites],
         clock: dg.ResourceParam[Clock],
     ) -> dg.AssetCheckResult:
-        window = judged_window(context.run.tags, lake=lake, schema=schema)
+        window = choose_checked_window(context.run.tags, lake=lake, schema=schema)
         at = clock.now() if window is None else min(window.end, clock.now())
         rows = lake.scan(schema, window=window).collect()
-        return result_of(quality.run(to_table_name(schema), rows, at=at))
+        return to_check_result(quality.run(to_table_name(schema), rows, at=at))
 
     return check
 
 
-def result_of(verdict: SuiteResult) -> dg.AssetCheckResult:
+def to_check_result(verdict: SuiteResult) -> dg.AssetCheckResult:
     """A suite's verdict as Dagster shows it, with the way to its Data Docs page."""
     return dg.AssetCheckResult(
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.WARN,
-        description=_in_words(verdict.failed),
+        description=_summarise_findings(verdict.failed),
         metadata={
-            **_figures(verdict.rows, verdict.failed),
+            **_build_metadata(verdict.rows, verdict.failed),
             "data_docs": dg.MetadataValue.url(verdict.docs_link),
         },
     )
 
 
-def judged_window(tags: Mapping[str, str], *, lake: Lake, schema: type[dy.Schema]) -> Window | None:
+def choose_checked_window(
+    tags: Mapping[str, str], *, lake: Lake, schema: type[dy.Schema]
+) -> Window | None:
     """What a check looks at: the run's days, the newest day for a run without any.
 
     None for a table that is kept whole, or that has no rows yet.
     """
     if get_table(schema).day_column is None:
         return None
-    window = window_of_tags(tags)
+    window = parse_window_tags(tags)
     if window is not None:
         return window
     days = lake.days(schema)
     return Window.of_day(days[-1]) if days else None
 
 
-def window_of_tags(tags: Mapping[str, str]) -> Window | None:
+def parse_window_tags(tags: Mapping[str, str]) -> Window | None:
     """The UTC days that a run is about, by its tags; None for a run without partitions."""
     if PARTITION in tags:
         return Window.of_day(date.fromisoformat(tags[PARTITION]))
@@ -108,7 +110,7 @@ def window_of_tags(tags: Mapping[str, str]) -> Window | None:
     return None
 
 
-def _in_words(findings: Sequence[Violation]) -> str:
+def _summarise_findings(findings: Sequence[Violation]) -> str:
     if not findings:
         return "All expectations are met."
     worst = [finding for finding in findings if finding.severity != "info"] or findings
@@ -116,7 +118,7 @@ def _in_words(findings: Sequence[Violation]) -> str:
     return f"{worst[0].expectation} Observed: {worst[0].observed}{more}"
 
 
-def _figures(rows: int, findings: Sequence[Violation]) -> dict[str, dg.MetadataValue]:
+def _build_metadata(rows: int, findings: Sequence[Violation]) -> dict[str, dg.MetadataValue]:
     figures: dict[str, dg.MetadataValue] = {
         "rows": dg.MetadataValue.int(rows),
         "expectations_failed": dg.MetadataValue.int(

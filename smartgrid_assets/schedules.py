@@ -24,7 +24,7 @@ RUNNING = dg.DefaultScheduleStatus.RUNNING
 CLOSED = dg.SkipReason("the data set is closed: it has no such thing on the present day")
 
 
-def _partition_at(moment: datetime) -> str | None:
+def _find_partition_at(moment: datetime) -> str | None:
     """Key of the UTC day in which the moment falls; None outside the partitions' span."""
     key = moment.strftime("%Y-%m-%d")
     return key if DAY.has_partition_key(key) else None
@@ -36,7 +36,7 @@ def refresh_open_day(
 ) -> dg.RunRequest | dg.SkipReason:
     """Every hour, at ten past: the day to which the hour that has just ended belongs."""
     hour = context.scheduled_execution_time - HOUR
-    key = _partition_at(hour)
+    key = _find_partition_at(hour)
     is_behind = settings.readings_end is not None and hour.date() >= settings.readings_end
     if key is None or is_behind:
         return CLOSED
@@ -48,7 +48,7 @@ def refresh_open_day(
 @dg.schedule(job=forecast_day, cron_schedule="30 0 * * *", default_status=RUNNING)
 def forecast_today(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Every day at 00:30: the forecast of the day that has begun, from load up to midnight."""
-    key = _partition_at(context.scheduled_execution_time)
+    key = _find_partition_at(context.scheduled_execution_time)
     if key is None:
         return CLOSED
     return dg.RunRequest(run_key=f"forecast:{key}", partition_key=key)

@@ -31,16 +31,16 @@ if not console.is_terminal:
 def up() -> None:
     """Start everything and stay until Ctrl-C."""
     from smartgrid_cli.commands.demo_state import DemoState
-    from smartgrid_cli.commands.up import running, stay
+    from smartgrid_cli.commands.up import run_machine, stay_up
     from smartgrid_cli.display.tables import show_addresses
 
-    home = _home()
+    home = _open_home()
     plan = DemoState(home).plan
-    with running(home, say=_say, overrides=plan.environment if plan else None) as machine:
+    with run_machine(home, say=_say, overrides=plan.environment if plan else None) as machine:
         machine.supervisor.wait()
         show_addresses(machine.addresses, console)
         console.print("Ctrl-C stops everything.")
-        stay(machine)
+        stay_up(machine)
     _fail("; ".join(machine.supervisor.given_up))
 
 
@@ -54,7 +54,7 @@ def down(
     """Stop what runs, wherever it was started."""
     from smartgrid_cli.commands.up import bring_down
 
-    bring_down(_home(make=False), say=_say, remove_state=remove_state)
+    bring_down(_open_home(make=False), say=_say, remove_state=remove_state)
 
 
 @app.command()
@@ -62,7 +62,7 @@ def status() -> None:
     """Show processes, addresses and rows per table."""
     from smartgrid_cli.commands.status import show_status
 
-    if not show_status(_home(make=False), console):
+    if not show_status(_open_home(make=False), console):
         raise typer.Exit(1)
 
 
@@ -81,10 +81,10 @@ def demo(
     ] = None,
 ) -> None:
     """Walk the demo grid's readings through the whole graph and show what happened."""
-    from smartgrid_cli.commands.demo import demo as run_demo
+    from smartgrid_cli.commands.demo import run_demo
 
     run_demo(
-        _home(),
+        _open_home(),
         days=days,
         end=None if end is None else end.date(),
         today=datetime.now(tz=UTC).date(),
@@ -105,7 +105,7 @@ def land(
     """Load files of readings, weather or topology into the database that runs here."""
     from smartgrid_cli.commands.land import land_here
 
-    if not land_here(_home(make=False), files, console, again=again):
+    if not land_here(_open_home(make=False), files, console, again=again):
         raise typer.Exit(1)
 
 
@@ -123,7 +123,7 @@ def insights(
     """Show what an operator should know: whom to inspect, anomalies, rules, kinds of consumers."""
     from smartgrid_cli.commands.insights import show_insights
 
-    show_insights(_home(make=False), console, day=day.date() if day else None, out=out)
+    show_insights(_open_home(make=False), console, day=day.date() if day else None, out=out)
 
 
 @app.command()
@@ -138,7 +138,7 @@ def rollback(
     """Take back what was done last with a model: its canary, or else its stable version."""
     from smartgrid_cli.commands.rollout import roll_back_here
 
-    if not roll_back_here(_home(make=False), console, model=model, to=to, reason=reason):
+    if not roll_back_here(_open_home(make=False), console, model=model, to=to, reason=reason):
         raise typer.Exit(1)
 
 
@@ -151,7 +151,7 @@ def promote(
     """Make a model's canary its stable version."""
     from smartgrid_cli.commands.rollout import promote_here
 
-    if not promote_here(_home(make=False), console, model=model, reason=reason):
+    if not promote_here(_open_home(make=False), console, model=model, reason=reason):
         raise typer.Exit(1)
 
 
@@ -169,7 +169,7 @@ def ab(
     """Show or change which share of the feeders a model's canary answers, from the next batch."""
     from smartgrid_cli.commands.rollout import split_here
 
-    split_here(_home(make=False), console, model=model, canary_share=canary_share, salt=salt)
+    split_here(_open_home(make=False), console, model=model, canary_share=canary_share, salt=salt)
 
 
 @app.command()
@@ -198,7 +198,7 @@ def run() -> None:
         sys.exit(130)
 
 
-def _home(*, make: bool = True) -> Home:
+def _open_home(*, make: bool = True) -> Home:
     """The home folder that the settings name."""
     from smartgrid_core.settings import Settings
 

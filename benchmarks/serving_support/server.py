@@ -27,7 +27,7 @@ def serving(folder: Path, model: Path, **options: Any) -> Iterator[RunningModelS
         one.bind(("127.0.0.1", 0))
         other.bind(("127.0.0.1", 0))
         ports = {"rest_port": one.getsockname()[1], "grpc_port": other.getsockname()[1]}
-    server = launch.start(
+    server = launch.start_model_server(
         ServerOptions(base_path=base, exit_with_parent=True, **ports, **options),
         log=folder / "server.log",
     )

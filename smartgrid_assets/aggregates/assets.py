@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from smartgrid_assets.partitions import FOLLOW, daily_asset, window_of
+from smartgrid_assets.partitions import FOLLOW, daily_asset, get_run_window
 from smartgrid_core.aggregates.daily import sum_daily_consumption as sum_local_days
 from smartgrid_core.aggregates.feeder import sum_meters_per_feeder
 from smartgrid_core.aggregates.hourly import aggregate_sensor_hours
@@ -36,7 +36,7 @@ def sensor_aggregates(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """Mean, min, max, deviation and count of every sensor by hour; one UTC day per partition."""
-    window = window_of(context)
+    window = get_run_window(context)
     hours = aggregate_sensor_hours(
         lake.scan(SensorData, window=window),
         sensor_interval_minutes=settings.sensor_interval_minutes,
@@ -68,7 +68,7 @@ def meter_consumption(
     The reading that ends a day's last interval stands on the next day, which the lake may not have
     yet: it comes from the warehouse.
     """
-    window = window_of(context)
+    window = get_run_window(context)
     last = warehouse.read(MeterReadings, window=Window(window.end, window.end + CLOCK_DRIFT))
     energy = compute_interval_energy(
         pl.concat([lake.scan(MeterReadings, window=window), last.lazy()]),
@@ -111,7 +111,7 @@ def daily_consumption(
 
     A local day lies within its UTC day and the ones beside it: 23, 24 or 25 hours.
     """
-    window = window_of(context)
+    window = get_run_window(context)
     energy = lake.scan(
         MeterConsumption, window=window.widened(before=WIDEST_OFFSET, after=WIDEST_OFFSET)
     )
@@ -138,7 +138,7 @@ def feeder_load(
     warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.MaterializeResult:
     """Net mean power of every feeder and of the grid by hour, kW; one UTC day per partition."""
-    window = window_of(context)
+    window = get_run_window(context)
     load = sum_meters_per_feeder(
         lake.scan(MeterConsumption, window=window),
         places=place_meters(lake.scan(GridTopology)).lazy(),

@@ -1,6 +1,6 @@
 """Checks of hourly and daily truth: contracts block, suites warn."""
 
-from smartgrid_assets.quality import quality_check, schema_check
+from smartgrid_assets.quality import make_quality_check, make_schema_check
 from smartgrid_core.contracts.aggregates import (
     DailyConsumption,
     FeederLoad,
@@ -9,11 +9,11 @@ from smartgrid_core.contracts.aggregates import (
 )
 
 CHECKS = [
-    schema_check(SensorAggregates),
-    schema_check(MeterConsumption),
-    schema_check(DailyConsumption),
-    schema_check(FeederLoad),
-    quality_check(SensorAggregates),
-    quality_check(MeterConsumption),
-    quality_check(FeederLoad),
+    make_schema_check(SensorAggregates),
+    make_schema_check(MeterConsumption),
+    make_schema_check(DailyConsumption),
+    make_schema_check(FeederLoad),
+    make_quality_check(SensorAggregates),
+    make_quality_check(MeterConsumption),
+    make_quality_check(FeederLoad),
 ]

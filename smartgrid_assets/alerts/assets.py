@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from smartgrid_assets.partitions import daily_asset, window_of
+from smartgrid_assets.partitions import daily_asset, get_run_window
 from smartgrid_core.alerts.decide import decide_limit_alerts
 from smartgrid_core.alerts.exceedance import find_limit_exceedances as exceedances_of
 from smartgrid_core.contracts.alerts import LimitExceedances
@@ -26,7 +26,7 @@ def limit_exceedances(
     warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.MaterializeResult:
     """Probability that a feeder's mean power crosses its rating, by hour of the forecast day."""
-    window = window_of(context)
+    window = get_run_window(context)
     exceedances = exceedances_of(
         warehouse.read(LoadForecasts, window=window),
         ratings=list_feeder_ratings(lake.scan(GridTopology)),
@@ -54,7 +54,7 @@ def alerts(
 ) -> dg.MaterializeResult:
     """Alerts that the day's limit exceedances call for, each recorded once with its message."""
     called_for = decide_limit_alerts(
-        warehouse.read(LimitExceedances, window=window_of(context)),
+        warehouse.read(LimitExceedances, window=get_run_window(context)),
         now=clock.now(),
         timezone=settings.zone,
         open_alerts=alert_book.open_alerts(),

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from smartgrid_assets.partitions import FOLLOW, daily_asset, window_of
+from smartgrid_assets.partitions import FOLLOW, daily_asset, get_run_window
 from smartgrid_core.aggregates.feeder import blank_silent_hours
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.features import LoadFeatures
@@ -40,7 +40,7 @@ def load_features(
     `load_kw` is the truth to learn from, null until the hour has passed. An hour in which too many
     meters were silent counts as unknown, as truth and as history.
     """
-    window = window_of(context)
+    window = get_run_window(context)
     history = window.widened(before=HISTORY_NEEDED)
     load = blank_silent_hours(
         lake.scan(FeederLoad, window=history), least_share=settings.min_meter_share

@@ -24,7 +24,7 @@ LOOK_BACK = timedelta(days=62)
 """Two months: what a billing period and its correction span."""
 
 
-def judged_window(lake: Lake) -> Window | None:
+def choose_findings_window(lake: Lake) -> Window | None:
     """The last two months of consumption in the lake; None for an empty lake."""
     days = lake.days(MeterConsumption)
     return Window.of_days(max(days[0], days[-1] - LOOK_BACK), days[-1]) if days else None
@@ -42,7 +42,7 @@ def reading_findings(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """Resets, gaps, stuck values, sags and the like of the last two months, with their evidence."""
-    window = judged_window(lake)
+    window = choose_findings_window(lake)
     findings = findings_of(
         consumption=lake.scan(MeterConsumption, window=window),
         sensor_data=lake.scan(SensorData, window=window),

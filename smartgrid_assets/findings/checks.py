@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from smartgrid_assets.findings.assets import judged_window
+from smartgrid_assets.findings.assets import choose_findings_window
 from smartgrid_core.contracts.grid import PlantedFaults
 from smartgrid_core.contracts.readings import ReadingFindings
 from smartgrid_core.protocols import Lake, Warehouse
@@ -18,7 +18,7 @@ def planted_faults_found(
     lake: dg.ResourceParam[Lake], warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.AssetCheckResult:
     """Judges the findings by the ground truth of a data set that carries one, as the demo does."""
-    window = judged_window(lake)
+    window = choose_findings_window(lake)
     findings = warehouse.read(ReadingFindings)
     planted = warehouse.read(PlantedFaults).filter(
         pl.col("start_time") >= (window.start if window else None)

@@ -9,7 +9,7 @@ import dagster as dg
 import dataframely as dy
 import polars as pl
 
-from smartgrid_assets.partitions import MINED_DAYS, daily_asset, follow_closed_days, window_of
+from smartgrid_assets.partitions import MINED_DAYS, daily_asset, follow_closed_days, get_run_window
 from smartgrid_core.contracts.aggregates import MeterConsumption
 from smartgrid_core.contracts.anomalies import (
     Anomalies,
@@ -23,10 +23,10 @@ from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import DAY, HOUR, Window, midnight
 from smartgrid_ml.mining.anomalies import grid_inputs as inputs
-from smartgrid_ml.mining.anomalies.day_loop import judged_in
+from smartgrid_ml.mining.anomalies.day_loop import list_judged_series
 from smartgrid_ml.mining.anomalies.detect import HISTORY_DAYS, Detection, detect
-from smartgrid_ml.mining.anomalies.report import anomaly_figure, top_list
-from smartgrid_ml.mining.plots import figure_markdown
+from smartgrid_ml.mining.anomalies.report import format_top_list, plot_worst_anomaly
+from smartgrid_ml.mining.plots import embed_figure
 
 KEY = Anomalies.primary_key()
 
@@ -75,25 +75,25 @@ def anomalies(
     else six weeks are read again. A day that is computed again changes what the days after it
     remember: they are judged again, too, as far as an anomaly may last.
     """
-    run = window_of(context)
-    window = _affected(run, known=lake.days(AnomalyScores))
-    families = _families(lake.scan(GridTopology).collect(), settings)
-    since = _touched_since(lake, warehouse, window=window)
-    for part in _in_parts(window):
+    run = get_run_window(context)
+    window = _find_affected_window(run, known=lake.days(AnomalyScores))
+    families = _build_families(lake.scan(GridTopology).collect(), settings)
+    since = _find_first_touched(lake, warehouse, window=window)
+    for part in _split_window(window):
         told = {
-            family.subject_kind: _judged(lake, family, window=part, settings=settings)
+            family.subject_kind: _judge_family(lake, family, window=part, settings=settings)
             for family in families
         }
-        _write(lake, told, window=part)
-    since = min(since, _touched_since(lake, warehouse, window=window))
-    rows = _publish(lake, warehouse, span=Window(since, window.end))
-    here = rows.join(_said_in(lake, window=run), on=KEY, how="semi")
+        _write_detections(lake, told, window=part)
+    since = min(since, _find_first_touched(lake, warehouse, window=window))
+    rows = _publish_anomalies(lake, warehouse, span=Window(since, window.end))
+    here = rows.join(_read_anomaly_keys(lake, window=run), on=KEY, how="semi")
     scores = lake.scan(AnomalyScores, window=run)
     shown = lake.scan(AnomalyScores, window=run.widened(before=SHOWN_DAYS * DAY))
-    return dg.MaterializeResult(metadata=_metadata(here, scores, shown))
+    return dg.MaterializeResult(metadata=_describe_anomalies(here, scores, shown))
 
 
-def _affected(run: Window, *, known: Sequence[date]) -> Window:
+def _find_affected_window(run: Window, *, known: Sequence[date]) -> Window:
     """The run's days, those before that nobody has judged yet, and those after that remember them.
 
     ``known``: days that were judged. Without any in the six weeks before, it begins with the run.
@@ -106,7 +106,7 @@ def _affected(run: Window, *, known: Sequence[date]) -> Window:
     return Window.of_days(max(before) + DAY if before else first, max([last, *after]))
 
 
-def _in_parts(window: Window) -> Iterator[Window]:
+def _split_window(window: Window) -> Iterator[Window]:
     """The window a week at a time: a day of 100,000 meters weighs a gigabyte."""
     start = window.start
     while start < window.end:
@@ -114,38 +114,43 @@ def _in_parts(window: Window) -> Iterator[Window]:
         start += DAYS_AT_ONCE * DAY
 
 
-def _families(topology: pl.DataFrame, settings: Settings) -> list[_Family]:
-    step = inputs.sensor_step(settings.sensor_interval_minutes)
-    sensor_limits, meter_groups = inputs.sensor_limits(topology), inputs.meter_groups(topology)
+def _build_families(topology: pl.DataFrame, settings: Settings) -> list[_Family]:
+    step = inputs.choose_sensor_step(settings.sensor_interval_minutes)
+    sensor_limits, meter_groups = (
+        inputs.build_sensor_limits(topology),
+        inputs.group_meters(topology),
+    )
     return [
         _Family(
             "sensor",
             SensorData,
             step,
-            lambda rows: inputs.sensor_readings(rows, step=step),
-            inputs.sensor_groups,
+            lambda rows: inputs.average_sensor_readings(rows, step=step),
+            inputs.group_sensors,
             lambda _: sensor_limits,
         ),
         _Family(
             "meter",
             MeterConsumption,
             max(timedelta(minutes=settings.meter_interval_minutes), HOUR),
-            inputs.meter_readings,
+            inputs.sum_meter_energy,
             lambda _: meter_groups,
-            inputs.meter_limits,
+            inputs.build_meter_limits,
         ),
     ]
 
 
-def _judged(lake: Lake, family: _Family, *, window: Window, settings: Settings) -> Detection | None:
+def _judge_family(
+    lake: Lake, family: _Family, *, window: Window, settings: Settings
+) -> Detection | None:
     """What is found in the window, with the states of its days; None without readings."""
-    state = _state_before(lake, family.subject_kind, window=window)
+    state = _read_state_before(lake, family.subject_kind, window=window)
     if state is None:
         past = Window(window.start - REBUILT_FROM_DAYS * DAY, window.start)
-        rebuilt = _detected(lake, family, window=past, settings=settings)
+        rebuilt = _detect_family(lake, family, window=past, settings=settings)
         state = None if rebuilt is None else rebuilt.states
     since = window.start if state is None else midnight(state["day"][0]) + DAY
-    return _detected(
+    return _detect_family(
         lake,
         family,
         window=Window(since, window.end),
@@ -155,7 +160,7 @@ def _judged(lake: Lake, family: _Family, *, window: Window, settings: Settings) 
     )
 
 
-def _detected(
+def _detect_family(
     lake: Lake,
     family: _Family,
     *,
@@ -168,22 +173,22 @@ def _detected(
     if readings.is_empty():
         return None
     series = readings["series"].unique().to_list()
-    names = sorted({*series, *judged_in(state)})
+    names = sorted({*series, *list_judged_series(state)})
     return detect(
         readings,
         step=family.step,
         timezone=settings.timezone,
         country=settings.country,
-        context=inputs.weather_context(lake.scan(Weather, window=window)),
+        context=inputs.build_weather_context(lake.scan(Weather, window=window)),
         groups=family.groups(names),
         limits=family.limits(names),
-        units=inputs.units_of(names),
+        units=inputs.look_up_units(names),
         state=state,
         every_state=every_state,
     )
 
 
-def _state_before(lake: Lake, subject_kind: str, *, window: Window) -> pl.DataFrame | None:
+def _read_state_before(lake: Lake, subject_kind: str, *, window: Window) -> pl.DataFrame | None:
     """The newest state of the six weeks before; the states of one day at a time are read."""
     for back in range(1, REBUILT_FROM_DAYS + 1):
         day = window.start - back * DAY
@@ -194,54 +199,56 @@ def _state_before(lake: Lake, subject_kind: str, *, window: Window) -> pl.DataFr
     return None
 
 
-def _write(lake: Lake, told: dict[str, Detection | None], *, window: Window) -> None:
+def _write_detections(lake: Lake, told: dict[str, Detection | None], *, window: Window) -> None:
     """Make what was found the content of the window's days in the lake, the states last."""
     known = {kind: detection for kind, detection in told.items() if detection is not None}
     within = pl.col("day").is_in(list(window.days()))
-    parts = [inputs.as_table(d.parts, subject_kind=kind) for kind, d in known.items()]
-    scores = [inputs.as_scores(d.scores) for d in known.values()]
+    parts = [inputs.to_anomaly_rows(d.parts, subject_kind=kind) for kind, d in known.items()]
+    scores = [inputs.to_score_rows(d.scores) for d in known.values()]
     states = [d.states.with_columns(subject_kind=pl.lit(kind)) for kind, d in known.items()]
     time = pl.col("time").is_between(window.start, window.end, closed="left")
-    lake.replace(AnomalyDays, _all(AnomalyDays, parts).filter(within), window=window)
-    lake.replace(AnomalyScores, _all(AnomalyScores, scores).filter(time), window=window)
-    lake.replace(AnomalyStates, _all(AnomalyStates, states).filter(within), window=window)
+    lake.replace(AnomalyDays, _concat_as(AnomalyDays, parts).filter(within), window=window)
+    lake.replace(AnomalyScores, _concat_as(AnomalyScores, scores).filter(time), window=window)
+    lake.replace(AnomalyStates, _concat_as(AnomalyStates, states).filter(within), window=window)
 
 
-def _all(schema: type[dy.Schema], frames: list[pl.DataFrame]) -> pl.DataFrame:
+def _concat_as(schema: type[dy.Schema], frames: list[pl.DataFrame]) -> pl.DataFrame:
     names = schema.column_names()
     empty = pl.DataFrame(schema.create_empty())
     return pl.concat([empty, *(frame.select(names).cast(dict(empty.schema)) for frame in frames)])
 
 
-def _said_in(lake: Lake, *, window: Window) -> pl.DataFrame:
+def _read_anomaly_keys(lake: Lake, *, window: Window) -> pl.DataFrame:
     """The keys of the anomalies of which the window's days say something."""
     return lake.scan(AnomalyDays, window=window).select(KEY).unique().collect()
 
 
-def _touched_since(lake: Lake, warehouse: Warehouse, *, window: Window) -> datetime:
+def _find_first_touched(lake: Lake, warehouse: Warehouse, *, window: Window) -> datetime:
     """Midnight before the first anomaly that concerns the window, in the lake or the warehouse.
 
     The lake has those of which the window's days, or the day before, speak. The warehouse has what
     an earlier try, which ended in between, would have taken away.
     """
-    told = _said_in(lake, window=window.widened(before=DAY))["start_time"].to_list()
+    told = _read_anomaly_keys(lake, window=window.widened(before=DAY))["start_time"].to_list()
     stored = warehouse.read(Anomalies, window=window.widened(before=REBUILT_FROM_DAYS * DAY))
     reaching = stored.filter(pl.col("end_time") > window.start)["start_time"].to_list()
     return midnight(min([window.start, *told, *reaching]).date())
 
 
-def _publish(lake: Lake, warehouse: Warehouse, *, span: Window) -> pl.DataFrame:
+def _publish_anomalies(lake: Lake, warehouse: Warehouse, *, span: Window) -> pl.DataFrame:
     """Make the anomalies that begin in the span, each told whole, what the warehouse has of it."""
     days = lake.days(AnomalyDays)
     until = max([span.end, *(midnight(day) + DAY for day in days[-1:])])
     said = lake.scan(AnomalyDays, window=Window(span.start, until))
     begins = pl.col("start_time").is_between(span.start, span.end, closed="left")
-    rows = inputs.folded_days(said.filter(begins).collect())
+    rows = inputs.merge_anomaly_days(said.filter(begins).collect())
     warehouse.replace(Anomalies, rows, window=span)
     return rows
 
 
-def _metadata(rows: pl.DataFrame, scores: pl.LazyFrame, shown: pl.LazyFrame) -> dict[str, Any]:
+def _describe_anomalies(
+    rows: pl.DataFrame, scores: pl.LazyFrame, shown: pl.LazyFrame
+) -> dict[str, Any]:
     """Counts, the worst in a list, and the worst one with its range as a picture."""
     readings, series = (
         scores.select(pl.len(), pl.struct("subject_id", "quantity").n_unique().alias("series"))
@@ -259,9 +266,9 @@ def _metadata(rows: pl.DataFrame, scores: pl.LazyFrame, shown: pl.LazyFrame) -> 
     }
     if rows.is_empty():
         return told
-    figure = anomaly_figure(rows, shown)
+    figure = plot_worst_anomaly(rows, shown)
     return {
         **told,
-        "worst": dg.MetadataValue.md(top_list(rows)),
-        "plot": dg.MetadataValue.md(figure_markdown(figure, about="the worst anomaly")),
+        "worst": dg.MetadataValue.md(format_top_list(rows)),
+        "plot": dg.MetadataValue.md(embed_figure(figure, about="the worst anomaly")),
     }

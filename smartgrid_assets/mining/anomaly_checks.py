@@ -7,7 +7,11 @@ from smartgrid_core.contracts.anomalies import Anomalies, AnomalyStates
 from smartgrid_core.contracts.grid import GridTopology, PlantedFaults
 from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.time import midnight
-from smartgrid_ml.mining.anomalies.ground_truth import false_alarms, found_faults, most_per_month
+from smartgrid_ml.mining.anomalies.ground_truth import (
+    count_most_per_month,
+    find_false_alarms,
+    match_faults,
+)
 
 MOST_FALSE_ALARMS = 1
 """Of one sensor in 30 days: what an operator takes without switching the alarms off."""
@@ -33,10 +37,10 @@ def planted_anomalies_found(
     judged = planted.filter(
         pl.col("start_time") >= midnight(days[0]), pl.col("end_time").dt.date() <= days[-1]
     )
-    faults = found_faults(anomalies, judged, topology=topology)
+    faults = match_faults(anomalies, judged, topology=topology)
     missed = faults.filter(~pl.col("found"))
-    alarms = false_alarms(anomalies, planted, topology=topology)
-    most = most_per_month(alarms.filter(pl.col("subject_kind") == "sensor"))
+    alarms = find_false_alarms(anomalies, planted, topology=topology)
+    most = count_most_per_month(alarms.filter(pl.col("subject_kind") == "sensor"))
     return dg.AssetCheckResult(
         passed=missed.is_empty() and most <= MOST_FALSE_ALARMS,
         severity=dg.AssetCheckSeverity.WARN,

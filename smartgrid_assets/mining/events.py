@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from smartgrid_assets.partitions import MINED_DAYS, daily_asset, follow_closed_days, window_of
+from smartgrid_assets.partitions import MINED_DAYS, daily_asset, follow_closed_days, get_run_window
 from smartgrid_core.contracts.aggregates import FeederLoad, SensorAggregates
 from smartgrid_core.contracts.alerts import Alerts, LimitExceedances
 from smartgrid_core.contracts.events import GridEvents
@@ -49,7 +49,7 @@ def grid_events(
 
     Peaks and ramps are those against the feeder's own four weeks before.
     """
-    window = window_of(context)
+    window = get_run_window(context)
     events = events_of(
         window=window,
         topology=lake.scan(GridTopology),

@@ -3,15 +3,15 @@
 import dagster as dg
 import polars as pl
 
-from smartgrid_assets.mining.inspections import judged_window
-from smartgrid_assets.partitions import last_whole_day
-from smartgrid_assets.quality import schema_check
+from smartgrid_assets.mining.inspections import choose_judged_window
+from smartgrid_assets.partitions import find_last_whole_day
+from smartgrid_assets.quality import make_schema_check
 from smartgrid_core.contracts.aggregates import MeterConsumption
 from smartgrid_core.contracts.grid import PlantedFaults
 from smartgrid_core.contracts.inspections import HeadEnergy, Inspections
 from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
-from smartgrid_ml.mining.theft.inspection_list import planted_theft_ranks
+from smartgrid_ml.mining.theft.inspection_list import rank_planted_thefts
 
 TOP = 3
 """A crew that sets out today visits so many."""
@@ -31,14 +31,14 @@ def planted_theft_found(
 
     A theft that did not last for at least half of the judged window is none.
     """
-    last = last_whole_day(lake, MeterConsumption, clock=clock)
+    last = find_last_whole_day(lake, MeterConsumption, clock=clock)
     if last is None:
         return dg.AssetCheckResult(passed=True, description="no whole day has energy yet")
     listed = warehouse.read(Inspections)
-    ranks = planted_theft_ranks(
+    ranks = rank_planted_thefts(
         listed,
         planted=warehouse.read(PlantedFaults),
-        judged=judged_window(last, settings=settings),
+        judged=choose_judged_window(last, settings=settings),
     )
     missed = ranks.filter(pl.col("rank").is_null() | (pl.col("rank") > TOP - 1 + ranks.height))
     likely = listed.filter(pl.col("suspicion") == "theft", pl.col("probability") >= 0.5)
@@ -58,4 +58,4 @@ def planted_theft_found(
     )
 
 
-CHECKS = [schema_check(HeadEnergy), planted_theft_found]
+CHECKS = [make_schema_check(HeadEnergy), planted_theft_found]

@@ -9,9 +9,9 @@ import polars as pl
 
 from smartgrid_assets.partitions import (
     daily_asset,
+    find_last_whole_day,
     follow_closed_days,
-    last_whole_day,
-    window_of,
+    get_run_window,
 )
 from smartgrid_core.aggregates.feeder import FEED_IN_KINDS
 from smartgrid_core.contracts.aggregates import MeterConsumption, SensorAggregates
@@ -22,39 +22,39 @@ from smartgrid_core.protocols import Clock, Lake, ModelRegistry, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window, local_day_window
 from smartgrid_core.topology import place_meters
-from smartgrid_ml.mining.plots import figure_markdown
+from smartgrid_ml.mining.plots import embed_figure
 from smartgrid_ml.mining.theft.attacks import ATTACKS
-from smartgrid_ml.mining.theft.day_comparison import calendar_and_weather
+from smartgrid_ml.mining.theft.day_comparison import build_day_context
+from smartgrid_ml.mining.theft.energy_balance import add_technical_losses, select_watched_nodes
 from smartgrid_ml.mining.theft.energy_balance import (
-    energy_balance as balance_of,
+    compute_energy_balance as balance_of,
 )
 from smartgrid_ml.mining.theft.energy_balance import (
-    head_energy as energy_of_heads,
+    compute_head_energy as energy_of_heads,
 )
-from smartgrid_ml.mining.theft.energy_balance import watched_nodes, with_losses
-from smartgrid_ml.mining.theft.inspect_grid import LOOK_BACK_DAYS, inspect_grid, judged_span
-from smartgrid_ml.mining.theft.inspection_list import inspections as list_of
-from smartgrid_ml.mining.theft.meter_days import MeterDays, meter_days, slots_for
+from smartgrid_ml.mining.theft.inspect_grid import LOOK_BACK_DAYS, find_judged_span, inspect_grid
+from smartgrid_ml.mining.theft.inspection_list import rank_inspections as list_of
+from smartgrid_ml.mining.theft.meter_days import MeterDays, build_meter_days, choose_slot_count
 from smartgrid_ml.mining.theft.report import (
-    balance_figure,
-    inspections_markdown,
-    kinds_markdown,
+    plot_balance,
+    render_attack_kinds,
+    render_inspections,
 )
-from smartgrid_ml.mining.theft.suspects import daily_gap
+from smartgrid_ml.mining.theft.suspects import compute_daily_gap
 
 GROUP = "mining"
 EXPERIMENT = "theft_score"
 TOO_LITTLE = "too few meters with a past to learn from; the list holds faults and balances only"
 
 
-def look_back(last: date) -> Window:
+def choose_look_back_window(last: date) -> Window:
     """The UTC days that a list looks at, the judged weeks at their end."""
     return Window.of_days(last - timedelta(days=LOOK_BACK_DAYS - 1), last)
 
 
-def judged_window(last: date, *, settings: Settings) -> Window:
+def choose_judged_window(last: date, *, settings: Settings) -> Window:
     """The instants that a list judges which looks back from a day."""
-    first, last = judged_span(list(look_back(last).days()))
+    first, last = find_judged_span(list(choose_look_back_window(last).days()))
     return Window(
         local_day_window(first, timezone=settings.zone).start,
         local_day_window(last, timezone=settings.zone).end,
@@ -71,11 +71,11 @@ def head_energy(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
 ) -> dg.MaterializeResult:
     """What entered below every power sensor and what meters counted there, kWh by hour."""
-    window, topology = window_of(context), lake.scan(GridTopology)
+    window, topology = get_run_window(context), lake.scan(GridTopology)
     hours = energy_of_heads(
         lake.scan(SensorAggregates, window=window),
         lake.scan(MeterConsumption, window=window),
-        nodes=watched_nodes(topology),
+        nodes=select_watched_nodes(topology),
         places=place_meters(topology),
     )
     rows = lake.replace(HeadEnergy, hours, window=window)
@@ -94,11 +94,11 @@ def energy_balance(
 
     Technical losses are fitted on the calm days of the last twelve weeks; older rows stay.
     """
-    last = last_whole_day(lake, HeadEnergy, clock=clock)
+    last = find_last_whole_day(lake, HeadEnergy, clock=clock)
     if last is None:
         return dg.MaterializeResult(metadata={"outcome": "no whole day has a balance yet"})
-    window = look_back(last)
-    days = balance_of(with_losses(lake.scan(HeadEnergy, window=window).collect()))
+    window = choose_look_back_window(last)
+    days = balance_of(add_technical_losses(lake.scan(HeadEnergy, window=window).collect()))
     rows = warehouse.replace(EnergyBalance, days, window=window)
     beyond = days.filter("is_beyond")
     return dg.MaterializeResult(
@@ -128,18 +128,18 @@ def inspections(
     The score is learned anew from attacks on this grid's own history; the trees that judge a meter
     have not seen it.
     """
-    last = last_whole_day(lake, MeterConsumption, clock=clock)
+    last = find_last_whole_day(lake, MeterConsumption, clock=clock)
     if last is None:
         return dg.MaterializeResult(metadata={"outcome": "no whole day has energy yet"})
-    window = look_back(last)
+    window = choose_look_back_window(last)
     places = place_meters(lake.scan(GridTopology))
-    hours = with_losses(lake.scan(HeadEnergy, window=window).collect())
+    hours = add_technical_losses(lake.scan(HeadEnergy, window=window).collect())
     days = list(window.days())
-    n_slots = slots_for(lake.scan(MeterConsumption, window=window))
+    n_slots = choose_slot_count(lake.scan(MeterConsumption, window=window))
 
     def read(meter_ids: Sequence[str]) -> MeterDays:
         of_meters = pl.col("meter_id").is_in(list(meter_ids))
-        return meter_days(
+        return build_meter_days(
             lake.scan(MeterConsumption, window=window).filter(of_meters),
             first=days[0],
             last=days[-1],
@@ -147,10 +147,10 @@ def inspections(
             n_slots=n_slots,
         )
 
-    context = calendar_and_weather(
+    context = build_day_context(
         days,
         country=settings.country,
-        temperature_c=_temperatures(lake, window=window, settings=settings),
+        temperature_c=_read_temperatures(lake, window=window, settings=settings),
     )
     feeds_in = pl.col("customer_kind").is_in(FEED_IN_KINDS)
     seen = inspect_grid(
@@ -161,8 +161,8 @@ def inspections(
         context=context,
         timezone=settings.zone,
     )
-    judged = judged_window(last, settings=settings)
-    first_judged, last_judged = judged_span(days)
+    judged = choose_judged_window(last, settings=settings)
+    first_judged, last_judged = find_judged_span(days)
     balance = balance_of(hours.filter(pl.col("day") >= first_judged))
     listed = list_of(
         seen.suspects if seen else None,
@@ -176,7 +176,7 @@ def inspections(
     told = {
         "dagster/row_count": rows.count,
         "judged": f"{first_judged} .. {last_judged}",
-        "list": dg.MetadataValue.md(inspections_markdown(listed)),
+        "list": dg.MetadataValue.md(render_inspections(listed)),
     }
     if seen is None:
         return dg.MaterializeResult(metadata={"outcome": TOO_LITTLE, **told})
@@ -185,9 +185,9 @@ def inspections(
     suspect = listed.filter(pl.col("suspicion") == "theft", pl.col("node_id").is_not_null()).head(1)
     if suspect.height:
         meter_id, node_id = suspect.select("subject_id", "node_id").row(0)
-        gap = daily_gap(read([meter_id]), model=seen.model)
-        figure = balance_figure(balance_of(hours), node_id=node_id, gap=gap, meter_id=meter_id)
-        told["plot"] = dg.MetadataValue.md(figure_markdown(figure, about=f"balance of {node_id}"))
+        gap = compute_daily_gap(read([meter_id]), model=seen.model)
+        figure = plot_balance(balance_of(hours), node_id=node_id, gap=gap, meter_id=meter_id)
+        told["plot"] = dg.MetadataValue.md(embed_figure(figure, about=f"balance of {node_id}"))
     run_id = model_registry.log_training(
         EXPERIMENT,
         params={
@@ -207,13 +207,13 @@ def inspections(
             **told,
             **rows.count_by("suspicion"),
             **seen.figures,
-            "by_kind": dg.MetadataValue.md(kinds_markdown(seen.by_kind)),
+            "by_kind": dg.MetadataValue.md(render_attack_kinds(seen.by_kind)),
             "mlflow_run": run_id,
         }
     )
 
 
-def _temperatures(lake: Lake, *, window: Window, settings: Settings) -> np.ndarray | None:
+def _read_temperatures(lake: Lake, *, window: Window, settings: Settings) -> np.ndarray | None:
     """The mean temperature of every local day of the window, NaN where unknown; None for none."""
     days = list(window.days())
     local = pl.col("hour_start").dt.convert_time_zone(settings.timezone).dt.date()

@@ -3,15 +3,15 @@
 import dagster as dg
 import polars as pl
 
-from smartgrid_assets.mining.rules import window_events
-from smartgrid_assets.partitions import last_whole_day
-from smartgrid_assets.quality import schema_check
+from smartgrid_assets.mining.rules import read_window_events
+from smartgrid_assets.partitions import find_last_whole_day
+from smartgrid_assets.quality import make_schema_check
 from smartgrid_core.contracts.events import EventItemsets, EventRules, GridEvents
 from smartgrid_core.contracts.grid import GridTopology, PlantedFaults
 from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
-from smartgrid_ml.mining.rules.ground_truth import planted_rules
+from smartgrid_ml.mining.rules.ground_truth import find_planted_rules
 from smartgrid_ml.mining.rules.mine import mine_rules
 
 MOST_FEEDERS = 20
@@ -34,7 +34,7 @@ def algorithms_agree(
     if stored.is_empty():
         return dg.AssetCheckResult(passed=True, description="there are no itemsets yet")
     last = stored["day"][0]
-    _, events = window_events(lake, last=last, settings=settings)
+    _, events = read_window_events(lake, last=last, settings=settings)
     feeders = events["feeder_id"].unique().sort().head(MOST_FEEDERS).to_list()
     looked_at = pl.col("feeder_id").is_in(feeders)
     again = mine_rules(
@@ -67,12 +67,12 @@ def planted_rule_found(
 
     A truth with no episode within the window is none.
     """
-    last = last_whole_day(lake, GridEvents, clock=clock)
+    last = find_last_whole_day(lake, GridEvents, clock=clock)
     if last is None:
         return dg.AssetCheckResult(passed=True, description="there are no events yet")
     rules = warehouse.read(EventRules, window=Window.of_day(last))
-    window, _ = window_events(lake, last=last, settings=settings)
-    joints = planted_rules(
+    window, _ = read_window_events(lake, last=last, settings=settings)
+    joints = find_planted_rules(
         rules,
         planted=warehouse.read(PlantedFaults),
         topology=lake.scan(GridTopology),
@@ -93,4 +93,4 @@ def planted_rule_found(
     )
 
 
-CHECKS = [schema_check(GridEvents), algorithms_agree, planted_rule_found]
+CHECKS = [make_schema_check(GridEvents), algorithms_agree, planted_rule_found]

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import dagster as dg
 import polars as pl
 
-from smartgrid_assets.partitions import MINED_DAYS, last_whole_day
+from smartgrid_assets.partitions import MINED_DAYS, find_last_whole_day
 from smartgrid_core.contracts.events import (
     EventItemsets,
     EventRuleChanges,
@@ -16,14 +16,14 @@ from smartgrid_core.features.events import group_into_shifts
 from smartgrid_core.protocols import Clock, Lake, ModelRegistry, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
-from smartgrid_ml.mining.plots import figure_markdown
-from smartgrid_ml.mining.rules.changes import rule_changes
-from smartgrid_ml.mining.rules.mine import Mined, RuleLimits, mine_rules
+from smartgrid_ml.mining.plots import embed_figure
+from smartgrid_ml.mining.rules.changes import compare_rules
+from smartgrid_ml.mining.rules.mine import MinedRules, RuleLimits, mine_rules
 from smartgrid_ml.mining.rules.report import (
-    changes_markdown,
-    itemsets_markdown,
-    rules_figure,
-    rules_markdown,
+    plot_rules,
+    render_changes,
+    render_itemsets,
+    render_rules,
 )
 
 EXPERIMENT = "event_rules"
@@ -31,7 +31,9 @@ EXPERIMENT = "event_rules"
 NO_DAY = "no whole day has events yet"
 
 
-def window_events(lake: Lake, *, last: date, settings: Settings) -> tuple[Window, pl.DataFrame]:
+def read_window_events(
+    lake: Lake, *, last: date, settings: Settings
+) -> tuple[Window, pl.DataFrame]:
     """The window that ends with a day, and its transactions by hour or by shift."""
     window = Window.of_days(last - timedelta(days=settings.rule_window_days - 1), last)
     events = lake.scan(GridEvents, window=window).collect()
@@ -40,7 +42,7 @@ def window_events(lake: Lake, *, last: date, settings: Settings) -> tuple[Window
     return window, events
 
 
-def mined(events: pl.DataFrame, *, last: date, settings: Settings) -> Mined:
+def mine_window(events: pl.DataFrame, *, last: date, settings: Settings) -> MinedRules:
     """Itemsets and rules of the transactions of a window."""
     return mine_rules(
         events,
@@ -61,17 +63,19 @@ def event_itemsets(
 
     The itemsets of the newest window only: rules keep what they need of older ones.
     """
-    last = last_whole_day(lake, GridEvents, clock=clock)
+    last = find_last_whole_day(lake, GridEvents, clock=clock)
     if last is None:
         return dg.MaterializeResult(metadata={"outcome": NO_DAY})
-    window, events = window_events(lake, last=last, settings=settings)
-    rows = warehouse.replace(EventItemsets, mined(events, last=last, settings=settings).itemsets)
+    window, events = read_window_events(lake, last=last, settings=settings)
+    rows = warehouse.replace(
+        EventItemsets, mine_window(events, last=last, settings=settings).itemsets
+    )
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": rows.count,
-            "window": _in_words(window),
+            "window": _format_window(window),
             "transactions": events.select("feeder_id", "hour_start").n_unique(),
-            "itemsets": dg.MetadataValue.md(itemsets_markdown(rows.collect())),
+            "itemsets": dg.MetadataValue.md(render_itemsets(rows.collect())),
         }
     )
 
@@ -92,16 +96,16 @@ def event_rules(
 
     The rules and changes of every window that was looked at are kept, by its last day.
     """
-    last = last_whole_day(lake, GridEvents, clock=clock)
+    last = find_last_whole_day(lake, GridEvents, clock=clock)
     if last is None:
         return dg.MaterializeResult(metadata={"outcome": NO_DAY})
-    window, events = window_events(lake, last=last, settings=settings)
-    found = mined(events, last=last, settings=settings)
+    window, events = read_window_events(lake, last=last, settings=settings)
+    found = mine_window(events, last=last, settings=settings)
     before = last - timedelta(days=settings.rule_window_days)
-    _, events_before = window_events(lake, last=before, settings=settings)
-    changes = rule_changes(
+    _, events_before = read_window_events(lake, last=before, settings=settings)
+    changes = compare_rules(
         rules=found.rules,
-        rules_before=mined(events_before, last=before, settings=settings).rules,
+        rules_before=mine_window(events_before, last=before, settings=settings).rules,
         events=events,
         events_before=events_before,
         day=last,
@@ -110,10 +114,10 @@ def event_rules(
     )
     rows = warehouse.replace(EventRules, found.rules, window=Window.of_day(last))
     moved = warehouse.replace(EventRuleChanges, changes, window=Window.of_day(last))
-    figure = rules_figure(found.rules)
+    figure = plot_rules(found.rules)
     run_id = model_registry.log_training(
         EXPERIMENT,
-        params={**_limits(), "transaction_hours": settings.rule_transaction_hours},
+        params={**_list_limits(), "transaction_hours": settings.rule_transaction_hours},
         metrics={
             "rules": rows.count,
             "hypotheses": found.hypotheses,
@@ -128,13 +132,13 @@ def event_rules(
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": rows.count,
-            "outcome": _outcome(found.rules),
-            "window": _in_words(window),
+            "outcome": _describe_outcome(found.rules),
+            "window": _format_window(window),
             "hypotheses": found.hypotheses,
-            "rules": dg.MetadataValue.md(rules_markdown(found.rules)),
-            "plot": dg.MetadataValue.md(figure_markdown(figure, about="rules by strength")),
+            "rules": dg.MetadataValue.md(render_rules(found.rules)),
+            "plot": dg.MetadataValue.md(embed_figure(figure, about="rules by strength")),
             "changes": dg.MetadataValue.md(
-                changes_markdown(changes)
+                render_changes(changes)
                 if events_before.height
                 else "There are no days before the window."
             ),
@@ -143,14 +147,14 @@ def event_rules(
     )
 
 
-def _outcome(rules: pl.DataFrame) -> str:
+def _describe_outcome(rules: pl.DataFrame) -> str:
     return str(rules.sort("rank")["sentence"][0]) if rules.height else "no rule is significant"
 
 
-def _in_words(window: Window) -> str:
+def _format_window(window: Window) -> str:
     return f"{window.start:%Y-%m-%d} .. {window.end - timedelta(days=1):%Y-%m-%d}"
 
 
-def _limits() -> dict[str, object]:
+def _list_limits() -> dict[str, object]:
     limits = RuleLimits()
     return {name: getattr(limits, name) for name in RuleLimits.__slots__}

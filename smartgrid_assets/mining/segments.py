@@ -20,19 +20,19 @@ from smartgrid_core.protocols import Clock, Lake, ModelRegistry, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 from smartgrid_core.topology import place_meters
-from smartgrid_ml.mining.plots import figure_markdown
+from smartgrid_ml.mining.plots import embed_figure
 from smartgrid_ml.mining.segments.find import Segments, find_segments
 from smartgrid_ml.mining.segments.kmeans import CentreFinder, LocalKMeans
 from smartgrid_ml.mining.segments.outliers import find_outliers
 from smartgrid_ml.mining.segments.report import (
-    bands_figure,
-    knee_figure,
-    outliers_markdown,
-    projection_figure,
-    segments_markdown,
-    sizes_figure,
-    tried_markdown,
-    tried_table,
+    build_trial_table,
+    plot_bands,
+    plot_knee,
+    plot_projection,
+    plot_sizes,
+    render_outliers,
+    render_segments,
+    render_trials,
 )
 from smartgrid_ml.mining.segments.spark_kmeans import SparkKMeans
 
@@ -42,7 +42,7 @@ EXPERIMENT = "consumer_segments"
 NO_PROFILES = "no meter has a profile yet"
 
 
-def profiled_window(lake: Lake, *, today: date, weeks: int) -> Window | None:
+def choose_profiled_window(lake: Lake, *, today: date, weeks: int) -> Window | None:
     """The last whole weeks of consumption in the lake, up to yesterday; None for none."""
     days = [day for day in lake.days(MeterConsumption) if day < today]
     if not days:
@@ -50,7 +50,7 @@ def profiled_window(lake: Lake, *, today: date, weeks: int) -> Window | None:
     return Window.of_days(max(days[0], days[-1] - timedelta(days=7 * weeks - 1)), days[-1])
 
 
-def engine_of(settings: Settings) -> CentreFinder:
+def choose_engine(settings: Settings) -> CentreFinder:
     """What finds centres, by the setting."""
     return SparkKMeans(settings.spark_url) if settings.segment_engine == "spark" else LocalKMeans()
 
@@ -64,7 +64,9 @@ def consumer_profiles(
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult:
     """The typical weekday and weekend day of every meter, over the last weeks; in the lake only."""
-    window = profiled_window(lake, today=clock.now().date(), weeks=settings.segment_window_weeks)
+    window = choose_profiled_window(
+        lake, today=clock.now().date(), weeks=settings.segment_window_weeks
+    )
     if window is None:
         lake.replace(ConsumerProfiles, ConsumerProfiles.create_empty())
         return dg.MaterializeResult(metadata={"outcome": "no day has consumption yet"})
@@ -97,13 +99,13 @@ def consumer_outliers(
 ) -> dg.MaterializeResult:
     """Meters whose typical day has no company (DBSCAN's noise), and what is unusual about it."""
     profiles = lake.scan(ConsumerProfiles).collect()
-    day = last_day(profiles)
+    day = find_last_day(profiles)
     if day is None:
         warehouse.replace(ConsumerOutliers, ConsumerOutliers.create_empty())
         return dg.MaterializeResult(metadata={"outcome": NO_PROFILES})
     found = find_outliers(profiles, day=day)
     rows = warehouse.replace(ConsumerOutliers, found.rows)
-    figure = knee_figure(found.distances, eps=found.eps)
+    figure = plot_knee(found.distances, eps=found.eps)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": rows.count,
@@ -112,8 +114,8 @@ def consumer_outliers(
             "eps": found.eps,
             "min_samples": found.min_samples,
             "dense_clusters": found.clusters,
-            "outliers": dg.MetadataValue.md(outliers_markdown(found.rows)),
-            "plot": dg.MetadataValue.md(figure_markdown(figure, about="neighbour distances")),
+            "outliers": dg.MetadataValue.md(render_outliers(found.rows)),
+            "plot": dg.MetadataValue.md(embed_figure(figure, about="neighbour distances")),
         }
     )
 
@@ -131,11 +133,11 @@ def consumer_segments(
 ) -> dg.MaterializeResult:
     """Which kind of consumer every meter is; segments keep identity and name from run to run."""
     profiles = lake.scan(ConsumerProfiles).collect()
-    day = last_day(profiles)
+    day = find_last_day(profiles)
     if day is None:
         warehouse.replace(ConsumerSegments, ConsumerSegments.create_empty())
         return dg.MaterializeResult(metadata={"outcome": NO_PROFILES})
-    engine = engine_of(settings)
+    engine = choose_engine(settings)
     usual = profiles.join(warehouse.read(ConsumerOutliers), on="meter_id", how="anti")
     found = find_segments(
         usual,
@@ -149,20 +151,20 @@ def consumer_segments(
     warehouse.replace(SegmentHistory, found.history, window=window)
     warehouse.replace(SegmentBands, found.bands, window=window)
     figures = {
-        "typical_days": bands_figure(found.bands, found.history),
-        "projection": projection_figure(profiles, found.members),
-        "sizes": sizes_figure(warehouse.read(SegmentHistory)),
+        "typical_days": plot_bands(found.bands, found.history),
+        "projection": plot_projection(profiles, found.members),
+        "sizes": plot_sizes(warehouse.read(SegmentHistory)),
     }
     run_id = model_registry.log_training(
         EXPERIMENT,
         params={"engine": engine.name, "segments": found.members["segment_id"].n_unique()},
-        metrics=_metrics(found),
+        metrics=_collect_metrics(found),
         data_window=Window(profiles["window_start"].min(), profiles["window_end"].max()),
         figures=figures,
         tables={
             "segments": found.history,
             "bands": found.bands,
-            "numbers_tried": tried_table(found.tried),
+            "numbers_tried": build_trial_table(found.tried),
         },
         tags={"day": str(day)},
         run_name=f"segments of {day}",
@@ -175,12 +177,12 @@ def consumer_segments(
             "day": str(day),
             "engine": engine.name,
             "mlflow_run": run_id,
-            "segments": dg.MetadataValue.md(segments_markdown(found.history)),
-            "numbers_tried": dg.MetadataValue.md(tried_markdown(found.tried)),
-            **{f"segments/{state}": n for state, n in _states(found.history).items()},
+            "segments": dg.MetadataValue.md(render_segments(found.history)),
+            "numbers_tried": dg.MetadataValue.md(render_trials(found.tried)),
+            **{f"segments/{state}": n for state, n in _count_states(found.history).items()},
             **{
                 f"plot/{name}": dg.MetadataValue.md(
-                    figure_markdown(figure, about=name.replace("_", " "))
+                    embed_figure(figure, about=name.replace("_", " "))
                 )
                 for name, figure in figures.items()
             },
@@ -188,13 +190,13 @@ def consumer_segments(
     )
 
 
-def last_day(profiles: pl.DataFrame) -> date | None:
+def find_last_day(profiles: pl.DataFrame) -> date | None:
     """The last day that the profiles look at; None without profiles."""
     end = profiles["window_end"].max()
     return None if end is None else (end - timedelta(microseconds=1)).date()
 
 
-def _metrics(found: Segments) -> dict[str, float | None]:
+def _collect_metrics(found: Segments) -> dict[str, float | None]:
     chosen = found.chosen
     return {
         "stability": chosen.stability if chosen else None,
@@ -204,5 +206,5 @@ def _metrics(found: Segments) -> dict[str, float | None]:
     }
 
 
-def _states(history: pl.DataFrame) -> dict[str, int]:
+def _count_states(history: pl.DataFrame) -> dict[str, int]:
     return dict(history.group_by("state").len().sort("state").iter_rows())

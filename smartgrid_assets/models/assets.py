@@ -8,7 +8,7 @@ import polars as pl
 from smartgrid_assets.models.gate import BACKTEST, CHALLENGER
 from smartgrid_assets.models.going_live import go_live
 from smartgrid_assets.models.losses import keep_losses
-from smartgrid_assets.models.trials import trial_teller
+from smartgrid_assets.models.trials import make_trial_reporter
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest
 from smartgrid_core.contracts.promotion import PromotionDecisions
@@ -78,7 +78,7 @@ def load_backtest(
             trials=settings.automl_trials,
             memory_mb=settings.automl_memory_mb,
         ),
-        on_trial=trial_teller(
+        on_trial=make_trial_reporter(
             context, registry=model_registry, parent_run_id=mlflow.active_run().info.run_id
         ),
     )
@@ -116,7 +116,7 @@ def load_backtest(
             or "none",
             "best": choose_servable(board) or "no model beats the naive rows",
             "tested": f"{start:%Y-%m-%d} .. {end:%Y-%m-%d}",
-            "report": _run_page(
+            "report": _link_run_page(
                 settings, run=mlflow.active_run(), of="artifacts/backtest/report.html"
             ),
         }
@@ -215,7 +215,7 @@ def served_model(
     )
 
 
-def _run_page(settings: Settings, *, run: Any, of: str = "") -> dg.MetadataValue:
+def _link_run_page(settings: Settings, *, run: Any, of: str = "") -> dg.MetadataValue:
     """Where people see an MLflow run."""
     place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/{of}"
     return dg.MetadataValue.url(f"{settings.mlflow_url}/{place}")

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 import polars as pl
 
-from smartgrid_assets.partitions import last_whole_day
+from smartgrid_assets.partitions import find_last_whole_day
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadForecasts
@@ -42,7 +42,7 @@ def model_drift(
     week ends with the last whole UTC day that has features.
     """
     champion = model_registry.find_by_alias(LOAD_FORECASTER, CHAMPION)
-    last = last_whole_day(lake, LoadFeatures, clock=clock)
+    last = find_last_whole_day(lake, LoadFeatures, clock=clock)
     if champion is None or last is None:
         told = "no model answers yet" if champion is None else "no day has features yet"
         return dg.MaterializeResult(metadata={"outcome": told})
@@ -51,11 +51,13 @@ def model_drift(
     losses = select_newest_backtests(warehouse.read(BacktestLosses), most=1)
     signs = [
         *measure_feature_drift(
-            _features(lake, window=_days_of(trained["data_start"], trained["data_end"])),
-            _features(lake, window=week),
+            _read_features(
+                lake, window=_parse_days_window(trained["data_start"], trained["data_end"])
+            ),
+            _read_features(lake, window=week),
         ),
         measure_error_drift(
-            served_losses(lake, warehouse, version=champion.version, window=week),
+            read_served_losses(lake, warehouse, version=champion.version, window=week),
             losses.filter(pl.col("model") == trained["forecaster"]),
         ),
     ]
@@ -73,7 +75,7 @@ def model_drift(
     )
 
 
-def served_losses(
+def read_served_losses(
     lake: Lake, warehouse: Warehouse, *, version: str, window: Window
 ) -> pl.DataFrame:
     """Losses of what the version said in the forecasts issued in the window, where load is known.
@@ -90,14 +92,14 @@ def served_losses(
     return compute_losses_by_issue(known.rename({"feeder_id": "series"}))
 
 
-def _days_of(start: str, end: str) -> Window:
+def _parse_days_window(start: str, end: str) -> Window:
     """The UTC days that a span of instants touches."""
     first, behind = datetime.fromisoformat(start), datetime.fromisoformat(end)
     last: date = (behind - timedelta(microseconds=1)).date()
     return Window.of_days(first.date(), last)
 
 
-def _features(lake: Lake, *, window: Window) -> pl.DataFrame:
+def _read_features(lake: Lake, *, window: Window) -> pl.DataFrame:
     rows = lake.scan(LoadFeatures, window=window)
     feeders = sample_feeders(rows.select("feeder_id").unique().collect()["feeder_id"])
     return (

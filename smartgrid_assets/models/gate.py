@@ -60,7 +60,7 @@ def promotion_decision(
             return dg.MaterializeResult(metadata={"outcome": told})
     champion = model_registry.find_by_alias(LOAD_FORECASTER, CHAMPION)
     trained = model_registry.params(challenger)
-    losses = losses_of(warehouse.read(BacktestLosses), backtest_id=trained.get(BACKTEST))
+    losses = select_losses(warehouse.read(BacktestLosses), backtest_id=trained.get(BACKTEST))
     with tempfile.TemporaryDirectory() as folder:
         artifact = measure_artifact(model_registry.download(challenger, Path(folder)))
     decision = decide_promotion(
@@ -69,7 +69,7 @@ def promotion_decision(
         naive_rows=NAIVE_ROWS,
         champion=None
         if champion is None
-        else losses_of_champion(
+        else measure_champion_losses(
             champion, registry=model_registry, lake=lake, judged=losses["issue_time"]
         ),
         artifact=artifact,
@@ -95,7 +95,7 @@ def promotion_decision(
     )
 
 
-def losses_of(losses: pl.DataFrame, *, backtest_id: str | None) -> pl.DataFrame:
+def select_losses(losses: pl.DataFrame, *, backtest_id: str | None) -> pl.DataFrame:
     """Losses of the backtest that chose the challenger; of the newest one if none is on record.
 
     A backtest that is kept no longer leaves none: then nothing is decided.
@@ -105,7 +105,7 @@ def losses_of(losses: pl.DataFrame, *, backtest_id: str | None) -> pl.DataFrame:
     return losses.filter(pl.col("backtest_id") == backtest_id)
 
 
-def losses_of_champion(
+def measure_champion_losses(
     champion: ModelVersion, *, registry: ModelRegistry, lake: Lake, judged: pl.Series
 ) -> pl.DataFrame:
     """Losses of the champion at the issue times in `judged` that it had not been trained on."""

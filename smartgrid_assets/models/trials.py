@@ -11,7 +11,7 @@ PAUSE_S = 30.0
 """A server that was started anew answers by then; waiting for it costs trials."""
 
 
-def trial_teller(
+def make_trial_reporter(
     context: dg.AssetExecutionContext, *, registry: ModelRegistry, parent_run_id: str
 ) -> OnTrial:
     """What to call with the engine's name and each trial, as soon as the trial has ended.
@@ -20,7 +20,7 @@ def trial_teller(
     observation of the asset with engine, number, score (mean absolute error), seconds, error.
     A registry that fails is left alone for PAUSE_S: a search has a budget to use.
 
-    In an asset: ``trial_teller(context, registry=model_registry,
+    In an asset: ``make_trial_reporter(context, registry=model_registry,
     parent_run_id=mlflow.active_run().info.run_id)`` is the `on_trial` of `AutomlForecaster`.
     """
     asked_again_at = 0.0

@@ -3,7 +3,7 @@
 import dagster as dg
 import dataframely as dy
 
-from smartgrid_assets.partitions import daily_asset, window_of
+from smartgrid_assets.partitions import daily_asset, get_run_window
 from smartgrid_core.contracts.grid import GridTopology, Weather
 from smartgrid_core.contracts.readings import MeterReadings, RegisterBrackets, SensorData
 from smartgrid_core.protocols import Lake, Warehouse, WriteResult
@@ -15,7 +15,7 @@ DAYS_IN_MEMORY = 3
 """A day of a hundred thousand meters at 15 minutes is ten million rows, about 1 GB."""
 
 
-def copied(
+def copy_rows(
     schema: type[dy.Schema], *, warehouse: Warehouse, lake: Lake, window: Window
 ) -> WriteResult:
     """Copy a window's rows into the lake, never more than some days of them in memory."""
@@ -32,8 +32,8 @@ def sensor_data(
     lake: dg.ResourceParam[Lake],
 ) -> dg.MaterializeResult:
     """Sensor readings as they were landed, in V, A, kW or Hz; one UTC day per partition."""
-    window = window_of(context)
-    rows = copied(SensorData, warehouse=warehouse, lake=lake, window=window)
+    window = get_run_window(context)
+    rows = copy_rows(SensorData, warehouse=warehouse, lake=lake, window=window)
     return dg.MaterializeResult(
         metadata={"dagster/row_count": rows.count, "sensors": rows.distinct("sensor_id")}
     )
@@ -46,8 +46,8 @@ def meter_readings(
     lake: dg.ResourceParam[Lake],
 ) -> dg.MaterializeResult:
     """Meter readings as they were landed, in kWh; one UTC day per partition."""
-    window = window_of(context)
-    rows = copied(MeterReadings, warehouse=warehouse, lake=lake, window=window)
+    window = get_run_window(context)
+    rows = copy_rows(MeterReadings, warehouse=warehouse, lake=lake, window=window)
     return dg.MaterializeResult(
         metadata={"dagster/row_count": rows.count, "meters": rows.distinct("meter_id")}
     )
@@ -67,7 +67,7 @@ def register_brackets(
 
     They let a day's energy be computed from its own partition alone, across any gap.
     """
-    window = window_of(context)
+    window = get_run_window(context)
     brackets = warehouse.register_brackets(list(window.days()))
     rows = lake.replace(RegisterBrackets, brackets, window=window)
     return dg.MaterializeResult(metadata={"dagster/row_count": rows.count})
@@ -91,6 +91,6 @@ def weather(
     lake: dg.ResourceParam[Lake],
 ) -> dg.MaterializeResult:
     """Hourly weather, where any was landed or fetched; one UTC day per partition."""
-    window = window_of(context)
-    rows = copied(Weather, warehouse=warehouse, lake=lake, window=window)
+    window = get_run_window(context)
+    rows = copy_rows(Weather, warehouse=warehouse, lake=lake, window=window)
     return dg.MaterializeResult(metadata={"dagster/row_count": rows.count})

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import polars as pl
 
-from smartgrid_assets.partitions import daily_asset, window_of
+from smartgrid_assets.partitions import daily_asset, get_run_window
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest, LoadForecasts
 from smartgrid_core.contracts.promotion import PromotionDecisions
@@ -55,10 +55,10 @@ def load_forecast(
     Feeders are split between stable and canary. Where neither answers, the best naive row of the
     backtest stands in under its own name.
     """
-    window = window_of(context)
+    window = get_run_window(context)
     router = Router(
         model_server,
-        served=served_now(model_shelf),
+        served=read_served(model_shelf),
         split=find_split(warehouse.read(TrafficSplits), LOAD_FORECASTER),
         now=clock.now(),
     )
@@ -103,7 +103,7 @@ def variant_comparison(
     if served.stable is None or served.canary is None or since is None:
         return dg.MaterializeResult(metadata={"outcome": "no canary is on trial"})
     stable, canary = compute_variant_losses(
-        lake.scan(LoadFeatures, window=days_behind(since, now=clock.now())).collect(),
+        lake.scan(LoadFeatures, window=find_whole_days_since(since, now=clock.now())).collect(),
         ask=lambda features, version: (
             model_server.predict(LOAD_FORECASTER, features, version).frame
         ),
@@ -157,7 +157,7 @@ def variant_comparison(
     )
 
 
-def days_behind(since: datetime, *, now: datetime) -> Window:
+def find_whole_days_since(since: datetime, *, now: datetime) -> Window:
     """Whole UTC days that began after `since` and have ended; none yet is an empty window."""
     first, end = midnight(since.date()) + DAY, midnight(now.date())
     return Window(first, max(first, end))
@@ -168,7 +168,7 @@ def _forget_old_predictions(warehouse: Warehouse, *, now: datetime) -> None:
     warehouse.replace(PredictionLog, PredictionLog.create_empty(), window=old)
 
 
-def served_now(repository: ModelRepository) -> ServingState:
+def read_served(repository: ModelRepository) -> ServingState:
     """What is served; where the config cannot be read, stable is asked for everything."""
     try:
         return repository.served(LOAD_FORECASTER)

@@ -14,7 +14,7 @@ from smartgrid_ml.promotion.decision_records import build_decision_rows
 NAME = "settle_canary"
 
 
-class Settlement(dg.Config):
+class CanaryOrder(dg.Config):
     """What shall become of a version, if it is still the canary: promote or roll_back; and why."""
 
     action: str
@@ -25,7 +25,7 @@ class Settlement(dg.Config):
 @dg.op(out=dg.Out(dg.Nothing))
 def settle(
     context: dg.OpExecutionContext,
-    config: Settlement,
+    config: CanaryOrder,
     warehouse: dg.ResourceParam[Warehouse],
     model_registry: dg.ResourceParam[ModelRegistry],
     model_shelf: dg.ResourceParam[ModelRepository],

@@ -10,12 +10,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from smartgrid_cli.files.durations import shown
-from smartgrid_cli.files.options import console, progress, step_option, zone_option
+from smartgrid_cli.files.durations import format_duration
+from smartgrid_cli.files.options import console, parse_step, parse_zone, show_progress
 from smartgrid_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from smartgrid_cli.files.anomaly_rows import Told
     from smartgrid_cli.files.readings import Readings
 
 PHASES = 3
@@ -85,26 +84,26 @@ def anomalies(
     Example: smartgrid anomalies --data Overview.csv --time DeviceTimeStamp --target OTI
     --target ATI --label OTI_A --limits OTI=0,120 --out transformer
     """
-    from smartgrid_cli.files.anomaly_rows import since, told
-    from smartgrid_cli.files.detect_file import Asked, find
-    from smartgrid_cli.files.output_folder import refuse_as_folder, whole_folder
+    from smartgrid_cli.files.anomaly_rows import assign_to_rows, select_since
+    from smartgrid_cli.files.detect_file import DetectionSettings, detect_anomalies
+    from smartgrid_cli.files.output_folder import check_output_folder, open_output_folder
     from smartgrid_cli.files.readings import read_readings
     from smartgrid_cli.files.table import Columns
 
-    asked = Asked(
-        timezone=zone_option(timezone),
-        country=country_option(country),
+    asked = DetectionSettings(
+        timezone=parse_zone(timezone),
+        country=parse_country(country),
         threshold=threshold,
-        limits=limits_option(limits or ()),
-        phases=phases_option(phases or ()),
+        limits=parse_limits(limits or ()),
+        phases=parse_phases(phases or ()),
         peers=["*"] if series is not None else [name for name in target if "*" in name],
         past_only=past_only,
         habits=habits,
     )
-    first = None if begin is None else begin_option(begin, timezone=timezone)
-    wanted_step = None if step is None else whole_minutes(step)
-    refuse_as_folder(out)
-    with progress() as tell:
+    first = None if begin is None else parse_begin(begin, timezone=timezone)
+    wanted_step = None if step is None else parse_whole_minutes(step)
+    check_output_folder(out)
+    with show_progress() as tell:
         tell(f"reading {data}")
         readings = read_readings(
             data,
@@ -121,13 +120,13 @@ def anomalies(
         )
         names = readings.grid["series"].n_unique()
         tell(f"looking at {readings.grid.height:,} steps of {names} series")
-        found = told(readings, find(readings, asked, tell=tell))
+        found = assign_to_rows(readings, detect_anomalies(readings, asked, tell=tell))
         if first is not None:
-            found = since(found, first)
+            found = select_since(found, first)
             if found.rows.is_empty():
                 raise ConfigurationError(f"--from {begin}: {data} has no rows from then on")
         tell("writing")
-        with whole_folder(out) as folder:
+        with open_output_folder(out) as folder:
             metrics = write_results(
                 found,
                 folder,
@@ -138,7 +137,7 @@ def anomalies(
             )
     for note in readings.notes:
         console.print(f"[dim]{escape(note)}[/dim]")
-    show_found(metrics, console)
+    show_anomalies(metrics, console)
     console.print(
         f"anomalies.parquet, scores.parquet, metrics.json and report.html are in {escape(str(out))}"
     )
@@ -154,31 +153,33 @@ def write_results(
     title: str,
 ) -> dict[str, Any]:
     """Write the four files, times as the file has them, and return what metrics.json says."""
-    from smartgrid_cli.files.anomaly_rows import as_written, kinds, write_told
-    from smartgrid_ml.mining.anomalies.evaluation_page import detection_html
-    from smartgrid_ml.mining.anomalies.evaluation_summary import summary
+    from smartgrid_cli.files.anomaly_rows import as_written, count_kinds, write_anomalies
+    from smartgrid_ml.mining.anomalies.evaluation_page import render_detection
+    from smartgrid_ml.mining.anomalies.evaluation_summary import summarise_detection
 
     metrics: dict[str, Any] = {
-        **summary(found.rows, step=readings.step, shared_label=shared_label, label=label),
-        **kinds(found),
+        **summarise_detection(
+            found.rows, step=readings.step, shared_label=shared_label, label=label
+        ),
+        **count_kinds(found),
         "series": found.rows["series"].n_unique(),
         "step_s": readings.step.total_seconds(),
         "notes": list(readings.notes),
     }
     shown_as = as_written(found, written_on=readings.written_on)
     clock = readings.written_on or "UTC"
-    write_told(shown_as, folder)
+    write_anomalies(shown_as, folder)
     (folder / "metrics.json").write_text(
         json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8"
     )
     first, last = shown_as.rows["time"].min(), shown_as.rows["time"].max()
     facts = [
-        f"{metrics['series']} series, step {shown(readings.step)}, {found.rows.height:,} rows,"
+        f"{metrics['series']} series, step {format_duration(readings.step)}, {found.rows.height:,} rows,"
         f" {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, {clock}",
         f"{metrics['anomalies']} anomalies in {metrics['series_with_anomalies']} series",
         *readings.notes,
     ]
-    page = detection_html(
+    page = render_detection(
         shown_as.rows,
         shown_as.spells,
         title=f"Anomalies of {title}",
@@ -190,7 +191,7 @@ def write_results(
     return metrics
 
 
-def show_found(metrics: Mapping[str, Any], to: Console) -> None:
+def show_anomalies(metrics: Mapping[str, Any], to: Console) -> None:
     """Print what was found by kind, and the figures if there are any."""
     kinds = ", ".join(
         f"{count} {kind.replace('_', ' ')}" for kind, count in metrics["by_kind"].items()
@@ -203,17 +204,17 @@ def show_found(metrics: Mapping[str, Any], to: Console) -> None:
     rows, near, events = metrics, metrics["within_one_step"], metrics["by_event"]
     for what, figures in (("rows", rows), ("rows within a step", near), ("events", events)):
         told = ", ".join(
-            f"{name} {_shown_figure(figures[name])}" for name in ("precision", "recall", "f1")
+            f"{name} {_format_figure(figures[name])}" for name in ("precision", "recall", "f1")
         )
         to.print(f"{what}: {told}")
     to.print(
-        f"score: PR-AUC {_shown_figure(rows['pr_auc'])}, ROC-AUC {_shown_figure(rows['roc_auc'])};"
+        f"score: PR-AUC {_format_figure(rows['pr_auc'])}, ROC-AUC {_format_figure(rows['roc_auc'])};"
         f" {events['found']} of {events['events']} events found, {events['true_alarms']} of"
         f" {events['alarms']} alarms right"
     )
 
 
-def limits_option(texts: Sequence[str]) -> dict[str, tuple[float | None, float | None]]:
+def parse_limits(texts: Sequence[str]) -> dict[str, tuple[float | None, float | None]]:
     """`LOW,HIGH` or `PATTERN=LOW,HIGH`, either side may be empty. Raises ConfigurationError."""
     limits: dict[str, tuple[float | None, float | None]] = {}
     for text in texts:
@@ -230,7 +231,7 @@ def limits_option(texts: Sequence[str]) -> dict[str, tuple[float | None, float |
     return limits
 
 
-def phases_option(texts: Sequence[str]) -> list[tuple[str, ...]]:
+def parse_phases(texts: Sequence[str]) -> list[tuple[str, ...]]:
     """`A,B,C` as a triple of columns. Raises ConfigurationError."""
     groups = [tuple(name.strip() for name in text.split(",")) for text in texts]
     for text, group in zip(texts, groups, strict=True):
@@ -239,15 +240,15 @@ def phases_option(texts: Sequence[str]) -> list[tuple[str, ...]]:
     return groups
 
 
-def whole_minutes(text: str) -> timedelta:
+def parse_whole_minutes(text: str) -> timedelta:
     """A step of whole minutes that divides a day. Raises ConfigurationError."""
-    step = step_option(text)
+    step = parse_step(text)
     if step % timedelta(minutes=1):
         raise ConfigurationError(f"--step {text!r} is no whole minute; write 1min, 15min or 1h")
     return step
 
 
-def country_option(country: str | None) -> str | None:
+def parse_country(country: str | None) -> str | None:
     """A country whose holidays are known, None for none. Raises ConfigurationError."""
     from smartgrid_core.features.calendar import list_public_holidays
 
@@ -261,7 +262,7 @@ def country_option(country: str | None) -> str | None:
     return country
 
 
-def begin_option(text: str, *, timezone: str) -> datetime:
+def parse_begin(text: str, *, timezone: str) -> datetime:
     """A local day or time as UTC. Raises ConfigurationError."""
     from zoneinfo import ZoneInfo
 
@@ -273,5 +274,5 @@ def begin_option(text: str, *, timezone: str) -> datetime:
     return local.astimezone(UTC)
 
 
-def _shown_figure(value: float | None) -> str:
+def _format_figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"

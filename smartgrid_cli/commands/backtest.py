@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 from rich.markup import escape
 
-from smartgrid_cli.files.durations import clock, duration, shown
-from smartgrid_cli.files.options import Teller, console, progress, step_option, zone_option
+from smartgrid_cli.files.durations import format_duration, parse_clock, parse_duration
+from smartgrid_cli.files.options import Teller, console, parse_step, parse_zone, show_progress
 from smartgrid_core.errors import ConfigurationError
 from smartgrid_core.time import DAY
 
@@ -29,7 +29,7 @@ AUTOML = "automl"
 
 
 @dataclass(frozen=True, slots=True)
-class Protocol:
+class BacktestProtocol:
     """How a backtest is run: one issue time per local day, `horizon` long, known to its eve.
 
     Issue days run from `test_start` up to, not including, `test_end`; both are local dates.
@@ -118,18 +118,18 @@ def backtest(
 
     if how not in {"mean", "sum"}:
         raise ConfigurationError(f"--how {how!r}: mean or sum")
-    protocol = Protocol(
-        test_start=_day(test_start, option="--test-start"),
-        test_end=_day(test_end, option="--test-end"),
-        horizon=duration(horizon, option="--horizon"),
-        issue_at=clock(issue_at, option="--issue-at"),
-        timezone=zone_option(timezone),
+    protocol = BacktestProtocol(
+        test_start=_parse_day(test_start, option="--test-start"),
+        test_end=_parse_day(test_end, option="--test-end"),
+        horizon=parse_duration(horizon, option="--horizon"),
+        issue_at=parse_clock(issue_at, option="--issue-at"),
+        timezone=parse_zone(timezone),
         country=country,
-        models=_models(models),
+        models=_parse_models(models),
         folds=folds,
     )
     out.mkdir(parents=True, exist_ok=True)
-    with progress() as tell:
+    with show_progress() as tell:
         tell(f"reading {data}")
         table = read_series(
             data,
@@ -137,20 +137,20 @@ def backtest(
                 time=time, targets=target, series=series, exog=exog or (), time_format=time_format
             ),
             timezone=timezone,
-            step=None if step is None else step_option(step),
+            step=None if step is None else parse_step(step),
             how=cast("How", how),
             total=total,
             min_coverage=min_coverage,
         )
         searching = SearchSettings(
             share_budget(
-                duration(budget, option="--budget").total_seconds(),
+                parse_duration(budget, option="--budget").total_seconds(),
                 trials=trials,
                 memory_mb=memory,
             ),
             on_trial=lambda engine, trial: tell(trial.line(engine)),
         )
-        result = run_protocol(
+        result = run_backtest(
             table,
             protocol=protocol,
             tell=tell,
@@ -169,10 +169,10 @@ def backtest(
     console.print(f"{files} are in {escape(str(out))}")
 
 
-def run_protocol(
+def run_backtest(
     table: "SeriesTable",
     *,
-    protocol: Protocol,
+    protocol: BacktestProtocol,
     tell: "Teller" = lambda _: None,
     searching: "Searching | None" = None,
     artifact_mb: "Callable[[Forecaster], float] | None" = None,
@@ -185,7 +185,7 @@ def run_protocol(
     from smartgrid_ml.evaluation.backtest import run_backtest as score_models
     from smartgrid_ml.forecasting.registry import QUICK_SEARCH, create_forecaster
 
-    issues = _issue_times(table, protocol=protocol)
+    issues = _list_issue_times(table, protocol=protocol)
     tell(f"features of {table.loads['feeder_id'].n_unique()} series, {len(issues)} days")
     features = build_load_features(
         table.loads,
@@ -196,10 +196,10 @@ def run_protocol(
         step=table.step,
     )
     return score_models(
-        _with_exog(features, table.exog),
+        _add_exogenous(features, table.exog),
         models=protocol.models,
-        test_start=_at(protocol.test_start),
-        test_end=_at(protocol.test_end),
+        test_start=_to_midnight(protocol.test_start),
+        test_end=_to_midnight(protocol.test_end),
         folds=protocol.folds,
         make=lambda name: create_forecaster(name, searching=searching or QUICK_SEARCH),
         artifact_mb=artifact_mb,
@@ -208,13 +208,13 @@ def run_protocol(
 
 
 def write_results(
-    result: "Backtest", *, table: "SeriesTable", protocol: Protocol, out: Path, title: str
+    result: "Backtest", *, table: "SeriesTable", protocol: BacktestProtocol, out: Path, title: str
 ) -> None:
     """Write leaderboard.csv, forecasts.parquet (times in UTC), report.html, trials.csv if any."""
     import polars as pl
 
     from smartgrid_cli.display.backtest import LEADERBOARD_COLUMNS
-    from smartgrid_cli.files.timestamps import utc_of_wall
+    from smartgrid_cli.files.timestamps import convert_wall_to_utc
     from smartgrid_ml.automl.trials import build_trials_table
     from smartgrid_ml.evaluation.report import render_report
 
@@ -226,7 +226,7 @@ def write_results(
     zone = protocol.timezone
     forecasts = (
         result.forecasts.with_columns(
-            utc_of_wall(pl.col(name), timezone=zone) for name in ("issue_time", "time")
+            convert_wall_to_utc(pl.col(name), timezone=zone) for name in ("issue_time", "time")
         )
         .with_columns(lead_hours=(pl.col("time") - pl.col("issue_time")).dt.total_minutes() / 60)
         .sort("model", "series", "issue_time", "time", "actual", nulls_last=True)
@@ -234,9 +234,9 @@ def write_results(
     )
     forecasts.write_parquet(out / "forecasts.parquet")
     facts = [
-        f"{table.loads['feeder_id'].n_unique()} series, step {shown(table.step)}",
+        f"{table.loads['feeder_id'].n_unique()} series, step {format_duration(table.step)}",
         f"issue days {protocol.test_start} up to {protocol.test_end}, at "
-        f"{shown_clock(protocol.issue_at)} {zone}, horizon {shown(protocol.horizon)}",
+        f"{format_clock(protocol.issue_at)} {zone}, horizon {format_duration(protocol.horizon)}",
         f"trained strictly before each of {protocol.folds} test spans"
         if protocol.folds > 1
         else "trained strictly before the test span, not trained again",
@@ -246,44 +246,44 @@ def write_results(
     (out / "report.html").write_text(page, encoding="utf-8")
 
 
-def shown_clock(since_midnight: timedelta) -> str:
+def format_clock(since_midnight: timedelta) -> str:
     """HH:MM of a time since midnight."""
     minutes = since_midnight // timedelta(minutes=1)
     return f"{minutes // 60:02d}:{minutes % 60:02d}"
 
 
-def _issue_times(table: "SeriesTable", *, protocol: Protocol) -> list[datetime]:
+def _list_issue_times(table: "SeriesTable", *, protocol: BacktestProtocol) -> list[datetime]:
     """One issue time per local day, from a week after the first row to the end of the test span."""
     first, last = table.loads["hour_start"].min(), table.loads["hour_start"].max()
     assert isinstance(first, datetime)  # noqa: S101 - a table of series is never empty
     assert isinstance(last, datetime)  # noqa: S101 - the same
-    start, end = _at(protocol.test_start), _at(protocol.test_end)
+    start, end = _to_midnight(protocol.test_start), _to_midnight(protocol.test_end)
     if start >= end:
         raise ConfigurationError(
             f"--test-start {protocol.test_start} is not before --test-end {protocol.test_end}"
         )
     if protocol.issue_at % table.step:
         raise ConfigurationError(
-            f"--issue-at {shown_clock(protocol.issue_at)} is not on the grid of {shown(table.step)}"
+            f"--issue-at {format_clock(protocol.issue_at)} is not on the grid of {format_duration(table.step)}"
         )
     if start > last:
         raise ConfigurationError(
             f"the data end at {last:%Y-%m-%d %H:%M}: nothing to test from --test-start"
             f" {protocol.test_start} on"
         )
-    begin = _at(first.date()) + 7 * DAY
+    begin = _to_midnight(first.date()) + 7 * DAY
     training = (start - begin) // DAY
     if training < NEEDED_DAYS:
         raise ConfigurationError(
             f"too little history: the data begin on {first:%Y-%m-%d}, --test-start must be"
             f" {(begin + NEEDED_DAYS * DAY).date()} or later"
         )
-    days = (min(end, _at(last.date()) + DAY) - begin) // DAY
+    days = (min(end, _to_midnight(last.date()) + DAY) - begin) // DAY
     issues = [begin + day * DAY + protocol.issue_at for day in range(days)]
     return [issue for issue in issues if issue <= last]
 
 
-def _with_exog(features: "pl.DataFrame", exog: "pl.DataFrame | None") -> "pl.DataFrame":
+def _add_exogenous(features: "pl.DataFrame", exog: "pl.DataFrame | None") -> "pl.DataFrame":
     """Each exogenous column at the target hour, and how it differs from the day before."""
     import polars as pl
 
@@ -306,7 +306,7 @@ def _with_exog(features: "pl.DataFrame", exog: "pl.DataFrame | None") -> "pl.Dat
     ).drop(f"before_{name}" for name in names)
 
 
-def _models(wanted: Sequence[str] | None) -> list[str]:
+def _parse_models(wanted: Sequence[str] | None) -> list[str]:
     from smartgrid_ml.forecasting.registry import FORECASTERS, NAIVE_ROWS, SERVABLE
 
     names = [name.strip() for text in wanted or ["boosting"] for name in text.split(",")]
@@ -319,12 +319,12 @@ def _models(wanted: Sequence[str] | None) -> list[str]:
     return [*NAIVE_ROWS, *dict.fromkeys(name for name in names if name not in NAIVE_ROWS)]
 
 
-def _day(text: str, *, option: str) -> date:
+def _parse_day(text: str, *, option: str) -> date:
     try:
         return date.fromisoformat(text[:10])
     except ValueError as error:
         raise ConfigurationError(f"{option} {text!r} is no day; write 2018-01-31") from error
 
 
-def _at(day: date) -> datetime:
+def _to_midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -13,21 +13,21 @@ from rich.console import Console
 from demo.files import write_demo
 from smartgrid_cli.commands.demo_state import DemoPlan, DemoState, as_text
 from smartgrid_cli.commands.insights import show_standing
-from smartgrid_cli.commands.land import land_files, said
-from smartgrid_cli.commands.up import running, stay
-from smartgrid_cli.dagster_api.client import Graph
-from smartgrid_cli.dagster_api.walk import Walker, wrong_things
+from smartgrid_cli.commands.land import describe_report, land_files
+from smartgrid_cli.commands.up import run_machine, stay_up
+from smartgrid_cli.dagster_api.client import DagsterClient
+from smartgrid_cli.dagster_api.walk import Materializer, list_problems
 from smartgrid_cli.display import tables as show
-from smartgrid_cli.display.progress import ShownProgress
+from smartgrid_cli.display.progress import ProgressDisplay
 from smartgrid_cli.display.store_queries import (
-    Answered,
+    ServedForecast,
     Stores,
-    leaderboard,
-    newest_decision,
-    open_alerts,
-    served_forecast,
-    settings_of,
-    table_sizes,
+    load_settings,
+    measure_tables,
+    read_leaderboard,
+    read_newest_decision,
+    read_open_alerts,
+    request_forecast,
 )
 from smartgrid_cli.machine.home import Home
 from smartgrid_cli.machine.processes import Machine
@@ -37,24 +37,24 @@ from smartgrid_core.errors import ModelUnavailableError, SmartGridError
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
 from smartgrid_core.time import Window
 
-HELD = "dagster_daemon"
+HELD_PROCESS = "dagster_daemon"
 """Its sensors would re-open days that are still being landed."""
 
-REOPENS = "late_readings"
+REOPENING_SENSOR = "late_readings"
 """The sensor that asks for the days that a landing touched."""
 
-FOLLOWS = "automation_conditions"
+FOLLOWING_SENSOR = "automation_conditions"
 """The sensor that asks for what has to follow the days."""
 
-SEARCHES = {"SMARTGRID_AUTOML_BUDGET_S": "240"}
+SEARCH_SETTINGS = {"SMARTGRID_AUTOML_BUDGET_S": "240"}
 """Enough for each engine to start and find something; a setting of one's own counts instead."""
 
 TRUTH_CHECK = "planted_faults_found"
 """It warns elsewhere; the demo planted the faults itself and has to find them."""
 
-TOPOLOGY, DAYS = "read_topology", "refresh_days"
+READ_TOPOLOGY, REFRESH_DAYS = "read_topology", "refresh_days"
 JOBS = (
-    *(TOPOLOGY, DAYS, "sum_local_days", "judge_readings", "build_features"),
+    *(READ_TOPOLOGY, REFRESH_DAYS, "sum_local_days", "judge_readings", "build_features"),
     *("train_models", "forecast_day", "raise_alerts", "compare_variants"),
     *("mine_days", "mine_grid"),
 )
@@ -65,7 +65,7 @@ class DemoError(SmartGridError):
     """The demo ran and something is wrong; the text lists it."""
 
 
-def demo(
+def run_demo(
     home: Home,
     *,
     days: int | None,
@@ -84,13 +84,15 @@ def demo(
         f"The demo grid from {plan.first_day} to {plan.last_day} ({plan.days} days) in {home.root}"
     )
     began = time.monotonic()
-    wishes = plan.environment | {name: os.environ.get(name, SEARCHES[name]) for name in SEARCHES}
+    wishes = plan.environment | {
+        name: os.environ.get(name, SEARCH_SETTINGS[name]) for name in SEARCH_SETTINGS
+    }
     with (
-        ShownProgress(console) as progress,
-        running(home, say=progress.say, overrides=wishes, held=[HELD]) as machine,
-        Graph(machine.addresses["dagster"], while_away=machine.raise_if_given_up) as graph,
+        ProgressDisplay(console) as progress,
+        run_machine(home, say=progress.say, overrides=wishes, held=[HELD_PROCESS]) as machine,
+        DagsterClient(machine.addresses["dagster"], while_away=machine.raise_if_given_up) as graph,
     ):
-        walk = Walk(home, plan, state, machine, progress, graph)
+        walk = DemoWalk(home, plan, state, machine, progress, graph)
         wrong = walk.all_steps()
         progress.settled()
         walk.show(console)
@@ -102,27 +104,27 @@ def demo(
         )
         if stays:
             console.print("Ctrl-C stops everything; the same command goes on from here.")
-            stay(machine)
+            stay_up(machine)
             machine.raise_if_given_up()
 
 
 @dataclass
-class Walk:
+class DemoWalk:
     """One walk through the demo's steps; those that `state` knows as done are left out."""
 
     home: Home
     plan: DemoPlan
     state: DemoState
     machine: Machine
-    progress: ShownProgress
-    graph: Graph
+    progress: ProgressDisplay
+    graph: DagsterClient
     launched: int = 0
-    forecast: Answered | None = None
+    forecast: ServedForecast | None = None
     released: float = 0.0
     """When the sensors began to look, seconds since 1970."""
 
     def __post_init__(self) -> None:
-        self.stores = Stores.open(settings_of(self.machine.environment))
+        self.stores = Stores.open(load_settings(self.machine.environment))
 
     @property
     def forecast_window(self) -> Window:
@@ -147,23 +149,23 @@ class Walk:
             first, last = self._days_of(job)
             walker.run_missing(job, first=first, last=last)
         if walker.launched:
-            walker.settle_sensors(since=time.time())
+            walker.wait_until_sensors_idle(since=time.time())
         self.launched = walker.launched
         return self._wrong()
 
     def show(self, console: Console) -> None:
         """What happened, in figures."""
         warehouse = self.stores.warehouse
-        show.show_sizes(table_sizes(warehouse.url, self.stores.lake), console)
+        show.show_sizes(measure_tables(warehouse.url, self.stores.lake), console)
         show.show_checks(self.graph.checks(), console)
-        show.show_leaderboard(leaderboard(warehouse), console)
-        show.show_decision(newest_decision(warehouse), console)
+        show.show_leaderboard(read_leaderboard(warehouse), console)
+        show.show_decision(read_newest_decision(warehouse), console)
         if self.forecast is None:
             console.print("[yellow]The model server has no model[/yellow]: the naive row stands in")
         else:
             server = self.machine.addresses["model_server"]
             show.show_forecast(self.forecast, console, server=server)
-        show.show_alerts(open_alerts(warehouse), console)
+        show.show_alerts(read_open_alerts(warehouse), console)
         show_standing(warehouse.read(InsightPages), console)
         show.show_addresses(self.machine.addresses, console)
 
@@ -198,7 +200,7 @@ class Walk:
     def _land(self, which: str) -> None:
         files = [Path(name) for name in self.state.facts("written")[which]]
         for report in land_files(files, stores=self.stores, progress=self.progress.counted):
-            self.progress.say(f"  {said(report)}")
+            self.progress.say(f"  {describe_report(report)}")
             if report.status not in ("landed", "already_landed"):
                 raise DemoError(f"{report.source} was {report.status}: {report.message}")
 
@@ -206,38 +208,38 @@ class Walk:
         truth = pl.read_parquet(self.state.facts("written")["truth"])
         self.stores.warehouse.replace(PlantedFaults, PlantedFaults.validate(truth, cast=True))
 
-    def _start_dagster(self) -> Walker:
+    def _start_dagster(self) -> Materializer:
         """Wait for all processes; the topology is taken over before any sensor looks.
 
         Whatever hangs on it would be computed twice.
         """
         self.progress.say("Start the rest")
         supervisor = self.machine.supervisor
-        supervisor.wait(name for name in supervisor.posts if name != HELD)
-        walker = Walker(self.graph, self.progress, self.machine.raise_if_given_up)
+        supervisor.wait(name for name in supervisor.posts if name != HELD_PROCESS)
+        walker = Materializer(self.graph, self.progress, self.machine.raise_if_given_up)
         walker.wait_until_loaded()
         self.released = time.time()
         if not self.graph.runs(statuses=["QUEUED"]):
-            walker.queue_missing(TOPOLOGY, first=self.plan.first_day, last=self.plan.last_day)
-        supervisor.release(HELD)
+            walker.queue_missing(READ_TOPOLOGY, first=self.plan.first_day, last=self.plan.last_day)
+        supervisor.release(HELD_PROCESS)
         supervisor.wait()
         return walker
 
-    def _open_days(self, walker: Walker) -> None:
+    def _open_days(self, walker: Materializer) -> None:
         """The sensor finds all days in the journal of the landings and asks for them."""
-        walker.wait_for_looks(self.released, of=[REOPENS])
-        walker.run_missing(DAYS, first=self.plan.first_day, last=self.plan.last_day)
+        walker.wait_for_ticks(self.released, of=[REOPENING_SENSOR])
+        walker.run_missing(REFRESH_DAYS, first=self.plan.first_day, last=self.plan.last_day)
 
-    def _land_late(self, walker: Walker) -> None:
+    def _land_late(self, walker: Materializer) -> None:
         walker.settle()
         landed = time.time()
         self._land("late")
-        walker.wait_for_looks(landed, of=[REOPENS])
-        walker.run_missing(DAYS, first=self.plan.first_day, last=self.plan.last_day)
+        walker.wait_for_ticks(landed, of=[REOPENING_SENSOR])
+        walker.run_missing(REFRESH_DAYS, first=self.plan.first_day, last=self.plan.last_day)
 
-    def _follow(self, walker: Walker) -> None:
+    def _follow(self, walker: Materializer) -> None:
         """What hangs on the days catches up before anything is learned from it."""
-        walker.settle_sensors(since=time.time(), of=[FOLLOWS])
+        walker.wait_until_sensors_idle(since=time.time(), of=[FOLLOWING_SENSOR])
 
     def _days_of(self, job: str) -> tuple[date, date]:
         """Readings end the day before the forecast; features reach into the forecast day."""
@@ -254,9 +256,9 @@ class Walk:
             if check.is_refused and (check.blocks or check.name == TRUTH_CHECK)
         ]
         wanted = {job: self._days_of(job) for job in JOBS}
-        wrong = wrong_things(self.graph.assets(), wanted=wanted, refused=refused)
+        wrong = list_problems(self.graph.assets(), wanted=wanted, refused=refused)
         try:
-            self.forecast = served_forecast(self.stores, window=self.forecast_window)
+            self.forecast = request_forecast(self.stores, window=self.forecast_window)
         except ModelUnavailableError as error:
             published = Path(self.stores.settings.model_place) / LOAD_FORECASTER
             if any(published.glob("[0-9]*")):

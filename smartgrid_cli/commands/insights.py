@@ -9,7 +9,7 @@ import polars as pl
 from rich.console import Console
 from rich.markdown import Markdown
 
-from smartgrid_cli.commands.status import settings_here
+from smartgrid_cli.commands.status import read_local_settings
 from smartgrid_cli.display.store_queries import Stores
 from smartgrid_cli.machine.home import Home
 from smartgrid_core.contracts.insights import InsightPages
@@ -25,7 +25,7 @@ STYLE = (
 )
 
 
-RECENT = timedelta(days=31)
+SHOWN_PAST = timedelta(days=31)
 """A page is some hundred kilobytes: older ones are read only if there is none since."""
 
 
@@ -38,12 +38,12 @@ def show_insights(home: Home, console: Console, *, day: date | None, out: Path |
 
     Raises NoPageError, or ConfigurationError without a database.
     """
-    warehouse = Stores.open(settings_here(home)).warehouse
+    warehouse = Stores.open(read_local_settings(home)).warehouse
     until = day or datetime.now(UTC).date()
-    pages = warehouse.read(InsightPages, window=Window.of_days(until - RECENT, until))
+    pages = warehouse.read(InsightPages, window=Window.of_days(until - SHOWN_PAST, until))
     if pages.is_empty():
         pages = warehouse.read(InsightPages)
-    page = page_of(pages, day=day)
+    page = select_page(pages, day=day)
     if out is None:
         console.print(Markdown(PICTURE.sub(r"*(picture: \1)*", page)))
         return
@@ -58,12 +58,12 @@ def show_insights(home: Home, console: Console, *, day: date | None, out: Path |
 def show_standing(pages: pl.DataFrame, console: Console) -> None:
     """How things stand, the head of the newest page, if there is one; rows of `InsightPages`."""
     if pages.height:
-        head = page_of(pages, day=None).split("\n## ", maxsplit=1)[0]
+        head = select_page(pages, day=None).split("\n## ", maxsplit=1)[0]
         console.print(Markdown(head))
         console.print("`smartgrid insights --out insights.html` writes the whole page.")
 
 
-def page_of(pages: pl.DataFrame, *, day: date | None) -> str:
+def select_page(pages: pl.DataFrame, *, day: date | None) -> str:
     """The page of the day, the newest for None; rows of `InsightPages`. Raises NoPageError."""
     if pages.is_empty():
         raise NoPageError("no insights yet: run the job mine_grid in Dagster, or `make demo`")

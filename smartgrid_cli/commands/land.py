@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from smartgrid_cli.commands.status import settings_here
-from smartgrid_cli.display.progress import ShownProgress
+from smartgrid_cli.commands.status import read_local_settings
+from smartgrid_cli.display.progress import ProgressDisplay
 from smartgrid_cli.display.store_queries import Stores
 from smartgrid_cli.machine.home import Home
 from smartgrid_core.errors import LandingError
@@ -49,17 +49,17 @@ def land_here(home: Home, files: list[Path], console: Console, *, again: bool = 
 
     Raises ConfigurationError if no database runs.
     """
-    stores = Stores.open(settings_here(home))
+    stores = Stores.open(read_local_settings(home))
     usable = True
-    with ShownProgress(console) as progress:
+    with ProgressDisplay(console) as progress:
         for report in land_files(files, stores=stores, progress=progress.counted, again=again):
             progress.settled()
-            progress.say(said(report))
+            progress.say(describe_report(report))
             usable &= report.status != "growing" and not report.is_refused_whole
     return usable
 
 
-def said(report: LandingReport) -> str:
+def describe_report(report: LandingReport) -> str:
     """A report as a line of console markup."""
     name = escape(report.source)
     once_more = f"mend that, then `smartgrid land --again {name}`"
@@ -69,7 +69,7 @@ def said(report: LandingReport) -> str:
         case "already_landed" if report.rows_refused:
             return (
                 f"{name}: landed before, when {report.rows_refused:,} of {report.rows_read:,} rows "
-                f"were refused{_reasons(report)}; {once_more}"
+                f"were refused{_describe_refusals(report)}; {once_more}"
             )
         case "already_landed":
             return f"{name}: landed before, nothing to do"
@@ -82,11 +82,11 @@ def said(report: LandingReport) -> str:
                 f"{report.rows_refused:,} refused"
             )
             removed = f", {report.rows_removed:,} left out and removed" * (report.rows_removed > 0)
-            line = f"{name}: {counts}{removed}; {len(report.days)} days touched{_reasons(report)}"
+            line = f"{name}: {counts}{removed}; {len(report.days)} days touched{_describe_refusals(report)}"
             return f"[red]{line}[/red]" if report.is_refused_whole else line
 
 
-def _reasons(report: LandingReport) -> str:
+def _describe_refusals(report: LandingReport) -> str:
     """The most frequent refusals with their mend."""
     return "".join(
         f"; {refusal.reason} ({refusal.rows:,}): {escape(refusal.message)}"

@@ -11,7 +11,7 @@ import polars as pl
 from rich.console import Console
 from rich.markup import escape
 
-from smartgrid_cli.commands.status import settings_here
+from smartgrid_cli.commands.status import read_local_settings
 from smartgrid_cli.display.store_queries import Stores
 from smartgrid_cli.machine.home import Home
 from smartgrid_core.contracts.serving import TrafficSplits
@@ -49,7 +49,7 @@ class NoJournal:
 
 
 @contextmanager
-def mover_of(settings: Settings, *, by: str) -> Iterator[LabelMover]:
+def open_label_mover(settings: Settings, *, by: str) -> Iterator[LabelMover]:
     """What moves labels with these settings; nothing is asked of anybody yet."""
     url = settings.database_url
     journal: Journal = NoJournal() if url is None else PostgresWarehouse(url.get_secret_value())
@@ -68,9 +68,11 @@ def roll_back_here(
     Raises PublicationError if there is nothing to go back to.
     """
     began = time.monotonic()
-    with mover_of(settings_here(home), by=f"smartgrid rollback ({_person()})") as mover:
+    with open_label_mover(
+        read_local_settings(home), by=f"smartgrid rollback ({_read_user_name()})"
+    ) as mover:
         moved = mover.roll_back(model, to=to, reason=reason, now=datetime.now(UTC))
-    return _say(moved, console, seconds=time.monotonic() - began)
+    return _print_moves(moved, console, seconds=time.monotonic() - began)
 
 
 def promote_here(home: Home, console: Console, *, model: str, reason: str) -> bool:
@@ -79,9 +81,11 @@ def promote_here(home: Home, console: Console, *, model: str, reason: str) -> bo
     Raises PublicationError if there is no canary.
     """
     began = time.monotonic()
-    with mover_of(settings_here(home), by=f"smartgrid promote ({_person()})") as mover:
+    with open_label_mover(
+        read_local_settings(home), by=f"smartgrid promote ({_read_user_name()})"
+    ) as mover:
         moved = mover.promote(model, reason=reason, now=datetime.now(UTC))
-    return _say(moved, console, seconds=time.monotonic() - began)
+    return _print_moves(moved, console, seconds=time.monotonic() - began)
 
 
 def split_here(
@@ -92,7 +96,7 @@ def split_here(
     The next batch is dealt by it; nothing is started anew. Raises ConfigurationError if no
     database runs.
     """
-    warehouse = Stores.open(settings_here(home)).warehouse
+    warehouse = Stores.open(read_local_settings(home)).warehouse
     split = find_split(warehouse.read(TrafficSplits), model)
     if canary_share is not None or salt is not None:
         split = Split(
@@ -112,7 +116,7 @@ def split_here(
     )
 
 
-def said(moved: LabelMoveResult) -> list[str]:
+def describe_moves(moved: LabelMoveResult) -> list[str]:
     """What moved, one sentence per label."""
     model, before, after = moved.after.model, moved.before.labels, moved.after.labels
     sentences = []
@@ -129,8 +133,8 @@ def said(moved: LabelMoveResult) -> list[str]:
     return sentences
 
 
-def _say(moved: LabelMoveResult, console: Console, *, seconds: float) -> bool:
-    for sentence in said(moved):
+def _print_moves(moved: LabelMoveResult, console: Console, *, seconds: float) -> bool:
+    for sentence in describe_moves(moved):
         console.print(escape(sentence))
     for trouble in moved.troubles:
         console.print(f"[yellow]but[/yellow] {escape(trouble)}")
@@ -138,7 +142,7 @@ def _say(moved: LabelMoveResult, console: Console, *, seconds: float) -> bool:
     return not moved.troubles
 
 
-def _person() -> str:
+def _read_user_name() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -4,8 +4,8 @@ from rich.console import Console
 
 from smartgrid_cli.commands.demo_state import DemoState
 from smartgrid_cli.display import tables as show
-from smartgrid_cli.display.store_queries import Stores, table_sizes
-from smartgrid_cli.machine.child_process import recorded
+from smartgrid_cli.display.store_queries import Stores, measure_tables
+from smartgrid_cli.machine.child_process import find_recorded_child
 from smartgrid_cli.machine.home import Home
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.rollout.labels import ServingState
@@ -34,13 +34,13 @@ def show_status(home: Home, console: Console) -> bool:
     if not (home.root / "home.json").exists():
         console.print(f"{home.root} holds no state yet: `smartgrid up` or `make demo` makes it.")
         return False
-    holder = home.who_is_up()
+    holder = home.read_up_note()
     if holder is None:
         console.print(f"Nothing runs for {home.root}.")
         return False
     console.print(f"Process {holder['pid']} runs everything in {home.root}.")
-    mirror = [MIRROR] if recorded(home, MIRROR) else []
-    processes = [(name, recorded(home, name)) for name in (*CHILDREN, *mirror)]
+    mirror = [MIRROR] if find_recorded_child(home, MIRROR) else []
+    processes = [(name, find_recorded_child(home, name)) for name in (*CHILDREN, *mirror)]
     show.show_processes(
         [
             (name, None if process is None else process.pid, home.logs / f"{name}.log")
@@ -50,17 +50,17 @@ def show_status(home: Home, console: Console) -> bool:
     )
     if holder["addresses"]:
         show.show_addresses(holder["addresses"], console)
-    settings = settings_here(home)
+    settings = read_local_settings(home)
     with ModelServerClient(settings.model_server_grpc, settings.model_server_rest) as client:
         repository = ModelServerRepository(settings.model_place, client)
-        show.show_models(served_for_status(repository), ask_readiness(repository).reasons, console)
+        show.show_models(read_served_models(repository), ask_readiness(repository).reasons, console)
     if settings.database_url is not None:
         stores = Stores.open(settings)
-        show.show_sizes(table_sizes(stores.warehouse.url, stores.lake), console)
+        show.show_sizes(measure_tables(stores.warehouse.url, stores.lake), console)
     return True
 
 
-def served_for_status(repository: ModelServerRepository) -> list[ServingState]:
+def read_served_models(repository: ModelServerRepository) -> list[ServingState]:
     """What the models' config says; nothing if it cannot be read, which readiness tells."""
     try:
         return repository.all_served()
@@ -68,7 +68,7 @@ def served_for_status(repository: ModelServerRepository) -> list[ServingState]:
         return []
 
 
-def settings_here(home: Home) -> Settings:
+def read_local_settings(home: Home) -> Settings:
     """The settings of the machine that runs in the home, for a command in another terminal.
 
     What the environment and `.env` say counts; where they say nothing, the running machine does.
@@ -82,7 +82,7 @@ def settings_here(home: Home) -> Settings:
     plan = DemoState(home).plan
     if plan is not None:
         found |= {"first_day": plan.first_day, "last_day": plan.forecast_day}
-    holder = home.who_is_up()
+    holder = home.read_up_note()
     addresses = holder["addresses"] if holder else {}
     for field, name in {
         "mlflow_url": "mlflow",

@@ -11,8 +11,8 @@ from smartgrid_cli.machine.child_process import remove_leftovers
 from smartgrid_cli.machine.databases import open_databases
 from smartgrid_cli.machine.home import Home
 from smartgrid_cli.machine.processes import CODE_MODULE, Machine, build_machine
-from smartgrid_cli.machine.signals import deaf_to_signals, stopped_by_signals
-from smartgrid_cli.machine.tcp_ports import Moved, Reservations, choose_ports
+from smartgrid_cli.machine.signals import ignore_signals, raise_on_signals
+from smartgrid_cli.machine.tcp_ports import MovedPort, Reservations, choose_ports
 from smartgrid_core.settings import Ports, Settings
 from smartgrid_io.postgres.embedded import EmbeddedPostgres
 from smartgrid_io.postgres.schema import upgrade_tables
@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 
 
 @contextmanager
-def running(
+def run_machine(
     home: Home,
     *,
     say: Say,
@@ -36,14 +36,14 @@ def running(
     ServerError if the database does not start.
     """
     settings, ports = Settings(home=home.root), Ports()
-    with home.held(), stopped_by_signals(), ExitStack() as stack:
+    with home.held(), raise_on_signals(), ExitStack() as stack:
         ended = remove_leftovers(home, keep=("postgres",))
         if ended:
             say(f"ended {ended} processes that an earlier run left behind")
         reservations = Reservations()
         stack.callback(reservations.release)
         kept = EmbeddedPostgres(home.root)
-        moved: list[Moved] = []
+        moved: list[MovedPort] = []
         if kept.is_running:
             port = kept.port
         else:
@@ -65,12 +65,12 @@ def running(
             )
             for move in (*moved, *machine.moved):
                 say(str(move))
-            home.say_up(machine.addresses, overrides=dict(overrides or {}))
+            home.publish_addresses(machine.addresses, overrides=dict(overrides or {}))
             try:
                 machine.supervisor.start()
                 yield machine
             finally:
-                with deaf_to_signals():
+                with ignore_signals():
                     say("stopping ...")
                     machine.supervisor.stop()
         finally:
@@ -78,7 +78,7 @@ def running(
                 databases.server.stop()
 
 
-def stay(machine: Machine) -> None:
+def stay_up(machine: Machine) -> None:
     """Return when something is given up for good; a signal raises Stopped."""
     forever = threading.Event()
     while not machine.supervisor.given_up:
@@ -90,7 +90,7 @@ def bring_down(home: Home, *, say: Say, remove_state: bool) -> None:
     if not (home.root / "home.json").exists():
         say(f"{home.root} holds no state")
         return
-    holder = home.who_is_up()
+    holder = home.read_up_note()
     if holder is not None:
         say(f"stopping process {holder['pid']}")
         psutil.Process(holder["pid"]).terminate()

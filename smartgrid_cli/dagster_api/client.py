@@ -8,7 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
 
 from smartgrid_cli.dagster_api import queries
-from smartgrid_cli.dagster_api.transport import PATIENCE_S, GraphAwayError, GraphClient, GraphError
+from smartgrid_cli.dagster_api.transport import (
+    PATIENCE_S,
+    DagsterApiError,
+    DagsterUnreachableError,
+    GraphQLTransport,
+)
 
 ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 RANGE_START = "dagster/asset_partition_range_start"
@@ -17,9 +22,9 @@ LAUNCH = "smartgrid/launch"
 """The tag by which a launch is found again whose answer was lost."""
 FATE_S = 30.0
 """So long after its end a failed run of which nothing was written down may still be tried again."""
-LOOKS = 3
+LOOKUPS = 3
 """How often it is looked for before it is launched again."""
-LOOK_S = 1.0
+LOOKUP_PAUSE_S = 1.0
 """How long before each look, in s: a launch that hung is on record a bit later."""
 
 
@@ -130,11 +135,11 @@ class Sensor:
 
     name: str
     every_s: int
-    last_look: float | None
+    last_tick: float | None
     last_error: str | None
 
 
-class Graph:
+class DagsterClient:
     """One Dagster with one code location. Raises GraphError for whatever it refuses.
 
     While it is away, questions are asked again for `patience_s` seconds, unless `while_away`
@@ -148,9 +153,9 @@ class Graph:
         location: str = "smartgrid",
         patience_s: float = PATIENCE_S,
         while_away: Callable[[], None] = lambda: None,
-        look_s: float = LOOK_S,
+        look_s: float = LOOKUP_PAUSE_S,
     ) -> None:
-        self._client = GraphClient(url, patience_s=patience_s, while_away=while_away)
+        self._client = GraphQLTransport(url, patience_s=patience_s, while_away=while_away)
         self._patience_s = patience_s
         self._look_s = look_s
         self._selector = {
@@ -190,10 +195,13 @@ class Graph:
         ]
         keys = [{"path": node["assetKey"]["path"]} for node in nodes]
         latest = {
-            _name(info["assetKey"]): info
+            _join_key(info["assetKey"]): info
             for info in self._client.ask(queries.LATEST, keys=keys)["assetsLatestInfo"]
         }
-        return [_asset(node, latest.get(_name(node["assetKey"]))) for node in _sorted(nodes)]
+        return [
+            _to_asset(node, latest.get(_join_key(node["assetKey"])))
+            for node in _sort_upstream_first(nodes)
+        ]
 
     def launch(
         self, job: str, *, days: tuple[date, date] | None = None, tags: Mapping[str, str]
@@ -216,19 +224,19 @@ class Graph:
         while result is None:
             try:
                 result = self._client.tell(queries.LAUNCH, params=params)["launchRun"]
-            except GraphAwayError:
+            except DagsterUnreachableError:
                 launched = self._launched(mark)
                 if launched is not None:
                     return launched
                 if time.monotonic() > end:
                     raise
         if result["__typename"] != "LaunchRunSuccess":
-            raise GraphError(f"Dagster does not start {job}: {result.get('message', result)}")
+            raise DagsterApiError(f"Dagster does not start {job}: {result.get('message', result)}")
         return str(result["run"]["runId"])
 
     def _launched(self, mark: str) -> str | None:
         """The run of a launch whose answer was lost; one that hung may be on record a bit later."""
-        for _ in range(LOOKS):
+        for _ in range(LOOKUPS):
             time.sleep(self._look_s)
             if runs := self.runs(tags={LAUNCH: mark}):
                 return runs[0].run_id
@@ -275,7 +283,7 @@ class Graph:
         """
         found = self._client.ask(queries.BACKFILLS)["partitionBackfillsOrError"]
         chosen = [backfill["assetSelection"] or [] for backfill in found["results"]]
-        return sorted({_name(key) for keys in chosen for key in keys})
+        return sorted({_join_key(key) for keys in chosen for key in keys})
 
     def steps(self, run_id: str) -> list[Step]:
         """The steps that have begun, in order of their beginning."""
@@ -286,7 +294,7 @@ class Graph:
         ]
         return sorted(steps, key=lambda step: step.started or float("inf"))
 
-    def why_failed(self, run_id: str) -> str:
+    def explain_failure(self, run_id: str) -> str:
         """The first error of a run in one line."""
         events = self._client.ask(queries.FAILURES, run=run_id)["logsForRun"].get("events", [])
         for event in events:
@@ -309,7 +317,7 @@ class Graph:
                 verdict = (execution or {}).get("evaluation") or {}
                 checks.append(
                     Check(
-                        asset=_name(node["assetKey"]),
+                        asset=_join_key(node["assetKey"]),
                         name=check["name"],
                         is_blocking=check["blocking"],
                         status=(execution or {}).get("status"),
@@ -331,43 +339,43 @@ class Graph:
                 Sensor(
                     name=sensor["name"],
                     every_s=sensor["minIntervalSeconds"],
-                    last_look=None if last is None else last["timestamp"],
+                    last_tick=None if last is None else last["timestamp"],
                     last_error=(last or {}).get("error") and last["error"]["message"],
                 )
             )
         return sensors
 
 
-def _name(key: Mapping[str, Any]) -> str:
+def _join_key(key: Mapping[str, Any]) -> str:
     return "/".join(key["path"])
 
 
-def _asset(node: Mapping[str, Any], latest: Mapping[str, Any] | None) -> Asset:
+def _to_asset(node: Mapping[str, Any], latest: Mapping[str, Any] | None) -> Asset:
     """A node as GraphQL says it -> an Asset."""
     keys = node["partitionKeys"] or []
     statuses = node["assetPartitionStatuses"] or {}
     run = (latest or {}).get("latestRun") or {}
     return Asset(
-        name=_name(node["assetKey"]),
+        name=_join_key(node["assetKey"]),
         group=node["groupName"],
         jobs=tuple(job for job in node["jobNames"] if not job.startswith("__")),
         is_partitioned=node["isPartitioned"],
         first_day=date.fromisoformat(keys[0]) if keys else None,
         last_day=date.fromisoformat(keys[-1]) if keys else None,
-        done=_days(statuses, "MATERIALIZED"),
-        failed=_days(statuses, "FAILED"),
+        done=_list_days(statuses, "MATERIALIZED"),
+        failed=_list_days(statuses, "FAILED"),
         is_materialized=bool((latest or {}).get("latestMaterialization")),
-        is_failed=run.get("status") == "FAILURE" and node["assetKey"] in _failed_keys(run),
+        is_failed=run.get("status") == "FAILURE" and node["assetKey"] in _list_failed_keys(run),
     )
 
 
-def _failed_keys(run: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+def _list_failed_keys(run: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The assets that a failed run planned and did not materialise."""
     made = [event["assetKey"] for event in run.get("assetMaterializations", [])]
     return [key for key in run.get("assetSelection") or [] if key not in made]
 
 
-def _days(statuses: Mapping[str, Any], status: str) -> frozenset[date]:
+def _list_days(statuses: Mapping[str, Any], status: str) -> frozenset[date]:
     """The days of the ranges of that status; a range's end key is inside."""
     days: set[date] = set()
     for span in statuses.get("ranges", []):
@@ -377,22 +385,22 @@ def _days(statuses: Mapping[str, Any], status: str) -> frozenset[date]:
     return frozenset(days)
 
 
-def _sorted(nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _sort_upstream_first(nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Upstream before downstream, otherwise as they come."""
-    waiting = {_name(node["assetKey"]): node for node in nodes}
+    waiting = {_join_key(node["assetKey"]): node for node in nodes}
     ordered: list[dict[str, Any]] = []
     while waiting:
         free = [
             name
             for name, node in waiting.items()
-            if not any(_name(key) in waiting for key in node["dependencyKeys"])
+            if not any(_join_key(key) in waiting for key in node["dependencyKeys"])
         ]
         if not free:
-            raise GraphError(f"the graph has a circle among {', '.join(waiting)}")
+            raise DagsterApiError(f"the graph has a circle among {', '.join(waiting)}")
         ordered.extend(waiting.pop(name) for name in free)
     return ordered
 
 
-def instant(seconds: float) -> datetime:
+def to_instant(seconds: float) -> datetime:
     """Seconds since 1970 -> UTC."""
     return datetime.fromtimestamp(seconds, tz=UTC)

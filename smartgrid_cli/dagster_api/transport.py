@@ -13,15 +13,15 @@ PATIENCE_S = 600.0
 with other things each of the three takes minutes to come back."""
 
 
-class GraphError(SmartGridError):
+class DagsterApiError(SmartGridError):
     """Dagster refused or is not there; the text holds its own words."""
 
 
-class GraphAwayError(GraphError):
+class DagsterUnreachableError(DagsterApiError):
     """Dagster, or the database that it stands on, broke while answering; it may come back."""
 
 
-class GraphClient:
+class GraphQLTransport:
     """One web server. `patience_s` is how long a question is asked again, in s.
 
     `while_away` is called before it is asked again; it raises when that has become pointless.
@@ -48,7 +48,7 @@ class GraphClient:
         Raises GraphError for a question that Dagster refuses, GraphAwayError if patience ends.
         """
         again = Retrying(
-            retry=retry_if_exception_type(GraphAwayError),
+            retry=retry_if_exception_type(DagsterUnreachableError),
             wait=wait_exponential_jitter(multiplier=0.5, max=5),
             stop=stop_after_delay(self._patience_s),
             before_sleep=lambda _: self._while_away(),
@@ -64,16 +64,18 @@ class GraphClient:
         try:
             answer = self.http.post("/graphql", json={"query": query, "variables": variables})
         except httpx.TransportError as error:
-            raise GraphAwayError(f"Dagster does not answer: {error}") from error
+            raise DagsterUnreachableError(f"Dagster does not answer: {error}") from error
         if not answer.headers.get("content-type", "").startswith("application/json"):
-            raise GraphAwayError(f"Dagster answered {answer.status_code}: {answer.text[:300]}")
+            raise DagsterUnreachableError(
+                f"Dagster answered {answer.status_code}: {answer.text[:300]}"
+            )
         content: dict[str, Any] = answer.json()
         for error in content.get("errors") or []:
             # What GraphQL refuses has no path; what broke while it was executed has one.
-            kind = GraphAwayError if error.get("path") else GraphError
+            kind = DagsterUnreachableError if error.get("path") else DagsterApiError
             raise kind(f"Dagster refused: {error['message']}")
         data: dict[str, Any] = content["data"]
         for name, value in data.items():
             if isinstance(value, Mapping) and value.get("__typename") == "PythonError":
-                raise GraphAwayError(f"Dagster failed at {name}: {value['message']}")
+                raise DagsterUnreachableError(f"Dagster failed at {name}: {value['message']}")
         return data

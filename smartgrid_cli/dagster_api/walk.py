@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Protocol
 
-from smartgrid_cli.dagster_api.client import Asset, Graph, Run, Sensor, Step
-from smartgrid_cli.dagster_api.transport import GraphError
+from smartgrid_cli.dagster_api.client import Asset, DagsterClient, Run, Sensor, Step
+from smartgrid_cli.dagster_api.transport import DagsterApiError
 
 LONGEST_RANGE = 92
 """Days in one run: a season fits in memory, and two seasons can run side by side."""
@@ -18,7 +18,7 @@ SENSOR_PATIENCE_S = 240.0
 """How long a running sensor may not look at anything before it is called broken."""
 
 
-class WalkError(GraphError):
+class RunFailedError(DagsterApiError):
     """A run failed for good; the text names the job, its days and the first error."""
 
 
@@ -35,10 +35,10 @@ class Progress(Protocol):
 
 
 @dataclass
-class Walker:
+class Materializer:
     """One walk through the graph; `launched` counts the runs that it started."""
 
-    graph: Graph
+    graph: DagsterClient
     progress: Progress
     check: Callable[[], None]
     """Raises when waiting has become pointless (a process was given up)."""
@@ -49,7 +49,7 @@ class Walker:
         end = time.monotonic() + seconds
         while (error := self.graph.load_error()) is not None:
             if time.monotonic() > end:
-                raise GraphError(f"the graph is not loaded: {error}")
+                raise DagsterApiError(f"the graph is not loaded: {error}")
             self.check()
             time.sleep(POLL_S)
 
@@ -63,19 +63,19 @@ class Walker:
         ids = self.queue_missing(job, first=first, last=last)
         for run in self.settle(ids):
             if run.status != "SUCCESS":
-                raise WalkError(self.say_failure(run))
+                raise RunFailedError(self.describe_failure(run))
         return len(ids)
 
     def queue_missing(self, job: str, *, first: date, last: date) -> list[str]:
         """Queue the runs of `run_missing` without waiting for anything. Returns their ids."""
         assets = [asset for asset in self.graph.assets() if job in asset.jobs]
         if not assets:
-            raise GraphError(f"the graph has no job {job}")
+            raise DagsterApiError(f"the graph has no job {job}")
         if not any(asset.is_partitioned for asset in assets):
             lacking = [a for a in assets if a.is_failed or not a.is_materialized]
             spans: list[tuple[date, date] | None] = [None] if lacking else []
         else:
-            spans = list(ranges(missing_days(assets, first=first, last=last)))
+            spans = list(split_ranges(list_missing_days(assets, first=first, last=last)))
         tags = {"smartgrid/started_by": "smartgrid demo"}
         ids = [self.graph.launch(job, days=span, tags=tags) for span in spans]
         self.launched += len(ids)
@@ -105,14 +105,16 @@ class Walker:
             if open_runs:
                 end = time.monotonic() + BACKFILL_PATIENCE_S
             elif time.monotonic() > end:
-                raise GraphError(
+                raise DagsterApiError(
                     f"the backfill of {', '.join(backfilled)} does not go on; see Dagster's page of"
                     " runs and dagster_daemon.log"
                 )
             self.check()
             time.sleep(POLL_S)
 
-    def settle_sensors(self, *, since: float, of: Collection[str] | None = None) -> list[Run]:
+    def wait_until_sensors_idle(
+        self, *, since: float, of: Collection[str] | None = None
+    ) -> list[Run]:
         """Wait until these sensors (all that run for None) looked after `since` and ask no more.
 
         What they ask for may make them ask for more: it ends with a round of looks that asks for
@@ -120,7 +122,7 @@ class Walker:
         """
         mark = since
         while True:
-            self.wait_for_looks(mark, of=of)
+            self.wait_for_ticks(mark, of=of)
             self.settle(backfills=True)
             runs = self.graph.runs(created_after=since)
             latest = max((run.ended or run.created for run in runs), default=since)
@@ -128,26 +130,26 @@ class Walker:
                 return runs
             mark = latest
 
-    def say_failure(self, run: Run) -> str:
+    def describe_failure(self, run: Run) -> str:
         """A failed run as a sentence."""
         about = f" ({run.days})" if run.days else ""
-        return f"{run.title}{about} failed: {self.graph.why_failed(run.run_id)}"
+        return f"{run.title}{about} failed: {self.graph.explain_failure(run.run_id)}"
 
-    def wait_for_looks(self, mark: float, *, of: Collection[str] | None = None) -> None:
+    def wait_for_ticks(self, mark: float, *, of: Collection[str] | None = None) -> None:
         """Wait until these sensors (all that run for None) have looked after `mark`.
 
         Raises GraphError naming one that is switched off or does not look any more.
         """
         running = {sensor.name for sensor in self.graph.sensors()}
         if off := sorted(set(of or ()) - running):
-            raise GraphError(
+            raise DagsterApiError(
                 f"the sensor {', '.join(off)} is switched off: switch it on in Dagster"
             )
         end = time.monotonic() + SENSOR_PATIENCE_S
-        while late := looked_before(self.graph.sensors(), mark, of=of):
+        while late := select_late_sensors(self.graph.sensors(), mark, of=of):
             if time.monotonic() > end:
                 words = "; ".join(f"{s.name} ({s.last_error or 'no look'})" for s in late)
-                raise GraphError(f"sensors do not look: {words}; see dagster_daemon.log")
+                raise DagsterApiError(f"sensors do not look: {words}; see dagster_daemon.log")
             self.progress.runs([], f"waiting for the sensors {', '.join(s.name for s in late)}")
             self.check()
             time.sleep(POLL_S)
@@ -158,7 +160,7 @@ class Walker:
         return self._last_try(successor) if run.status != "SUCCESS" and successor else run
 
 
-def missing_days(assets: Iterable[Asset], *, first: date, last: date) -> list[date]:
+def list_missing_days(assets: Iterable[Asset], *, first: date, last: date) -> list[date]:
     """Days of `first` to `last` that a partitioned asset lacks or failed at, in order."""
     missing: set[date] = set()
     for asset in assets:
@@ -172,7 +174,9 @@ def missing_days(assets: Iterable[Asset], *, first: date, last: date) -> list[da
     return sorted(missing)
 
 
-def ranges(days: Sequence[date], *, longest: int = LONGEST_RANGE) -> Iterable[tuple[date, date]]:
+def split_ranges(
+    days: Sequence[date], *, longest: int = LONGEST_RANGE
+) -> Iterable[tuple[date, date]]:
     """Ordered days -> their unbroken stretches, none longer than `longest` days."""
     start = 0
     for place in range(1, len(days) + 1):
@@ -182,15 +186,15 @@ def ranges(days: Sequence[date], *, longest: int = LONGEST_RANGE) -> Iterable[tu
             start = place
 
 
-def looked_before(
+def select_late_sensors(
     sensors: Iterable[Sensor], mark: float, *, of: Collection[str] | None = None
 ) -> list[Sensor]:
     """The sensors (of these names) whose last finished look began before `mark`."""
     wanted = [s for s in sensors if of is None or s.name in of]
-    return [s for s in wanted if s.last_look is None or s.last_look < mark]
+    return [s for s in wanted if s.last_tick is None or s.last_tick < mark]
 
 
-def wrong_things(
+def list_problems(
     assets: Iterable[Asset], *, wanted: Mapping[str, tuple[date, date]], refused: Sequence[str]
 ) -> list[str]:
     """What keeps a walk from being a success, in sentences; empty for none.
@@ -202,17 +206,19 @@ def wrong_things(
     for asset in assets:
         spans = [wanted[job] for job in asset.jobs if job in wanted]
         if asset.is_failed or asset.failed:
-            wrong.append(f"{asset.name} failed for {_said(sorted(asset.failed)) or 'its last run'}")
+            wrong.append(
+                f"{asset.name} failed for {_describe_days(sorted(asset.failed)) or 'its last run'}"
+            )
         elif spans and not asset.is_partitioned and not asset.is_materialized:
             wrong.append(f"{asset.name} was not made")
         elif spans and asset.is_partitioned:
             first, last = min(span[0] for span in spans), max(span[1] for span in spans)
-            missing = missing_days([asset], first=first, last=last)
+            missing = list_missing_days([asset], first=first, last=last)
             if missing:
-                wrong.append(f"{asset.name} lacks {_said(missing)}")
+                wrong.append(f"{asset.name} lacks {_describe_days(missing)}")
     return [*wrong, *(f"the check {name} refused" for name in refused)]
 
 
-def _said(days: Sequence[date]) -> str:
-    spans = [str(a) if a == b else f"{a} .. {b}" for a, b in ranges(days, longest=10_000)]
+def _describe_days(days: Sequence[date]) -> str:
+    spans = [str(a) if a == b else f"{a} .. {b}" for a, b in split_ranges(days, longest=10_000)]
     return ", ".join(spans)

@@ -36,7 +36,7 @@ def show_leaderboard(leaderboard: pl.DataFrame, console: Console) -> None:
         if row["error"] is not None:
             table.add_row(row["series"], row["model"], f"[red]{escape(row['error'])}[/red]")
         else:
-            table.add_row(*(_figure(row[name]) for name in LEADERBOARD_COLUMNS))
+            table.add_row(*(_format_figure(row[name]) for name in LEADERBOARD_COLUMNS))
     (console if console.is_terminal else Console(width=WIDTH)).print(table)
 
 
@@ -44,7 +44,11 @@ def show_searches(searches: Sequence[SearchResult], console: Console) -> None:
     """One line per engine: how much it tried, how it ended, and its best error within training."""
     for found in searches:
         failed = sum(trial.error is not None for trial in found.trials)
-        best = "nothing usable" if found.best is None else f"best MAE {_figure(found.best.score)}"
+        best = (
+            "nothing usable"
+            if found.best is None
+            else f"best MAE {_format_figure(found.best.score)}"
+        )
         console.print(
             f"[bold]{found.engine}[/bold] tried {len(found.trials)} models"
             f"{f', {failed} of them failed' if failed else ''}: {best} on its own folds"
@@ -52,7 +56,7 @@ def show_searches(searches: Sequence[SearchResult], console: Console) -> None:
         )
 
 
-def _figure(value: float | str | None) -> str:
+def _format_figure(value: float | str | None) -> str:
     if value is None:
         return "-"
     return (

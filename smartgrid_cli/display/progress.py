@@ -17,7 +17,7 @@ MANY = 1000
 MARKS = {"SUCCESS": "[green]done[/green]", "FAILURE": "[red]FAILED[/red]", "SKIPPED": "skipped"}
 
 
-class ShownProgress:
+class ProgressDisplay:
     """Shows runs and their steps; used as a context manager, so that the terminal is given back."""
 
     def __init__(self, console: Console) -> None:
@@ -57,7 +57,7 @@ class ShownProgress:
             for step in steps:
                 self._say_once(run, step)
         if self._console.is_terminal:
-            self._show(_picture(runs, note))
+            self._show(_build_picture(runs, note))
         elif time.monotonic() - self._last_word > SIGN_OF_LIFE_S or note != self._note:
             words = [f"{run.title} {run.days} {run.status.lower()}" for run, _ in runs]
             if words or note:
@@ -85,7 +85,7 @@ class ShownProgress:
         self.say(f"  {step.name:<26} {run.days:<24} {MARKS[step.status]} {took}")
 
 
-def _picture(runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> Table:
+def _build_picture(runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> Table:
     """What is under way now; what has ended has a line above already."""
     grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 2))
     now = time.time()

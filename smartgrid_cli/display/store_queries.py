@@ -36,7 +36,7 @@ class TableSize:
     lake: int | None
 
 
-def settings_of(environment: Mapping[str, str]) -> Settings:
+def load_settings(environment: Mapping[str, str]) -> Settings:
     """The settings that a process with these variables would build."""
     prefix = "SMARTGRID_"
     known = {
@@ -67,7 +67,7 @@ class Stores:
         return cls(PostgresWarehouse(url), ParquetLake(settings.lake_place), settings)
 
 
-def table_sizes(database_url: str, lake: Lake) -> list[TableSize]:
+def measure_tables(database_url: str, lake: Lake) -> list[TableSize]:
     """Rows of every table of the catalogue that either store holds."""
     sizes = []
     with psycopg.connect(database_url) as connection:
@@ -77,13 +77,13 @@ def table_sizes(database_url: str, lake: Lake) -> list[TableSize]:
             if stored is not None and stored[0] is not None:
                 query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(entry.name))
                 rows = (connection.execute(query).fetchone() or (0,))[0]
-            history = _lake_rows(lake, entry.schema)
+            history = _count_lake_rows(lake, entry.schema)
             if rows is not None or history:
                 sizes.append(TableSize(entry.name, rows, history))
     return sizes
 
 
-def leaderboard(warehouse: Warehouse) -> pl.DataFrame:
+def read_leaderboard(warehouse: Warehouse) -> pl.DataFrame:
     """The latest backtest's rows over all series, the best first."""
     scores = warehouse.read(LoadBacktest)
     if scores.is_empty():
@@ -94,7 +94,7 @@ def leaderboard(warehouse: Warehouse) -> pl.DataFrame:
     )
 
 
-def open_alerts(warehouse: Warehouse) -> pl.DataFrame:
+def read_open_alerts(warehouse: Warehouse) -> pl.DataFrame:
     """Alerts that wait for a person, the newest first."""
     return (
         warehouse.read(Alerts).filter(pl.col("state") == "open").sort("opened_at", descending=True)
@@ -102,7 +102,7 @@ def open_alerts(warehouse: Warehouse) -> pl.DataFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ServedForecast:
     """The whole grid's forecast as the model server answered it over REST.
 
     `frame`: hour_start, p10, p50, p90 (kW), model_version. `grpc_apart` is the largest difference
@@ -113,7 +113,7 @@ class Answered:
     grpc_apart: float
 
 
-def served_forecast(stores: Stores, *, window: Window) -> Answered:
+def request_forecast(stores: Stores, *, window: Window) -> ServedForecast:
     """The whole grid's forecast for the window, asked of the model server over REST and gRPC.
 
     Raises ModelUnavailableError.
@@ -133,7 +133,7 @@ def served_forecast(stores: Stores, *, window: Window) -> Answered:
     apart = (rest.frame.select(OUTPUTS) - grpc.frame.select(OUTPUTS)).select(
         pl.max_horizontal(pl.col(OUTPUTS).abs().max())
     )
-    return Answered(
+    return ServedForecast(
         features.select("hour_start").with_columns(
             *rest.frame.select(OUTPUTS), model_version=pl.lit(rest.model_version)
         ),
@@ -141,12 +141,12 @@ def served_forecast(stores: Stores, *, window: Window) -> Answered:
     )
 
 
-def newest_decision(warehouse: Warehouse) -> pl.DataFrame:
+def read_newest_decision(warehouse: Warehouse) -> pl.DataFrame:
     """Rows of `PromotionDecisions` of the decision that was taken last; none before the first."""
     rows = warehouse.read(PromotionDecisions)
     return rows.filter(pl.col("decided_at") == pl.col("decided_at").max())
 
 
-def _lake_rows(lake: Lake, schema: type[dy.Schema]) -> int | None:
+def _count_lake_rows(lake: Lake, schema: type[dy.Schema]) -> int | None:
     """Rows in the lake; None if it holds none."""
     return lake.scan(schema).select(pl.len()).collect().item() or None

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from smartgrid_cli.dagster_api.client import Check
-from smartgrid_cli.display.store_queries import Answered, TableSize
+from smartgrid_cli.display.store_queries import ServedForecast, TableSize
 from smartgrid_core.rollout.labels import OUTPUTS, ServingState
 
 MOST_ALERTS = 10
@@ -24,7 +24,7 @@ NAMES = {
 }
 
 
-def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
+def build_table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
     """An empty table in the one style of all; columns in `right` hold figures."""
     grid = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
@@ -34,7 +34,7 @@ def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
 
 def show_addresses(addresses: Mapping[str, str], console: Console) -> None:
     """Where what answers."""
-    grid = table("Addresses", "what", "where")
+    grid = build_table("Addresses", "what", "where")
     for name, where in addresses.items():
         grid.add_row(NAMES.get(name, name), where)
     console.print(grid)
@@ -42,10 +42,12 @@ def show_addresses(addresses: Mapping[str, str], console: Console) -> None:
 
 def show_sizes(sizes: Sequence[TableSize], console: Console) -> None:
     """Rows per table."""
-    grid = table("Rows per table", "table", "PostgreSQL", "lake", right=("PostgreSQL", "lake"))
+    grid = build_table(
+        "Rows per table", "table", "PostgreSQL", "lake", right=("PostgreSQL", "lake")
+    )
     for size in sizes:
         if size.warehouse or size.lake:
-            grid.add_row(size.name, _count(size.warehouse), _count(size.lake))
+            grid.add_row(size.name, _format_count(size.warehouse), _format_count(size.lake))
     console.print(grid)
 
 
@@ -53,7 +55,7 @@ def show_checks(checks: Sequence[Check], console: Console) -> None:
     """How many checks passed, and what the others say."""
     passed = [check for check in checks if check.is_passed]
     refused = [check for check in checks if check.is_refused]
-    grid = table(f"Checks: {len(passed)} passed, {len(refused)} failed", "check", "says")
+    grid = build_table(f"Checks: {len(passed)} passed, {len(refused)} failed", "check", "says")
     for check in refused:
         colour = "red" if check.blocks else "yellow"
         says = check.description.strip().splitlines() or [""]
@@ -70,7 +72,7 @@ def show_leaderboard(board: pl.DataFrame, console: Console) -> None:
         *("mae", "nmae", "pinball", "rcrps", "coverage", "peak_nmae"),
         *("train_s", "predict_ms", "artifact_mb"),
     )
-    grid = table("Leaderboard (all feeders, unseen days)", "model", *figures, right=figures)
+    grid = build_table("Leaderboard (all feeders, unseen days)", "model", *figures, right=figures)
     for row in board.filter(pl.col("error").is_null()).iter_rows(named=True):
         cells = ["-" if row[name] is None else f"{row[name]:.4g}" for name in figures]
         grid.add_row(row["model"], *cells)
@@ -86,14 +88,14 @@ def show_decision(rows: pl.DataFrame, console: Console) -> None:
     first = rows.row(0, named=True)
     words = {"promote": "promotes", "refuse": "refuses", "keep": "keeps", "roll_back": "takes back"}
     title = f"The gate {words[first['decision']]} version {first['version']}: {first['reason']}"
-    grid = table(escape(title), "condition", "in words")
+    grid = build_table(escape(title), "condition", "in words")
     for row in rows.iter_rows(named=True):
         colour = "green" if row["passed"] else "yellow"
         grid.add_row(f"[{colour}]{row['condition']}[/{colour}]", escape(row["sentence"]))
     console.print(grid)
 
 
-def show_forecast(answered: Answered, console: Console, *, server: str) -> None:
+def show_forecast(answered: ServedForecast, console: Console, *, server: str) -> None:
     """Every third hour of the whole grid's forecast, as the model server answered it."""
     forecast = answered.frame
     version = forecast["model_version"][0] if forecast.height else "?"
@@ -101,7 +103,7 @@ def show_forecast(answered: Answered, console: Console, *, server: str) -> None:
         f"Forecast of the whole grid, kW (version {version}, asked of {server};"
         f" over gRPC the same within {answered.grpc_apart:.1g} kW)"
     )
-    grid = table(title, "hour (UTC)", "P10", "P50", "P90", right=("P10", "P50", "P90"))
+    grid = build_table(title, "hour (UTC)", "P10", "P50", "P90", right=("P10", "P50", "P90"))
     for row in forecast.gather_every(3).iter_rows(named=True):
         grid.add_row(f"{row['hour_start']:%Y-%m-%d %H:%M}", *(f"{row[q]:.1f}" for q in OUTPUTS))
     console.print(grid)
@@ -109,7 +111,7 @@ def show_forecast(answered: Answered, console: Console, *, server: str) -> None:
 
 def show_alerts(alerts: pl.DataFrame, console: Console) -> None:
     """The newest open alerts."""
-    grid = table(f"Open alerts: {alerts.height}", "severity", "opened (UTC)", "what")
+    grid = build_table(f"Open alerts: {alerts.height}", "severity", "opened (UTC)", "what")
     for row in alerts.head(MOST_ALERTS).iter_rows(named=True):
         opened = f"{row['opened_at']:%Y-%m-%d %H:%M}"
         grid.add_row(row["severity"], opened, escape(row["message"]))
@@ -118,7 +120,7 @@ def show_alerts(alerts: pl.DataFrame, console: Console) -> None:
 
 def show_models(served: Sequence[ServingState], reasons: Sequence[str], console: Console) -> None:
     """Which versions of each model answer, and what is not ready."""
-    grid = table("Models", "model", "stable", "canary", "loaded", right=("stable", "canary"))
+    grid = build_table("Models", "model", "stable", "canary", "loaded", right=("stable", "canary"))
     for each in served:
         stable, canary = ("" if v is None else str(v) for v in (each.stable, each.canary))
         grid.add_row(each.model, stable, canary, ", ".join(map(str, each.versions)))
@@ -128,13 +130,13 @@ def show_models(served: Sequence[ServingState], reasons: Sequence[str], console:
         console.print(f"[yellow]not ready[/yellow]: {escape(reason)}")
 
 
-def _count(rows: int | None) -> str:
+def _format_count(rows: int | None) -> str:
     return "" if rows is None else f"{rows:,}"
 
 
 def show_processes(processes: Sequence[tuple[str, int | None, Path]], console: Console) -> None:
     """Name, process number and log of each."""
-    grid = table("Processes", "name", "process", "log", right=("process",))
+    grid = build_table("Processes", "name", "process", "log", right=("process",))
     for name, pid, log in processes:
         grid.add_row(name, "[red]down[/red]" if pid is None else str(pid), str(log))
     console.print(grid)

@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from smartgrid_cli.files.detect_file import Found
+from smartgrid_cli.files.detect_file import DetectedAnomalies
 from smartgrid_cli.files.readings import Readings
-from smartgrid_cli.files.timestamps import utc_of_wall
+from smartgrid_cli.files.timestamps import convert_wall_to_utc
 
 ANOMALY_COLUMNS = (
     *("series", "time", "value", "lower", "upper", "score", "kind", "reason"),
@@ -28,7 +28,7 @@ FIGURES = ("score", "lower", "upper")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class FileAnomalies:
     """What was found, at the file's own times, in UTC; ordered by series and time.
 
     `anomalies`: ANOMALY_COLUMNS. `spells`: the same columns, one row per anomaly: the worst of it.
@@ -46,18 +46,18 @@ class Told:
         return self.rows.select("series", "time", "score")
 
 
-def told(readings: Readings, found: Found) -> Told:
+def assign_to_rows(readings: Readings, found: DetectedAnomalies) -> FileAnomalies:
     """Bring anomalies and scores of the grid's steps to the rows of the file.
 
     All rows of a stretch have at least its score, for a stretch is judged as a whole; of a spike
     only those that score by themselves are strange. Where a step has several rows, the furthest
     from what was expected has its score, the others their share of it.
     """
-    rows = _every_row(readings, found.scores)
-    marked = _marked(rows, found)
-    strange = _with_limits(marked.filter("flag")).sort("series", "time", "kind")
+    rows = _join_every_row(readings, found.scores)
+    marked = _mark_rows(rows, found)
+    strange = _apply_limits(marked.filter("flag")).sort("series", "time", "kind")
     if readings.clock != "UTC":
-        strange = _off_the_local_clock(strange, clock=readings.clock)
+        strange = _convert_to_utc(strange, clock=readings.clock)
     spells = (
         strange.sort(
             "series", "start_time", "kind", "score", "time", descending=[False] * 3 + [True, False]
@@ -67,14 +67,14 @@ def told(readings: Readings, found: Found) -> Told:
     )
     judged = marked.select("series", "time", "value", "lower", "upper", "score", "label", "flag")
     unjudged = readings.unjudged.with_columns(score=pl.lit(0.0), flag=pl.lit(value=False))
-    return Told(
+    return FileAnomalies(
         anomalies=strange,
         spells=spells,
         rows=pl.concat([judged, unjudged], how="diagonal").sort("series", "time"),
     )
 
 
-def as_written(told_: Told, *, written_on: str | None) -> Told:
+def as_written(told_: FileAnomalies, *, written_on: str | None) -> FileAnomalies:
     """The same on the clock `Readings.written_on`, without an offset; as it is for None.
 
     A local time that spring leaves out has become that of an hour later.
@@ -86,30 +86,30 @@ def as_written(told_: Told, *, written_on: str | None) -> Told:
         times = pl.col(pl.Datetime("us", "UTC"))
         return frame.with_columns(times.dt.convert_time_zone(written_on).dt.replace_time_zone(None))
 
-    return Told(
+    return FileAnomalies(
         anomalies=on_clock(told_.anomalies),
         spells=on_clock(told_.spells),
         rows=on_clock(told_.rows),
     )
 
 
-def write_told(told_: Told, folder: Path) -> None:
+def write_anomalies(told_: FileAnomalies, folder: Path) -> None:
     """Write anomalies.parquet and scores.parquet; the same input gives the same bytes."""
     told_.anomalies.write_parquet(folder / "anomalies.parquet")
     told_.scores.write_parquet(folder / "scores.parquet")
 
 
-def since(told_: Told, begin: datetime) -> Told:
+def select_since(told_: FileAnomalies, begin: datetime) -> FileAnomalies:
     """What lies at `begin` or later; what was before is history that nobody asks about."""
     later = pl.col("time") >= begin
-    return Told(
+    return FileAnomalies(
         anomalies=told_.anomalies.filter(later),
         spells=told_.spells.filter(pl.col("end_time") > begin),
         rows=told_.rows.filter(later),
     )
 
 
-def kinds(told_: Told) -> dict[str, Any]:
+def count_kinds(told_: FileAnomalies) -> dict[str, Any]:
     """How many anomalies there are of each kind, and in how many series."""
     counts = told_.spells.group_by("kind").agg(pl.len()).sort("kind")
     return {
@@ -120,7 +120,7 @@ def kinds(told_: Told) -> dict[str, Any]:
     }
 
 
-def _every_row(readings: Readings, scores: pl.DataFrame) -> pl.DataFrame:
+def _join_every_row(readings: Readings, scores: pl.DataFrame) -> pl.DataFrame:
     """Rows of the file and steps without one, with score and band of their step.
 
     Steps of the second of a doubled hour, where the local clock gave no row, are left out.
@@ -140,7 +140,7 @@ def _every_row(readings: Readings, scores: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([rows, bare.select(rows.columns)]).join(steps, on=KEY, how="left")
 
 
-def _marked(rows: pl.DataFrame, found: Found) -> pl.DataFrame:
+def _mark_rows(rows: pl.DataFrame, found: DetectedAnomalies) -> pl.DataFrame:
     """Rows with flag, spell and the score that is theirs.
 
     Of a gap without rows in the file only its first step is an anomaly: the file has no more.
@@ -162,7 +162,7 @@ def _marked(rows: pl.DataFrame, found: Found) -> pl.DataFrame:
     is_point = pl.col("kind").is_in(POINT_KINDS).fill_null(value=False)
     scored = joined.with_columns(
         score=pl.when(is_point)
-        .then(pl.col("score") * _share())
+        .then(pl.col("score") * _share_of_band())
         .when(pl.col("kind").is_not_null())
         .then(pl.max_horizontal("score", "spell_score"))
         .otherwise(pl.min_horizontal("score", pl.lit(LET_PASS * found.threshold)))
@@ -177,7 +177,7 @@ def _marked(rows: pl.DataFrame, found: Found) -> pl.DataFrame:
     return scored.with_columns(flag=strange)
 
 
-def _with_limits(strange: pl.DataFrame) -> pl.DataFrame:
+def _apply_limits(strange: pl.DataFrame) -> pl.DataFrame:
     """ANOMALY_COLUMNS; a reading that breaks a limit is held against it, not against its band."""
     value, low, high = pl.col("value"), pl.col("spell_lower"), pl.col("spell_upper")
     breaks = (pl.col("kind") == "out_of_band") & ~(
@@ -189,15 +189,15 @@ def _with_limits(strange: pl.DataFrame) -> pl.DataFrame:
     ).select(ANOMALY_COLUMNS)
 
 
-def _off_the_local_clock(strange: pl.DataFrame, *, clock: str) -> pl.DataFrame:
+def _convert_to_utc(strange: pl.DataFrame, *, clock: str) -> pl.DataFrame:
     """Starts and ends as UTC that the grid has on a local clock; reasons name its times, no Z."""
     return strange.with_columns(
-        *(utc_of_wall(pl.col(name), timezone=clock) for name in ("start_time", "end_time")),
+        *(convert_wall_to_utc(pl.col(name), timezone=clock) for name in ("start_time", "end_time")),
         pl.col("reason").str.replace_all(r"(\d\d:\d\d)Z", "$1"),
     )
 
 
-def _share() -> pl.Expr:
+def _share_of_band() -> pl.Expr:
     """How far a row is from the middle of its band, of the furthest row of its step; else 1."""
     far = (pl.col("value") - (pl.col("lower") + pl.col("upper")) / 2).abs()
     share = far / far.max().over(KEY)

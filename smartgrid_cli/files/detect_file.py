@@ -39,7 +39,7 @@ Teller = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DetectionSettings:
     """What the detectors are told beside the readings.
 
     `limits`: pattern of series to its lowest and highest allowed value, None for no limit.
@@ -59,7 +59,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DetectedAnomalies:
     """`spells`: anomalies from start to end; `scores`: every step; both at the grid's times.
 
     Columns as of `smartgrid_ml.mining.anomalies.detect.Detection`.
@@ -70,31 +70,33 @@ class Found:
     threshold: float
 
 
-def find(readings: Readings, asked: Asked, *, tell: Teller = lambda _: None) -> Found:
+def detect_anomalies(
+    readings: Readings, asked: DetectionSettings, *, tell: Teller = lambda _: None
+) -> DetectedAnomalies:
     """Run the detectors over every series of the file.
 
     Raises ConfigurationError for limits or phases of a series that is not there.
     """
     from smartgrid_ml.mining.anomalies.detect import WARM_UP_DAYS as WATCH_WARM_UP_DAYS
     from smartgrid_ml.mining.anomalies.detect import detect
-    from smartgrid_ml.mining.anomalies.episodes import folded
+    from smartgrid_ml.mining.anomalies.episodes import merge_day_parts
 
     grid = readings.grid.select("series", "time", "value")
     names = grid["series"].unique().sort().to_list()
     given = {
-        "groups": groups_of(names, asked),
-        "limits": limits_of(names, asked.limits),
+        "groups": build_groups(names, asked),
+        "limits": build_limits(names, asked.limits),
     }
-    begin = _midnight(grid["time"].min())
-    end = _instant(grid["time"].max()) + readings.step
-    rehearsal = None if asked.past_only else rehearsed(grid, begin=begin)
+    begin = _to_midnight(grid["time"].min())
+    end = _to_instant(grid["time"].max()) + readings.step
+    rehearsal = None if asked.past_only else build_rehearsal(grid, begin=begin)
     context = readings.context
     if rehearsal is not None:
         grid = pl.concat([rehearsal, grid])
         if context is not None:
-            context = pl.concat([_moved(context, begin=begin), context])
-    first = _midnight(grid["time"].min())
-    at_once = days_at_once(len(names), readings.step)
+            context = pl.concat([_move_before(context, begin=begin), context])
+    first = _to_midnight(grid["time"].min())
+    at_once = count_days_at_once(len(names), readings.step)
     state, parts, scores = None, [], []
     while first < end:
         until = min(first + at_once * DAY, end)
@@ -116,38 +118,38 @@ def find(readings: Readings, asked: Asked, *, tell: Teller = lambda _: None) -> 
         parts.append(detection.parts)
         scores.append(detection.scores.filter(pl.col("time") >= begin))
         first = until
-    return Found(
-        spells=folded(pl.concat(parts)).filter(pl.col("end_time") > begin),
+    return DetectedAnomalies(
+        spells=merge_day_parts(pl.concat(parts)).filter(pl.col("end_time") > begin),
         scores=pl.concat(scores).sort("series", "time"),
         threshold=THRESHOLD if asked.threshold is None else asked.threshold,
     )
 
 
-def rehearsed(grid: pl.DataFrame, *, begin: datetime) -> pl.DataFrame | None:
+def build_rehearsal(grid: pl.DataFrame, *, begin: datetime) -> pl.DataFrame | None:
     """The first whole weeks of the grid, at most five, before `begin`: the first week last.
 
     None if the grid is shorter than a week.
     """
-    weeks = min(REHEARSED_WEEKS, (_instant(grid["time"].max()) - begin) // WEEK)
+    weeks = min(REHEARSED_WEEKS, (_to_instant(grid["time"].max()) - begin) // WEEK)
     if not weeks:
         return None
-    return _moved(grid.filter(pl.col("time") < begin + weeks * WEEK), begin=begin)
+    return _move_before(grid.filter(pl.col("time") < begin + weeks * WEEK), begin=begin)
 
 
-def _moved(rows: pl.DataFrame, *, begin: datetime) -> pl.DataFrame:
+def _move_before(rows: pl.DataFrame, *, begin: datetime) -> pl.DataFrame:
     """Week n after `begin` becomes week n before it."""
     weeks = pl.col("time").is_between(begin, begin + REHEARSED_WEEKS * WEEK, closed="left")
     back = pl.duration(weeks=2 * ((pl.col("time") - begin).dt.total_days() // 7) + 1)
     return rows.filter(weeks).with_columns(time=pl.col("time") - back)
 
 
-def days_at_once(series: int, step: timedelta) -> int:
+def count_days_at_once(series: int, step: timedelta) -> int:
     """How many days are judged in one call."""
     by_steps = STEPS_AT_ONCE // max(1, series * (DAY // step))
     return max(1, min(by_steps, MEMORY_AT_ONCE // max(1, series)))
 
 
-def groups_of(names: Sequence[str], asked: Asked) -> pl.DataFrame | None:
+def build_groups(names: Sequence[str], asked: DetectionSettings) -> pl.DataFrame | None:
     """series, peer_group, phase_set; None if nothing is known to belong together."""
     for group in asked.phases:
         if absent := [name for name in group if name not in names]:
@@ -171,7 +173,7 @@ def groups_of(names: Sequence[str], asked: Asked) -> pl.DataFrame | None:
     )
 
 
-def limits_of(names: Sequence[str], limits: Limits) -> pl.DataFrame | None:
+def build_limits(names: Sequence[str], limits: Limits) -> pl.DataFrame | None:
     """series, low, high; a later limit of the same series counts. None without limits."""
     rows: dict[str, tuple[float | None, float | None]] = {}
     for pattern, (low, high) in limits.items():
@@ -189,11 +191,11 @@ def limits_of(names: Sequence[str], limits: Limits) -> pl.DataFrame | None:
     return pl.DataFrame(table, schema=schema, orient="row")
 
 
-def _instant(moment: object) -> datetime:
+def _to_instant(moment: object) -> datetime:
     if not isinstance(moment, datetime):
         raise TypeError(f"{moment!r} is no time")
     return moment
 
 
-def _midnight(moment: object) -> datetime:
-    return _instant(moment).replace(hour=0, minute=0, second=0, microsecond=0)
+def _to_midnight(moment: object) -> datetime:
+    return _to_instant(moment).replace(hour=0, minute=0, second=0, microsecond=0)

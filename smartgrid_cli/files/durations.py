@@ -21,7 +21,7 @@ DIVISORS = tuple(
 """Steps that cut a day into equal parts."""
 
 
-def duration(text: str, *, option: str) -> timedelta:
+def parse_duration(text: str, *, option: str) -> timedelta:
     """`24h`, `30min`, `1d`, `24` (hours). Raises ConfigurationError naming the option."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|m|h|d|)\s*", text.lower())
     if match is None or not float(match[1]):
@@ -29,7 +29,7 @@ def duration(text: str, *, option: str) -> timedelta:
     return float(match[1]) * UNITS[match[2] or "h"]
 
 
-def clock(text: str, *, option: str) -> timedelta:
+def parse_clock(text: str, *, option: str) -> timedelta:
     """`HH:MM` as the time since midnight. Raises ConfigurationError naming the option."""
     try:
         at = time.fromisoformat(text)
@@ -38,12 +38,12 @@ def clock(text: str, *, option: str) -> timedelta:
     return timedelta(hours=at.hour, minutes=at.minute)
 
 
-def step_of(gap: timedelta) -> timedelta:
+def round_to_step(gap: timedelta) -> timedelta:
     """The divisor of a day that is nearest to a usual distance between rows."""
     return min(DIVISORS, key=lambda step: (abs(step - gap), step))
 
 
-def shown(length: timedelta) -> str:
+def format_duration(length: timedelta) -> str:
     """A duration in its largest whole unit: 1h, 30min, 1d."""
     for name in ("d", "h", "min"):
         if not length % UNITS[name]:

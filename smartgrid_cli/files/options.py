@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from smartgrid_cli.files.durations import divides_a_day, duration
+from smartgrid_cli.files.durations import divides_a_day, parse_duration
 from smartgrid_core.errors import ConfigurationError
 
 Teller = Callable[[str], None]
@@ -17,7 +17,7 @@ Teller = Callable[[str], None]
 console = Console(highlight=False, soft_wrap=True)
 
 
-def zone_option(name: str) -> str:
+def parse_zone(name: str) -> str:
     """A known time zone. Raises ConfigurationError."""
     try:
         ZoneInfo(name)
@@ -26,16 +26,16 @@ def zone_option(name: str) -> str:
     return name
 
 
-def step_option(text: str) -> timedelta:
+def parse_step(text: str) -> timedelta:
     """A step that divides a day. Raises ConfigurationError."""
-    step = duration(text, option="--step")
+    step = parse_duration(text, option="--step")
     if not divides_a_day(step):
         raise ConfigurationError(f"--step {text!r} does not divide a day; write 15min, 30min or 1h")
     return step
 
 
 @contextmanager
-def progress() -> Iterator[Teller]:
+def show_progress() -> Iterator[Teller]:
     """A spinner with what is being done and for how long."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:

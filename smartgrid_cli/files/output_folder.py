@@ -10,7 +10,7 @@ from pathlib import Path
 from smartgrid_core.errors import ConfigurationError
 
 
-def refuse_as_folder(out: Path) -> None:
+def check_output_folder(out: Path) -> None:
     """Raises ConfigurationError if `out` is something else than a folder, before long work."""
     if out.exists() and not out.is_dir():
         raise ConfigurationError(f"--out {out}: there is a file of that name; name a folder")
@@ -20,13 +20,13 @@ def refuse_as_folder(out: Path) -> None:
 
 
 @contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
+def open_output_folder(out: Path) -> Iterator[Path]:
     """A hidden folder beside `out` to write into; its files move into `out` when all are there.
 
     Files of the same name are replaced, others in `out` stay. After an error `out` is as before.
     Raises ConfigurationError if the place cannot be written to.
     """
-    refuse_as_folder(out)
+    check_output_folder(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         parts = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))

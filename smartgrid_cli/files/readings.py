@@ -11,22 +11,22 @@ from pathlib import Path
 
 import polars as pl
 
-from smartgrid_cli.files.durations import shown, step_of
+from smartgrid_cli.files.durations import format_duration, round_to_step
 from smartgrid_cli.files.table import (
     Columns,
     SeriesFileError,
+    build_missing_column_error,
+    find_usual_gap,
     has_zone,
-    missing_column,
-    number,
+    parse_numbers,
     read_table,
-    targets_of,
-    times_of,
-    usual_gap,
+    read_times,
+    resolve_targets,
 )
 from smartgrid_cli.files.timestamps import (
-    instants,
+    convert_wall_to_utc,
     is_second_of_a_doubled_hour,
-    utc_of_wall,
+    to_instants,
 )
 from smartgrid_core.time import DAY, HOUR
 
@@ -84,16 +84,16 @@ def read_readings(
     SeriesFileError.
     """
     notes: list[str] = []
-    long = _long(read_table(path), columns, path=path, timezone=timezone, notes=notes)
-    long, unjudged = _with_values(long, path=path, notes=notes)
+    long = _to_long(read_table(path), columns, path=path, timezone=timezone, notes=notes)
+    long, unjudged = _split_by_values(long, path=path, notes=notes)
     if step is None:
-        gap = usual_gap(long, path=path)
+        gap = find_usual_gap(long, path=path)
         if gap > LONGEST_GAP:
             raise SeriesFileError(
-                f"{path}: its rows are {shown(gap)} apart; detectors judge days and what is"
+                f"{path}: its rows are {format_duration(gap)} apart; detectors judge days and what is"
                 " shorter: give a file with at least a value a day"
             )
-        step = step_of(gap)
+        step = round_to_step(gap)
     clock = timezone if step > HOUR else "UTC"
     known = (
         long.drop("naive")
@@ -103,10 +103,12 @@ def read_readings(
     )
     if doubled := long.height - known.height:
         notes.append(f"{doubled} rows share series and time with another: averaged")
-    slots = _slotted(known, step=step, clock=clock)
+    slots = _assign_slots(known, step=step, clock=clock)
     if off := slots.filter(pl.col("slot") != pl.col("clocked")).height:
-        notes.append(f"{off} rows stand off the {shown(step)} grid; they keep their own times")
-    grid = _grid(slots, step=step, clock=clock, path=path)
+        notes.append(
+            f"{off} rows stand off the {format_duration(step)} grid; they keep their own times"
+        )
+    grid = _build_grid(slots, step=step, clock=clock, path=path)
     written_on = timezone if long["naive"].any() else None
     if written_on not in (None, "UTC"):
         doubled_hour = is_second_of_a_doubled_hour(pl.col("instant"), timezone=timezone)
@@ -116,7 +118,7 @@ def read_readings(
     return Readings(
         rows=slots.select("series", "time", "slot", "value", "label"),
         grid=grid,
-        context=_context(slots, columns.exog),
+        context=_build_context(slots, columns.exog),
         unjudged=unjudged,
         step=step,
         clock=clock,
@@ -125,22 +127,22 @@ def read_readings(
     )
 
 
-def _long(
+def _to_long(
     table: pl.DataFrame, columns: Columns, *, path: Path, timezone: str, notes: list[str]
 ) -> pl.DataFrame:
     """Columns series, time (UTC), naive, label, value and the exogenous ones, one row per value."""
     named = (columns.time, columns.series, columns.label, *columns.exog)
     for name in named:
         if name is not None and name not in table.columns:
-            raise missing_column(name, table, path=path)
-    targets = targets_of(table, columns, path=path)
+            raise build_missing_column_error(name, table, path=path)
+    targets = resolve_targets(table, columns, path=path)
     if table.is_empty():
         raise SeriesFileError(f"{path}: has no rows below its header")
     if columns.label in targets:
         raise SeriesFileError(f"{path}: column {columns.label!r} is both --label and --target")
     if columns.series is not None and len(targets) > 1:
         raise SeriesFileError(f"{path}: --series goes with one --target, not with {len(targets)}")
-    times = times_of(table, columns, path=path, notes=notes)
+    times = read_times(table, columns, path=path, notes=notes)
     if times.null_count() == len(times):
         raise SeriesFileError(f"{path}: column {columns.time!r} is empty")
     names = (
@@ -150,15 +152,15 @@ def _long(
     )
     shared = [
         names.alias("series"),
-        instants(times, series=names, timezone=timezone).alias("time"),
+        to_instants(times, series=names, timezone=timezone).alias("time"),
         pl.repeat(not has_zone(times), table.height, eager=True).alias("naive"),
-        labels_of(table, columns.label, path=path, notes=notes).alias("label"),
-        *(number(table[name], path=path, notes=notes) for name in columns.exog),
+        parse_labels(table, columns.label, path=path, notes=notes).alias("label"),
+        *(parse_numbers(table[name], path=path, notes=notes) for name in columns.exog),
     ]
     parts = []
     for target in targets:
-        _tell_infinite(table[target], notes=notes)
-        value = number(table[target], path=path, notes=notes).alias("value")
+        _note_infinite(table[target], notes=notes)
+        value = parse_numbers(table[target], path=path, notes=notes).alias("value")
         part = pl.DataFrame([*shared, value]).filter(pl.col("time").is_not_null())
         if columns.series is None:
             part = part.with_columns(series=pl.lit(target))
@@ -166,7 +168,9 @@ def _long(
     return pl.concat(parts)
 
 
-def labels_of(table: pl.DataFrame, name: str | None, *, path: Path, notes: list[str]) -> pl.Series:
+def parse_labels(
+    table: pl.DataFrame, name: str | None, *, path: Path, notes: list[str]
+) -> pl.Series:
     """The label column as Boolean; null where a row has none. Raises SeriesFileError.
 
     Empty cells are rows without a label, which no figure judges; but where no row is labelled 0,
@@ -195,7 +199,7 @@ def labels_of(table: pl.DataFrame, name: str | None, *, path: Path, notes: list[
     return labels
 
 
-def _with_values(
+def _split_by_values(
     long: pl.DataFrame, *, path: Path, notes: list[str]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Series that have values, from the first one on; and series, time, label of the rest."""
@@ -227,7 +231,7 @@ def _with_values(
     return kept.drop("begin"), rest.sort("series", "time")
 
 
-def _slotted(known: pl.DataFrame, *, step: timedelta, clock: str) -> pl.DataFrame:
+def _assign_slots(known: pl.DataFrame, *, step: timedelta, clock: str) -> pl.DataFrame:
     """Each row's time on the grid's clock, `clocked`, and the start of its step there, `slot`.
 
     The grid stands where most rows do: at a quarter past, if that is when a file's hours begin.
@@ -241,7 +245,7 @@ def _slotted(known: pl.DataFrame, *, step: timedelta, clock: str) -> pl.DataFram
     return clocked.with_columns(slot=start.cast(pl.Datetime("us", "UTC")))
 
 
-def _grid(slots: pl.DataFrame, *, step: timedelta, clock: str, path: Path) -> pl.DataFrame:
+def _build_grid(slots: pl.DataFrame, *, step: timedelta, clock: str, path: Path) -> pl.DataFrame:
     """Every step of each series: time, instant, value, and whether a value is expected there."""
     spans = slots.group_by("series").agg(
         first=pl.col("slot").min(), last=pl.col("slot").max(), rows=pl.len()
@@ -249,7 +253,7 @@ def _grid(slots: pl.DataFrame, *, step: timedelta, clock: str, path: Path) -> pl
     steps = int(spans.select(((pl.col("last") - pl.col("first")) / step + 1).sum()).item())
     if steps > MOST_STEPS or steps > MOSTLY_EMPTY * max(slots.height, 10_000):
         raise SeriesFileError(
-            f"{path}: {slots.height} rows would be {steps:.3g} steps of {shown(step)}, nearly all"
+            f"{path}: {slots.height} rows would be {steps:.3g} steps of {format_duration(step)}, nearly all"
             " empty; give the step that you mean, such as --step 1h"
         )
     means = slots.group_by("series", time="slot").agg(pl.col("value").mean())
@@ -257,18 +261,20 @@ def _grid(slots: pl.DataFrame, *, step: timedelta, clock: str, path: Path) -> pl
         "time"
     )
     grid = every.join(means, on=["series", "time"], how="left").sort("series", "time")
-    instant = pl.col("time") if clock == "UTC" else utc_of_wall(pl.col("time"), timezone=clock)
+    instant = (
+        pl.col("time") if clock == "UTC" else convert_wall_to_utc(pl.col("time"), timezone=clock)
+    )
     return grid.select(
         "series", "time", instant.alias("instant"), "value", expected=pl.lit(value=True)
     )
 
 
-def _context(slots: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame | None:
+def _build_context(slots: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame | None:
     if not names:
         return None
     return slots.group_by(time="slot").agg(pl.col(*names).mean()).sort("time")
 
 
-def _tell_infinite(column: pl.Series, *, notes: list[str]) -> None:
+def _note_infinite(column: pl.Series, *, notes: list[str]) -> None:
     if column.dtype.is_float() and (count := int(column.is_infinite().sum())):
         notes.append(f"{count} infinite values of {column.name!r} taken as missing")

@@ -13,17 +13,17 @@ from typing import Literal
 
 import polars as pl
 
-from smartgrid_cli.files.durations import shown, step_of
+from smartgrid_cli.files.durations import format_duration, round_to_step
 from smartgrid_cli.files.table import (
     Columns,
     SeriesFileError,
+    build_missing_column_error,
+    find_usual_gap,
     has_zone,
-    missing_column,
-    number,
+    parse_numbers,
     read_table,
-    targets_of,
-    times_of,
-    usual_gap,
+    read_times,
+    resolve_targets,
 )
 from smartgrid_core.time import DAY
 
@@ -65,40 +65,40 @@ def read_series(
     Raises SeriesFileError.
     """
     notes: list[str] = []
-    long = _long(read_table(path), columns, path=path, timezone=timezone, notes=notes)
-    native = step_of(usual_gap(long, path=path))
+    long = _to_long(read_table(path), columns, path=path, timezone=timezone, notes=notes)
+    native = round_to_step(find_usual_gap(long, path=path))
     if step is None:
         step = native
     elif step < native:
         raise SeriesFileError(
-            f"{path}: its step is {shown(native)}; it cannot be split to {shown(step)}"
+            f"{path}: its step is {format_duration(native)}; it cannot be split to {format_duration(step)}"
         )
-    loads = _regular(long, native=native, step=step, how=how, notes=notes)
-    loads = _complete(loads, min_coverage=min_coverage, path=path, notes=notes)
+    loads = _regularize(long, native=native, step=step, how=how, notes=notes)
+    loads = _drop_incomplete(loads, min_coverage=min_coverage, path=path, notes=notes)
     if total is not None:
-        loads = _summed(loads, name=total, notes=notes)
+        loads = _sum_series(loads, name=total, notes=notes)
     if loads["feeder_id"].eq("all").any():
         raise SeriesFileError(
             f"{path}: a series is named 'all', which stands for every series together; rename it"
         )
-    exog = _exogenous(long, columns.exog, step=step, total=total) if columns.exog else None
+    exog = _average_exogenous(long, columns.exog, step=step, total=total) if columns.exog else None
     return SeriesTable(loads=loads, exog=exog, step=step, notes=notes)
 
 
-def _long(
+def _to_long(
     table: pl.DataFrame, columns: Columns, *, path: Path, timezone: str, notes: list[str]
 ) -> pl.DataFrame:
     """Columns series, time (naive wall clock), value and the exogenous ones, as read."""
     for name in (columns.time, columns.series, *columns.exog):
         if name is not None and name not in table.columns:
-            raise missing_column(name, table, path=path)
-    targets = targets_of(table, columns, path=path)
-    wall = times_of(table, columns, path=path, notes=notes)
+            raise build_missing_column_error(name, table, path=path)
+    targets = resolve_targets(table, columns, path=path)
+    wall = read_times(table, columns, path=path, notes=notes)
     if has_zone(wall):
         wall = wall.dt.convert_time_zone(timezone).dt.replace_time_zone(None)
     numbers = [*targets, *columns.exog]
     table = table.with_columns(
-        [number(table[name], path=path, notes=notes) for name in numbers]
+        [parse_numbers(table[name], path=path, notes=notes) for name in numbers]
     ).with_columns(wall.alias("__time"))
     table = table.filter(pl.col("__time").is_not_null())
     if table.is_empty():
@@ -125,7 +125,7 @@ def _long(
     )
 
 
-def _regular(
+def _regularize(
     long: pl.DataFrame, *, native: timedelta, step: timedelta, how: How, notes: list[str]
 ) -> pl.DataFrame:
     """Duplicates averaged, rows put on the grid, gaps opened as nulls."""
@@ -135,15 +135,15 @@ def _regular(
         notes.append("rows were not in order of time")
     on_grid = pl.col("time").dt.truncate(native)
     if moved := known.filter(pl.col("time") != on_grid).height:
-        notes.append(f"{moved} rows off the {shown(native)} grid moved back onto it")
+        notes.append(f"{moved} rows off the {format_duration(native)} grid moved back onto it")
     slots = known.group_by("series", time=on_grid).agg(pl.col("value").mean(), rows=pl.len())
     if doubled := int((slots["rows"] - 1).sum()):
-        notes.append(f"{doubled} duplicate {_plural(native)} averaged")
-    slots = _opened(slots, native)
+        notes.append(f"{doubled} duplicate {_format_plural(native)} averaged")
+    slots = _open_gaps(slots, native)
     if gaps := slots["value"].null_count():
-        notes.append(f"{gaps} missing {_plural(native)} of {slots.height} left unknown")
+        notes.append(f"{gaps} missing {_format_plural(native)} of {slots.height} left unknown")
     if step == native:
-        return _named(slots)
+        return _name_series(slots)
     share = step / native
     resampled = (
         slots.group_by("series", time=pl.col("time").dt.truncate(step))
@@ -157,12 +157,12 @@ def _regular(
     if partial := resampled.filter(
         (pl.col("known") < share) & pl.col("value").is_not_null()
     ).height:
-        notes.append(f"{partial} {_plural(step)} made from part of their rows")
-    notes.append(f"{shown(native)} rows brought to {shown(step)} by {how}")
-    return _named(_opened(resampled, step))
+        notes.append(f"{partial} {_format_plural(step)} made from part of their rows")
+    notes.append(f"{format_duration(native)} rows brought to {format_duration(step)} by {how}")
+    return _name_series(_open_gaps(resampled, step))
 
 
-def _opened(slots: pl.DataFrame, step: timedelta) -> pl.DataFrame:
+def _open_gaps(slots: pl.DataFrame, step: timedelta) -> pl.DataFrame:
     """Every step of a series between its first and its last known value."""
     spans = (
         slots.filter(pl.col("value").is_not_null())
@@ -174,13 +174,13 @@ def _opened(slots: pl.DataFrame, step: timedelta) -> pl.DataFrame:
     )
 
 
-def _named(slots: pl.DataFrame) -> pl.DataFrame:
+def _name_series(slots: pl.DataFrame) -> pl.DataFrame:
     return slots.select(
         feeder_id="series", hour_start=pl.col("time").dt.replace_time_zone("UTC"), load_kw="value"
     ).sort("feeder_id", "hour_start")
 
 
-def _complete(
+def _drop_incomplete(
     loads: pl.DataFrame, *, min_coverage: float, path: Path, notes: list[str]
 ) -> pl.DataFrame:
     steps = loads["hour_start"].n_unique()
@@ -195,7 +195,7 @@ def _complete(
     return loads.filter(pl.col("feeder_id").is_in(kept.implode()))
 
 
-def _summed(loads: pl.DataFrame, *, name: str, notes: list[str]) -> pl.DataFrame:
+def _sum_series(loads: pl.DataFrame, *, name: str, notes: list[str]) -> pl.DataFrame:
     members = loads["feeder_id"].n_unique()
     notes.append(f"{members} series summed to {name!r}")
     return (
@@ -207,7 +207,7 @@ def _summed(loads: pl.DataFrame, *, name: str, notes: list[str]) -> pl.DataFrame
     )
 
 
-def _exogenous(
+def _average_exogenous(
     long: pl.DataFrame, names: Sequence[str], *, step: timedelta, total: str | None
 ) -> pl.DataFrame:
     """Means of the exogenous columns by series and step."""
@@ -216,5 +216,5 @@ def _exogenous(
     return long.group_by(feeder_id=series, hour_start=hour).agg(pl.col(*names).mean())
 
 
-def _plural(step: timedelta) -> str:
-    return {timedelta(hours=1): "hours", DAY: "days"}.get(step, f"{shown(step)} steps")
+def _format_plural(step: timedelta) -> str:
+    return {timedelta(hours=1): "hours", DAY: "days"}.get(step, f"{format_duration(step)} steps")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from smartgrid_cli.files.timestamps import is_no_epoch, parsed_times
+from smartgrid_cli.files.timestamps import is_no_epoch, parse_times
 from smartgrid_core.errors import SmartGridError
 
 LEFT_OUT_AT_MOST = 0.01
@@ -78,7 +78,7 @@ def _has_decimal_points(path: Path) -> bool:
     )
 
 
-def targets_of(table: pl.DataFrame, columns: Columns, *, path: Path) -> list[str]:
+def resolve_targets(table: pl.DataFrame, columns: Columns, *, path: Path) -> list[str]:
     """The target columns, patterns resolved. Raises SeriesFileError for one that matches none."""
     taken = {columns.time, columns.series, columns.label, *columns.exog}
     found: list[str] = []
@@ -91,12 +91,12 @@ def targets_of(table: pl.DataFrame, columns: Columns, *, path: Path) -> list[str
             ]
         )
         if not names:
-            raise missing_column(pattern, table, path=path)
+            raise build_missing_column_error(pattern, table, path=path)
         found += [name for name in names if name not in found]
     return found
 
 
-def missing_column(name: str, table: pl.DataFrame, *, path: Path) -> SeriesFileError:
+def build_missing_column_error(name: str, table: pl.DataFrame, *, path: Path) -> SeriesFileError:
     """The error of a column that is not there, with the nearest name that is."""
     close = difflib.get_close_matches(name, table.columns, n=1)
     meant = f" Did you mean {close[0]!r}?" if close else ""
@@ -104,7 +104,7 @@ def missing_column(name: str, table: pl.DataFrame, *, path: Path) -> SeriesFileE
     return SeriesFileError(f"{path}: no column {name!r}.{meant} It has {some}")
 
 
-def times_of(table: pl.DataFrame, columns: Columns, *, path: Path, notes: list[str]) -> pl.Series:
+def read_times(table: pl.DataFrame, columns: Columns, *, path: Path, notes: list[str]) -> pl.Series:
     """The time column in microseconds, naive or with a zone; null in rows that are left out."""
     raw = table[columns.time]
     if (raw.dtype.is_numeric() and not raw.dtype.is_integer()) or is_no_epoch(raw):
@@ -112,7 +112,7 @@ def times_of(table: pl.DataFrame, columns: Columns, *, path: Path, notes: list[s
             f"{path}: column {columns.time!r} holds numbers such as {raw[0]!r}, not times; name the"
             " column of times, or give seconds or milliseconds since 1970"
         )
-    times = parsed_times(raw, columns.time_format)
+    times = parse_times(raw, columns.time_format)
     bad = times.is_null()
     if (count := int(bad.sum())) > LEFT_OUT_AT_MOST * len(raw):
         row = int(bad.arg_max() or 0)
@@ -130,7 +130,7 @@ def has_zone(times: pl.Series) -> bool:
     return isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is not None
 
 
-def number(column: pl.Series, *, path: Path, notes: list[str]) -> pl.Series:
+def parse_numbers(column: pl.Series, *, path: Path, notes: list[str]) -> pl.Series:
     """Finite float64 or null; text that is no number is told."""
     if column.dtype == pl.String:
         numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
@@ -149,7 +149,7 @@ def number(column: pl.Series, *, path: Path, notes: list[str]) -> pl.Series:
     return numbers.set(~numbers.is_finite(), None)
 
 
-def usual_gap(long: pl.DataFrame, *, path: Path) -> timedelta:
+def find_usual_gap(long: pl.DataFrame, *, path: Path) -> timedelta:
     """The most frequent distance between neighbours of a series. ``long``: series, time."""
     gaps = (
         long.select("series", "time")

@@ -33,7 +33,7 @@ def is_no_epoch(raw: pl.Series) -> bool:
     return raw.dtype.is_integer() and bool((raw.abs() < 10**8).any())
 
 
-def parsed_times(raw: pl.Series, time_format: str | None) -> pl.Series:
+def parse_times(raw: pl.Series, time_format: str | None) -> pl.Series:
     """Times of a column as read from a file, null where not understood; naive or with a zone.
 
     Whole numbers are seconds or milliseconds since 1970, UTC. Without a format, the one of
@@ -62,7 +62,7 @@ def parsed_times(raw: pl.Series, time_format: str | None) -> pl.Series:
     return best
 
 
-def utc_of_wall(wall: pl.Expr, *, timezone: str) -> pl.Expr:
+def convert_wall_to_utc(wall: pl.Expr, *, timezone: str) -> pl.Expr:
     """Wall clock carried as UTC -> true UTC.
 
     Of a doubled hour the first is meant; an hour that spring leaves out is the one after it.
@@ -77,7 +77,7 @@ def utc_of_wall(wall: pl.Expr, *, timezone: str) -> pl.Expr:
     )
 
 
-def instants(times: pl.Series, *, series: pl.Series, timezone: str) -> pl.Series:
+def to_instants(times: pl.Series, *, series: pl.Series, timezone: str) -> pl.Series:
     """Times of rows as UTC, in microseconds. Naive ones are on the local clock.
 
     A local time that autumn has twice is the first one at its first row within a series, the second

@@ -14,11 +14,11 @@ import psutil
 
 from smartgrid_cli.machine.home import Home, is_same_process, read_json, write_json
 
-TREE = "SMARTGRID_TREE"
+TREE_VARIABLE = "SMARTGRID_TREE"
 """Marks every process of a home in its environment, so that orphans of orphans are found."""
 LOG_LIMIT_BYTES = 10_000_000
 """A log that is longer makes room for a new one; one old one is kept."""
-TETHER = Path(__file__).with_name("die_with_parent.py")
+DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 
 
 class Child(Protocol):
@@ -73,7 +73,7 @@ class CommandChild:
         self.name = name
         self._command = list(command)
         self._home = home
-        self._environment = {**os.environ, **environment, TREE: f"{home.tree}/{name}"}
+        self._environment = {**os.environ, **environment, TREE_VARIABLE: f"{home.tree}/{name}"}
         self._ready = ready
         self._port = port
         self._before_start = before_start
@@ -96,11 +96,11 @@ class CommandChild:
         remove_leftovers(self._home, self.name)
         if self._before_start is not None:
             self._before_start()
-        rotate(self.log)
+        rotate_log(self.log)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
                 [
-                    *(sys.executable, "-I", "-S", str(TETHER)),
+                    *(sys.executable, "-I", "-S", str(DIE_WITH_PARENT)),
                     *(str(os.getpid()), str(int(signal.SIGTERM))),
                     *self._command,
                 ],
@@ -112,7 +112,7 @@ class CommandChild:
             )
         self.log.chmod(0o600)
         self._exit = None
-        record(self._home, self.name, self._process.pid)
+        record_child(self._home, self.name, self._process.pid)
 
     def is_alive(self) -> bool:
         """Is there a process?"""
@@ -172,7 +172,7 @@ def _has_listener(process: psutil.Process, port: int) -> bool:
     return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
 
 
-def record(home: Home, name: str, pid: int) -> None:
+def record_child(home: Home, name: str, pid: int) -> None:
     """Remember a child beyond the life of its supervisor."""
     try:
         created = psutil.Process(pid).create_time()
@@ -181,7 +181,7 @@ def record(home: Home, name: str, pid: int) -> None:
     write_json(home.run / f"{name}.json", {"name": name, "pid": pid, "create_time": created})
 
 
-def recorded(home: Home, name: str) -> psutil.Process | None:
+def find_recorded_child(home: Home, name: str) -> psutil.Process | None:
     """The process that was recorded under the name, if it still runs."""
     note = read_json(home.run / f"{name}.json")
     if note and is_same_process(note["pid"], note["create_time"]):
@@ -189,7 +189,7 @@ def recorded(home: Home, name: str) -> psutil.Process | None:
     return None
 
 
-def leftovers(
+def find_leftovers(
     home: Home, name: str | None = None, *, keep: Sequence[str] = ()
 ) -> list[psutil.Process]:
     """Processes of this home (of one child for `name`) that nobody waits for any more.
@@ -200,12 +200,14 @@ def leftovers(
     notes = [path.stem for path in home.run.glob("*.json")] if name is None else [name]
     found = {
         process.pid: process
-        for process in (recorded(home, note) for note in notes if note not in ("up", *keep))
+        for process in (
+            find_recorded_child(home, note) for note in notes if note not in ("up", *keep)
+        )
         if process is not None
     }
     for process in psutil.process_iter():
         try:
-            tree, _, child = process.environ().get(TREE, "").partition("/")
+            tree, _, child = process.environ().get(TREE_VARIABLE, "").partition("/")
         except (psutil.Error, OSError):
             continue  # it is gone, or another user's: not ours in either case
         if tree == home.tree and child not in keep and name in (None, child):
@@ -216,7 +218,7 @@ def leftovers(
 
 def remove_leftovers(home: Home, name: str | None = None, *, keep: Sequence[str] = ()) -> int:
     """End them: at once, since nobody who could be told is left. Returns how many there were."""
-    processes = leftovers(home, name, keep=keep)
+    processes = find_leftovers(home, name, keep=keep)
     for process in processes:
         try:
             process.kill()
@@ -229,7 +231,7 @@ def remove_leftovers(home: Home, name: str | None = None, *, keep: Sequence[str]
     return len(processes)
 
 
-def rotate(log: Path, *, limit: int = LOG_LIMIT_BYTES) -> None:
+def rotate_log(log: Path, *, limit: int = LOG_LIMIT_BYTES) -> None:
     """Make room in a log that is too long; whoever writes to it goes on where he is.
 
     A copy is kept and the file is cut, since a renamed file would still be written to.

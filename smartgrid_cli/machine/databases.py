@@ -6,7 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
-from smartgrid_cli.machine.child_process import record
+from smartgrid_cli.machine.child_process import record_child
 from smartgrid_cli.machine.home import Home
 from smartgrid_core.settings import Settings
 from smartgrid_io.postgres.embedded import EmbeddedPostgres
@@ -53,7 +53,7 @@ class PostgresChild:
         """Start it and heal what a kill left; returns when it answers."""
         self._server.start()
         if self._server.pid is not None:
-            record(self._home, self.name, self._server.pid)
+            record_child(self._home, self.name, self._server.pid)
 
     def is_alive(self) -> bool:
         """Is there a process?"""
@@ -83,14 +83,14 @@ def open_databases(settings: Settings, *, home: Home, port: int) -> Databases:
         name = urlsplit(product).path.lstrip("/")
         return Databases(
             product=product,
-            dagster=_ensure_beside(product, f"{name}_dagster"),
-            mlflow=_ensure_beside(product, f"{name}_mlflow"),
+            dagster=_ensure_database(product, f"{name}_dagster"),
+            mlflow=_ensure_database(product, f"{name}_mlflow"),
             server=None,
             home=home,
         )
     server = EmbeddedPostgres(home.root, port=port).start()
     if server.pid is not None:
-        record(home, PostgresChild.name, server.pid)
+        record_child(home, PostgresChild.name, server.pid)
     return Databases(
         product=server.url,
         dagster=server.ensure_database("dagster"),
@@ -100,7 +100,7 @@ def open_databases(settings: Settings, *, home: Home, port: int) -> Databases:
     )
 
 
-def _ensure_beside(url: str, name: str) -> str:
+def _ensure_database(url: str, name: str) -> str:
     """The URL of another database on the same server, which is made if there is none yet."""
     with psycopg.connect(url, autocommit=True) as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])

@@ -108,14 +108,14 @@ class Home:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise HomeInUseError(self._who_holds()) from None
-            self.say_up({})
+                raise HomeInUseError(self._describe_holder()) from None
+            self.publish_addresses({})
             try:
                 yield
             finally:
                 (self.run / "up.json").unlink(missing_ok=True)
 
-    def say_up(self, addresses: Mapping[str, str], **facts: Any) -> None:
+    def publish_addresses(self, addresses: Mapping[str, str], **facts: Any) -> None:
         """Leave a note that says where the machine answers; it names no secret."""
         myself = psutil.Process()
         note = {
@@ -126,7 +126,7 @@ class Home:
         }
         write_json(self.run / "up.json", note)
 
-    def who_is_up(self) -> dict[str, Any] | None:
+    def read_up_note(self) -> dict[str, Any] | None:
         """The note of the process that holds the home, None if there is none alive."""
         note = read_json(self.run / "up.json")
         return note if note and is_same_process(note["pid"], note["create_time"]) else None
@@ -134,14 +134,14 @@ class Home:
     def wait_until_free(self, *, seconds: float) -> bool:
         """Wait for the holder to end; False if it still holds after `seconds`."""
         end = time.monotonic() + seconds
-        while self.who_is_up() is not None:
+        while self.read_up_note() is not None:
             if time.monotonic() > end:
                 return False
             time.sleep(0.1)
         return True
 
-    def _who_holds(self) -> str:
-        note = self.who_is_up()
+    def _describe_holder(self) -> str:
+        note = self.read_up_note()
         if note is None:
             return f"{self.root} is in use by a process that is starting or stopping; try again"
         if not note["addresses"]:

@@ -4,13 +4,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from smartgrid_cli.machine.child_process import rotate
+from smartgrid_cli.machine.child_process import rotate_log
 
 EVERY_S = 60.0
 
 
 @dataclass
-class Retention:
+class LogRotation:
     """Keeps the logs of a home short; `tick` is called often and mostly does nothing."""
 
     logs: Path
@@ -22,4 +22,4 @@ class Retention:
         if now >= self._next:
             self._next = now + EVERY_S
             for log in self.logs.glob("*.log"):
-                rotate(log)
+                rotate_log(log)

@@ -12,19 +12,19 @@ from pathlib import Path
 import httpx
 import yaml
 
-from smartgrid_cli.machine.child_process import TREE, CommandChild
+from smartgrid_cli.machine.child_process import TREE_VARIABLE, CommandChild
 from smartgrid_cli.machine.databases import Databases
 from smartgrid_cli.machine.fail_lost_runs import runs_in_progress
 from smartgrid_cli.machine.home import Home
-from smartgrid_cli.machine.log_rotation import Retention
-from smartgrid_cli.machine.supervisor import Post, Supervisor
-from smartgrid_cli.machine.tcp_ports import LOCALHOST, Moved, choose_ports
+from smartgrid_cli.machine.log_rotation import LogRotation
+from smartgrid_cli.machine.supervisor import Service, Supervisor
+from smartgrid_cli.machine.tcp_ports import LOCALHOST, MovedPort, choose_ports
 from smartgrid_core.errors import ServerError
 from smartgrid_core.settings import Ports, Settings
 from smartgrid_io.mlflow_server import build_server_command
 from smartgrid_io.serving.model_repository import ensure_config
-from smartgrid_services.model_server.launch import command as model_server_command
-from smartgrid_services.model_server.launch import health
+from smartgrid_services.model_server.launch import build_command as model_server_command
+from smartgrid_services.model_server.launch import read_health
 from smartgrid_services.model_server.options import ServerOptions
 
 CODE_MODULE = "smartgrid_assets.definitions"
@@ -42,7 +42,7 @@ class Machine:
     """What a process needs to find everything; holds the database's password."""
     addresses: dict[str, str]
     """Who answers where; holds no secret."""
-    moved: list[Moved]
+    moved: list[MovedPort]
 
     def raise_if_given_up(self) -> None:
         """Raises ServerError if a process that was started again and again is given up."""
@@ -97,18 +97,18 @@ def build_machine(
         **(overrides or {}),
     }
     ensure_config(settings.model_place)
-    plan = _Plan(home, databases, granted, environment, addresses, settings.model_place)
+    plan = _ServicePlan(home, databases, granted, environment, addresses, settings.model_place)
     posts = [*plan.stores(), *plan.dagster(workspace=workspace, code_module=code_module)]
     for post in posts:
         if post.child.name in held:
             post.state = "held"
     supervisor = Supervisor.of(*posts, say=say)
-    supervisor.housekeeping = Retention(logs=home.logs).tick
+    supervisor.housekeeping = LogRotation(logs=home.logs).tick
     return Machine(supervisor, environment, addresses, moved)
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _ServicePlan:
     """What every post is made from."""
 
     home: Home
@@ -132,7 +132,7 @@ class _Plan:
         """Who needs the database names it, unless it is somebody else's."""
         return [] if self.databases.server is None else ["postgres"]
 
-    def stores(self) -> list[Post]:
+    def stores(self) -> list[Service]:
         """The database, MLflow, the model server and the pages of the data checks."""
         mlflow = build_server_command(
             backend_url=self.databases.mlflow,
@@ -143,7 +143,7 @@ class _Plan:
             "data_docs",
             *("http.server", str(self.ports["data_docs"]), "--bind", LOCALHOST),
             *("--directory", str(self.home.data_docs)),
-            ready=listens(self.ports["data_docs"]),
+            ready=make_port_probe(self.ports["data_docs"]),
             port=self.ports["data_docs"],
         )
         tracking = CommandChild(
@@ -151,7 +151,7 @@ class _Plan:
             mlflow.argv,
             home=self.home,
             environment={**self.environment, **mlflow.env},
-            ready=answers(mlflow.health_url),
+            ready=make_http_probe(mlflow.health_url),
             port=self.ports["mlflow"],
         )
         model_server = CommandChild(
@@ -166,7 +166,7 @@ class _Plan:
             ),
             home=self.home,
             environment=self.environment,
-            ready=lambda: health(self.addresses["model_server"]) == "serving",
+            ready=lambda: read_health(self.addresses["model_server"]) == "serving",
             port=self.ports["model_server_rest"],
         )
         mirror = self.child(
@@ -175,16 +175,16 @@ class _Plan:
             *("--folder", str(self.served_from)),
             ready=lambda: True,
         )
-        own = [] if self.databases.server is None else [Post(self.databases.child())]
+        own = [] if self.databases.server is None else [Service(self.databases.child())]
         return [
             *own,
-            *([Post(mirror)] if self.models.startswith("s3://") else []),
-            Post(pages),
-            Post(model_server),
-            Post(tracking, needs=self.after_database, falls_with=self.after_database),
+            *([Service(mirror)] if self.models.startswith("s3://") else []),
+            Service(pages),
+            Service(model_server),
+            Service(tracking, needs=self.after_database, falls_with=self.after_database),
         ]
 
-    def dagster(self, *, workspace: Path, code_module: str) -> list[Post]:
+    def dagster(self, *, workspace: Path, code_module: str) -> list[Service]:
         """The code location, which executes the runs, and the two that drive it.
 
         All fall with the database: a code location that could not report the end of a run to it
@@ -204,7 +204,7 @@ class _Plan:
             "dagster",
             *("dagster_webserver", "-w", str(workspace)),
             *("--host", LOCALHOST, "--port", str(ui_port)),
-            ready=answers(f"{self.addresses['dagster']}/server_info"),
+            ready=make_http_probe(f"{self.addresses['dagster']}/server_info"),
             port=ui_port,
         )
         daemon = self.child(
@@ -213,9 +213,9 @@ class _Plan:
             ready=lambda: True,
         )
         return [
-            Post(code, needs=self.after_database, falls_with=self.after_database),
-            Post(webserver, needs=["dagster_code"], falls_with=self.after_database),
-            Post(daemon, needs=["dagster_code"], falls_with=self.after_database),
+            Service(code, needs=self.after_database, falls_with=self.after_database),
+            Service(webserver, needs=["dagster_code"], falls_with=self.after_database),
+            Service(daemon, needs=["dagster_code"], falls_with=self.after_database),
         ]
 
     def child(
@@ -242,7 +242,7 @@ class _Plan:
         return LostRuns(
             dagster_url=self.databases.dagster,
             code_port=self.ports["dagster_code"],
-            environment={**os.environ, **self.environment, TREE: f"{self.home.tree}/reap"},
+            environment={**os.environ, **self.environment, TREE_VARIABLE: f"{self.home.tree}/reap"},
             log=self.home.logs / "reap.log",
         )
 
@@ -266,7 +266,7 @@ class LostRuns:
 
     def are_failed(self) -> bool:
         """Does the code location answer, and are the noted runs reported?"""
-        if not listens(self.code_port)():
+        if not make_port_probe(self.code_port)():
             return False
         if self._noted:
             with self.log.open("ab") as log:
@@ -296,7 +296,7 @@ def write_dagster_home(home: Home, *, code_port: int) -> Path:
     return workspace
 
 
-def answers(url: str) -> Callable[[], bool]:
+def make_http_probe(url: str) -> Callable[[], bool]:
     """Does a GET of the URL answer with anything but a failure?"""
 
     def ask() -> bool:
@@ -308,7 +308,7 @@ def answers(url: str) -> Callable[[], bool]:
     return ask
 
 
-def listens(port: int) -> Callable[[], bool]:
+def make_port_probe(port: int) -> Callable[[], bool]:
     """Does somebody take connections on the port? Enough for who listens only when ready."""
 
     def ask() -> bool:

@@ -11,7 +11,7 @@ class Stopped(BaseException):
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[None]:
+def raise_on_signals() -> Iterator[None]:
     """SIGINT and SIGTERM raise Stopped in the main thread."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -26,7 +26,7 @@ def stopped_by_signals() -> Iterator[None]:
 
 
 @contextmanager
-def deaf_to_signals() -> Iterator[None]:
+def ignore_signals() -> Iterator[None]:
     """Stopping is not stopped: a second Ctrl-C would leave processes behind."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     kept = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}

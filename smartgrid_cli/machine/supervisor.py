@@ -22,7 +22,7 @@ MOST_DEATHS = 8
 
 
 @dataclass
-class Post:
+class Service:
     """A child and its place: `needs` must be ready before it starts.
 
     If one of `falls_with` dies, this one is started again with it.
@@ -47,7 +47,7 @@ class Supervisor:
     to outlive them all.
     """
 
-    posts: dict[str, Post]
+    posts: dict[str, Service]
     say: Callable[[str], None]
     housekeeping: Callable[[], None] = field(default=lambda: None)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -56,9 +56,9 @@ class Supervisor:
     _last_complaint: str = ""
 
     @classmethod
-    def of(cls, *posts: Post, say: Callable[[str], None]) -> "Supervisor":
+    def of(cls, *posts: Service, say: Callable[[str], None]) -> "Supervisor":
         """A supervisor of these posts; one needs only posts that come before it."""
-        known: dict[str, Post] = {}
+        known: dict[str, Service] = {}
         for post in posts:
             unknown = {*post.needs, *post.falls_with} - known.keys()
             if unknown:
@@ -121,7 +121,7 @@ class Supervisor:
         """One look at everybody: notice who died, who came up, and start who may start."""
         for post in self.posts.values():
             if post.state in ("starting", "ready") and not post.child.is_alive():
-                self._mourn(post, now)
+                self._handle_death(post, now)
             elif post.state == "starting" and post.child.is_ready():
                 post.state = "ready"
                 if post.deaths:
@@ -133,10 +133,10 @@ class Supervisor:
             if post.state in ("waiting", "dead") and due and self._may_start(post):
                 self._begin(post, now)
 
-    def _may_start(self, post: Post) -> bool:
+    def _may_start(self, post: Service) -> bool:
         return all(self.posts[name].state == "ready" for name in post.needs)
 
-    def _begin(self, post: Post, now: float) -> None:
+    def _begin(self, post: Service, now: float) -> None:
         try:
             post.child.start()
         except Exception as error:  # whatever it is, the others go on and this one is tried again
@@ -145,7 +145,7 @@ class Supervisor:
             return
         post.state, post.started_at = "starting", now
 
-    def _mourn(self, post: Post, now: float) -> None:
+    def _handle_death(self, post: Service, now: float) -> None:
         post.last_word = post.child.why()
         self._pause(post, now)
         for other in reversed(self.posts.values()):
@@ -153,7 +153,7 @@ class Supervisor:
                 other.child.stop()
                 other.state, other.start_again_at = "waiting", None
 
-    def _pause(self, post: Post, now: float) -> None:
+    def _pause(self, post: Service, now: float) -> None:
         post.deaths += 1
         if post.deaths > MOST_DEATHS:
             post.state = "given up"

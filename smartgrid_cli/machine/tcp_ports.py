@@ -16,7 +16,7 @@ SEARCHED = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class MovedPort:
     """A process that answers at another port than it is known for."""
 
     name: str
@@ -76,7 +76,7 @@ class Reservations:
 
 def choose_ports(
     wanted: Mapping[str, int], *, free: Callable[[int], bool] = is_free
-) -> tuple[dict[str, int], list[Moved]]:
+) -> tuple[dict[str, int], list[MovedPort]]:
     """One port per name, all different; and who had to move.
 
     A wish that is free is granted before anybody moves, so that nobody moves onto it. Raises
@@ -93,7 +93,7 @@ def choose_ports(
         for port in range(wish + 1, min(wish + SEARCHED, 65535) + 1):
             if port not in granted.values() and free(port):
                 granted[name] = port
-                moved.append(Moved(name, wish, port))
+                moved.append(MovedPort(name, wish, port))
                 break
         else:
             raise ConfigurationError(

@@ -70,7 +70,7 @@ class AnomalyScores(dy.Schema):
     score = dy.Float64(min=0)
 
 
-def _figures() -> dy.List:
+def _float_list() -> dy.List:
     """Figures of which some are unknown (NaN)."""
     return dy.List(dy.Float64(allow_inf=True, allow_nan=True))
 
@@ -78,7 +78,7 @@ def _figures() -> dy.List:
 class AnomalyStates(dy.Schema):
     """What the next day needs to know of a series: one row per (subject_kind, series, day).
 
-    Each list is an array of `smartgrid_ml.mining.anomalies.state.Memory`, flat: weeks of a daily
+    Each list is an array of `smartgrid_ml.mining.anomalies.state.DetectorState`, flat: weeks of a daily
     profile, daily maxima of strangeness, the open anomaly. A few thousand figures per series,
     however long its past.
     """
@@ -86,13 +86,13 @@ class AnomalyStates(dy.Schema):
     subject_kind = one_of(*SUBJECT_KINDS, primary_key=True)
     series = dy.String(primary_key=True, min_length=1)
     day = dy.Date(primary_key=True)
-    history = _figures()
-    spread = _figures()
-    gram = _figures()
-    moment = _figures()
-    extremes = _figures()
-    tail = _figures()
-    daily = _figures()
-    cusum = _figures()
-    run = _figures()
-    spell = _figures()
+    history = _float_list()
+    spread = _float_list()
+    gram = _float_list()
+    moment = _float_list()
+    extremes = _float_list()
+    tail = _float_list()
+    daily = _float_list()
+    cusum = _float_list()
+    run = _float_list()
+    spell = _float_list()

@@ -5,7 +5,7 @@ import dataframely as dy
 from smartgrid_core.contracts.columns import identifier, one_of, utc
 from smartgrid_core.contracts.event_items import CONSEQUENTS, ITEMS
 
-AND = " & "
+ITEM_SEPARATOR = " & "
 """Stands between the items of an itemset, which are in alphabetical order."""
 
 RULE_CHANGES = ("new", "gone", "stronger", "weaker", "steady")

@@ -11,14 +11,14 @@ DOTS_PER_INCH = 80
 """Enough for a screen; a picture within Markdown is stored with every run."""
 
 
-def new_figure(*, width: float = 9.0, height: float = 4.0) -> "Figure":
+def create_figure(*, width: float = 9.0, height: float = 4.0) -> "Figure":
     """An empty figure, in inches, that belongs to no window and no global state."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def figure_markdown(figure: "Figure", *, about: str) -> str:
+def embed_figure(figure: "Figure", *, about: str) -> str:
     """The figure as a picture within Markdown, without a file; `about` is its alternative text."""
     png = BytesIO()
     figure.savefig(png, format="png", dpi=DOTS_PER_INCH)

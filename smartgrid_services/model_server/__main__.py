@@ -12,15 +12,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before the imports, which take seconds on a busy machine: who started us may be gone then.
     parent = os.getppid()
     from smartgrid_core.errors import SmartGridError
-    from smartgrid_services.model_server.options import parse
+    from smartgrid_services.model_server.options import parse_options
     from smartgrid_services.model_server.server import serve
 
-    options = parse(arguments)
+    options = parse_options(arguments)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=_choose_loop_factory()) as runner:
             runner.run(serve(options, parent=parent))
     except SmartGridError as error:
         logging.getLogger(__name__).error("%s", error)
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def _choose_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop's, which is quicker but not made for every platform; None is asyncio's own."""
     try:
         import uvloop

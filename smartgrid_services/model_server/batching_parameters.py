@@ -43,7 +43,7 @@ class BatchingParameters:
 
 def read_batching_parameters(path: Path) -> BatchingParameters:
     """Parameters from a text proto; raises ServerError naming the file and what is wrong."""
-    message = _message()
+    message = _make_message()
     try:
         text_format.Parse(path.read_text(), message)
     except (OSError, ValueError, text_format.ParseError) as error:
@@ -66,7 +66,7 @@ def read_batching_parameters(path: Path) -> BatchingParameters:
     return parameters
 
 
-def _message() -> Any:
+def _make_message() -> Any:
     file = descriptor_pb2.FileDescriptorProto(
         name="batching_parameters.proto", package="smartgrid", syntax="proto3"
     )

@@ -8,21 +8,21 @@ import numpy as np
 from smartgrid_services.model_server.inference import Examples
 
 
-def examples_of(message: Any) -> Examples:
+def extract_examples(message: Any) -> Examples:
     """The Input message's examples, each with the context's features before its own."""
     match message.WhichOneof("kind"):
         case "example_list":
-            return packed([one.SerializeToString() for one in message.example_list.examples])
+            return pack_examples([one.SerializeToString() for one in message.example_list.examples])
         case "example_list_with_context":
             given = message.example_list_with_context
             # Two messages one after the other read as their merge.
             context = given.context.SerializeToString()
-            return packed([context + one.SerializeToString() for one in given.examples])
+            return pack_examples([context + one.SerializeToString() for one in given.examples])
         case _:
-            return packed([])
+            return pack_examples([])
 
 
-def packed(serialized: Sequence[bytes]) -> Examples:
+def pack_examples(serialized: Sequence[bytes]) -> Examples:
     """Serialized examples as an array."""
     array = np.empty(len(serialized), dtype=object)
     array[:] = serialized

@@ -11,7 +11,7 @@ from smartgrid_services.model_server.signatures import (
     DEFAULT_SIGNATURE,
     Servable,
     Signature,
-    compute,
+    compute_outputs,
 )
 from smartgrid_services.model_server.status import Code, ServingError
 
@@ -76,14 +76,14 @@ def predict(
             "Expected prediction signature method_name to be one of "
             f"{{{PREDICT}, {CLASSIFY}, {REGRESS}}}. Was: {signature.method}",
         )
-    return compute(servable, signature, inputs, output_filter=output_filter)
+    return compute_outputs(servable, signature, inputs, output_filter=output_filter)
 
 
 def classify(servable: Servable, name: str, examples: Examples) -> Classes:
     """Classes of every example by a classification signature, the default one for no name."""
-    signature = _signature(servable, name)
+    signature = _find_signature(servable, name)
     _check_classification(signature)
-    outputs = _run(servable, signature, examples)
+    outputs = _run_signature(servable, signature, examples)
     labels, scores = outputs.get(_CLASSES), outputs.get(_SCORES)
     for what, array, dtype, kind in (
         (_CLASSES, labels, "DT_STRING", "O"),
@@ -113,9 +113,9 @@ def classify(servable: Servable, name: str, examples: Examples) -> Classes:
 
 def regress(servable: Servable, name: str, examples: Examples) -> list[float]:
     """One value per example by a regression signature, the default one for no name."""
-    signature = _signature(servable, name)
+    signature = _find_signature(servable, name)
     _check_regression(signature)
-    values = _run(servable, signature, examples)[_OUTPUTS]
+    values = _run_signature(servable, signature, examples)[_OUTPUTS]
     if not (values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)):
         raise _invalid(
             "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
@@ -175,7 +175,7 @@ def _check_tasks(servable: Servable, tasks: Sequence[Task]) -> None:
             raise _invalid("Input tensor must be the same for all Signatures.")
 
 
-def _signature(servable: Servable, name: str) -> Signature:
+def _find_signature(servable: Servable, name: str) -> Signature:
     signature = servable.signatures.get(name or DEFAULT_SIGNATURE)
     if signature is None:
         raise _invalid(f"No signature was found with the name: {name or DEFAULT_SIGNATURE}")
@@ -216,11 +216,13 @@ def _check_regression(signature: Signature) -> None:
         raise _unfit(f"No regression outputs found in SignatureDef: {signature.name}")
 
 
-def _run(servable: Servable, signature: Signature, examples: Examples) -> dict[str, NDArray[Any]]:
+def _run_signature(
+    servable: Servable, signature: Signature, examples: Examples
+) -> dict[str, NDArray[Any]]:
     if len(examples) == 0:
         raise _invalid("Input is empty.")
     wanted = [name for name in (_CLASSES, _SCORES, _OUTPUTS) if name in signature.outputs]
-    return compute(servable, signature, {_INPUTS: examples}, output_filter=wanted)
+    return compute_outputs(servable, signature, {_INPUTS: examples}, output_filter=wanted)
 
 
 def _invalid(message: str) -> ServingError:

@@ -37,12 +37,12 @@ class RunningModelServer:
             return self.process.wait()
 
 
-def command(options: ServerOptions) -> list[str]:
+def build_command(options: ServerOptions) -> list[str]:
     """The command that runs a model server with this interpreter."""
     return [sys.executable, "-m", "smartgrid_services.model_server", *options.arguments()]
 
 
-def start(
+def start_model_server(
     options: ServerOptions, *, log: Path | None = None, timeout: float = 120.0
 ) -> RunningModelServer:
     """Start the process and wait until it serves; its output is appended to `log`.
@@ -52,7 +52,7 @@ def start(
     sink = subprocess.DEVNULL if log is None else log.open("ab")
     try:
         process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-            command(options), stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT
+            build_command(options), stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT
         )
     finally:
         if not isinstance(sink, int):
@@ -79,19 +79,19 @@ def wait_until_serving(
     That takes as long as TensorFlow's import; the models may still be loading (`/ready`).
     """
     deadline = time.monotonic() + timeout
-    while health(server.rest_url) != "serving":
+    while read_health(server.rest_url) != "serving":
         code = server.process.poll()
         if code is not None:
-            raise ServerError(f"the model server ended with code {code}{_tail(log)}")
+            raise ServerError(f"the model server ended with code {code}{_read_tail(log)}")
         if time.monotonic() >= deadline:
             raise ServerError(
                 f"the model server does not serve at {server.rest_url} after {timeout:g} s"
-                f"{_tail(log)}"
+                f"{_read_tail(log)}"
             )
         time.sleep(_POLL_SECONDS)
 
 
-def health(rest_url: str, *, timeout: float = 2.0) -> str | None:
+def read_health(rest_url: str, *, timeout: float = 2.0) -> str | None:
     """What `/health` says, "starting" or "serving"; None if nobody answers."""
     try:
         with _DIRECT.open(f"{rest_url}/health", timeout=timeout) as answer:
@@ -100,7 +100,7 @@ def health(rest_url: str, *, timeout: float = 2.0) -> str | None:
         return None
 
 
-def _tail(log: Path | None) -> str:
+def _read_tail(log: Path | None) -> str:
     if log is None or not log.exists():
         return ""
     return ":\n" + log.read_text(errors="replace")[-_LOG_TAIL:]

@@ -14,7 +14,7 @@ from smartgrid_services.model_server.signatures import Servable
 from smartgrid_services.model_server.status import Code, ServingError
 
 
-class Loading:
+class ServableLoader:
     """Loads versions as the options say; raises ServerError for a bad batching file."""
 
     def __init__(self, options: ServerOptions, metrics: Metrics) -> None:
@@ -33,7 +33,7 @@ class Loading:
 
         began = time.perf_counter()
         try:
-            loaded: Servable = servable.load(folder, self._metrics)
+            loaded: Servable = servable.load_servable(folder, self._metrics)
         except ServingError:
             self._metrics.load_attempts.add(str(folder), "fail")
             raise

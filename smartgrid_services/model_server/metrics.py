@@ -22,12 +22,12 @@ _LARGEST = 1000
 Labels = tuple[str, ...]
 
 
-def exponential(first: float, factor: float, count: int) -> tuple[float, ...]:
+def make_exponential_limits(first: float, factor: float, count: int) -> tuple[float, ...]:
     """Upper limits of the buckets, as TensorFlow's Buckets::Exponential has them."""
     return tuple(first * factor**power for power in range(count))
 
 
-LATENCY_MICROS = exponential(10, 1.8, 33)
+LATENCY_MICROS = make_exponential_limits(10, 1.8, 33)
 """10 microseconds to about 20 minutes."""
 
 
@@ -52,7 +52,7 @@ class Counter:
         with self._lock:
             values = sorted(self._values.items())
         for labels, value in values:
-            yield f"{self.name}{{{_pairs(self._labels, labels)}}} {_number(value)}"
+            yield f"{self.name}{{{_format_labels(self._labels, labels)}}} {_format_number(value)}"
 
 
 @dataclass(slots=True)
@@ -92,14 +92,14 @@ class Histogram:
                 for labels, one in sorted(self._values.items())
             ]
         for labels, counts, total in values:
-            pairs = _pairs(self._labels, labels)
+            pairs = _format_labels(self._labels, labels)
             comma = "," if pairs else ""
             reached = 0
             for limit, count in zip((*self._limits, math.inf), counts, strict=True):
                 reached += count
                 said = "+Inf" if limit == math.inf else f"{limit:g}"
                 yield f'{self.name}_bucket{{{pairs}{comma}le="{said}"}} {reached}'
-            yield f"{self.name}_sum{{{pairs}}} {_number(total)}"
+            yield f"{self.name}_sum{{{pairs}}} {_format_number(total)}"
             yield f"{self.name}_count{{{pairs}}} {reached}"
 
 
@@ -126,7 +126,7 @@ class Metrics:
     )
     example_counts: Histogram = field(
         default_factory=lambda: Histogram(
-            ":tensorflow:serving:request_example_counts", exponential(1, 2, 15), "model"
+            ":tensorflow:serving:request_example_counts", make_exponential_limits(1, 2, 15), "model"
         )
     )
     example_count_total: Counter = field(
@@ -138,7 +138,7 @@ class Metrics:
     )
     graph_run_histogram: Histogram = field(
         default_factory=lambda: Histogram(
-            ":tensorflow:core:graph_run_time_usecs_histogram", exponential(1000, 2, 20)
+            ":tensorflow:core:graph_run_time_usecs_histogram", make_exponential_limits(1000, 2, 20)
         )
     )
     load_attempts: Counter = field(
@@ -159,7 +159,7 @@ class Metrics:
     queuing_latency: Histogram = field(
         default_factory=lambda: Histogram(
             ":tensorflow:serving:batching_session:queuing_latency",
-            exponential(100, 1.2, 52),
+            make_exponential_limits(100, 1.2, 52),
             "thread_pool_name",
         )
     )
@@ -194,22 +194,22 @@ class Metrics:
         return "".join(f"{line}\n" for one in metrics for line in one.lines()).encode()
 
 
-def _pairs(names: tuple[str, ...], values: Labels) -> str:
+def _format_labels(names: tuple[str, ...], values: Labels) -> str:
     return ",".join(
-        f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True)
+        f'{name}="{_escape_label(value)}"' for name, value in zip(names, values, strict=True)
     )
 
 
-def _escaped(value: str) -> str:
+def _escape_label(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else f"{value:.6g}"
 
 
 @contextmanager
-def measured(metrics: Metrics, *, model: str, api: str, entrypoint: str) -> Iterator[None]:
+def measure_request(metrics: Metrics, *, model: str, api: str, entrypoint: str) -> Iterator[None]:
     """Count what happens inside the block as one request."""
     began = time.perf_counter()
     status = Code.OK
@@ -232,7 +232,7 @@ def measured(metrics: Metrics, *, model: str, api: str, entrypoint: str) -> Iter
 
 
 @contextmanager
-def runtime(metrics: Metrics, *, model: str, api: str) -> Iterator[None]:
+def measure_runtime(metrics: Metrics, *, model: str, api: str) -> Iterator[None]:
     """Count the time inside the block as the runtime's share of a request."""
     began = time.perf_counter()
     yield

@@ -14,7 +14,7 @@ from typing import Any
 import fsspec
 
 from smartgrid_services.model_server.model_config import ModelConfig
-from smartgrid_services.model_server.versions import Versions, version_number
+from smartgrid_services.model_server.versions import Versions, parse_version
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Mirror:
         found: dict[int, str] = {}
         for entry in sorted(filesystem.ls(path, detail=True), key=lambda entry: entry["name"]):
             folder = entry["name"].rstrip("/")
-            version = version_number(PurePosixPath(folder).name)
+            version = parse_version(PurePosixPath(folder).name)
             if version is not None and entry["type"] == "directory":
                 found[version] = folder
         return {
@@ -99,7 +99,7 @@ class Mirror:
         if not place.exists():
             return
         for copy in place.iterdir():
-            version = version_number(copy.name)
+            version = parse_version(copy.name)
             unwanted = version not in here and version not in remote
             if _is_abandoned(copy) if version is None else unwanted:
                 shutil.rmtree(copy, ignore_errors=True)

@@ -19,7 +19,7 @@ _ABSOLUTE = re.compile(r"/|[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class VersionPolicy:
     """Which of the versions that are there shall answer.
 
     With `specific`, exactly these; otherwise the `newest` ones, all of them for None.
@@ -34,7 +34,7 @@ class Policy:
         return found if self.specific is None else [one for one in found if one in self.specific]
 
 
-LATEST = Policy()
+LATEST_POLICY = VersionPolicy()
 """What TensorFlow Serving does where a model's config says nothing."""
 
 
@@ -44,14 +44,14 @@ class ModelConfig:
 
     name: str
     base_path: str
-    policy: Policy = LATEST
+    policy: VersionPolicy = LATEST_POLICY
     labels: Mapping[str, int] = field(default_factory=dict)
 
 
 Models = Mapping[str, ModelConfig]
 
 
-def parse(text: str) -> Models:
+def parse_model_config(text: str) -> Models:
     """Models by name from ModelServerConfig's text form.
 
     Raises ServingError with TensorFlow Serving's words, or the parser's line and column.
@@ -61,10 +61,10 @@ def parse(text: str) -> Models:
         text_format.Parse(text, message)
     except (text_format.ParseError, ValueError, RecursionError) as error:
         raise ServingError(Code.INVALID_ARGUMENT, f"Invalid protobuf file: {error}") from error
-    return models_of(message)
+    return convert_model_config(message)
 
 
-def read(path: Path) -> Models:
+def read_model_config(path: Path) -> Models:
     """The same from a file; also raises ServingError if it cannot be read."""
     try:
         text = path.read_text()
@@ -73,12 +73,12 @@ def read(path: Path) -> Models:
     except (OSError, UnicodeDecodeError) as error:
         raise ServingError(Code.UNAVAILABLE, f"{path} cannot be read: {error}") from error
     try:
-        return parse(text)
+        return parse_model_config(text)
     except ServingError as error:
         raise ServingError(error.code, f"{path}: {error.message}") from error
 
 
-def models_of(message: Any) -> Models:
+def convert_model_config(message: Any) -> Models:
     """Models by name from a ModelServerConfig message, checked as TensorFlow Serving does."""
     if message.WhichOneof("config") != "model_config_list":
         raise ServingError(
@@ -90,11 +90,11 @@ def models_of(message: Any) -> Models:
     for config in message.model_config_list.config:
         if config.name in models:
             raise _invalid(f"Illegal to list model {config.name} multiple times in config list")
-        models[config.name] = _model_of(config)
+        models[config.name] = _convert_model(config)
     return models
 
 
-def _model_of(config: Any) -> ModelConfig:
+def _convert_model(config: Any) -> ModelConfig:
     _check_platform(config)
     if not config.name:
         raise _invalid("a model in the config list has no name")
@@ -106,7 +106,7 @@ def _model_of(config: Any) -> ModelConfig:
     return ModelConfig(
         name=config.name,
         base_path=config.base_path,
-        policy=_policy_of(config.model_version_policy),
+        policy=_convert_policy(config.model_version_policy),
         labels=dict(config.version_labels),
     )
 
@@ -132,15 +132,15 @@ def _check_platform(config: Any) -> None:
         raise _invalid(f"Model {config.name} requests unsupported platform {config.model_platform}")
 
 
-def _policy_of(policy: Any) -> Policy:
+def _convert_policy(policy: Any) -> VersionPolicy:
     match policy.WhichOneof("policy_choice"):
         case "all":
-            return Policy(newest=None)
+            return VersionPolicy(newest=None)
         case "specific":
-            return Policy(newest=None, specific=frozenset(policy.specific.versions))
+            return VersionPolicy(newest=None, specific=frozenset(policy.specific.versions))
         case _:
             # Zero is what an empty `latest {}` says, and means one.
-            return Policy(newest=policy.latest.num_versions or 1)
+            return VersionPolicy(newest=policy.latest.num_versions or 1)
 
 
 def _invalid(message: str) -> ServingError:

@@ -15,7 +15,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2
 
 from smartgrid_services.model_server.metrics import Metrics
 from smartgrid_services.model_server.signatures import Signature, TensorSpec
-from smartgrid_services.model_server.status import Code, ServingError, code_of
+from smartgrid_services.model_server.status import Code, ServingError, to_code
 
 _TAGS = ["serve"]
 _LOOPS = frozenset(
@@ -74,9 +74,11 @@ class SavedModelServable:
         try:
             computed = call(*(inputs[name] for name in sorted(inputs)))
         except tf.errors.OpError as error:
-            raise ServingError(code_of(error.error_code), _first_lines(error.message)) from error
+            raise ServingError(
+                to_code(error.error_code), _cut_graph_stack(error.message)
+            ) from error
         except (TypeError, ValueError) as error:
-            raise ServingError(Code.INVALID_ARGUMENT, _first_lines(str(error))) from error
+            raise ServingError(Code.INVALID_ARGUMENT, _cut_graph_stack(str(error))) from error
         self._metrics.graph_run(time.perf_counter() - began)
         arrays = dict(zip(fetched, computed, strict=True))
         return {name: np.asarray(arrays[name]) for name in outputs}
@@ -123,18 +125,18 @@ class SavedModelServable:
         self._session.close()
 
 
-def load(folder: Path, metrics: Metrics) -> SavedModelServable:
+def load_servable(folder: Path, metrics: Metrics) -> SavedModelServable:
     """Load the SavedModel in the folder; raises ServingError saying what is wrong with it."""
     try:
         return SavedModelServable(folder, metrics)
     except tf.errors.OpError as error:
-        raise ServingError(code_of(error.error_code), _first_lines(error.message)) from error
+        raise ServingError(to_code(error.error_code), _cut_graph_stack(error.message)) from error
     except OSError as error:
         missing = not (folder / "saved_model.pb").exists()
         code = Code.NOT_FOUND if missing else Code.DATA_LOSS
-        raise ServingError(code, _first_lines(str(error))) from error
+        raise ServingError(code, _cut_graph_stack(str(error))) from error
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise ServingError(Code.INVALID_ARGUMENT, _first_lines(str(error))) from error
+        raise ServingError(Code.INVALID_ARGUMENT, _cut_graph_stack(str(error))) from error
 
 
 def _has_loop(graph: Any) -> bool:
@@ -148,6 +150,6 @@ def _is_dense(definition: Any) -> bool:
     return all(info.WhichOneof("encoding") == "name" and info.dtype for info in infos)
 
 
-def _first_lines(message: str) -> str:
+def _cut_graph_stack(message: str) -> str:
     """The cause without the graph's stack, which says nothing to a caller."""
     return message.split("\n\nOriginal stack trace", 1)[0].split("\n\nErrors may have", 1)[0][:2000]

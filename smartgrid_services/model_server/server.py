@@ -14,12 +14,12 @@ import grpc
 from aiohttp import web
 
 from smartgrid_core.errors import ServerError
-from smartgrid_services.model_server.loading import Loading
+from smartgrid_services.model_server.loading import ServableLoader
 from smartgrid_services.model_server.metrics import Metrics
 from smartgrid_services.model_server.options import ServerOptions
-from smartgrid_services.model_server.rest.app import RestApi, Served
-from smartgrid_services.model_server.version_manager import Catalog, Retry
-from smartgrid_services.model_server.watch import Watch
+from smartgrid_services.model_server.rest.app import RestApi, RestDependencies
+from smartgrid_services.model_server.version_manager import LoadRetry, VersionManager
+from smartgrid_services.model_server.watch import ModelWatch
 
 log = logging.getLogger(__name__)
 
@@ -46,25 +46,25 @@ async def serve(options: ServerOptions, *, parent: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     metrics = Metrics()
-    loading = Loading(options, metrics)
-    catalog = Catalog(
+    loading = ServableLoader(options, metrics)
+    catalog = VersionManager(
         loading.load,
         keep=options.versions_kept,
-        retry=Retry(options.max_num_load_retries, options.load_retry_interval_micros / 1e6),
+        retry=LoadRetry(options.max_num_load_retries, options.load_retry_interval_micros / 1e6),
     )
-    watch = Watch(catalog, options.sources())
-    beginning = _Beginning(catalog, watch, metrics, options)
-    served = Served(catalog, watch, metrics, serving=beginning.done.is_set)
+    watch = ModelWatch(catalog, options.sources())
+    beginning = _Startup(catalog, watch, metrics, options)
+    served = RestDependencies(catalog, watch, metrics, serving=beginning.done.is_set)
     with ThreadPoolExecutor(options.rest_threads(), thread_name_prefix="rest") as executor:
         api = RestApi(served, executor=executor)
         app = api.application(max_body_bytes=options.max_body_mb * 1024**2)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_SECONDS)
         await runner.setup()
         try:
-            await _bind(runner, options)
+            await _bind_rest(runner, options)
             beginning.bind()
             beginning.start()
-            await _until_ended(ended, beginning, options, parent=parent)
+            await _wait_until_ended(ended, beginning, options, parent=parent)
         finally:
             await runner.cleanup()
             beginning.stop()
@@ -73,7 +73,7 @@ async def serve(options: ServerOptions, *, parent: int) -> None:
         raise ServerError(f"the model server cannot serve: {beginning.failure}")
 
 
-async def _bind(runner: web.AppRunner, options: ServerOptions) -> None:
+async def _bind_rest(runner: web.AppRunner, options: ServerOptions) -> None:
     try:
         await web.TCPSite(runner, options.host, options.rest_port).start()
     except OSError as error:
@@ -84,7 +84,7 @@ async def _bind(runner: web.AppRunner, options: ServerOptions) -> None:
     log.info("REST answers at http://%s:%s", options.host, options.rest_port)
 
 
-async def _until_ended(
+async def _wait_until_ended(
     ended: asyncio.Event, beginning: "_Beginning", options: ServerOptions, *, parent: int
 ) -> None:
     while not ended.is_set() and beginning.failure is None:
@@ -95,11 +95,11 @@ async def _until_ended(
             await asyncio.wait_for(ended.wait(), _PARENT_SECONDS)
 
 
-class _Beginning(threading.Thread):
+class _Startup(threading.Thread):
     """Brings in TensorFlow, opens gRPC, then looks at the folders once per poll interval."""
 
     def __init__(
-        self, catalog: Catalog, watch: Watch, metrics: Metrics, options: ServerOptions
+        self, catalog: VersionManager, watch: ModelWatch, metrics: Metrics, options: ServerOptions
     ) -> None:
         super().__init__(name="folders", daemon=True)
         self.done = threading.Event()
@@ -160,14 +160,14 @@ class _Beginning(threading.Thread):
             os.environ.setdefault(name, value)
         import tensorflow as tf
 
-        from smartgrid_services.model_server.rpc.server import register
+        from smartgrid_services.model_server.rpc.server import register_services
 
         tf.get_logger().setLevel("ERROR")
         # TensorFlow's millions of objects stay for ever: not to be walked through in every
         # collection, which would make the requests of that moment wait.
         gc.collect()
         gc.freeze()
-        self._set_serving = register(
+        self._set_serving = register_services(
             self._grpc,
             catalog=self._catalog,
             watch=self._watch,

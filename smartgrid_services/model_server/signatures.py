@@ -70,7 +70,7 @@ class Servable(Protocol):
         ...
 
 
-def signature_of(servable: Servable, name: str) -> Signature:
+def find_signature(servable: Servable, name: str) -> Signature:
     """The signature of the name, the default one for an empty name."""
     signature = servable.signatures.get(name or DEFAULT_SIGNATURE)
     if signature is None:
@@ -81,7 +81,7 @@ def signature_of(servable: Servable, name: str) -> Signature:
     return signature
 
 
-def compute(
+def compute_outputs(
     servable: Servable,
     signature: Signature,
     inputs: Mapping[str, NDArray[Any]],

@@ -56,7 +56,7 @@ class ServingError(Exception):
         self.message = message
 
 
-def code_of(number: int) -> Code:
+def to_code(number: int) -> Code:
     """The code of a number that some library gave; UNKNOWN for a stranger."""
     try:
         return Code(number)

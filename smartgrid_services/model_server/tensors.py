@@ -49,7 +49,7 @@ def read_inputs(
     arrays = {}
     for name, spec in signature.inputs.items():
         tensor = tensors[name]
-        sizes, dtype, _ = _described(name, tensor)
+        sizes, dtype, _ = _describe_tensor(name, tensor)
         check_tensor(name, spec, dtype, sizes)
         arrays[name] = read_tensor(name, tensor, largest_filled=largest_filled)
         largest_filled -= max(0, arrays[name].nbytes - tensor.ByteSize())
@@ -62,12 +62,12 @@ def read_tensor(name: str, tensor: Any, *, largest_filled: int = LARGEST_FILLED)
     Too few values are filled up with the last one, none at all with zeros; no array that is filled
     up takes more than `largest_filled` bytes.
     """
-    sizes, dtype, field = _described(name, tensor)
+    sizes, dtype, field = _describe_tensor(name, tensor)
     count = math.prod(sizes)
     if tensor.tensor_content:
         values = _read_content(name, tensor.tensor_content, dtype, count)
     else:
-        values = _values(getattr(tensor, field), dtype, field)
+        values = _read_values(getattr(tensor, field), dtype, field)
     if len(values) > count:
         raise _unreadable(name, f"{len(values)} values for a shape of {count}")
     if len(values) < count:
@@ -75,7 +75,7 @@ def read_tensor(name: str, tensor: Any, *, largest_filled: int = LARGEST_FILLED)
             raise _unreadable(
                 name, f"the shape {list(sizes)} is too large to be filled up from {len(values)}"
             )
-        values = _filled(values, count)
+        values = _repeat_last_value(values, count)
     try:
         return values.reshape(sizes)
     except ValueError as error:
@@ -83,7 +83,7 @@ def read_tensor(name: str, tensor: Any, *, largest_filled: int = LARGEST_FILLED)
         raise _unreadable(name, f"no array has the shape {list(sizes)}: {error}") from error
 
 
-def _described(name: str, tensor: Any) -> tuple[tuple[int, ...], np.dtype[Any], str]:
+def _describe_tensor(name: str, tensor: Any) -> tuple[tuple[int, ...], np.dtype[Any], str]:
     """Shape, dtype and the field of the values."""
     sizes = tuple(dim.size for dim in tensor.tensor_shape.dim)
     if tensor.tensor_shape.unknown_rank or any(size < 0 for size in sizes):
@@ -123,7 +123,7 @@ def _read_content(name: str, content: bytes, dtype: np.dtype[Any], count: int) -
     return np.frombuffer(content, dtype=dtype)
 
 
-def _values(values: Any, dtype: np.dtype[Any], field: str) -> NDArray[Any]:
+def _read_values(values: Any, dtype: np.dtype[Any], field: str) -> NDArray[Any]:
     if dtype.kind == "O":
         array = np.empty(len(values), dtype=object)
         array[:] = list(values)
@@ -139,7 +139,7 @@ def _values(values: Any, dtype: np.dtype[Any], field: str) -> NDArray[Any]:
     return np.array(values, dtype=dtype)
 
 
-def _filled(values: NDArray[Any], count: int) -> NDArray[Any]:
+def _repeat_last_value(values: NDArray[Any], count: int) -> NDArray[Any]:
     filled = np.empty(count, dtype=values.dtype)
     filled[: len(values)] = values
     if len(values):

@@ -10,10 +10,15 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
-from smartgrid_services.model_server.model_config import Policy
+from smartgrid_services.model_server.model_config import VersionPolicy
 from smartgrid_services.model_server.signatures import Servable
 from smartgrid_services.model_server.status import Code, ServingError
-from smartgrid_services.model_server.versions import Imprint, Versions, graph_imprint, imprint
+from smartgrid_services.model_server.versions import (
+    Fingerprint,
+    Versions,
+    fingerprint_folder,
+    fingerprint_graph,
+)
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +51,13 @@ class VersionState:
 
 
 @dataclass(slots=True, eq=False)
-class Live:
+class LiveVersion:
     """A version that a request may hold; `users` requests do now."""
 
     model: str
     version: int
     servable: Servable
-    graph: Imprint
+    graph: Fingerprint
     users: int = 0
     retired: bool = False
     small_seconds: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -60,7 +65,7 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
+class LoadRetry:
     """How often a version whose load failed is tried again, and after how many seconds.
 
     A folder that changes is tried at once, however often it failed before.
@@ -74,21 +79,21 @@ class Retry:
 class _Refusal:
     """A load that failed: the folder as it was then, how often, and when it is tried again."""
 
-    folder: Imprint
+    folder: Fingerprint
     failures: int
     again_at: float
 
 
 @dataclass(slots=True)
-class _Model:
+class _ModelRecord:
     """Everything known about one model."""
 
-    live: dict[int, Live] = field(default_factory=dict)
+    live: dict[int, LiveVersion] = field(default_factory=dict)
     status: dict[int, VersionState] = field(default_factory=dict)
     refused: dict[int, _Refusal] = field(default_factory=dict)
 
 
-class Catalog:
+class VersionManager:
     """The versions that answer. One thread refreshes it, any number of requests hold versions.
 
     Of every model those versions are live that its policy asks for, the `keep` newest ones if it
@@ -101,21 +106,21 @@ class Catalog:
         load: Load,
         *,
         keep: int,
-        retry: Retry = Retry(),
+        retry: LoadRetry = LoadRetry(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
-        self._default = Policy(newest=keep)
+        self._default = VersionPolicy(newest=keep)
         self._retry = retry
         self._clock = clock
-        self._models: dict[str, _Model] = {}
+        self._models: dict[str, _ModelRecord] = {}
         self._labels: Labels = {}
         self._lock = threading.Lock()
 
     def refresh(
         self,
         found: Mapping[str, Versions | None],
-        policies: Mapping[str, Policy] | None = None,
+        policies: Mapping[str, VersionPolicy] | None = None,
     ) -> None:
         """Bring what is live in line with the folders that were found.
 
@@ -154,7 +159,7 @@ class Catalog:
     @contextmanager
     def hold(
         self, model: str, version: int | None = None, label: str | None = None
-    ) -> Iterator[Live]:
+    ) -> Iterator[LiveVersion]:
         """The version asked for, the newest live one for None, kept loaded inside the block.
 
         Raises ServingError if it is not live, or the label is not known.
@@ -173,7 +178,9 @@ class Catalog:
             if ended:
                 self._close(live)
 
-    def peek(self, model: str, version: int | None = None, label: str | None = None) -> Live | None:
+    def peek(
+        self, model: str, version: int | None = None, label: str | None = None
+    ) -> LiveVersion | None:
         """The version that `hold` would give now, not held; None where it would refuse."""
         with self._lock:
             try:
@@ -220,7 +227,7 @@ class Catalog:
             )
         return version
 
-    def _pick(self, name: str, version: int | None) -> Live:
+    def _pick(self, name: str, version: int | None) -> LiveVersion:
         live = self._models[name].live if name in self._models else {}
         if version is None and live:
             return live[max(live)]
@@ -229,9 +236,9 @@ class Catalog:
         asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
         raise ServingError(Code.NOT_FOUND, f"Servable not found for request: {asked}")
 
-    def _refresh_model(self, name: str, found: Versions, policy: Policy) -> None:
+    def _refresh_model(self, name: str, found: Versions, policy: VersionPolicy) -> None:
         with self._lock:
-            model = self._models.setdefault(name, _Model())
+            model = self._models.setdefault(name, _ModelRecord())
         candidates = policy.candidates(found)
         wanted: list[int] = []
         for version in candidates:
@@ -245,14 +252,14 @@ class Catalog:
                 self._retire(model, live)
         self._forget(name, model, candidates)
 
-    def _is_live(self, model: _Model, name: str, version: int, folder: Path) -> bool:
+    def _is_live(self, model: _ModelRecord, name: str, version: int, folder: Path) -> bool:
         """Whether the version in the folder answers, after an attempt to load it if it is new."""
-        graph = graph_imprint(folder)
+        graph = fingerprint_graph(folder)
         before = model.live.get(version)
         if before is not None and before.graph == graph:
             return True
         # Taken before the attempt, so that what changes during it is tried again.
-        whole = imprint(folder)
+        whole = fingerprint_folder(folder)
         refusal = model.refused.get(version)
         if refusal is not None and refusal.folder == whole and self._clock() < refusal.again_at:
             return before is not None
@@ -270,7 +277,7 @@ class Catalog:
             return before is not None
         model.refused.pop(version, None)
         with self._lock:
-            model.live[version] = Live(name, version, servable, graph)
+            model.live[version] = LiveVersion(name, version, servable, graph)
             model.status[version] = VersionState(version, State.AVAILABLE)
         log.info("model %s version %s is available", name, version)
         if before is not None:
@@ -278,7 +285,7 @@ class Catalog:
         return True
 
     def _refuse(
-        self, model: _Model, name: str, version: int, whole: Imprint, error: ServingError
+        self, model: _ModelRecord, name: str, version: int, whole: Fingerprint, error: ServingError
     ) -> None:
         """Remember a failed load; one that was to replace a live version leaves that one be."""
         log.warning(
@@ -295,7 +302,7 @@ class Catalog:
         if version not in model.live:
             self._note(model, VersionState(version, State.END, error.code, error.message))
 
-    def _retire(self, model: _Model, live: Live, *, replaced: bool = False) -> None:
+    def _retire(self, model: _ModelRecord, live: LiveVersion, *, replaced: bool = False) -> None:
         """No request gets this version any more; it is closed when the last one has ended."""
         with self._lock:
             if not replaced:
@@ -307,7 +314,7 @@ class Catalog:
         if idle:
             self._close(live)
 
-    def _close(self, live: Live) -> None:
+    def _close(self, live: LiveVersion) -> None:
         live.servable.close()
         with self._lock:
             model = self._models.get(live.model)
@@ -315,11 +322,11 @@ class Catalog:
             if model is not None and state is not None and state.state is State.UNLOADING:
                 model.status[live.version] = VersionState(live.version, State.END)
 
-    def _note(self, model: _Model, state: VersionState) -> None:
+    def _note(self, model: _ModelRecord, state: VersionState) -> None:
         with self._lock:
             model.status[state.version] = state
 
-    def _forget(self, name: str, model: _Model, candidates: list[int]) -> None:
+    def _forget(self, name: str, model: _ModelRecord, candidates: list[int]) -> None:
         """Drop failures that nobody wants any more, old unloaded versions, and empty models."""
         with self._lock:
             for version in [version for version in model.refused if version not in candidates]:

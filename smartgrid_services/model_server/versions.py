@@ -15,7 +15,7 @@ LARGEST_VERSION = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Imprint:
+class Fingerprint:
     """What tells a folder from itself after a change: every file's name, size and time."""
 
     files: tuple[tuple[str, int, int], ...]
@@ -33,7 +33,7 @@ def find_versions(base: Path) -> Mapping[str, Versions | None]:
             continue
         try:
             if folder.is_dir():
-                found[folder.name] = versions_of(folder)
+                found[folder.name] = list_versions(folder)
         except FileNotFoundError:
             log.debug("model folder %s vanished while it was read", folder)
         except OSError as error:
@@ -42,18 +42,18 @@ def find_versions(base: Path) -> Mapping[str, Versions | None]:
     return found
 
 
-def versions_of(folder: Path) -> Versions:
+def list_versions(folder: Path) -> Versions:
     """The numeric folders in a model's folder, zero-padded ones too; raises OSError."""
     found: dict[int, Path] = {}
     for entry in sorted(folder.iterdir()):
-        version = version_number(entry.name)
+        version = parse_version(entry.name)
         if version is not None and entry.is_dir():
             # "007" and "7" are one version; the plain name sorts last and wins.
             found[version] = entry
     return found
 
 
-def version_number(name: str) -> int | None:
+def parse_version(name: str) -> int | None:
     """The version that a folder's name or a path says, None if it says none."""
     if not (name.isascii() and name.isdecimal()):
         return None
@@ -65,7 +65,7 @@ def version_number(name: str) -> int | None:
     return version if version <= LARGEST_VERSION else None
 
 
-def imprint(folder: Path) -> Imprint:
+def fingerprint_folder(folder: Path) -> Fingerprint:
     """Every file and folder below the folder."""
     files = []
     for path in sorted(folder.rglob("*")):
@@ -76,13 +76,13 @@ def imprint(folder: Path) -> Imprint:
             files.append((path.relative_to(folder).as_posix(), -1, -1))
             continue
         files.append((path.relative_to(folder).as_posix(), stat.st_size, stat.st_mtime_ns))
-    return Imprint(tuple(files))
+    return Fingerprint(tuple(files))
 
 
-def graph_imprint(folder: Path) -> Imprint:
+def fingerprint_graph(folder: Path) -> Fingerprint:
     """The same of `saved_model.pb` alone: cheap enough to look at every second."""
     try:
         stat = (folder / "saved_model.pb").stat()
     except OSError:
-        return Imprint(())
-    return Imprint((("saved_model.pb", stat.st_size, stat.st_mtime_ns),))
+        return Fingerprint(())
+    return Fingerprint((("saved_model.pb", stat.st_size, stat.st_mtime_ns),))

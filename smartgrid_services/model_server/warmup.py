@@ -9,9 +9,9 @@ from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
 from smartgrid_services.model_server import inference
-from smartgrid_services.model_server.examples import examples_of
+from smartgrid_services.model_server.examples import extract_examples
 from smartgrid_services.model_server.inference import Task
-from smartgrid_services.model_server.signatures import Servable, signature_of
+from smartgrid_services.model_server.signatures import Servable, find_signature
 from smartgrid_services.model_server.status import Code, ServingError
 from smartgrid_services.model_server.tensors import read_tensor
 
@@ -40,7 +40,7 @@ def warm_up(servable: Servable, folder: Path, *, times: int = 1) -> int:
                     Code.INVALID_ARGUMENT,
                     f"Number of warmup records exceeds the maximum ({_MOST}) at {path}",
                 )
-            _answer(servable, _parsed(record, path), times=times)
+            _answer_record(servable, _parse_record(record, path), times=times)
     except tf.errors.DataLossError as error:
         raise ServingError(
             Code.DATA_LOSS,
@@ -50,7 +50,7 @@ def warm_up(servable: Servable, folder: Path, *, times: int = 1) -> int:
     return count
 
 
-def _parsed(record: bytes, path: Path) -> Any:
+def _parse_record(record: bytes, path: Path) -> Any:
     try:
         return prediction_log_pb2.PredictionLog.FromString(record)
     except DecodeError as error:
@@ -59,34 +59,34 @@ def _parsed(record: bytes, path: Path) -> Any:
         ) from error
 
 
-def _answer(servable: Servable, record: Any, *, times: int) -> None:
+def _answer_record(servable: Servable, record: Any, *, times: int) -> None:
     kind = record.WhichOneof("log_type")
     for _ in range(times):
         match kind:
             case "predict_log":
-                _predict(servable, record.predict_log.request)
+                _answer_predict(servable, record.predict_log.request)
             case "classify_log":
                 request = record.classify_log.request
                 name = request.model_spec.signature_name
-                inference.classify(servable, name, examples_of(request.input))
+                inference.classify(servable, name, extract_examples(request.input))
             case "regress_log":
                 request = record.regress_log.request
                 name = request.model_spec.signature_name
-                inference.regress(servable, name, examples_of(request.input))
+                inference.regress(servable, name, extract_examples(request.input))
             case "multi_inference_log":
                 request = record.multi_inference_log.request
                 tasks = [
                     Task(task.model_spec.name, task.model_spec.signature_name, task.method_name)
                     for task in request.tasks
                 ]
-                inference.infer(servable, tasks, examples_of(request.input))
+                inference.infer(servable, tasks, extract_examples(request.input))
             case _:
                 raise ServingError(
                     Code.UNIMPLEMENTED, f"Unsupported log_type for warmup: {kind or 'none'}"
                 )
 
 
-def _predict(servable: Servable, request: Any) -> None:
-    signature = signature_of(servable, request.model_spec.signature_name)
+def _answer_predict(servable: Servable, request: Any) -> None:
+    signature = find_signature(servable, request.model_spec.signature_name)
     inputs = {name: read_tensor(name, tensor) for name, tensor in request.inputs.items()}
     inference.predict(servable, signature, inputs, output_filter=request.output_filter)

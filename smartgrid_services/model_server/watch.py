@@ -9,10 +9,10 @@ from pathlib import Path
 
 from smartgrid_core.errors import ServerError
 from smartgrid_services.model_server.mirror import Mirror
-from smartgrid_services.model_server.model_config import ModelConfig, Models, read
+from smartgrid_services.model_server.model_config import ModelConfig, Models, read_model_config
 from smartgrid_services.model_server.status import Code, ServingError
-from smartgrid_services.model_server.version_manager import Catalog, State
-from smartgrid_services.model_server.versions import Versions, find_versions, versions_of
+from smartgrid_services.model_server.version_manager import State, VersionManager
+from smartgrid_services.model_server.versions import Versions, find_versions, list_versions
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ CONFIG_NAME = "models.config"
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class ModelSources:
     """Where the names of models and their versions come from.
 
     `base_path` is scanned for models; those that a config file names follow the file instead.
@@ -42,14 +42,14 @@ class Sources:
     """Whether a new label may point to a version that is not AVAILABLE yet."""
 
 
-class Watch:
+class ModelWatch:
     """What is configured and what lies in the folders; one thread looks, any may send a config.
 
     A config that cannot be read, or may not be applied, changes nothing; it is logged and tried
     again with the next poll, since a label may wait for its version.
     """
 
-    def __init__(self, catalog: Catalog, sources: Sources) -> None:
+    def __init__(self, catalog: VersionManager, sources: ModelSources) -> None:
         self._catalog = catalog
         self._sources = sources
         self._models: Models = sources.models or {}
@@ -163,7 +163,7 @@ class Watch:
             self._told("", f"{path} is gone, what it said stays in effect")
             return
         try:
-            models = read(path)
+            models = read_model_config(path)
             if models != self._applied:
                 with self._applying:
                     self._apply(models, scans=self._sources.base_path is not None)
@@ -181,7 +181,7 @@ class Watch:
         if path is None:
             return False
         try:
-            return read(path) == models
+            return read_model_config(path) == models
         except ServingError:
             return False
 
@@ -207,7 +207,7 @@ class Watch:
             versions = (
                 self._sources.mirror.versions_of(model)
                 if "://" in model.base_path and self._sources.mirror is not None
-                else versions_of(Path(model.base_path))
+                else list_versions(Path(model.base_path))
             )
         except FileNotFoundError:
             self._told(

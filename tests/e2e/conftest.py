@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from smartgrid_cli.dagster_api.client import Graph
-from smartgrid_cli.dagster_api.transport import GraphError
+from smartgrid_cli.dagster_api.client import DagsterClient
+from smartgrid_cli.dagster_api.transport import DagsterApiError
 from smartgrid_cli.machine.home import Home, read_json
 
 SMARTGRID = Path(sys.executable).with_name("smartgrid")
@@ -73,10 +73,10 @@ class Machine:
             **{name: str(port) for name, port in ports.items()},
         }
 
-    def graph(self) -> Graph:
+    def graph(self) -> DagsterClient:
         """The running Dagster, asked without patience: a moment that is waited for passes."""
         note = read_json(self.home.run / "up.json")
-        return Graph(note["addresses"]["dagster"], patience_s=0.0)
+        return DagsterClient(note["addresses"]["dagster"], patience_s=0.0)
 
     def kill(self, name: str) -> int:
         """SIGKILL to a child; returns its process number."""
@@ -97,7 +97,7 @@ class Machine:
                     if run.job == job:
                         begun = [one.name for one in graph.steps(run.run_id)]
                         return bool(begun) if step is None else step in begun
-        except (GraphError, KeyError, OSError):
+        except (DagsterApiError, KeyError, OSError):
             return False
         return False
 

@@ -104,7 +104,7 @@ def test_a_second_up_says_who_runs_and_status_shows_it(undisturbed):
     finally:
         up.terminate()
         assert up.wait(120) == 130
-    assert undisturbed.home.who_is_up() is None
+    assert undisturbed.home.read_up_note() is None
     assert not list(undisturbed.home.run.glob("*.json"))
 
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from smartgrid_cli.machine.child_process import leftovers
+from smartgrid_cli.machine.child_process import find_leftovers
 from smartgrid_core.contracts.aggregates import (
     DailyConsumption,
     FeederLoad,
@@ -62,7 +62,7 @@ def test_a_demo_that_is_killed_again_and_again_ends_like_an_undisturbed_one(mach
     assert machine.finish(demo) == 0, machine.last_words()
 
     everything_written_is_whole(machine.home.root)
-    assert leftovers(machine.home) == []
+    assert find_leftovers(machine.home) == []
     ours, theirs = (ParquetLake(str(m.home.root / "lake")) for m in (machine, undisturbed))
     for schema in HISTORY:
         assert_frame_equal(content(ours, schema), content(theirs, schema))

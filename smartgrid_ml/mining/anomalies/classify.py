@@ -5,17 +5,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smartgrid_ml.mining.anomalies.episodes import Stretch, gather, has, kind_of, runs
+from smartgrid_ml.mining.anomalies.episodes import Stretch, gather_episodes, has, kind_of, runs
 from smartgrid_ml.mining.anomalies.evidence import (
     HOUR_US,
-    DayOfSeries,
-    lag,
-    limit_evidence,
-    shift_evidence,
-    value_evidence,
+    JudgedDay,
+    build_limit_evidence,
+    build_shift_evidence,
+    build_value_evidence,
+    count_lag_steps,
 )
 from smartgrid_ml.mining.anomalies.expected_range import Bools, Floats, Ints
-from smartgrid_ml.mining.anomalies.score_day import HABIT_SHARE, REST_HOURS, Setup, Verdict
+from smartgrid_ml.mining.anomalies.score_day import (
+    HABIT_SHARE,
+    REST_HOURS,
+    DayScores,
+    DetectorSetup,
+)
 from smartgrid_ml.mining.anomalies.state import (
     DAY_SHIFT,
     DETECTORS,
@@ -24,7 +29,7 @@ from smartgrid_ml.mining.anomalies.state import (
     POINT,
     SHIFT,
     SILENT,
-    Memory,
+    DetectorState,
 )
 
 STAYS = 0.6
@@ -59,7 +64,7 @@ LASTING_HOURS = 24.0
 
 
 @dataclass(slots=True)
-class Strange:
+class DayAnomalies:
     """A day's anomalies.
 
     mask: (n_rows, per_day), what is strange; persistent: of that, what teaches no profile. begins:
@@ -80,19 +85,19 @@ class Strange:
             self.persistent[rows, max(first, 0) : last] = True
 
 
-def strange_of_day(
-    memory: Memory,
-    verdict: Verdict,
-    setup: Setup,
+def classify_day(
+    memory: DetectorState,
+    verdict: DayScores,
+    setup: DetectorSetup,
     phase_rows: Ints,
     *,
     start_us: float,
     until: int,
-) -> Strange:
+) -> DayAnomalies:
     """Everything that is strange on a day whose first `until` steps have come."""
     rows, per_day = verdict.values.shape
-    day = DayOfSeries(memory, verdict, setup, start_us, until)
-    strange = Strange(
+    day = JudgedDay(memory, verdict, setup, start_us, until)
+    strange = DayAnomalies(
         mask=np.zeros((rows, per_day), dtype=bool),
         persistent=np.zeros((rows, per_day), dtype=bool),
         begins=np.zeros((rows, DETECTORS), dtype=bool),
@@ -100,23 +105,23 @@ def strange_of_day(
         touched=[],
     )
     gap_us = max(GAP_HOURS * HOUR_US, 2 * day.step_us)
-    suspects = _suspects(day)
-    uneven = dict(_uneven_phases(day, phase_rows))
+    suspects = _find_suspects(day)
+    uneven = dict(_find_uneven_phases(day, phase_rows))
     told = {int(one) for phases in setup.phases if uneven.keys() & set(phases) for one in phases}
     for row in sorted({*np.flatnonzero(suspects).tolist(), *uneven}):
         stretches: list[Stretch] = []
         detectors: list[tuple[int, int]] = []
-        for detector, first, last, stretch in _stretches(day, row, alone=row not in told):
+        for detector, first, last, stretch in _find_stretches(day, row, alone=row not in told):
             strange.mark([row], first, last, lasting=_is_lasting(day, row, stretch))
             stretches.append(stretch)
             detectors.append((row, detector))
         if row in uneven:
             beside, members = uneven[row]
-            for detector, first, last, stretch in _imbalance(day, row, beside):
+            for detector, first, last, stretch in _find_imbalance(day, row, beside):
                 strange.mark([row, *members], first, last, lasting=True)
                 stretches.append(stretch)
                 detectors.append((beside, detector))
-        spells, strange.spells[row] = gather(strange.spells[row], stretches, gap_us=gap_us)
+        spells, strange.spells[row] = gather_episodes(strange.spells[row], stretches, gap_us=gap_us)
         strange.touched.extend((row, spell) for spell in spells)
         if spells and any(spell[0] != memory.spell[row, 0] for spell in spells):
             for where, detector in detectors:
@@ -124,15 +129,20 @@ def strange_of_day(
     return strange
 
 
-def settle(
-    after: Memory, verdict: Verdict, setup: Setup, phase_rows: Ints, *, now_us: float
+def close_episodes(
+    after: DetectorState,
+    verdict: DayScores,
+    setup: DetectorSetup,
+    phase_rows: Ints,
+    *,
+    now_us: float,
 ) -> None:
     """Close the spells that are over, and take for normal what has lasted; changes `after`."""
     gap_us = max(GAP_HOURS * HOUR_US, 2 * setup.minutes * 60e6)
     beside = {int(row): setup.judged + place for place, row in enumerate(phase_rows)}
     bound = verdict.bounds[:, DRIFT]
     over = verdict.cusum.max(axis=1) >= bound
-    back = np.abs(np.nan_to_num(verdict.drift)) < np.fmax(_daily_spread(after), 0.1)
+    back = np.abs(np.nan_to_num(verdict.drift)) < np.fmax(_measure_daily_spread(after), 0.1)
     after.cusum[over & back] = 0.0
     after.cusum[:] = np.minimum(after.cusum, 1.2 * bound[:, None])
     for row in np.flatnonzero(np.isfinite(after.spell[: setup.judged, 0])):
@@ -144,19 +154,19 @@ def settle(
             if kind == "phase_imbalance":
                 members = next(set_ for set_ in setup.phases if row in set_)
                 rows = [beside[int(member)] for member in members]
-            _accept(after, verdict, rows)
+            _accept_level(after, verdict, rows)
             after.spell[row] = np.nan
-        elif now_us - spell[1] > gap_us + lag(setup, DAY_SHIFT) * setup.minutes * 60e6:
+        elif now_us - spell[1] > gap_us + count_lag_steps(setup, DAY_SHIFT) * setup.minutes * 60e6:
             after.spell[row] = np.nan
 
 
-def _daily_spread(memory: Memory) -> Floats:
+def _measure_daily_spread(memory: DetectorState) -> Floats:
     known = np.isfinite(memory.daily)
     spread = np.where(known, np.abs(memory.daily), 0.0).sum(axis=1)
     return np.asarray(spread / np.maximum(known.sum(axis=1), 1))
 
 
-def _accept(after: Memory, verdict: Verdict, rows: list[int]) -> None:
+def _accept_level(after: DetectorState, verdict: DayScores, rows: list[int]) -> None:
     """Move the remembered profile to where the day lay."""
     for row in rows:
         away = verdict.values[row] - verdict.centre[row]
@@ -166,7 +176,7 @@ def _accept(after: Memory, verdict: Verdict, rows: list[int]) -> None:
         after.tail[row], after.cusum[row] = np.nan, 0.0
 
 
-def _suspects(day: DayOfSeries) -> Bools:
+def _find_suspects(day: JudgedDay) -> Bools:
     """Which judged series need a closer look."""
     setup, verdict = day.setup, day.verdict
     judged = slice(0, setup.judged)
@@ -176,8 +186,8 @@ def _suspects(day: DayOfSeries) -> Bools:
     return np.asarray((top >= setup.threshold) | outside | is_open)
 
 
-def _stretches(
-    day: DayOfSeries, row: int, *, alone: bool
+def _find_stretches(
+    day: JudgedDay, row: int, *, alone: bool
 ) -> Iterator[tuple[int, int, int, Stretch]]:
     """Detector, first step, step behind the last, and the stretch, of one series.
 
@@ -185,7 +195,7 @@ def _stretches(
     """
     verdict, setup, until = day.verdict, day.setup, day.until
     if verdict.ready[row] and alone:
-        found = list(_deviations(day, row, row, drifts=True))
+        found = list(_find_deviations(day, row, row, drifts=True))
         yield from found
         shifts = any(stretch.kind == "level_shift" for *_, stretch in found)
         shifts = shifts or has(day.memory.spell[row], "level_shift")
@@ -195,7 +205,7 @@ def _stretches(
                 DRIFT,
                 0,
                 until,
-                shift_evidence(day, row, "drift", until - 1, (0, until), DRIFT, reach),
+                build_shift_evidence(day, row, "drift", until - 1, (0, until), DRIFT, reach),
             )
     scores = verdict.scores[row]
     still, silent = verdict.still[row, :until], verdict.silent[row, :until]
@@ -210,7 +220,7 @@ def _stretches(
                 FLAT,
                 begin,
                 last,
-                value_evidence(day, row, "flatline", last - 1, (begin, last), FLAT),
+                build_value_evidence(day, row, "flatline", last - 1, (begin, last), FLAT),
             )
     missing = (silent >= MISSING_STEPS) & (scores[SILENT, :until] >= setup.threshold)
     missing &= silent * hours <= LONGEST_SILENCE_DAYS * 24
@@ -220,15 +230,15 @@ def _stretches(
             SILENT,
             begin,
             last,
-            value_evidence(day, row, "missing", last - 1, (begin, last), SILENT),
+            build_value_evidence(day, row, "missing", last - 1, (begin, last), SILENT),
         )
     outside = verdict.is_outside[row, :until]
     for first, last in runs(outside, outside):
-        yield POINT, first, last, limit_evidence(day, row, first, last)
+        yield POINT, first, last, build_limit_evidence(day, row, first, last)
 
 
-def _deviations(
-    day: DayOfSeries, row: int, spell_row: int, *, drifts: bool
+def _find_deviations(
+    day: JudgedDay, row: int, spell_row: int, *, drifts: bool
 ) -> Iterator[tuple[int, int, int, Stretch]]:
     """Values, hours and days away from the range."""
     verdict, threshold = day.verdict, day.setup.threshold
@@ -239,7 +249,7 @@ def _deviations(
         strange, clear = score >= STAYS * threshold, score >= threshold
         if continues and strange.size and strange[0] and detector != POINT:
             clear[0] = True
-        late = lag(day.setup, detector)
+        late = count_lag_steps(day.setup, detector)
         for first, last in runs(strange, clear):
             worst = first + int(np.argmax(score[first:last]))
             is_long = (last - first) * day.setup.minutes / 60 > SPIKE_HOURS
@@ -249,16 +259,16 @@ def _deviations(
             kind = "spike" if is_spike else ("drift" if gradual else "level_shift")
             span = (first - late, last - late)
             if detector == POINT:
-                stretch = value_evidence(day, row, kind, worst, span, POINT)
+                stretch = build_value_evidence(day, row, kind, worst, span, POINT)
             else:
                 reach = float(verdict.bounds[row, detector])
-                stretch = shift_evidence(
+                stretch = build_shift_evidence(
                     day, row, kind, worst, span, detector, reach, of=float(measure[row, worst])
                 )
             yield detector, first - late, last, stretch
 
 
-def _is_drifting(day: DayOfSeries, row: int) -> bool:
+def _is_drifting(day: JudgedDay, row: int) -> bool:
     """Whether small deviations of one sign have added up, and today's still is one that matters."""
     verdict, setup = day.verdict, day.setup
     if verdict.scores[row, DRIFT, 0] < setup.threshold:
@@ -269,14 +279,14 @@ def _is_drifting(day: DayOfSeries, row: int) -> bool:
     return bool(same_way and rare)
 
 
-def _is_lasting(day: DayOfSeries, row: int, stretch: Stretch) -> bool:
+def _is_lasting(day: JudgedDay, row: int, stretch: Stretch) -> bool:
     """Whether a stretch would spoil a median: what comes and goes is for the habits to know."""
     since = day.memory.spell[row, 0]
     age_hours = (stretch.end - since) / HOUR_US if np.isfinite(since) else 0.0
     return stretch.kind in {"flatline", "drift"} or age_hours >= LASTING_HOURS
 
 
-def _is_gradual(day: DayOfSeries, row: int) -> bool:
+def _is_gradual(day: JudgedDay, row: int) -> bool:
     """Whether the deviation has grown over days; a shift grows once."""
     if has(day.memory.spell[row], "drift"):
         return True
@@ -291,8 +301,8 @@ def _is_gradual(day: DayOfSeries, row: int) -> bool:
     return bool(not is_step and rise >= RISEN_SHARE * lately[-1] > 0)
 
 
-def _uneven_phases(
-    day: DayOfSeries, phase_rows: Ints
+def _find_uneven_phases(
+    day: JudgedDay, phase_rows: Ints
 ) -> Iterator[tuple[int, tuple[int, list[int]]]]:
     """Per phase set that is strange: the phase that is so most, its row, and the set's rows."""
     verdict, setup = day.verdict, day.setup
@@ -310,9 +320,11 @@ def _uneven_phases(
         yield int(members[chosen]), (rows[chosen], rows)
 
 
-def _imbalance(day: DayOfSeries, row: int, beside: int) -> Iterator[tuple[int, int, int, Stretch]]:
+def _find_imbalance(
+    day: JudgedDay, row: int, beside: int
+) -> Iterator[tuple[int, int, int, Stretch]]:
     """What is strange about a phase's distance from the mean of its phases, in the phase's unit."""
-    for detector, first, last, stretch in _deviations(day, beside, row, drifts=False):
+    for detector, first, last, stretch in _find_deviations(day, beside, row, drifts=False):
         at = int((stretch.time - day.start_us) / day.step_us)
         value, off = float(day.verdict.values[row, at]), float(day.verdict.values[beside, at])
         mean = value / (1 + off / 100) if off > -100 else np.nan

@@ -10,11 +10,17 @@ import polars as pl
 from smartgrid_core.time import DAY, Window, midnight
 from smartgrid_ml.mining.anomalies import state as remembered
 from smartgrid_ml.mining.anomalies.calendar import Calendar
-from smartgrid_ml.mining.anomalies.classify import settle, strange_of_day
-from smartgrid_ml.mining.anomalies.episodes import MICROSECOND, anomaly_row
+from smartgrid_ml.mining.anomalies.classify import classify_day, close_episodes
+from smartgrid_ml.mining.anomalies.episodes import MICROSECOND, to_anomaly_row
 from smartgrid_ml.mining.anomalies.expected_range import Floats, Ints
-from smartgrid_ml.mining.anomalies.score_day import Setup, Verdict, imbalances, judge, learn
-from smartgrid_ml.mining.anomalies.state import Memory, Sizes
+from smartgrid_ml.mining.anomalies.score_day import (
+    DayScores,
+    DetectorSetup,
+    measure_imbalance,
+    score_day,
+    update_state,
+)
+from smartgrid_ml.mining.anomalies.state import DetectorState, StateSizes
 
 SLOT_MINUTES = 15
 """Profiles are this fine at most; shorter steps share one."""
@@ -38,12 +44,12 @@ SCORES = pl.Schema(
 
 
 @dataclass(slots=True)
-class Plan:
+class DayLoop:
     """All days of one call: what is judged, against what, and from which memory."""
 
     days: list[date]
-    memory: Memory
-    setup: Setup
+    memory: DetectorState
+    setup: DetectorSetup
     series: list[str]
     phase_rows: Ints
     values: Floats
@@ -81,11 +87,11 @@ class Plan:
             )
         per_day = DAY // step
         per_slot = max(1, SLOT_MINUTES // minutes) if SLOT_MINUTES % minutes == 0 else 1
-        rows = _on_the_grid(readings, minutes=minutes)
+        rows = _align_to_steps(readings, minutes=minutes)
         rows = rows if end is None else rows.filter(pl.col("time") < end)
-        days = _days_after(state, rows, end=end)
-        judged = sorted({*rows["series"].unique(), *judged_in(state)})
-        sets, phase_rows = _phase_sets(groups, judged)
+        days = _list_days_to_judge(state, rows, end=end)
+        judged = sorted({*rows["series"].unique(), *list_judged_series(state)})
+        sets, phase_rows = _find_phase_sets(groups, judged)
         channels = [] if context is None else [name for name in context.columns if name != "time"]
         names = [
             *judged,
@@ -93,22 +99,24 @@ class Plan:
             *(CONTEXT + name for name in channels),
         ]
         slots = per_day // per_slot
-        sizes = Sizes(history_days, slots, 1 + len(channels), max(slots, 7))
-        blank = Memory.blank([], sizes) if state is None else Memory.read(state, sizes)
-        low, high, over, words = _limits_of(limits, names, minutes=minutes)
+        sizes = StateSizes(history_days, slots, 1 + len(channels), max(slots, 7))
+        blank = (
+            DetectorState.blank([], sizes) if state is None else DetectorState.read(state, sizes)
+        )
+        low, high, over, words = _read_limits(limits, names, minutes=minutes)
         first = midnight(days[0]) if days else datetime(1970, 1, 1, tzinfo=UTC)
         if end is None:
-            end = _instant(rows, "last") + step if rows.height else first
+            end = _pick_instant(rows, "last") + step if rows.height else first
         return cls(
             days=days,
             memory=blank.of(names, sizes),
-            setup=Setup(
+            setup=DetectorSetup(
                 minutes=minutes,
                 per_day=per_day,
                 per_slot=per_slot,
                 judged=len(judged),
                 imbalances=len(phase_rows),
-                groups=_peer_groups(groups, judged),
+                groups=_find_peer_groups(groups, judged),
                 phases=sets,
                 low=low,
                 high=high,
@@ -119,8 +127,10 @@ class Plan:
             ),
             series=judged,
             phase_rows=phase_rows,
-            values=_laid_out(rows, judged, days, per_day=per_day, minutes=minutes),
-            context=_weather(context, channels, days, per_day=per_day, minutes=minutes),
+            values=_build_matrix(rows, judged, days, per_day=per_day, minutes=minutes),
+            context=_build_context_matrix(
+                context, channels, days, per_day=per_day, minutes=minutes
+            ),
             calendar=Calendar.of(
                 days, history_days, slots=slots, timezone=timezone, country=country
             ),
@@ -131,24 +141,24 @@ class Plan:
         )
 
     def one_day(
-        self, memory: Memory, number: int
-    ) -> tuple[Verdict, Memory, list[tuple[object, ...]]]:
+        self, memory: DetectorState, number: int
+    ) -> tuple[DayScores, DetectorState, list[tuple[object, ...]]]:
         """Judge a day: the verdict, the memory after it and the rows of its anomalies."""
         setup, per_day = self.setup, self.setup.per_day
         here = slice(number * per_day, (number + 1) * per_day)
         of_day = self.values[:, here]
-        uneven = imbalances(of_day, memory.history[: setup.judged], setup.phases)
+        uneven = measure_imbalance(of_day, memory.history[: setup.judged], setup.phases)
         values = np.concatenate([of_day, uneven, self.context[:, here]])
         slots, types, past_types = self.calendar.of_day(number)
-        verdict = judge(
+        verdict = score_day(
             memory, values, slots=slots, types=types, past_types=past_types, setup=setup
         )
         until = min(self.end_step - number * per_day, per_day)
         start_us = _micros(midnight(self.days[number]))
-        strange = strange_of_day(
+        strange = classify_day(
             memory, verdict, setup, self.phase_rows, start_us=start_us, until=until
         )
-        after = learn(
+        after = update_state(
             memory,
             verdict,
             slots=slots,
@@ -158,7 +168,7 @@ class Plan:
             setup=setup,
         )
         after.spell[: setup.judged] = strange.spells
-        settle(
+        close_episodes(
             after,
             verdict,
             setup,
@@ -167,7 +177,7 @@ class Plan:
         )
         after.forget()
         rows = [
-            anomaly_row(
+            to_anomaly_row(
                 self.series[row],
                 spell,
                 unit=self.units[row],
@@ -177,7 +187,7 @@ class Plan:
         ]
         return verdict, after, rows
 
-    def scores(self, verdict: Verdict, number: int) -> pl.DataFrame:
+    def scores(self, verdict: DayScores, number: int) -> pl.DataFrame:
         """Rows of SCORES for every reading of a day."""
         setup = self.setup
         judged, per_day = setup.judged, setup.per_day
@@ -202,7 +212,7 @@ class Plan:
         told = cells.join(self.times, on=["series", "time"], how="inner")
         return told.with_columns(time="said").select(*SCORES.names())
 
-    def _row_scores(self, verdict: Verdict) -> tuple[Floats, Floats, Floats]:
+    def _row_scores(self, verdict: DayScores) -> tuple[Floats, Floats, Floats]:
         setup = self.setup
         judged = setup.judged
         score = verdict.scores[:judged].max(axis=1)
@@ -225,7 +235,7 @@ def _micros(instant: datetime) -> float:
     return (instant - datetime(1970, 1, 1, tzinfo=UTC)) / MICROSECOND
 
 
-def _on_the_grid(readings: pl.DataFrame, *, minutes: int) -> pl.DataFrame:
+def _align_to_steps(readings: pl.DataFrame, *, minutes: int) -> pl.DataFrame:
     """series, time (cut to the step), said (as it was), value; one row per series and step."""
     for name in ("series", "time", "value"):
         if name not in readings.columns:
@@ -245,32 +255,32 @@ def _on_the_grid(readings: pl.DataFrame, *, minutes: int) -> pl.DataFrame:
     )
 
 
-def _days_after(
+def _list_days_to_judge(
     state: pl.DataFrame | None, rows: pl.DataFrame, *, end: datetime | None
 ) -> list[date]:
     """The days to judge: from the state's, or the first reading's, to the last one that is told."""
     if rows.is_empty() and (state is None or state.is_empty() or end is None):
         return []
-    first = _instant(rows, "first") if rows.height else None
+    first = _pick_instant(rows, "first") if rows.height else None
     if state is not None and state.height:
         known: date = state["day"].sort()[-1]
         if first is not None and first < midnight(known) + DAY:
             raise ValueError(f"the state knows {known} already, and there is a reading of {first}")
         first = midnight(known) + DAY
-    last = end - MICROSECOND if end is not None else _instant(rows, "last")
+    last = end - MICROSECOND if end is not None else _pick_instant(rows, "last")
     if first is None or last < first:
         return []
     return list(Window(first, last + MICROSECOND).days())
 
 
-def _instant(rows: pl.DataFrame, at: str) -> datetime:
+def _pick_instant(rows: pl.DataFrame, at: str) -> datetime:
     """The first or last time of rows that are not empty."""
     times = rows["time"].sort()
     instant: datetime = times[0] if at == "first" else times[-1]
     return instant
 
 
-def judged_in(state: pl.DataFrame | None) -> list[str]:
+def list_judged_series(state: pl.DataFrame | None) -> list[str]:
     """The series that a state knows, without what stands beside them."""
     if state is None:
         return []
@@ -278,7 +288,7 @@ def judged_in(state: pl.DataFrame | None) -> list[str]:
     return state.filter(~beside)["series"].to_list()
 
 
-def _laid_out(
+def _build_matrix(
     rows: pl.DataFrame, names: Sequence[str], days: Sequence[date], *, per_day: int, minutes: int
 ) -> Floats:
     """Values by name and step, (n, n_days * per_day); NaN where there is none."""
@@ -295,7 +305,7 @@ def _laid_out(
     return values
 
 
-def _weather(
+def _build_context_matrix(
     context: pl.DataFrame | None,
     channels: Sequence[str],
     days: Sequence[date],
@@ -307,10 +317,10 @@ def _weather(
     if context is None or not days or not channels:
         return np.full((len(channels), len(days) * per_day), np.nan)
     long = context.unpivot(on=list(channels), index="time", variable_name="series")
-    rows = _on_the_grid(long, minutes=minutes).filter(
+    rows = _align_to_steps(long, minutes=minutes).filter(
         pl.col("time").dt.date().is_between(days[0], days[-1])
     )
-    values = _laid_out(rows, channels, days, per_day=per_day, minutes=minutes)
+    values = _build_matrix(rows, channels, days, per_day=per_day, minutes=minutes)
     hold = int(LONGEST_HOLD / timedelta(minutes=minutes))
     filled = pl.DataFrame(values.T, schema=list(channels)).with_columns(
         pl.all().fill_nan(None).forward_fill(limit=max(hold, 1))
@@ -318,17 +328,17 @@ def _weather(
     return filled.to_numpy().T.astype(np.float64)
 
 
-def _peer_groups(groups: pl.DataFrame | None, judged: Sequence[str]) -> list[Ints]:
-    return _members(groups, judged, "peer_group")
+def _find_peer_groups(groups: pl.DataFrame | None, judged: Sequence[str]) -> list[Ints]:
+    return _collect_members(groups, judged, "peer_group")
 
 
-def _phase_sets(groups: pl.DataFrame | None, judged: Sequence[str]) -> tuple[list[Ints], Ints]:
+def _find_phase_sets(groups: pl.DataFrame | None, judged: Sequence[str]) -> tuple[list[Ints], Ints]:
     """The rows of each phase set of two or more, and all of them one after the other."""
-    sets = [rows for rows in _members(groups, judged, "phase_set") if len(rows) > 1]
+    sets = [rows for rows in _collect_members(groups, judged, "phase_set") if len(rows) > 1]
     return sets, np.concatenate(sets) if sets else np.empty(0, dtype=np.int64)
 
 
-def _members(groups: pl.DataFrame | None, judged: Sequence[str], column: str) -> list[Ints]:
+def _collect_members(groups: pl.DataFrame | None, judged: Sequence[str], column: str) -> list[Ints]:
     if groups is None or column not in groups.columns:
         return []
     place = {name: row for row, name in enumerate(judged)}
@@ -339,7 +349,7 @@ def _members(groups: pl.DataFrame | None, judged: Sequence[str], column: str) ->
     return [np.array(rows[group], dtype=np.int64) for group in sorted(rows)]
 
 
-def _limits_of(
+def _read_limits(
     limits: pl.DataFrame | None, names: Sequence[str], *, minutes: int
 ) -> tuple[Floats, Floats, Ints, list[str | None]]:
     """Low, high, the span of the mean in steps and the words, one per row."""

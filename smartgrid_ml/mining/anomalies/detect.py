@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from smartgrid_core.contracts.anomalies import ANOMALY_KINDS
-from smartgrid_ml.mining.anomalies.day_loop import SCORES, Plan
-from smartgrid_ml.mining.anomalies.episodes import ANOMALY, folded
+from smartgrid_ml.mining.anomalies.day_loop import SCORES, DayLoop
+from smartgrid_ml.mining.anomalies.episodes import ANOMALY, merge_day_parts
 from smartgrid_ml.mining.anomalies.state import STATES
 
 __all__ = ["ANOMALY", "ANOMALY_KINDS", "THRESHOLD", "Detection", "detect"]
@@ -86,7 +86,7 @@ def detect(
     ValueError for a step that does not divide a day, an unknown country, a missing column, or
     readings of a day that the state knows already.
     """
-    plan = Plan.of(
+    plan = DayLoop.of(
         readings.lazy().collect(),
         step=step,
         timezone=timezone,
@@ -114,7 +114,7 @@ def detect(
         scores.append(plan.scores(verdict, number))
     parts = pl.DataFrame(told, schema={**ANOMALY, "day": pl.Date()}, orient="row")
     return Detection(
-        anomalies=folded(parts),
+        anomalies=merge_day_parts(parts),
         scores=pl.concat(scores).sort("series", "time"),
         parts=parts.sort("series", "start_time", "day"),
         states=pl.concat(states) if states else pl.DataFrame(schema=STATES),

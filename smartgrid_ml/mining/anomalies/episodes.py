@@ -63,7 +63,7 @@ def runs(strange: Bools, clear: Bools) -> list[tuple[int, int]]:
     return [(first, end) for first, end in pairs if clear[first:end].any()]
 
 
-def gather(
+def gather_episodes(
     open_spell: Floats, stretches: Sequence[Stretch], *, gap_us: float
 ) -> tuple[list[Floats], Floats]:
     """The spells that a day's stretches make, and the one among them that stays open.
@@ -108,14 +108,16 @@ def has(spell: Floats, kind: str) -> bool:
     return bool(np.isfinite(spell[2 + EVIDENCE * ANOMALY_KINDS.index(kind)]))
 
 
-def anomaly_row(series: str, spell: Floats, *, unit: str, limits: str | None) -> tuple[object, ...]:
+def to_anomaly_row(
+    series: str, spell: Floats, *, unit: str, limits: str | None
+) -> tuple[object, ...]:
     """One row of ANOMALY, without the day; `limits` says in words what a band is."""
     kind = kind_of(spell)
     at = 2 + EVIDENCE * ANOMALY_KINDS.index(kind)
     score, time, value, lower, upper, aside, hours = spell[at : at + EVIDENCE].tolist()
     start, end = (_instant(edge) for edge in spell[:2])
     at_time = _instant(time)
-    reason = reason_of(
+    reason = describe_anomaly(
         kind,
         {
             "value": value,
@@ -143,7 +145,7 @@ def _or_none(figure: float) -> float | None:
     return figure if np.isfinite(figure) else None
 
 
-def reason_of(
+def describe_anomaly(
     kind: str,
     figures: Mapping[str, float],
     *,
@@ -154,9 +156,9 @@ def reason_of(
     limits: str | None,
 ) -> str:
     """A sentence for people: what was seen, what was expected, how rare it is."""
-    value, expected = said(figures["value"], unit), _between(figures, unit)
-    lasted, worst = duration(end - start), f"{time:%Y-%m-%d %H:%MZ}"
-    rare = f"so strange a stretch comes about once in {_days(figures['score'])}"
+    value, expected = format_figure(figures["value"], unit), _format_range(figures, unit)
+    lasted, worst = format_duration(end - start), f"{time:%Y-%m-%d %H:%MZ}"
+    rare = f"so strange a stretch comes about once in {_format_days(figures['score'])}"
     if kind == "spike":
         told = f"{value} at {worst}, expected was {expected}; {rare}"
     elif kind == "level_shift":
@@ -171,7 +173,7 @@ def reason_of(
     elif kind == "missing":
         told = f"no reading for {lasted}, expected was {expected}"
     elif kind == "out_of_band":
-        outside = duration(timedelta(hours=figures["hours"]))
+        outside = format_duration(timedelta(hours=figures["hours"]))
         told = f"{value} at {worst}, {limits or 'allowed'} is {expected}; outside for {outside}"
     else:
         off = f"{abs(figures['aside']):.3g} % {'above' if figures['aside'] > 0 else 'below'}"
@@ -179,7 +181,7 @@ def reason_of(
     return told
 
 
-def said(figure: float, unit: str) -> str:
+def format_figure(figure: float, unit: str) -> str:
     """A figure with four digits that count, and its unit."""
     if not np.isfinite(figure):
         return "nothing"
@@ -187,23 +189,23 @@ def said(figure: float, unit: str) -> str:
     return f"{text} {unit}".strip()
 
 
-def _between(figures: Mapping[str, float], unit: str) -> str:
+def _format_range(figures: Mapping[str, float], unit: str) -> str:
     lower, upper = figures["lower"], figures["upper"]
     if np.isfinite(lower) and np.isfinite(upper):
-        return f"{said(lower, '')} to {said(upper, unit)}"
+        return f"{format_figure(lower, '')} to {format_figure(upper, unit)}"
     if np.isfinite(upper):
-        return f"at most {said(upper, unit)}"
+        return f"at most {format_figure(upper, unit)}"
     if np.isfinite(lower):
-        return f"at least {said(lower, unit)}"
+        return f"at least {format_figure(lower, unit)}"
     return "not known yet"
 
 
-def _days(score: float) -> str:
+def _format_days(score: float) -> str:
     days = 10**score
     return f"{days:,.0f} days" if days < 10_000 else "more than 10,000 days"
 
 
-def duration(span: timedelta) -> str:
+def format_duration(span: timedelta) -> str:
     """`45 minutes`, `3.5 hours`, `4 days`."""
     hours = span / timedelta(hours=1)
     if hours < 1.5:
@@ -213,7 +215,7 @@ def duration(span: timedelta) -> str:
     return f"{hours / 24:.3g} days"
 
 
-def folded(parts: pl.DataFrame) -> pl.DataFrame:
+def merge_day_parts(parts: pl.DataFrame) -> pl.DataFrame:
     """One row per anomaly out of what each day said of it: the last day knows all of it.
 
     ``parts``: columns of ANOMALY and `day`. Ordered by series and start.

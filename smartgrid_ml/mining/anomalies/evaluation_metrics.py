@@ -71,10 +71,10 @@ class EventFigures:
     @property
     def f1(self) -> float | None:
         """Harmonic mean of event precision and event recall."""
-        return harmonic(self.precision, self.recall)
+        return compute_f1(self.precision, self.recall)
 
 
-def row_figures(
+def evaluate_rows(
     labels: Flags, flags: Flags, scores: Scores, *, at: Sequence[int] = PRECISION_AT
 ) -> RowFigures:
     """Figures of rows; the arrays have one element per row, in any order.
@@ -90,7 +90,7 @@ def row_figures(
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, flags, average="binary", pos_label=True, zero_division=0.0
     ) if len(labels) else (0.0, 0.0, 0.0, None)  # fmt: skip
-    ranks = ranked(scores)
+    ranks = rank_scores(scores)
     both = 0 < labelled < len(labels)
     return RowFigures(
         rows=len(labels),
@@ -102,19 +102,19 @@ def row_figures(
         pr_auc=float(average_precision_score(labels, ranks)) if labelled else None,
         roc_auc=float(roc_auc(labels, ranks)) if both else None,
         precision_at={
-            k: precision_at(labels, ranks, k=k) for k in at if labelled and k <= len(labels)
+            k: compute_precision_at(labels, ranks, k=k) for k in at if labelled and k <= len(labels)
         },
     )
 
 
-def ranked(scores: Scores) -> Scores:
+def rank_scores(scores: Scores) -> Scores:
     """The scores as finite numbers of the same order: NaN lowest, infinity highest."""
     finite = scores[np.isfinite(scores)]
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
     return np.nan_to_num(scores, nan=low - 2.0, neginf=low - 1.0, posinf=high + 1.0)
 
 
-def precision_at(labels: Flags, scores: Scores, *, k: int) -> float:
+def compute_precision_at(labels: Flags, scores: Scores, *, k: int) -> float:
     """Share of labelled rows among the `k` highest finite scores; of tied ones, what chance gives.
 
     The order of the rows therefore never counts. Raises ValueError for k outside 1 to len(labels).
@@ -127,7 +127,7 @@ def precision_at(labels: Flags, scores: Scores, *, k: int) -> float:
     return float((labels[above].sum() + labels[tied].sum() * places / int(tied.sum())) / k)
 
 
-def harmonic(precision: float | None, recall: float | None) -> float | None:
+def compute_f1(precision: float | None, recall: float | None) -> float | None:
     """F1; None without recall, 0 where nothing was found."""
     if recall is None:
         return None
@@ -136,7 +136,7 @@ def harmonic(precision: float | None, recall: float | None) -> float | None:
     return 2 * precision * recall / (precision + recall)
 
 
-def near_figures(
+def evaluate_rows_within(
     rows: pl.DataFrame, *, within: timedelta
 ) -> tuple[float | None, float | None, float | None]:
     """Precision, recall and F1 of rows where being off by `within` is right.
@@ -145,7 +145,7 @@ def near_figures(
     labelled row of its series is no further away; a labelled row is found if a flagged one is.
     """
     right = found = flagged = labelled = 0
-    for _, times, labels, flags in _per_series(rows, "label", "flag"):
+    for _, times, labels, flags in _split_by_series(rows, "label", "flag"):
         width = within // timedelta(microseconds=1)
         label_times, flag_times = times[labels], times[flags]
         right += int(_has_near(flag_times, label_times, width=width).sum())
@@ -154,10 +154,10 @@ def near_figures(
         labelled += len(label_times)
     precision = right / flagged if flagged else None
     recall = found / labelled if labelled else None
-    return precision, recall, harmonic(precision, recall)
+    return precision, recall, compute_f1(precision, recall)
 
 
-def runs(rows: pl.DataFrame, flag: str, *, apart: timedelta | None = None) -> pl.DataFrame:
+def find_row_runs(rows: pl.DataFrame, flag: str, *, apart: timedelta | None = None) -> pl.DataFrame:
     """Unbroken runs of rows whose `flag` is set: series, start, end (first and last row), rows.
 
     ``rows``: series, time and the Boolean column `flag`. A row without the flag ends a run. With
@@ -180,7 +180,7 @@ def runs(rows: pl.DataFrame, flag: str, *, apart: timedelta | None = None) -> pl
     )
 
 
-def event_figures(
+def evaluate_events(
     events: pl.DataFrame,
     alarms: pl.DataFrame,
     *,
@@ -223,7 +223,7 @@ def event_figures(
     )
 
 
-def _per_series(
+def _split_by_series(
     rows: pl.DataFrame, *flags: str
 ) -> Iterator[tuple[str, npt.NDArray[np.int64], Flags, Flags]]:
     """Times of each series in microseconds, ascending, with two columns of flags."""

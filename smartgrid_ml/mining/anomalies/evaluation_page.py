@@ -14,7 +14,7 @@ PLOTTED_SERIES = 12
 PLOTTED_PARTS = 1_200
 """A plot shows the lowest and highest value of so many parts of its span: all peaks are seen."""
 
-TOLD_ANOMALIES = 300
+LISTED_ANOMALIES = 300
 """Rows of the page's table, highest scores first; anomalies.parquet has all of them."""
 
 KIND_COLOURS = {
@@ -37,7 +37,7 @@ FIGURES = (
 )
 
 
-def detection_html(
+def render_detection(
     rows: pl.DataFrame,
     anomalies: pl.DataFrame,
     *,
@@ -55,22 +55,22 @@ def detection_html(
     lines = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
     plots = "".join(
         f"<h2>{escape(series)}</h2>"
-        + _plot(
+        + _plot_series(
             rows.filter(pl.col("series") == series),
             anomalies.filter(pl.col("series") == series),
             with_library=at == 0,
         )
-        for at, series in enumerate(plotted_series(rows, anomalies))
+        for at, series in enumerate(choose_plotted_series(rows, anomalies))
     )
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         f"<title>{escape(title)}</title><style>{STYLE}td.reason{{text-align:left}}</style></head>"
-        f"<body><h1>{escape(title)}</h1><ul>{lines}</ul>{_figures(metrics)}{_kinds(anomalies)}"
-        f"{plots}{_table(anomalies, clock=clock)}</body></html>"
+        f"<body><h1>{escape(title)}</h1><ul>{lines}</ul>{_render_figures(metrics)}{_render_kinds(anomalies)}"
+        f"{plots}{_render_table(anomalies, clock=clock)}</body></html>"
     )
 
 
-def plotted_series(rows: pl.DataFrame, anomalies: pl.DataFrame) -> list[str]:
+def choose_plotted_series(rows: pl.DataFrame, anomalies: pl.DataFrame) -> list[str]:
     """The series that are plotted, most anomalous first."""
     worst = anomalies.group_by("series").agg(pl.col("score").max())
     return (
@@ -82,7 +82,7 @@ def plotted_series(rows: pl.DataFrame, anomalies: pl.DataFrame) -> list[str]:
     )
 
 
-def thinned(rows: pl.DataFrame, *, parts: int = PLOTTED_PARTS) -> pl.DataFrame:
+def thin_rows(rows: pl.DataFrame, *, parts: int = PLOTTED_PARTS) -> pl.DataFrame:
     """Of each part of a series' rows those with the lowest and the highest value, in order.
 
     A part without any value keeps its first row, so that a gap stays one.
@@ -99,10 +99,10 @@ def thinned(rows: pl.DataFrame, *, parts: int = PLOTTED_PARTS) -> pl.DataFrame:
     return numbered.filter(pl.col("at").is_in(places.implode())).drop("at")
 
 
-def _plot(rows: pl.DataFrame, anomalies: pl.DataFrame, *, with_library: bool) -> str:
+def _plot_series(rows: pl.DataFrame, anomalies: pl.DataFrame, *, with_library: bool) -> str:
     import plotly.graph_objects as go
 
-    shown = thinned(rows)
+    shown = thin_rows(rows)
     times = shown["time"].to_list()
     figure = go.Figure(
         layout=go.Layout(
@@ -146,7 +146,7 @@ def _plot(rows: pl.DataFrame, anomalies: pl.DataFrame, *, with_library: bool) ->
     return text
 
 
-def _figures(metrics: Mapping[str, Any]) -> str:
+def _render_figures(metrics: Mapping[str, Any]) -> str:
     if metrics["labels"] is None:
         return "<h2>Figures</h2><p>The file has no labels: what was found is not judged.</p>"
     lines = [(name, metrics[name], meaning) for name, meaning in FIGURES]
@@ -169,13 +169,13 @@ def _figures(metrics: Mapping[str, Any]) -> str:
         ("delay, median", metrics["detection_delay"]["median_s"], "seconds from an event's start"),
     ]
     body = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(meaning)}</td><td>{_figure(value)}</td></tr>"
+        f"<tr><td>{escape(name)}</td><td>{escape(meaning)}</td><td>{_format_figure(value)}</td></tr>"
         for name, value, meaning in lines
     )
     return f"<h2>Figures</h2><table><tbody>{body}</tbody></table>"
 
 
-def _kinds(anomalies: pl.DataFrame) -> str:
+def _render_kinds(anomalies: pl.DataFrame) -> str:
     if anomalies.is_empty():
         return "<h2>Kinds</h2><p>Nothing unusual was found.</p>"
     counts = (
@@ -193,23 +193,23 @@ def _kinds(anomalies: pl.DataFrame) -> str:
     return f"<h2>Kinds</h2><table><thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
-def _table(anomalies: pl.DataFrame, *, clock: str) -> str:
+def _render_table(anomalies: pl.DataFrame, *, clock: str) -> str:
     if anomalies.is_empty():
         return ""
     top = anomalies.sort(
         "score", "series", "time", descending=[True, False, False], nulls_last=True
-    ).head(TOLD_ANOMALIES)
+    ).head(LISTED_ANOMALIES)
     names = ("series", "time", "value", "lower", "upper", "score", "kind")
     head = "".join(f"<th>{name}</th>" for name in (*names, "reason"))
     body = "".join(
         "<tr>"
-        + "".join(f"<td>{_figure(row[name])}</td>" for name in names)
+        + "".join(f"<td>{_format_figure(row[name])}</td>" for name in names)
         + f"<td class='reason'>{escape(row['reason'])}</td></tr>"
         for row in top.iter_rows(named=True)
     )
     told = (
-        f"The {TOLD_ANOMALIES} highest of {anomalies.height}"
-        if anomalies.height > TOLD_ANOMALIES
+        f"The {LISTED_ANOMALIES} highest of {anomalies.height}"
+        if anomalies.height > LISTED_ANOMALIES
         else f"All {anomalies.height}"
     )
     return (
@@ -218,7 +218,7 @@ def _table(anomalies: pl.DataFrame, *, clock: str) -> str:
     )
 
 
-def _figure(value: object) -> str:
+def _format_figure(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):

@@ -10,10 +10,10 @@ import polars as pl
 
 from smartgrid_ml.mining.anomalies.evaluation_metrics import (
     EventFigures,
-    event_figures,
-    near_figures,
-    row_figures,
-    runs,
+    evaluate_events,
+    evaluate_rows,
+    evaluate_rows_within,
+    find_row_runs,
 )
 
 JUDGED = ("precision", "recall", "f1", "pr_auc", "roc_auc")
@@ -33,7 +33,7 @@ EVENTS = (
 DELAY = "seconds from an event's first labelled row to the first flagged one, of found events"
 
 
-def summary(
+def summarise_detection(
     rows: pl.DataFrame, *, step: timedelta, shared_label: bool, label: str | None
 ) -> dict[str, Any]:
     """Figures of rows, of events and of each series; all None without a label column.
@@ -54,19 +54,19 @@ def summary(
         }
     known = rows.filter(pl.col("label").is_not_null())
     several = shared_label and known["series"].n_unique() > 1
-    together = _per_time(known) if several else known
+    together = _merge_series(known) if several else known
     return {
-        **_figures(together, step=step),
+        **_evaluate(together, step=step),
         "labels": label,
         "basis": ROWS + (SHARED_ROWS if several else ""),
         "by_series": {
-            key[0]: _figures(group, step=step)
+            key[0]: _evaluate(group, step=step)
             for key, group in known.sort("series", "time").group_by("series", maintain_order=True)
         },
     }
 
 
-def _per_time(rows: pl.DataFrame) -> pl.DataFrame:
+def _merge_series(rows: pl.DataFrame) -> pl.DataFrame:
     """One row per time: labelled and flagged if any series is, with the highest score."""
     return (
         rows.group_by("time")
@@ -75,29 +75,31 @@ def _per_time(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _figures(rows: pl.DataFrame, *, step: timedelta) -> dict[str, Any]:
-    figures = row_figures(
+def _evaluate(rows: pl.DataFrame, *, step: timedelta) -> dict[str, Any]:
+    figures = evaluate_rows(
         rows["label"].to_numpy(),
         rows["flag"].to_numpy(),
         rows["score"].cast(pl.Float64).fill_null(float("nan")).to_numpy(),
     )
-    precision, recall, f1 = near_figures(rows, within=step)
-    events = event_figures(runs(rows, "label"), runs(rows, "flag"), early=step, late=step)
+    precision, recall, f1 = evaluate_rows_within(rows, within=step)
+    events = evaluate_events(
+        find_row_runs(rows, "label"), find_row_runs(rows, "flag"), early=step, late=step
+    )
     told = asdict(figures)
     at_k = {str(k): share for k, share in told.pop("precision_at").items()}
     return {
         **{name: told[name] for name in JUDGED},
         "precision_at_k": at_k,
-        "detection_delay": _delay(events),
+        "detection_delay": _describe_delays(events),
         "rows": told["rows"],
         "labelled_rows": told["labelled"],
         "flagged_rows": told["flagged"],
         "within_one_step": {"precision": precision, "recall": recall, "f1": f1, "basis": NEAR},
-        "by_event": _events(events),
+        "by_event": _describe_events(events),
     }
 
 
-def _events(events: EventFigures) -> dict[str, Any]:
+def _describe_events(events: EventFigures) -> dict[str, Any]:
     return {
         "events": events.events,
         "found": events.found,
@@ -110,7 +112,7 @@ def _events(events: EventFigures) -> dict[str, Any]:
     }
 
 
-def _delay(events: EventFigures) -> dict[str, Any]:
+def _describe_delays(events: EventFigures) -> dict[str, Any]:
     """A flag one step before an event is no delay."""
     seconds: Sequence[float] = [max(0.0, delay.total_seconds()) for delay in events.delays]
     figures: Mapping[str, float | None] = {

@@ -5,20 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from smartgrid_ml.mining.anomalies.episodes import Stretch
-from smartgrid_ml.mining.anomalies.score_day import Setup, Verdict
-from smartgrid_ml.mining.anomalies.state import DAY_SHIFT, POINT, SHIFT, Memory
+from smartgrid_ml.mining.anomalies.score_day import DayScores, DetectorSetup
+from smartgrid_ml.mining.anomalies.state import DAY_SHIFT, POINT, SHIFT, DetectorState
 
 HOUR_US = 3.6e9
 """Microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class DayOfSeries:
+class JudgedDay:
     """A judged UTC day; begins at `start_us`, µs since 1970; `until` steps of it have come."""
 
-    memory: Memory
-    verdict: Verdict
-    setup: Setup
+    memory: DetectorState
+    verdict: DayScores
+    setup: DetectorSetup
     start_us: float
     until: int
 
@@ -40,14 +40,14 @@ class DayOfSeries:
         return min(float(upper), float(self.setup.high[row]))
 
 
-def lag(setup: Setup, detector: int) -> int:
+def count_lag_steps(setup: DetectorSetup, detector: int) -> int:
     """How many steps a rolling median comes late."""
     slots = {SHIFT: setup.short, DAY_SHIFT: setup.long}.get(detector, 0)
     return slots * setup.per_slot // 2
 
 
-def value_evidence(
-    day: DayOfSeries, row: int, kind: str, worst: int, span: tuple[int, int], detector: int
+def build_value_evidence(
+    day: JudgedDay, row: int, kind: str, worst: int, span: tuple[int, int], detector: int
 ) -> Stretch:
     """A stretch whose evidence is one value against its range."""
     verdict = day.verdict
@@ -66,8 +66,8 @@ def value_evidence(
     )
 
 
-def shift_evidence(
-    day: DayOfSeries,
+def build_shift_evidence(
+    day: JudgedDay,
     row: int,
     kind: str,
     worst: int,
@@ -79,7 +79,7 @@ def shift_evidence(
 ) -> Stretch:
     """A stretch whose evidence is where the values lie in the middle of hours or of a day."""
     verdict = day.verdict
-    at = max(worst - lag(day.setup, detector), 0)
+    at = max(worst - count_lag_steps(day.setup, detector), 0)
     away = float(verdict.drift[row]) if of is None else of
     centre, below, above = (
         float(part[row, at]) for part in (verdict.centre, verdict.below, verdict.above)
@@ -96,7 +96,7 @@ def shift_evidence(
     )
 
 
-def limit_evidence(day: DayOfSeries, row: int, first: int, last: int) -> Stretch:
+def build_limit_evidence(day: JudgedDay, row: int, first: int, last: int) -> Stretch:
     """A stretch, steps [first, last), whose evidence is the mean furthest beyond its limit."""
     verdict, setup = day.verdict, day.setup
     low, high = float(setup.low[row]), float(setup.high[row])

@@ -39,7 +39,7 @@ LEAST_PEERS = 3
 """Fewer neighbours cannot outvote one of them that is wrong."""
 
 
-def weighted_quantiles(values: Floats, weights: Floats, *, at: tuple[float, ...]) -> Floats:
+def compute_weighted_quantiles(values: Floats, weights: Floats, *, at: tuple[float, ...]) -> Floats:
     """Quantiles along the last axis, (len(at), ...); NaN where nothing is known.
 
     ``values``: (..., n), NaN for unknown. ``weights``: broadcastable to it, not negative. A
@@ -60,7 +60,7 @@ def weighted_quantiles(values: Floats, weights: Floats, *, at: tuple[float, ...]
     return np.where(total[..., 0] > 0, found, np.nan)
 
 
-def profile(
+def build_profile(
     history: Floats, *, past_types: Ints, types: Ints, pool: int
 ) -> tuple[Floats, Floats, Floats]:
     """Median and spread below and above of every slot, each (n_series, n_slots).
@@ -76,7 +76,7 @@ def profile(
     shifts = range(-pool, pool + 1)
     samples = np.concatenate([np.roll(history, shift, axis=2) for shift in shifts], axis=1)
     pooled = np.concatenate([np.roll(weights, shift, axis=1) for shift in shifts], axis=0)
-    low, middle, high = weighted_quantiles(
+    low, middle, high = compute_weighted_quantiles(
         samples.transpose(0, 2, 1), pooled.T[None], at=(0.25, 0.5, 0.75)
     )
     days_known = np.isfinite(history).sum(axis=1)
@@ -84,11 +84,15 @@ def profile(
     middle = np.where(seen >= min(LEAST_SAMPLES, n_days), middle, np.nan)
     below, above = (middle - low) / QUARTILE, (high - middle) / QUARTILE
     below, above = 0.75 * below + 0.25 * above, 0.75 * above + 0.25 * below
-    floor = _least_spread(history)[:, None]
-    return middle, np.maximum(_believed(below), floor), np.maximum(_believed(above), floor)
+    floor = _find_least_spread(history)[:, None]
+    return (
+        middle,
+        np.maximum(_shrink_to_mean(below), floor),
+        np.maximum(_shrink_to_mean(above), floor),
+    )
 
 
-def _least_spread(history: Floats) -> Floats:
+def _find_least_spread(history: Floats) -> Floats:
     """The floor below which no slot's spread falls, (n_series,).
 
     It is a share of the span that the series had on HABIT_DAYS days, however rarely: a charger
@@ -105,15 +109,15 @@ def _least_spread(history: Floats) -> Floats:
     return np.asarray(np.fmax(LEAST_SPREAD_OF_SPAN * span, 1e-9 * size + 1e-12))
 
 
-def _believed(spread: Floats) -> Floats:
+def _shrink_to_mean(spread: Floats) -> Floats:
     """The slots' spreads, drawn half way to their mean: what is rare may come at any hour."""
-    near = _smoothed(spread)
+    near = _smooth_over_slots(spread)
     known = np.isfinite(near)
     mean = np.where(known, near, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     return np.asarray(CALM_BELIEVED * near + (1 - CALM_BELIEVED) * mean[:, None])
 
 
-def _smoothed(spread: Floats) -> Floats:
+def _smooth_over_slots(spread: Floats) -> Floats:
     """A mean over neighbouring slots, around midnight as well; unknown slots stay unknown."""
     n_slots = spread.shape[1]
     reach = min(SMOOTHED_SLOTS, (n_slots - 1) // 2)
@@ -123,7 +127,7 @@ def _smoothed(spread: Floats) -> Floats:
     return np.where(np.isfinite(spread), mean, np.nan)
 
 
-def common_movement(moves: Floats, groups: list[Ints]) -> Floats:
+def measure_common_movement(moves: Floats, groups: list[Ints]) -> Floats:
     """How the neighbours of each series moved, their median without itself, (n_series, n_steps).
 
     ``moves``: deviations in units of each series' own spread, NaN for unknown. ``groups``: the
@@ -131,11 +135,11 @@ def common_movement(moves: Floats, groups: list[Ints]) -> Floats:
     """
     common = np.zeros_like(moves)
     for rows in groups:
-        common[rows] = _median_of_the_others(moves[rows])
+        common[rows] = _take_median_of_others(moves[rows])
     return np.clip(common, -MOST_COMMON, MOST_COMMON)
 
 
-def _median_of_the_others(moves: Floats) -> Floats:
+def _take_median_of_others(moves: Floats) -> Floats:
     known = np.isfinite(moves)
     filled = np.where(known, moves, np.inf)
     order = np.argsort(filled, axis=0, kind="stable")

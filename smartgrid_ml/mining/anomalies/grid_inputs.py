@@ -35,13 +35,15 @@ LIMITS = pl.Schema(
 )
 
 
-def sensor_step(interval_minutes: int) -> timedelta:
+def choose_sensor_step(interval_minutes: int) -> timedelta:
     """The step at which sensors of this interval are judged: it divides a day."""
     lengths = (m for m in range(interval_minutes, 24 * 60 + 1) if (24 * 60) % m == 0)
     return timedelta(minutes=max(next(lengths), SHORTEST_STEP_MINUTES))
 
 
-def sensor_readings(sensor_data: pl.DataFrame | pl.LazyFrame, *, step: timedelta) -> pl.DataFrame:
+def average_sensor_readings(
+    sensor_data: pl.DataFrame | pl.LazyFrame, *, step: timedelta
+) -> pl.DataFrame:
     """series, time, value of rows of `SensorData`: means over the step."""
     return (
         sensor_data.lazy()
@@ -55,7 +57,7 @@ def sensor_readings(sensor_data: pl.DataFrame | pl.LazyFrame, *, step: timedelta
     )
 
 
-def meter_readings(consumption: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+def sum_meter_energy(consumption: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """series, time, value of rows of `MeterConsumption`: kWh of whole hours.
 
     An hour that was not measured through, because a reading lacks, has no value. What VEE mended
@@ -85,9 +87,9 @@ def meter_readings(consumption: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     )
 
 
-def sensor_groups(series: Sequence[str]) -> pl.DataFrame:
+def group_sensors(series: Sequence[str]) -> pl.DataFrame:
     """series, peer_group, phase_set: sensors of one type are peers, those of one place phases."""
-    sensor, quantity = _parts("series")
+    sensor, quantity = _split_series_name("series")
     place = sensor.str.extract(PHASE)
     return pl.DataFrame({"series": series}, schema={"series": pl.String}).with_columns(
         peer_group=quantity,
@@ -95,7 +97,7 @@ def sensor_groups(series: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def meter_groups(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+def group_meters(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """series, peer_group, phase_set: meters of one kind of customer are peers."""
     return (
         topology.lazy()
@@ -110,7 +112,7 @@ def meter_groups(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     )
 
 
-def sensor_limits(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+def build_sensor_limits(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """Rows of LIMITS: 10 % around nominal voltage (EN 50160), the rating of what is watched."""
     voltage = pl.col("nominal_v")
     bands = list_sensor_voltages(topology).select(
@@ -138,7 +140,7 @@ def sensor_limits(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     return pl.concat([bands, ratings]).cast(LIMITS).sort("series")
 
 
-def meter_limits(series: Sequence[str]) -> pl.DataFrame:
+def build_meter_limits(series: Sequence[str]) -> pl.DataFrame:
     """Rows of LIMITS: energy is never negative."""
     return (
         pl.DataFrame({"series": series}, schema={"series": pl.String})
@@ -152,7 +154,7 @@ def meter_limits(series: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def weather_context(weather: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+def build_weather_context(weather: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """time, temperature_c, irradiance_wm2, means over the stations.
 
     Always both columns, also where nothing is known: an archive is days behind, and a day without
@@ -167,14 +169,14 @@ def weather_context(weather: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     )
 
 
-def units_of(series: Sequence[str]) -> dict[str, str]:
+def look_up_units(series: Sequence[str]) -> dict[str, str]:
     """The unit of each series."""
     return {name: UNITS[name.rpartition(SEPARATOR)[2]] for name in series}
 
 
-def as_table(rows: pl.DataFrame, *, subject_kind: str) -> pl.DataFrame:
+def to_anomaly_rows(rows: pl.DataFrame, *, subject_kind: str) -> pl.DataFrame:
     """Rows of `Anomalies` (or `AnomalyDays`) out of anomalies (or parts) of a `Detection`."""
-    subject, quantity = _parts("series")
+    subject, quantity = _split_series_name("series")
     names = {"time": "worst_time", "lower": "lower_value", "upper": "upper_value"}
     return (
         rows.with_columns(subject_id=subject, quantity=quantity, subject_kind=pl.lit(subject_kind))
@@ -183,14 +185,14 @@ def as_table(rows: pl.DataFrame, *, subject_kind: str) -> pl.DataFrame:
     )
 
 
-def as_scores(rows: pl.DataFrame) -> pl.DataFrame:
+def to_score_rows(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows of `AnomalyScores` out of scores of a `Detection`."""
-    subject, quantity = _parts("series")
+    subject, quantity = _split_series_name("series")
     names = {"lower": "lower_value", "upper": "upper_value"}
     return rows.with_columns(subject_id=subject, quantity=quantity).drop("series").rename(names)
 
 
-def folded_days(days: pl.DataFrame) -> pl.DataFrame:
+def merge_anomaly_days(days: pl.DataFrame) -> pl.DataFrame:
     """Rows of `Anomalies` out of rows of `AnomalyDays`: the last day knows all of an anomaly."""
     key = ["subject_id", "quantity", "start_time"]
     return (
@@ -198,7 +200,7 @@ def folded_days(days: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _parts(column: str) -> tuple[pl.Expr, pl.Expr]:
+def _split_series_name(column: str) -> tuple[pl.Expr, pl.Expr]:
     """Subject and quantity of a series; the subject may hold the separator itself."""
     pieces = pl.col(column).str.extract_groups(f"^(.*){SEPARATOR}([a-z]+)$")
     return pieces.struct[0], pieces.struct[1]

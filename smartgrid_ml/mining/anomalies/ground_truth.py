@@ -24,7 +24,7 @@ SLACK = timedelta(hours=3)
 MONTH_DAYS = 30
 
 
-def found_faults(
+def match_faults(
     anomalies: pl.DataFrame, planted: pl.DataFrame, *, topology: pl.DataFrame
 ) -> pl.DataFrame:
     """One row per planted fault that readings can show: fault_id, kind, subject_id, found, reason.
@@ -42,10 +42,10 @@ def found_faults(
         shown.select("kind", "subject_kind").unique(), on=["kind", "subject_kind"]
     )
     hits = (
-        _at_subjects(planted, topology=topology, reach="own")
+        _spread_to_subjects(planted, topology=topology, reach="own")
         .join(shown, on=["kind", "subject_kind"])
-        .join(_as_seen(anomalies), on=["subject", "shown_as"])
-        .filter(_overlap())
+        .join(_as_shown(anomalies), on=["subject", "shown_as"])
+        .filter(_is_overlapping())
         .sort("seen_start")
         .unique("fault_id", keep="first")
     )
@@ -58,7 +58,7 @@ def found_faults(
     )
 
 
-def false_alarms(
+def find_false_alarms(
     anomalies: pl.DataFrame, planted: pl.DataFrame, *, topology: pl.DataFrame
 ) -> pl.DataFrame:
     """The rows of `Anomalies` that no planted fault explains.
@@ -69,16 +69,16 @@ def false_alarms(
     """
     numbered = anomalies.filter(pl.col("kind") != "out_of_band").with_row_index("anomaly")
     explained = (
-        _at_subjects(planted, topology=topology, reach="place")
-        .join(_as_seen(numbered), on="subject")
-        .filter(_overlap())
+        _spread_to_subjects(planted, topology=topology, reach="place")
+        .join(_as_shown(numbered), on="subject")
+        .filter(_is_overlapping())
     )
     return numbered.join(explained.select("anomaly").unique(), on="anomaly", how="anti").drop(
         "anomaly"
     )
 
 
-def most_per_month(alarms: pl.DataFrame) -> int:
+def count_most_per_month(alarms: pl.DataFrame) -> int:
     """The largest number of alarms of one subject in 30 days, counted from the first.
 
     What several quantities of a subject show at the same time is one alarm.
@@ -93,7 +93,7 @@ def most_per_month(alarms: pl.DataFrame) -> int:
     return max(counts["len"].to_list(), default=0)
 
 
-def _as_seen(anomalies: pl.DataFrame) -> pl.DataFrame:
+def _as_shown(anomalies: pl.DataFrame) -> pl.DataFrame:
     return anomalies.rename(
         {
             "subject_id": "subject",
@@ -104,12 +104,14 @@ def _as_seen(anomalies: pl.DataFrame) -> pl.DataFrame:
     ).drop("subject_kind")
 
 
-def _overlap() -> pl.Expr:
+def _is_overlapping() -> pl.Expr:
     begins = pl.col("seen_start") < pl.col("end_time") + SLACK
     return begins & (pl.col("seen_end") > pl.col("start_time") - SLACK)
 
 
-def _at_subjects(planted: pl.DataFrame, *, topology: pl.DataFrame, reach: str) -> pl.DataFrame:
+def _spread_to_subjects(
+    planted: pl.DataFrame, *, topology: pl.DataFrame, reach: str
+) -> pl.DataFrame:
     """The faults once per `subject` at which they may be seen.
 
     ``reach``: "own" for the fault's subject and a feeder's own sensors, "place" for all sensors of

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from smartgrid_core.time import DAY
-from smartgrid_ml.mining.plots import new_figure
+from smartgrid_ml.mining.plots import create_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 LISTED = 10
 
 
-def worst_first(rows: pl.DataFrame) -> pl.DataFrame:
+def sort_worst_first(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows of `Anomalies`, the strangest first; among equals the longest, then by name."""
     lasting = pl.col("end_time") - pl.col("start_time")
     return rows.sort(
@@ -21,10 +21,10 @@ def worst_first(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def top_list(rows: pl.DataFrame, *, most: int = LISTED) -> str:
+def format_top_list(rows: pl.DataFrame, *, most: int = LISTED) -> str:
     """A Markdown table of the worst: where, what, since when, why."""
     head = "| where | what | since | score | why |\n|---|---|---|---|---|\n"
-    worst = worst_first(rows).head(most)
+    worst = sort_worst_first(rows).head(most)
     lines = [
         f"| {row['subject_id']} {row['quantity']} | {row['kind'].replace('_', ' ')} "
         f"| {row['start_time']:%Y-%m-%d %H:%MZ} | {row['score']:.1f} | {row['reason']} |"
@@ -34,15 +34,15 @@ def top_list(rows: pl.DataFrame, *, most: int = LISTED) -> str:
     return head + "\n".join(lines) + (f"\n\nand {rest} more" if rest else "")
 
 
-def anomaly_figure(rows: pl.DataFrame, scores: pl.DataFrame | pl.LazyFrame) -> "Figure":
+def plot_worst_anomaly(rows: pl.DataFrame, scores: pl.DataFrame | pl.LazyFrame) -> "Figure":
     """The worst anomaly that has readings: values, expected range and the anomaly's stretch.
 
     ``rows``: of `Anomalies`, at least one; ``scores``: of `AnomalyScores`.
     """
     names = ["subject_id", "quantity"]
     known = scores.lazy().select(names).unique().collect()
-    shown = worst_first(rows).join(known, on=names, how="semi", maintain_order="left")
-    worst = (shown if shown.height else worst_first(rows)).row(0, named=True)
+    shown = sort_worst_first(rows).join(known, on=names, how="semi", maintain_order="left")
+    worst = (shown if shown.height else sort_worst_first(rows)).row(0, named=True)
     near = (
         scores.lazy()
         .filter(
@@ -53,7 +53,7 @@ def anomaly_figure(rows: pl.DataFrame, scores: pl.DataFrame | pl.LazyFrame) -> "
         .sort("time")
         .collect()
     )
-    figure = new_figure()
+    figure = create_figure()
     axes = figure.subplots()
     times = near["time"].to_list()
     axes.fill_between(

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smartgrid_ml.mining.anomalies.expected_range import HABIT_DAYS, Floats, weighted_quantiles
+from smartgrid_ml.mining.anomalies.expected_range import (
+    HABIT_DAYS,
+    Floats,
+    compute_weighted_quantiles,
+)
 
 GUMBEL_MEDIAN = 0.36651292
 """-ln(ln 2): the median of the standard Gumbel distribution."""
@@ -64,7 +68,7 @@ class Prior:
         return self.location * float(self.reach**self.power - 1) / float(np.log(PRIOR_RARE))
 
 
-def fit(maxima: Floats, prior: Prior, *, habits: bool = True) -> tuple[Floats, Floats]:
+def fit_daily_maxima(maxima: Floats, prior: Prior, *, habits: bool = True) -> tuple[Floats, Floats]:
     """Location and scale of the daily maximum to the prior's power, each (n_series,).
 
     ``maxima``: (n_series, n_days), NaN for a day without.
@@ -76,7 +80,7 @@ def fit(maxima: Floats, prior: Prior, *, habits: bool = True) -> tuple[Floats, F
     """
     maxima = maxima**prior.power
     days = np.isfinite(maxima).sum(axis=1)
-    location, scale = _with_habits(maxima, days, prior) if habits else _of_calm_days(maxima)
+    location, scale = _fit_with_habits(maxima, days, prior) if habits else _fit_calm_days(maxima)
     weight = days / (days + PRIOR_DAYS)
     return (
         np.where(days > 0, weight * location + (1 - weight) * prior.location, prior.location),
@@ -87,17 +91,17 @@ def fit(maxima: Floats, prior: Prior, *, habits: bool = True) -> tuple[Floats, F
     )
 
 
-def _of_calm_days(maxima: Floats) -> tuple[Floats, Floats]:
-    calm, usual = weighted_quantiles(maxima, np.ones(1), at=CALM_DAYS)
+def _fit_calm_days(maxima: Floats) -> tuple[Floats, Floats]:
+    calm, usual = compute_weighted_quantiles(maxima, np.ones(1), at=CALM_DAYS)
     reduced = [-float(np.log(-np.log(share))) for share in CALM_DAYS]
     scale = (usual - calm) / (reduced[1] - reduced[0])
     return usual - reduced[1] * scale, scale
 
 
-def _with_habits(maxima: Floats, days: Floats, prior: Prior) -> tuple[Floats, Floats]:
-    low, middle, high = weighted_quantiles(maxima, np.ones(1), at=(0.25, 0.5, 0.75))
+def _fit_with_habits(maxima: Floats, days: Floats, prior: Prior) -> tuple[Floats, Floats]:
+    low, middle, high = compute_weighted_quantiles(maxima, np.ones(1), at=(0.25, 0.5, 0.75))
     scale = (high - low) / GUMBEL_QUARTILES
-    peaks = _peaks(maxima)
+    peaks = _keep_peaks(maxima)
     ordered = -np.sort(np.where(np.isfinite(peaks), -peaks, np.inf), axis=1)
     if maxima.shape[1] >= HABIT_DAYS:
         third = ordered[:, HABIT_DAYS - 1]
@@ -111,7 +115,7 @@ def _with_habits(maxima: Floats, days: Floats, prior: Prior) -> tuple[Floats, Fl
     return middle - GUMBEL_MEDIAN * scale, scale
 
 
-def _peaks(maxima: Floats) -> Floats:
+def _keep_peaks(maxima: Floats) -> Floats:
     """The days that are the largest within a week; what lasts for days has happened once."""
     known = np.where(np.isfinite(maxima), maxima, -np.inf)
     around = np.pad(known, ((0, 0), (APART_DAYS, APART_DAYS)), constant_values=-np.inf)
@@ -119,7 +123,9 @@ def _peaks(maxima: Floats) -> Floats:
     return np.where(known >= near.max(axis=2), maxima, np.nan)
 
 
-def score(strangeness: Floats, prior: Prior, *, location: Floats, scale: Floats) -> Floats:
+def score_strangeness(
+    strangeness: Floats, prior: Prior, *, location: Floats, scale: Floats
+) -> Floats:
     """log10(1 + days until a value as strange is expected), (n_series, n_steps); NaN gives 0.
 
     ``strangeness``: at least 0, (n_series, n_steps).
@@ -130,7 +136,7 @@ def score(strangeness: Floats, prior: Prior, *, location: Floats, scale: Floats)
     return np.where(known, days, 0.0)
 
 
-def bound(threshold: float, prior: Prior, *, location: Floats, scale: Floats) -> Floats:
+def find_bound(threshold: float, prior: Prior, *, location: Floats, scale: Floats) -> Floats:
     """The strangeness at which the score reaches the threshold, (n_series,)."""
     reduced = np.log(np.expm1(threshold * LOG10))
     return np.asarray((location + scale * reduced) ** (1 / prior.power))

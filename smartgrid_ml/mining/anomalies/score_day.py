@@ -10,21 +10,21 @@ from smartgrid_ml.mining.anomalies.expected_range import (
     Bools,
     Floats,
     Ints,
-    common_movement,
-    profile,
+    build_profile,
+    measure_common_movement,
 )
 from smartgrid_ml.mining.anomalies.nan_arrays import (
     LEAST_KNOWN_SHARE,
-    largest,
-    median,
-    rolling_median,
-    run_lengths,
+    compute_median,
+    compute_rolling_median,
+    count_run_lengths,
+    find_largest,
 )
 from smartgrid_ml.mining.anomalies.state import (
     DETECTORS,
     DRIFT,
     FLAT,
-    Memory,
+    DetectorState,
 )
 
 FORGETTING = 0.5 ** (1 / 14)
@@ -64,7 +64,7 @@ HABIT_SHARE = 0.005
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class DetectorSetup:
     """What stays the same from day to day. Rows: judged series, then imbalances, then context."""
 
     minutes: int
@@ -98,7 +98,7 @@ class Setup:
 
 
 @dataclass(slots=True)
-class Verdict:
+class DayScores:
     """What a day looks like to every detector; arrays (n, per_day), n judged series and imbalances.
 
     centre, below, above: the expected value and its spread. scores: (n, detectors, per_day).
@@ -130,9 +130,15 @@ class Verdict:
     profile: Floats = field(default_factory=lambda: np.empty((0, 0)))
 
 
-def judge(
-    memory: Memory, values: Floats, *, slots: Ints, types: Ints, past_types: Ints, setup: Setup
-) -> Verdict:
+def score_day(
+    memory: DetectorState,
+    values: Floats,
+    *,
+    slots: Ints,
+    types: Ints,
+    past_types: Ints,
+    setup: DetectorSetup,
+) -> DayScores:
     """How strange every value of a day is; the memory is only read.
 
     ``values``: (n_rows, per_day), NaN for missing. ``slots``, ``types``: (n_slots,), the local slot
@@ -141,17 +147,19 @@ def judge(
     k = setup.per_slot
     by_slot = np.zeros(setup.slots, dtype=np.int64)
     by_slot[slots] = types
-    middle, below, above = profile(
+    middle, below, above = build_profile(
         memory.history,
         past_types=past_types,
         types=by_slot,
         pool=1 if setup.slots >= 48 else 0,
     )
     middle, below, above = (np.repeat(part[:, slots], k, axis=1) for part in (middle, below, above))
-    total = median(memory.spread, axis=1) / QUARTILE
-    total = np.fmax(np.where(np.isfinite(total), total, 0.0), median((below + above) / 2, axis=1))
+    total = compute_median(memory.spread, axis=1) / QUARTILE
+    total = np.fmax(
+        np.where(np.isfinite(total), total, 0.0), compute_median((below + above) / 2, axis=1)
+    )
     away = (values - middle) / total[:, None]
-    regressors = _regressors(away, setup)
+    regressors = _build_regressors(away, setup)
     theta = np.linalg.solve(
         memory.gram + RIDGE * np.eye(regressors.shape[1]), memory.moment[..., None]
     )[..., 0]
@@ -160,13 +168,13 @@ def judge(
     centre = middle + explained
     residual = values - centre
     moves = residual / np.where(residual >= 0, above, below)
-    per_slot = median(moves.reshape(len(moves), -1, k), axis=2)
+    per_slot = compute_median(moves.reshape(len(moves), -1, k), axis=2)
     recent = np.concatenate([memory.tail, per_slot], axis=1)
-    shift = np.repeat(rolling_median(recent, setup.short, last=setup.slots), k, axis=1)
-    day_shift = np.repeat(rolling_median(recent, setup.long, last=setup.slots), k, axis=1)
-    drift, cusum = _drift(memory, per_slot, setup)
-    still, silent = _standing(memory, values)
-    mean, is_outside = _outside(values, setup)
+    shift = np.repeat(compute_rolling_median(recent, setup.short, last=setup.slots), k, axis=1)
+    day_shift = np.repeat(compute_rolling_median(recent, setup.long, last=setup.slots), k, axis=1)
+    drift, cusum = _update_cusum(memory, per_slot, setup)
+    still, silent = _count_still_and_silent(memory, values)
+    mean, is_outside = _check_limits(values, setup)
     strangeness = np.stack(
         [
             np.abs(moves),
@@ -181,14 +189,18 @@ def judge(
     scores, bounds = np.empty_like(strangeness), np.empty((len(moves), DETECTORS))
     for detector in range(DETECTORS):
         prior = PRIORS[detector]
-        location, scale = surprise.fit(memory.extremes[:, detector], prior, habits=setup.habits)
-        scores[:, detector] = surprise.score(
+        location, scale = surprise.fit_daily_maxima(
+            memory.extremes[:, detector], prior, habits=setup.habits
+        )
+        scores[:, detector] = surprise.score_strangeness(
             strangeness[:, detector], prior, location=location, scale=scale
         )
-        bounds[:, detector] = surprise.bound(setup.threshold, prior, location=location, scale=scale)
+        bounds[:, detector] = surprise.find_bound(
+            setup.threshold, prior, location=location, scale=scale
+        )
     scores[memory.run[:, 3] > HABIT_SHARE, FLAT] = 0.0
     days_known = np.isfinite(memory.history).any(axis=2).sum(axis=1)
-    return Verdict(
+    return DayScores(
         values=values,
         centre=centre,
         below=below,
@@ -213,7 +225,7 @@ def judge(
     )
 
 
-def imbalances(values: Floats, history: Floats, phases: list[Ints]) -> Floats:
+def measure_imbalance(values: Floats, history: Floats, phases: list[Ints]) -> Floats:
     """How far each phase is from its phases' mean, % of it, (sum of phases, per_day).
 
     Below half of the usual mean the percentage is of that half: little current is easily uneven.
@@ -222,24 +234,26 @@ def imbalances(values: Floats, history: Floats, phases: list[Ints]) -> Floats:
     for places in phases:
         of_place = values[places]
         mean = of_place.mean(axis=0)
-        usual = median(np.abs(history[places]).reshape(1, -1), axis=1)[0]
-        usual = usual if np.isfinite(usual) else float(median(np.abs(mean)[None], axis=1)[0])
+        usual = compute_median(np.abs(history[places]).reshape(1, -1), axis=1)[0]
+        usual = (
+            usual if np.isfinite(usual) else float(compute_median(np.abs(mean)[None], axis=1)[0])
+        )
         base = np.fmax(np.abs(mean), 0.5 * usual)
         with np.errstate(invalid="ignore", divide="ignore"):
             rows.append(np.where(base > 0, 100 * (of_place - mean) / base, np.nan))
     return np.concatenate(rows) if rows else np.empty((0, values.shape[1]))
 
 
-def learn(
-    memory: Memory,
-    verdict: Verdict,
+def update_state(
+    memory: DetectorState,
+    verdict: DayScores,
     *,
     slots: Ints,
     is_strange: Bools,
     is_lasting: Bools,
     begins: Bools,
-    setup: Setup,
-) -> Memory:
+    setup: DetectorSetup,
+) -> DetectorState:
     """The memory after the day.
 
     ``is_strange``: (n_rows, per_day), what belongs to an anomaly and is no measure of ordinary
@@ -250,37 +264,39 @@ def learn(
     sound = np.where(is_lasting, np.nan, verdict.values)
     adjusted = sound - np.where(np.isfinite(verdict.explained), verdict.explained, 0.0)
     today = np.full((len(sound), setup.slots), np.nan)
-    today[:, slots] = median(adjusted.reshape(len(sound), -1, k), axis=2)
-    away = median(np.abs(sound - verdict.profile), axis=1)
-    gram, moment = _taught(memory, verdict, sound)
-    return Memory(
+    today[:, slots] = compute_median(adjusted.reshape(len(sound), -1, k), axis=2)
+    away = compute_median(np.abs(sound - verdict.profile), axis=1)
+    gram, moment = _update_regression(memory, verdict, sound)
+    return DetectorState(
         series=memory.series,
         history=np.concatenate([memory.history[:, 1:], today[:, None]], axis=1),
         spread=np.concatenate([memory.spread[:, 1:], away[:, None]], axis=1),
         gram=gram,
         moment=moment,
-        extremes=_extremes(memory, verdict, is_strange, begins),
+        extremes=_append_daily_maxima(memory, verdict, is_strange, begins),
         tail=np.concatenate(
-            [memory.tail, median(verdict.moves.reshape(len(sound), -1, k), axis=2)], axis=1
+            [memory.tail, compute_median(verdict.moves.reshape(len(sound), -1, k), axis=2)], axis=1
         )[:, -memory.tail.shape[1] :],
         daily=np.concatenate([memory.daily[:, 1:], verdict.drift[:, None]], axis=1),
         cusum=np.where(np.isfinite(verdict.cusum), verdict.cusum, memory.cusum),
-        run=_runs_after(memory, verdict, is_strange, setup),
+        run=_update_runs(memory, verdict, is_strange, setup),
         spell=memory.spell.copy(),
     )
 
 
-def _regressors(away: Floats, setup: Setup) -> Floats:
+def _build_regressors(away: Floats, setup: DetectorSetup) -> Floats:
     """What may explain a deviation: the neighbours' and the weather's, (n_rows, k, per_day)."""
     judged, first_context = setup.judged, setup.judged + setup.imbalances
     weather = np.clip(away[first_context:], -MOST_CONTEXT, MOST_CONTEXT)
     rows = np.zeros((len(away), 1 + len(weather), away.shape[1]))
-    rows[:judged, 0] = common_movement(away[:judged], setup.groups)
+    rows[:judged, 0] = measure_common_movement(away[:judged], setup.groups)
     rows[:judged, 1:] = np.where(np.isfinite(weather), weather, 0.0)[None]
     return rows
 
 
-def _taught(memory: Memory, verdict: Verdict, sound: Floats) -> tuple[Floats, Floats]:
+def _update_regression(
+    memory: DetectorState, verdict: DayScores, sound: Floats
+) -> tuple[Floats, Floats]:
     """The regression's sums with the day in them, Huber's weights for what does not fit."""
     away = (sound - verdict.profile) / verdict.total[:, None]
     misfit = np.abs(sound - verdict.centre) / verdict.total[:, None]
@@ -293,28 +309,30 @@ def _taught(memory: Memory, verdict: Verdict, sound: Floats) -> tuple[Floats, Fl
     return FORGETTING * memory.gram + gram, FORGETTING * memory.moment + moment
 
 
-def _extremes(memory: Memory, verdict: Verdict, is_strange: Bools, begins: Bools) -> Floats:
+def _append_daily_maxima(
+    memory: DetectorState, verdict: DayScores, is_strange: Bools, begins: Bools
+) -> Floats:
     """The daily maxima with today's; an anomaly counts as the bound on its first day, then not."""
     parts = (
         np.abs(verdict.moves),
         np.abs(verdict.shift),
         np.abs(verdict.day_shift),
         verdict.cusum.max(axis=1)[:, None],
-        _ended(verdict.still),
-        _ended(verdict.silent),
+        _mask_open_runs(verdict.still),
+        _mask_open_runs(verdict.silent),
     )
     today = np.full((len(is_strange), DETECTORS), np.nan)
     for detector, part in enumerate(parts):
         all_day = np.repeat(is_strange.any(axis=1), part.shape[1]).reshape(part.shape)
         strange = all_day if detector == DRIFT else is_strange
-        today[:, detector] = largest(np.where(strange, np.nan, part))
+        today[:, detector] = find_largest(np.where(strange, np.nan, part))
     today = np.minimum(today, verdict.bounds)
     today = np.where(begins, verdict.bounds, today)
     today[~verdict.settled, :FLAT] = np.nan
     return np.concatenate([memory.extremes[:, :, 1:], today[:, :, None]], axis=2)
 
 
-def _ended(steps: Floats) -> Floats:
+def _mask_open_runs(steps: Floats) -> Floats:
     """Lengths of standstills or silences by step, NaN where the last one is not over at midnight.
 
     How long that is only the day knows in which it ends; until then it must not make itself usual.
@@ -324,12 +342,14 @@ def _ended(steps: Floats) -> Floats:
     return np.where(is_open & (steps > 1), np.nan, steps)
 
 
-def _drift(memory: Memory, per_slot: Floats, setup: Setup) -> tuple[Floats, Floats]:
+def _update_cusum(
+    memory: DetectorState, per_slot: Floats, setup: DetectorSetup
+) -> tuple[Floats, Floats]:
     """The day's median deviation and the two cumulated sums of it, in the days' own spreads."""
     known = np.isfinite(per_slot).sum(axis=1) >= LEAST_KNOWN_SHARE * setup.slots
-    day = np.where(known, median(per_slot, axis=1), np.nan)
+    day = np.where(known, compute_median(per_slot, axis=1), np.nan)
     past = np.isfinite(memory.daily).sum(axis=1)
-    spread = median(np.abs(memory.daily), axis=1) / QUARTILE
+    spread = compute_median(np.abs(memory.daily), axis=1) / QUARTILE
     spread = np.where(past >= 5, np.fmax(spread, 0.1), 0.5)
     step = np.where(known, day, 0.0) / spread
     step = np.clip(step, -WIDEST_MOVE, WIDEST_MOVE)
@@ -343,17 +363,19 @@ def _drift(memory: Memory, per_slot: Floats, setup: Setup) -> tuple[Floats, Floa
     return day, np.where(known[:, None], sums, memory.cusum)
 
 
-def _standing(memory: Memory, values: Floats) -> tuple[Floats, Floats]:
+def _count_still_and_silent(memory: DetectorState, values: Floats) -> tuple[Floats, Floats]:
     """For how many steps each value stands already, and for how many nothing has come."""
     before = np.concatenate([memory.run[:, :1], values[:, :-1]], axis=1)
     missing = np.isnan(values)
-    still = run_lengths(values == before, start=memory.run[:, 1]) + 1.0
-    silent = run_lengths(missing, start=np.nan_to_num(memory.run[:, 2]))
+    still = count_run_lengths(values == before, start=memory.run[:, 1]) + 1.0
+    silent = count_run_lengths(missing, start=np.nan_to_num(memory.run[:, 2]))
     born = np.isfinite(memory.run[:, 2])[:, None] | (np.cumsum(~missing, axis=1) > 0)
     return np.where(missing, 0.0, still), np.where(born, silent, 0.0)
 
 
-def _runs_after(memory: Memory, verdict: Verdict, is_strange: Bools, setup: Setup) -> Floats:
+def _update_runs(
+    memory: DetectorState, verdict: DayScores, is_strange: Bools, setup: DetectorSetup
+) -> Floats:
     """The last value, its run, the silence and the share of time at rest, after the day."""
     rest = verdict.still * setup.minutes / 60 >= REST_HOURS
     long_rest = np.where(np.isnan(verdict.values) | is_strange, 0.0, rest).mean(axis=1)
@@ -372,7 +394,7 @@ def _runs_after(memory: Memory, verdict: Verdict, is_strange: Bools, setup: Setu
     )
 
 
-def _outside(values: Floats, setup: Setup) -> tuple[Floats, Bools]:
+def _check_limits(values: Floats, setup: DetectorSetup) -> tuple[Floats, Bools]:
     """The mean over each limit's span of clock time, and whether it breaks the limit.
 
     The median of the span has to break it, too: one wrong reading is no overload.
@@ -382,7 +404,7 @@ def _outside(values: Floats, setup: Setup) -> tuple[Floats, Bools]:
         rows = np.flatnonzero(setup.over_steps == span)
         parts = values[rows].reshape(len(rows), -1, int(span))
         mean[rows] = np.repeat(parts.mean(axis=2), int(span), axis=1)
-        middle[rows] = np.repeat(median(parts, axis=2), int(span), axis=1)
+        middle[rows] = np.repeat(compute_median(parts, axis=2), int(span), axis=1)
     low, high = setup.low[:, None], setup.high[:, None]
     outside = (np.fmax(mean, middle) < low) | (np.fmin(mean, middle) > high)
     return mean, outside

@@ -47,7 +47,7 @@ STATES = pl.Schema(
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class StateSizes:
     """The lengths of what is remembered: days of profile, slots of a day, regressors."""
 
     days: int
@@ -57,7 +57,7 @@ class Sizes:
 
 
 @dataclass(slots=True)
-class Memory:
+class DetectorState:
     """One row per series along the first axis of every array; NaN is unknown.
 
     history: (n, days, slots), values by local time of day without what neighbours and weather
@@ -82,7 +82,7 @@ class Memory:
     spell: Floats
 
     @classmethod
-    def blank(cls, series: Sequence[str], sizes: Sizes) -> "Memory":
+    def blank(cls, series: Sequence[str], sizes: StateSizes) -> "Memory":
         """Nothing is known yet."""
         n, k = len(series), sizes.regressors
         return cls(
@@ -103,9 +103,9 @@ class Memory:
         """Every array by its name."""
         return {name: getattr(self, name) for name in ARRAYS}
 
-    def of(self, series: Sequence[str], sizes: Sizes) -> "Memory":
+    def of(self, series: Sequence[str], sizes: StateSizes) -> "Memory":
         """The memory of these series, in their order; blank for those that are new."""
-        wanted = Memory.blank(series, sizes)
+        wanted = DetectorState.blank(series, sizes)
         place = {name: row for row, name in enumerate(self.series)}
         known = [(row, place[name]) for row, name in enumerate(series) if name in place]
         if known:
@@ -121,8 +121,8 @@ class Memory:
         gone = ~np.isfinite(self.history).any(axis=(1, 2)) & np.isfinite(self.run[:, 2])
         gone &= self.run[:, 2] > 0
         days, slots = self.history.shape[1:]
-        sizes = Sizes(days, slots, self.moment.shape[1], self.tail.shape[1])
-        blank = Memory.blank(self.series, sizes).arrays()
+        sizes = StateSizes(days, slots, self.moment.shape[1], self.tail.shape[1])
+        blank = DetectorState.blank(self.series, sizes).arrays()
         for name, array in self.arrays().items():
             array[gone] = blank[name][gone]
 
@@ -144,7 +144,7 @@ class Memory:
         return pl.DataFrame([series, days, *columns.values()])
 
     @classmethod
-    def read(cls, rows: pl.DataFrame, sizes: Sizes) -> "Memory":
+    def read(cls, rows: pl.DataFrame, sizes: StateSizes) -> "Memory":
         """The memory that `frame` wrote; arrays of other lengths than now wanted start anew."""
         blank = cls.blank(rows["series"].to_list(), sizes)
         for name, array in blank.arrays().items():

@@ -55,7 +55,7 @@ class Section:
     """Markdown images."""
 
 
-def insight_rows(day: date, sections: Sequence[Section]) -> pl.DataFrame:
+def build_insight_rows(day: date, sections: Sequence[Section]) -> pl.DataFrame:
     """Rows of `Insights`."""
     rows = [
         {
@@ -78,12 +78,12 @@ def insight_rows(day: date, sections: Sequence[Section]) -> pl.DataFrame:
     return Insights.validate(pl.DataFrame(rows, schema=schema), cast=True)
 
 
-def page_rows(day: date, markdown: str) -> pl.DataFrame:
+def build_page_rows(day: date, markdown: str) -> pl.DataFrame:
     """The one row of `InsightPages`."""
     return InsightPages.validate(pl.DataFrame({"day": [day], "markdown": [markdown]}), cast=True)
 
 
-def page_markdown(day: date, sections: Sequence[Section], *, ui: str = "") -> str:
+def render_page(day: date, sections: Sequence[Section], *, ui: str = "") -> str:
     """The whole page: how things stand, then each section with its list and pictures.
 
     ``ui``: the address of Dagster, for links that work wherever the page is forwarded to.
@@ -94,7 +94,7 @@ def page_markdown(day: date, sections: Sequence[Section], *, ui: str = "") -> st
     for section in ordered:
         lines += ["", f"## {HEADINGS[section.name]}", ""]
         lines += [
-            f"{place}. **{_plain(each.title)}** {_plain(each.sentence)} "
+            f"{place}. **{_escape_markdown(each.title)}** {_escape_markdown(each.sentence)} "
             f"[Evidence]({each.evidence.link(ui)})"
             for place, each in enumerate(section.insights, start=1)
         ] or [section.lead]
@@ -103,6 +103,6 @@ def page_markdown(day: date, sections: Sequence[Section], *, ui: str = "") -> st
     return "\n".join([*lines, ""])
 
 
-def _plain(text: str) -> str:
+def _escape_markdown(text: str) -> str:
     """Text whose signs mean themselves within Markdown."""
     return "".join(f"\\{sign}" if sign in "\\`*_[]<>|#" else sign for sign in text)

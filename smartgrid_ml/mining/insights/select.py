@@ -5,17 +5,17 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from smartgrid_ml.mining.anomalies.report import worst_first
+from smartgrid_ml.mining.anomalies.report import sort_worst_first
 from smartgrid_ml.mining.insights.page import Evidence, Insight, Section
 
-MOST = 5
+MOST_INSIGHTS = 5
 """Things of a kind on the page; the tables hold the rest."""
 
 RECENT = timedelta(days=7)
 """Anomalies of the last week: older ones were on the pages before."""
 
 
-def inspection_section(inspections: pl.DataFrame, *, pictures: Sequence[str] = ()) -> Section:
+def select_inspections(inspections: pl.DataFrame, *, pictures: Sequence[str] = ()) -> Section:
     """Who is worth a visit, and what a mend would bring back; ``inspections``: `Inspections`."""
     listed = inspections.sort("rank")
     month = float(listed["recoverable_kwh_month"].sum() or 0.0)
@@ -28,10 +28,10 @@ def inspection_section(inspections: pl.DataFrame, *, pictures: Sequence[str] = (
             figure=row["recoverable_kwh_month"],
             unit="kWh per 30 days",
         )
-        for row in listed.head(MOST).iter_rows(named=True)
+        for row in listed.head(MOST_INSIGHTS).iter_rows(named=True)
     ]
     lead = (
-        f"{_counted(listed.height, 'place is', 'places are')} worth a visit; "
+        f"{_format_count(listed.height, 'place is', 'places are')} worth a visit; "
         f"mending them would bring back about {month:,.0f} kWh in 30 days."
         if insights
         else "Nobody calls for a visit."
@@ -39,9 +39,11 @@ def inspection_section(inspections: pl.DataFrame, *, pictures: Sequence[str] = (
     return Section("inspections", lead, insights, tuple(pictures))
 
 
-def anomaly_section(anomalies: pl.DataFrame, *, day: date, pictures: Sequence[str] = ()) -> Section:
+def select_anomalies(
+    anomalies: pl.DataFrame, *, day: date, pictures: Sequence[str] = ()
+) -> Section:
     """The strongest anomalies of the week up to `day`; ``anomalies``: rows of `Anomalies`."""
-    recent = of_the_week(anomalies, day=day)
+    recent = select_recent(anomalies, day=day)
     kinds = recent.group_by("kind").len().sort("len", "kind", descending=[True, False])
     insights = [
         Insight(
@@ -61,27 +63,27 @@ def anomaly_section(anomalies: pl.DataFrame, *, day: date, pictures: Sequence[st
             figure=row["score"],
             unit="score",
         )
-        for row in recent.head(MOST).iter_rows(named=True)
+        for row in recent.head(MOST_INSIGHTS).iter_rows(named=True)
     ]
     told = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in kinds.iter_rows())
     lead = (
-        f"{_counted(recent.height, 'anomaly', 'anomalies')} in seven days ({told})."
+        f"{_format_count(recent.height, 'anomaly', 'anomalies')} in seven days ({told})."
         if insights
         else "None in seven days."
     )
     return Section("anomalies", lead, insights, tuple(pictures))
 
 
-def of_the_week(anomalies: pl.DataFrame, *, day: date) -> pl.DataFrame:
+def select_recent(anomalies: pl.DataFrame, *, day: date) -> pl.DataFrame:
     """Rows of `Anomalies` that touch the seven days up to `day`, the worst first."""
-    return worst_first(
+    return sort_worst_first(
         anomalies.filter(
             pl.col("end_time").dt.date() > day - RECENT, pl.col("start_time").dt.date() <= day
         )
     )
 
 
-def rule_section(
+def select_rules(
     rules: pl.DataFrame, changes: pl.DataFrame, *, pictures: Sequence[str] = ()
 ) -> Section:
     """The strongest rules and how they move; rows of `EventRules`, `EventRuleChanges` of a day."""
@@ -91,13 +93,13 @@ def rule_section(
     insights = [
         Insight(
             f"Feeder {row['feeder_id']}:",
-            row["sentence"] + _moved(row["change"]),
+            row["sentence"] + _describe_change(row["change"]),
             Evidence("event_rules", {name: row[name] for name in ("day", *key)}),
             subject_id=row["feeder_id"],
             figure=row["lift"],
             unit="lift",
         )
-        for row in listed.head(MOST).iter_rows(named=True)
+        for row in listed.head(MOST_INSIGHTS).iter_rows(named=True)
     ]
     counts = dict(changes.group_by("change").len().iter_rows())
     told = ", ".join(
@@ -106,7 +108,7 @@ def rule_section(
         if counts.get(change)
     )
     lead = (
-        f"{_counted(listed.height, 'rule', 'rules')} that chance does not explain"
+        f"{_format_count(listed.height, 'rule', 'rules')} that chance does not explain"
         f"{f' ({told})' if told else ''}."
         if insights
         else "No rule that chance would not explain."
@@ -114,7 +116,7 @@ def rule_section(
     return Section("rules", lead, insights, tuple(pictures))
 
 
-def segment_section(
+def select_segments(
     history: pl.DataFrame, outliers: pl.DataFrame, *, pictures: Sequence[str] = ()
 ) -> Section:
     """The segments as they are; rows of `SegmentHistory` of one day, and `ConsumerOutliers`."""
@@ -124,7 +126,7 @@ def segment_section(
     insights = [
         Insight(
             f"{row['segment_name']}:",
-            _segment_sentence(row),
+            _describe_segment(row),
             Evidence("consumer_segments", {"segment_id": row["segment_id"]}),
             subject_id=row["segment_id"],
             figure=float(row["meters"]),
@@ -137,7 +139,7 @@ def segment_section(
         first = odd.row(0, named=True)
         insights.append(
             Insight(
-                f"{_counted(odd.height, 'meter', 'meters')} like no other:",
+                f"{_format_count(odd.height, 'meter', 'meters')} like no other:",
                 f"the oddest is {first['meter_id']}: {first['reason']}",
                 Evidence("consumer_outliers", {"meter_id": first["meter_id"]}),
                 subject_id=first["meter_id"],
@@ -148,7 +150,7 @@ def segment_section(
     fresh = present.filter(pl.col("state") == "new").height
     lead = (
         f"{int(present['meters'].sum())} meters in "
-        f"{_counted(present.height, 'segment', 'segments')}, {fresh} of them new; "
+        f"{_format_count(present.height, 'segment', 'segments')}, {fresh} of them new; "
         f"{odd.height} outliers."
         if present.height
         else "No segments yet."
@@ -156,7 +158,7 @@ def segment_section(
     return Section("segments", lead, insights, tuple(pictures))
 
 
-def _segment_sentence(row: dict[str, object]) -> str:
+def _describe_segment(row: dict[str, object]) -> str:
     return (
         f"{row['meters']} meters ({row['share']:.0%}), {row['mean_kw']:.2f} kW on average, "
         f"highest at {row['peak_hour']}:00, {row['night_share']:.0%} of their energy from midnight "
@@ -164,7 +166,7 @@ def _segment_sentence(row: dict[str, object]) -> str:
     )
 
 
-def _moved(change: str | None) -> str:
+def _describe_change(change: str | None) -> str:
     told = {
         "new": " It was no rule before.",
         "stronger": " It became stronger.",
@@ -173,5 +175,5 @@ def _moved(change: str | None) -> str:
     return told.get(change or "", "")
 
 
-def _counted(number: int, one: str, many: str) -> str:
+def _format_count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"

@@ -7,11 +7,11 @@ import polars as pl
 from smartgrid_core.time import Window
 from smartgrid_core.topology import map_nodes_to_feeders
 
-KIND = "weak_joint"
+JOINT_KIND = "weak_joint"
 ANTECEDENT, CONSEQUENT = "evening & load_peak", "voltage_low"
 """What the joint does: it gives way when its feeder's evening peaks, and voltage drops."""
 
-GENERAL = "load_peak"
+GENERAL_ANTECEDENT = "load_peak"
 """The same rule where hours are taken together in shifts, which have no evening, and where nearly
 every peak lies in the evening: then the evening adds nothing and is pruned."""
 
@@ -28,7 +28,7 @@ class PlantedRule:
     rank: int | None
 
 
-def planted_rules(
+def find_planted_rules(
     rules: pl.DataFrame,
     *,
     planted: pl.DataFrame,
@@ -40,14 +40,15 @@ def planted_rules(
     ``rules``: rows of `EventRules` of one window; ``planted``: rows of `PlantedFaults`.
     """
     within = planted.filter(
-        pl.col("kind") == KIND,
+        pl.col("kind") == JOINT_KIND,
         pl.col("start_time") < window.end,
         pl.col("end_time") > window.start,
     )
     places = map_nodes_to_feeders(topology).rename({"node_id": "subject_id"})
     episodes = within.join(places, on="subject_id").group_by("feeder_id").len().sort("feeder_id")
     its_own = rules.filter(
-        pl.col("antecedent").is_in([ANTECEDENT, GENERAL]), pl.col("consequent") == CONSEQUENT
+        pl.col("antecedent").is_in([ANTECEDENT, GENERAL_ANTECEDENT]),
+        pl.col("consequent") == CONSEQUENT,
     )
     ranks = dict(its_own.group_by("feeder_id").agg(pl.col("rank").min()).iter_rows())
     return [

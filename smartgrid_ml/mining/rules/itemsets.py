@@ -27,7 +27,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 Algorithm = Literal["apriori", "fpgrowth"]
 
-ITEMSETS = pl.Schema({"items": pl.List(pl.String()), "transactions": pl.Int64()})
+ITEMSET_SCHEMA = pl.Schema({"items": pl.List(pl.String()), "transactions": pl.Int64()})
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Transactions:
         return laid
 
 
-def transactions_of(events: pl.DataFrame, *, timezone: ZoneInfo) -> Transactions:
+def build_transactions(events: pl.DataFrame, *, timezone: ZoneInfo) -> Transactions:
     """One feeder's rows of `GridEvents` as transactions, one per `hour_start`; items by name.
 
     A slot is a local hour of the day that some transaction has; the hours that autumn repeats share
@@ -86,7 +86,7 @@ def transactions_of(events: pl.DataFrame, *, timezone: ZoneInfo) -> Transactions
     return Transactions(tuple(items), csr_array(one_hot), where)
 
 
-def least_count(transactions: int, *, min_support: float) -> int:
+def compute_least_count(transactions: int, *, min_support: float) -> int:
     """The smallest count whose share is at least `min_support`, as Apriori compares it.
 
     A rounded-up product can be one too many: 0.07 of 100 is 7.000000000000001.
@@ -97,7 +97,7 @@ def least_count(transactions: int, *, min_support: float) -> int:
     return count
 
 
-def frequent_itemsets(
+def find_frequent_itemsets(
     transactions: Transactions,
     *,
     min_support: float,
@@ -115,17 +115,17 @@ def frequent_itemsets(
     if max_items < 1:
         raise ValueError(f"an itemset has at least one item, got max_items {max_items}")
     if not len(transactions) or not transactions.items:
-        return pl.DataFrame(schema=ITEMSETS)
-    mine = _apriori if algorithm == "apriori" else _fp_growth
+        return pl.DataFrame(schema=ITEMSET_SCHEMA)
+    mine = _run_apriori if algorithm == "apriori" else _run_fp_growth
     found = [
         (sorted(transactions.items[number] for number in numbers), count)
         for numbers, count in mine(transactions, min_support=min_support, max_items=max_items)
     ]
     found.sort(key=lambda itemset: (len(itemset[0]), itemset[0]))
-    return pl.DataFrame(found, schema=ITEMSETS, orient="row")
+    return pl.DataFrame(found, schema=ITEMSET_SCHEMA, orient="row")
 
 
-def _apriori(
+def _run_apriori(
     transactions: Transactions, *, min_support: float, max_items: int
 ) -> Iterator[tuple[Sequence[int], int]]:
     import pandas as pd
@@ -146,11 +146,11 @@ def _apriori(
         yield tuple(int(number) for number in numbers), round(support * len(transactions))
 
 
-def _fp_growth(
+def _run_fp_growth(
     transactions: Transactions, *, min_support: float, max_items: int
 ) -> Iterator[tuple[Sequence[int], int]]:
     """FP-Growth (Han, Pei, Yin, Mining frequent patterns without candidate generation, 2000)."""
-    least = least_count(len(transactions), min_support=min_support)
+    least = compute_least_count(len(transactions), min_support=min_support)
     counts = np.asarray(transactions.matrix.sum(axis=0, dtype=np.int64)).ravel()
     # By falling count: what most transactions share stands at the root, so that the tree is small.
     order = np.argsort(-counts, kind="stable")
@@ -163,13 +163,13 @@ def _fp_growth(
     distinct = Counter(
         tuple(cells[first:behind]) for first, behind in pairwise(rows.indptr.tolist())
     )
-    with _no_collection():
-        found = list(_walk(_tree(distinct, []), least=least, max_items=max_items))
+    with _pause_garbage_collection():
+        found = list(_walk_tree(_build_tree(distinct, []), least=least, max_items=max_items))
     for numbers, count in found:
         yield order[numbers].tolist(), count
 
 
-def _walk(tree: Any, *, least: int, max_items: int) -> Iterator[tuple[list[int], int]]:
+def _walk_tree(tree: Any, *, least: int, max_items: int) -> Iterator[tuple[list[int], int]]:
     """Every frequent itemset of a tree that holds frequent items only."""
     for item, nodes in tree.nodes.items():
         known = [*tree.cond_items, item]
@@ -177,13 +177,15 @@ def _walk(tree: Any, *, least: int, max_items: int) -> Iterator[tuple[list[int],
         if len(known) == max_items:
             continue
         paths = [(node.itempath_from_root(), node.count) for node in nodes]
-        kept = _frequent(((other, count) for path, count in paths for other in path), least=least)
+        kept = _count_frequent(
+            ((other, count) for path, count in paths for other in path), least=least
+        )
         # Few items are frequent together with this one, and then most paths are alike.
         distinct: Counter[tuple[int, ...]] = Counter()
         for path, count in paths:
             distinct[tuple(other for other in path if other in kept)] += count
         if len(known) + 2 < max_items:
-            yield from _walk(_tree(distinct, known), least=least, max_items=max_items)
+            yield from _walk_tree(_build_tree(distinct, known), least=least, max_items=max_items)
             continue
         # The longest itemsets need their counts only, no tree.
         for other, count in kept.items():
@@ -192,11 +194,11 @@ def _walk(tree: Any, *, least: int, max_items: int) -> Iterator[tuple[list[int],
             both = (
                 (pair, count) for path, count in distinct.items() for pair in combinations(path, 2)
             )
-            for pair, count in _frequent(both, least=least).items():
+            for pair, count in _count_frequent(both, least=least).items():
                 yield [*known, *pair], count
 
 
-def _frequent(seen: Iterable[tuple[Key, int]], *, least: int) -> dict[Key, int]:
+def _count_frequent(seen: Iterable[tuple[Key, int]], *, least: int) -> dict[Key, int]:
     """Counts of what was seen often enough."""
     counts: Counter[Key] = Counter()
     for what, count in seen:
@@ -204,7 +206,7 @@ def _frequent(seen: Iterable[tuple[Key, int]], *, least: int) -> dict[Key, int]:
     return {what: count for what, count in counts.items() if count >= least}
 
 
-def _tree(paths: Mapping[tuple[int, ...], int], known: list[int]) -> Any:
+def _build_tree(paths: Mapping[tuple[int, ...], int], known: list[int]) -> Any:
     """The tree of mlxtend over transactions, each distinct one with its count."""
     from mlxtend.frequent_patterns.fpcommon import FPTree
 
@@ -216,7 +218,7 @@ def _tree(paths: Mapping[tuple[int, ...], int], known: list[int]) -> Any:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def _pause_garbage_collection() -> Iterator[None]:
     """Pauses the collector of cyclic garbage, which looks through a growing tree for nothing."""
     was_on = gc.isenabled()
     gc.disable()

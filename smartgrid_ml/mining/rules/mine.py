@@ -14,19 +14,19 @@ import numpy as np
 import polars as pl
 
 from smartgrid_core.contracts.event_items import CONSEQUENTS, MEANING, is_sound_rule
-from smartgrid_core.contracts.events import AND, EventItemsets, EventRules
+from smartgrid_core.contracts.events import ITEM_SEPARATOR, EventItemsets, EventRules
 from smartgrid_ml.mining.rules.itemsets import (
     Algorithm,
     Transactions,
-    frequent_itemsets,
-    transactions_of,
+    build_transactions,
+    find_frequent_itemsets,
 )
 from smartgrid_ml.mining.rules.significance import (
-    corrected_p,
-    design_effects,
-    false_discovery_q,
-    least_confidence,
-    stratified_fisher_p,
+    bound_confidence,
+    compute_fisher_p,
+    compute_q_values,
+    correct_p_values,
+    estimate_design_effects,
 )
 
 
@@ -47,7 +47,7 @@ class RuleLimits:
 
 
 @dataclass(frozen=True)
-class Mined:
+class MinedRules:
     """What was found: rows of `EventItemsets` and `EventRules`, and how many pairs were tested."""
 
     itemsets: pl.DataFrame
@@ -56,7 +56,7 @@ class Mined:
 
 
 @dataclass(frozen=True, slots=True)
-class Pairing:
+class TestedPair:
     """One tested pair of a feeder, in counts of its transactions."""
 
     feeder_id: str
@@ -80,7 +80,7 @@ def mine_rules(
     limits: RuleLimits | None = None,
     algorithm: Algorithm = "fpgrowth",
     unit: str = "hours",
-) -> Mined:
+) -> MinedRules:
     """Frequent itemsets and significant rules of a window's `GridEvents` that ends with `day`.
 
     Tested is every pair of a frequent antecedent and a frequent consequent that `is_sound_rule`
@@ -90,11 +90,11 @@ def mine_rules(
     """
     limits = limits or RuleLimits()
     found: list[pl.DataFrame] = []
-    pairs: list[Pairing] = []
+    pairs: list[TestedPair] = []
     hypotheses = 0
-    for feeder_id, feeder in feeders_of(events):
-        transactions = transactions_of(feeder, timezone=timezone)
-        itemsets = frequent_itemsets(
+    for feeder_id, feeder in split_by_feeder(events):
+        transactions = build_transactions(feeder, timezone=timezone)
+        itemsets = find_frequent_itemsets(
             transactions,
             min_support=limits.min_support,
             max_items=limits.max_items,
@@ -104,19 +104,19 @@ def mine_rules(
             itemsets.select(
                 day=pl.lit(day),
                 feeder_id=pl.lit(feeder_id),
-                items=pl.col("items").list.join(AND),
+                items=pl.col("items").list.join(ITEM_SEPARATOR),
                 length=pl.col("items").list.len(),
                 transactions="transactions",
                 support=pl.col("transactions") / len(transactions),
             )
         )
         count_of = {frozenset(items): count for items, count in itemsets.iter_rows()}
-        tested, candidates = _tested(feeder_id, transactions, count_of=count_of, limits=limits)
+        tested, candidates = _test_pairs(feeder_id, transactions, count_of=count_of, limits=limits)
         hypotheses += tested
         pairs += candidates
-    rules = _kept(pairs, hypotheses=hypotheses, day=day, limits=limits, unit=unit)
+    rules = _rank_rules(pairs, hypotheses=hypotheses, day=day, limits=limits, unit=unit)
     together = pl.concat(found) if found else EventItemsets.create_empty()
-    return Mined(
+    return MinedRules(
         EventItemsets.validate(
             together.sort("feeder_id", "length", "items").select(EventItemsets.column_names()),
             cast=True,
@@ -126,19 +126,19 @@ def mine_rules(
     )
 
 
-def feeders_of(events: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+def split_by_feeder(events: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     """The feeders in order, each with its events."""
     for rows in events.sort("feeder_id").partition_by("feeder_id", maintain_order=True):
         yield str(rows["feeder_id"][0]), rows
 
 
-def _tested(
+def _test_pairs(
     feeder_id: str,
     transactions: Transactions,
     *,
     count_of: Mapping[frozenset[str], int],
     limits: RuleLimits,
-) -> tuple[int, list[Pairing]]:
+) -> tuple[int, list[TestedPair]]:
     """How many pairs of a feeder are hypotheses, and those that are frequent and have a lift."""
     tested, pairs = 0, []
     present = transactions.by_day(np.ones(len(transactions), dtype=np.bool_))
@@ -161,11 +161,11 @@ def _tested(
             continue
         before = np.array([transactions.by_day(transactions.having(items)) for items in lifted])
         after = transactions.by_day(transactions.having([consequent]))
-        effects = design_effects(before, after, present=present)
-        exact = [stratified_fisher_p(each, after, present=present) for each in before]
-        p_values = corrected_p(np.array(exact), effects)
+        effects = estimate_design_effects(before, after, present=present)
+        exact = [compute_fisher_p(each, after, present=present) for each in before]
+        p_values = correct_p_values(np.array(exact), effects)
         pairs += [
-            Pairing(
+            TestedPair(
                 feeder_id,
                 items,
                 consequent,
@@ -175,7 +175,7 @@ def _tested(
                 count_of[items | {consequent}],
                 float(effects[number]),
                 float(p_values[number]),
-                _improvement(
+                _compute_improvement(
                     items, consequent, count_of=count_of, base=follows / len(transactions)
                 ),
             )
@@ -184,7 +184,7 @@ def _tested(
     return tested, pairs
 
 
-def _improvement(
+def _compute_improvement(
     items: frozenset[str], consequent: str, *, count_of: Mapping[frozenset[str], int], base: float
 ) -> float:
     """Over the rules with one condition less, and the share without any.
@@ -199,15 +199,15 @@ def _improvement(
     return confidence(items) - max([base, *simpler])
 
 
-def _kept(
-    pairs: list[Pairing], *, hypotheses: int, day: date, limits: RuleLimits, unit: str
+def _rank_rules(
+    pairs: list[TestedPair], *, hypotheses: int, day: date, limits: RuleLimits, unit: str
 ) -> pl.DataFrame:
     """Rows of `EventRules`, by rank."""
-    q_values = false_discovery_q(
+    q_values = compute_q_values(
         np.array([pair.p_value for pair in pairs], dtype=np.float64), hypotheses=hypotheses
     )
     rows = [
-        _row(pair, q_value=float(q_value), day=day, unit=unit)
+        _build_rule_row(pair, q_value=float(q_value), day=day, unit=unit)
         for pair, q_value in zip(pairs, q_values, strict=True)
         if q_value <= limits.false_discovery_rate
         and pair.with_both >= limits.min_confidence * pair.with_antecedent
@@ -225,7 +225,7 @@ def _kept(
     return EventRules.validate(ranked.select(EventRules.column_names()), cast=True)
 
 
-def _row(pair: Pairing, *, q_value: float, day: date, unit: str) -> dict[str, object]:
+def _build_rule_row(pair: TestedPair, *, q_value: float, day: date, unit: str) -> dict[str, object]:
     """The rule with its figures.
 
     Support and confidence: R. Agrawal, T. Imielinski, A. Swami, 1993. Lift and conviction: S. Brin,
@@ -234,7 +234,7 @@ def _row(pair: Pairing, *, q_value: float, day: date, unit: str) -> dict[str, ob
     whole = pair.transactions
     confidence = pair.with_both / pair.with_antecedent
     base = pair.with_consequent / whole
-    low = least_confidence(
+    low = bound_confidence(
         np.array([pair.with_antecedent], dtype=np.float64),
         np.array([pair.with_both], dtype=np.float64),
         np.array([pair.design_effect]),
@@ -243,7 +243,7 @@ def _row(pair: Pairing, *, q_value: float, day: date, unit: str) -> dict[str, ob
     return {
         "day": day,
         "feeder_id": pair.feeder_id,
-        "antecedent": AND.join(sorted(pair.antecedent)),
+        "antecedent": ITEM_SEPARATOR.join(sorted(pair.antecedent)),
         "consequent": pair.consequent,
         "score": CONSEQUENTS[pair.consequent] * max(float(low) - base, 0.0),
         "transactions": whole,

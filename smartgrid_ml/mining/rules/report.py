@@ -4,16 +4,16 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartgrid_ml.mining.plots import new_figure
+from smartgrid_ml.mining.plots import create_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN = 20
+SHOWN_ROWS = 20
 """Rows of a table that people still read; the rest is in the store."""
 
 
-def rules_markdown(rules: pl.DataFrame) -> str:
+def render_rules(rules: pl.DataFrame) -> str:
     """The best rows of `EventRules`, each with its sentence and figures."""
     if rules.is_empty():
         return "No rule is significant."
@@ -21,17 +21,17 @@ def rules_markdown(rules: pl.DataFrame) -> str:
         "| rank | rule | support | confidence | lift | leverage | conviction | q | feeders |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in rules.sort("rank").head(SHOWN).iter_rows(named=True):
+    for row in rules.sort("rank").head(SHOWN_ROWS).iter_rows(named=True):
         conviction = "∞" if row["conviction"] is None else f"{row['conviction']:.1f}"
         lines.append(
             f"| {row['rank']} | {row['sentence']} | {row['support']:.3f} "
             f"| {row['confidence']:.2f} | {row['lift']:.1f} | {row['leverage']:.3f} | {conviction} "
             f"| {row['q_value']:.1g} | {row['feeders']} |"
         )
-    return "\n".join([*lines, *_more(rules.height)])
+    return "\n".join([*lines, *_count_hidden(rules.height)])
 
 
-def itemsets_markdown(itemsets: pl.DataFrame) -> str:
+def render_itemsets(itemsets: pl.DataFrame) -> str:
     """The largest rows of `EventItemsets` with two items and more."""
     several = itemsets.filter(pl.col("length") > 1).sort(
         ["support", "feeder_id", "items"], descending=[True, False, False]
@@ -41,14 +41,14 @@ def itemsets_markdown(itemsets: pl.DataFrame) -> str:
     lines = ["| feeder | items | transactions | support |", "|---|---|---|---|"]
     lines += [
         f"| {feeder} | {items} | {count} | {support:.3f} |"
-        for feeder, items, count, support in several.head(SHOWN)
+        for feeder, items, count, support in several.head(SHOWN_ROWS)
         .select("feeder_id", "items", "transactions", "support")
         .iter_rows()
     ]
-    return "\n".join([*lines, *_more(several.height)])
+    return "\n".join([*lines, *_count_hidden(several.height)])
 
 
-def changes_markdown(changes: pl.DataFrame) -> str:
+def render_changes(changes: pl.DataFrame) -> str:
     """The rows of `EventRuleChanges` that moved."""
     moved = changes.filter(pl.col("change") != "steady").sort("q_value", "feeder_id", "antecedent")
     if moved.is_empty():
@@ -57,7 +57,7 @@ def changes_markdown(changes: pl.DataFrame) -> str:
         "| change | feeder | rule | confidence before | now | q |",
         "|---|---|---|---|---|---|",
     ]
-    for row in moved.head(SHOWN).iter_rows(named=True):
+    for row in moved.head(SHOWN_ROWS).iter_rows(named=True):
         before, now = (
             "-" if row[name] is None else f"{row[name]:.2f}"
             for name in ("confidence_before", "confidence")
@@ -66,16 +66,16 @@ def changes_markdown(changes: pl.DataFrame) -> str:
             f"| {row['change']} | {row['feeder_id']} | {row['antecedent']} → {row['consequent']} "
             f"| {before} | {now} | {row['q_value']:.1g} |"
         )
-    return "\n".join([*lines, *_more(moved.height)])
+    return "\n".join([*lines, *_count_hidden(moved.height)])
 
 
-def _more(height: int) -> list[str]:
-    return ["", f"and {height - SHOWN} more"] if height > SHOWN else []
+def _count_hidden(height: int) -> list[str]:
+    return ["", f"and {height - SHOWN_ROWS} more"] if height > SHOWN_ROWS else []
 
 
-def rules_figure(rules: pl.DataFrame) -> "Figure":
+def plot_rules(rules: pl.DataFrame) -> "Figure":
     """Support against confidence of every rule, lift as colour, the best by their rank."""
-    figure = new_figure()
+    figure = create_figure()
     axes = figure.subplots()
     axes.set(xlabel="support", ylabel="confidence", ylim=(0, 1.05), title="Rules by strength")
     if rules.is_empty():

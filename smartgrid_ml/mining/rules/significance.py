@@ -39,7 +39,7 @@ FURTHEST_Z = 37.0
 """Where the normal tail leaves the numbers that a float can hold."""
 
 
-def together_by_shift(antecedents: Bools, consequent: Bools) -> Floats:
+def count_together_by_shift(antecedents: Bools, consequent: Bools) -> Floats:
     """Transactions with both, for every circular shift by whole days; (n_antecedents, n_days).
 
     Column 0 is no shift. ``antecedents``: (n_antecedents, n_days, n_slots); ``consequent``:
@@ -52,29 +52,31 @@ def together_by_shift(antecedents: Bools, consequent: Bools) -> Floats:
     return cast(Floats, np.round(np.fft.irfft(spectrum, n=days, axis=1)))
 
 
-def design_effects(antecedents: Bools, consequent: Bools, *, present: Bools) -> Floats:
+def estimate_design_effects(antecedents: Bools, consequent: Bools, *, present: Bools) -> Floats:
     """By how much days in spells widen the count of a pair, (n_antecedents,), at least 1.
 
     ``present``: (n_days, n_slots), where there is a transaction at all.
     """
     seen, independent = np.zeros(len(antecedents)), np.zeros(len(antecedents))
-    for block in _blocks(consequent.shape[0]):
+    for block in _split_days(consequent.shape[0]):
         some = antecedents[:, block], consequent[block], present[block]
-        of_block = _variances(*some)
+        of_block = _compute_variances(*some)
         seen, independent = seen + of_block[0], independent + of_block[1]
     effect = np.divide(seen, independent, out=np.ones_like(seen), where=independent > 0)
     widened: Floats = np.maximum(effect, 1.0)
     return widened
 
 
-def _blocks(days: int) -> list[slice]:
+def _split_days(days: int) -> list[slice]:
     """The days in spans of equal length, of about BLOCK_DAYS."""
     count = max(1, round(days / BLOCK_DAYS))
     edges = [round(number * days / count) for number in range(count + 1)]
     return [slice(first, behind) for first, behind in pairwise(edges)]
 
 
-def _variances(antecedents: Bools, consequent: Bools, present: Bools) -> tuple[Floats, Floats]:
+def _compute_variances(
+    antecedents: Bools, consequent: Bools, present: Bools
+) -> tuple[Floats, Floats]:
     """Of the counts of a block over all shifts, and of independent hours; (n_antecedents,) each."""
     days = consequent.shape[0]
     n = present.sum(axis=0).astype(np.float64)
@@ -84,19 +86,19 @@ def _variances(antecedents: Bools, consequent: Bools, present: Bools) -> tuple[F
     independent = cast(Floats, parts.sum(axis=1))
     if days < LEAST_DAYS:
         return independent, independent
-    counts = together_by_shift(antecedents, consequent)[:, 1:]
+    counts = count_together_by_shift(antecedents, consequent)[:, 1:]
     expected = (a * c / days).sum(axis=1)
     return cast(Floats, ((counts - expected[:, None]) ** 2).mean(axis=1)), independent
 
 
-def stratified_fisher_p(antecedent: Bools, consequent: Bools, *, present: Bools) -> float:
+def compute_fisher_p(antecedent: Bools, consequent: Bools, *, present: Bools) -> float:
     """One-sided p of so many transactions with both or more, given the margins of every stratum.
 
     Arrays: (n_days, n_slots).
     """
     from scipy.stats import hypergeom
 
-    blocks = _blocks(consequent.shape[0])
+    blocks = _split_days(consequent.shape[0])
     n, a, c = (
         np.concatenate([each[block].sum(axis=0) for block in blocks])
         for each in (present, antecedent, consequent)
@@ -122,7 +124,7 @@ def stratified_fisher_p(antecedent: Bools, consequent: Bools, *, present: Bools)
     return float(min(total[needed:].sum(), 1.0))
 
 
-def corrected_p(p_values: Floats, effects: Floats) -> Floats:
+def correct_p_values(p_values: Floats, effects: Floats) -> Floats:
     """p-values whose chi-square with one degree of freedom is divided by the design effect."""
     from scipy.stats import norm
 
@@ -131,7 +133,7 @@ def corrected_p(p_values: Floats, effects: Floats) -> Floats:
     return np.where(p_values < 0.5, corrected, p_values)
 
 
-def false_discovery_q(p_values: Floats, *, hypotheses: int) -> Floats:
+def compute_q_values(p_values: Floats, *, hypotheses: int) -> Floats:
     """The smallest false discovery rate at which each is a discovery, (n_tested,).
 
     Benjamini-Yekutieli (The control of the false discovery rate under dependency, 2001): rules
@@ -148,7 +150,7 @@ def false_discovery_q(p_values: Floats, *, hypotheses: int) -> Floats:
     return np.asarray(adjusted, dtype=np.float64)[: len(p_values)]
 
 
-def changed_p(now: tuple[int, int, float], before: tuple[int, int, float]) -> float:
+def compare_confidences(now: tuple[int, int, float], before: tuple[int, int, float]) -> float:
     """Two-sided p that two confidences are one, by Fisher's exact test of two proportions.
 
     Each: transactions with the antecedent, those of them with both, design effect, by which both
@@ -166,7 +168,7 @@ def changed_p(now: tuple[int, int, float], before: tuple[int, int, float]) -> fl
     return float(fisher_exact(np.array(rows)).pvalue)
 
 
-def least_confidence(present: Floats, both: Floats, effects: Floats) -> Floats:
+def bound_confidence(present: Floats, both: Floats, effects: Floats) -> Floats:
     """Lower bound of the confidence: Wilson's, 95 % on one side, on the effective counts."""
     n = present / effects
     z2 = WILSON_Z**2

@@ -33,7 +33,7 @@ POINTS_AT_ONCE = 2_000
 """So many neighbourhoods are held together."""
 
 
-def usual_min_samples(count: int) -> int:
+def choose_min_samples(count: int) -> int:
     """The natural logarithm of the number of points, at least 4.
 
     Birant and Kut (2007), ST-DBSCAN, Data & Knowledge Engineering 60(1).
@@ -41,7 +41,7 @@ def usual_min_samples(count: int) -> int:
     return max(4, round(float(np.log(max(count, 1)))))
 
 
-def few_dimensions(points: Points) -> Floats:
+def reduce_dimensions(points: Points) -> Floats:
     """The principal components that keep 95 % of the variance, at most 8: float64 (n, <= 8)."""
     from sklearn.decomposition import PCA
 
@@ -52,7 +52,7 @@ def few_dimensions(points: Points) -> Floats:
     return np.asarray(reduced.transform(points)[:, :columns], dtype=np.float64)
 
 
-def neighbour_distances(points: Floats, *, min_samples: int) -> Floats:
+def measure_neighbour_distances(points: Floats, *, min_samples: int) -> Floats:
     """Distance of every point to its `min_samples`-th nearest, itself counted: (n,)."""
     from scipy.spatial import KDTree
 
@@ -61,7 +61,7 @@ def neighbour_distances(points: Floats, *, min_samples: int) -> Floats:
     return np.asarray(distances, dtype=np.float64).reshape(-1)
 
 
-def knee_eps(distances: Floats) -> float:
+def find_knee(distances: Floats) -> float:
     """The distance at which the sorted curve of neighbour distances bends upwards.
 
     Satopaa, Albrecht, Irwin and Raghavan (2011), Finding a "Kneedle" in a Haystack. A curve may
@@ -83,7 +83,7 @@ def knee_eps(distances: Floats) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Company:
+class DensityClusters:
     """How points keep company. `labels`: int64 (n,), the cluster from 0, largest first, or NOISE.
 
     `is_core`: points with `min_samples` within `eps`, themselves counted.
@@ -95,31 +95,31 @@ class Company:
     min_samples: int
 
 
-def dbscan(
+def cluster_by_density(
     points: Floats, *, eps: float, min_samples: int, distances: Floats | None = None
-) -> Company:
+) -> DensityClusters:
     """Clusters of density-connected points; exact, with a few neighbours per point in memory.
 
-    ``distances``: what `neighbour_distances` said of the points, if it was asked already. A point
+    ``distances``: what `measure_neighbour_distances` said of the points, if it was asked already. A point
     on the border of several clusters goes to that of its nearest core point.
     """
     from scipy.spatial import KDTree
 
     if distances is None:
-        distances = neighbour_distances(points, min_samples=min_samples)
+        distances = measure_neighbour_distances(points, min_samples=min_samples)
     is_core = (distances <= eps) & (len(points) >= min_samples)
     labels = np.full(len(points), NOISE, dtype=np.int64)
     if is_core.any():
         cores = points[is_core]
         tree = KDTree(cores)
-        component = _connected(cores, tree, eps=eps, neighbours=min_samples)
+        component = _connect_cores(cores, tree, eps=eps, neighbours=min_samples)
         labels[is_core] = component
         distance, nearest = tree.query(points[~is_core], workers=-1)
         labels[~is_core] = np.where(distance <= eps, component[nearest], NOISE)
-    return Company(labels, is_core, eps, min_samples)
+    return DensityClusters(labels, is_core, eps, min_samples)
 
 
-def _connected(cores: Floats, tree: Any, *, eps: float, neighbours: int) -> Ints:
+def _connect_cores(cores: Floats, tree: Any, *, eps: float, neighbours: int) -> Ints:
     """Connected components of core points within `eps` of each other, largest first: (n,).
 
     Nearest neighbours connect nearly all at once. Where that leaves several components, whatever
@@ -131,7 +131,7 @@ def _connected(cores: Floats, tree: Any, *, eps: float, neighbours: int) -> Ints
     distance = np.asarray(distance).reshape(count, -1)
     other = np.asarray(other).reshape(count, -1)
     one, column = np.nonzero(distance <= eps)
-    component = _components(count, one, other[one, column])
+    component = _find_components(count, one, other[one, column])
     rest = np.flatnonzero(component != 0)
     for start in range(0, len(rest), POINTS_AT_ONCE):
         some = rest[start : start + POINTS_AT_ONCE]
@@ -143,20 +143,20 @@ def _connected(cores: Floats, tree: Any, *, eps: float, neighbours: int) -> Ints
             ),
             axis=0,
         )
-        component = _components(int(component.max()) + 1, links[:, 0], links[:, 1])[component]
-    return _largest_first(component)
+        component = _find_components(int(component.max()) + 1, links[:, 0], links[:, 1])[component]
+    return _number_by_size(component)
 
 
-def _components(count: int, one: Ints, other: Ints) -> Ints:
+def _find_components(count: int, one: Ints, other: Ints) -> Ints:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     links = coo_array((np.ones(len(one), dtype=np.int8), (one, other)), shape=(count, count))
     _, component = connected_components(links, directed=False)
-    return _largest_first(np.asarray(component, dtype=np.int64))
+    return _number_by_size(np.asarray(component, dtype=np.int64))
 
 
-def _largest_first(labels: Ints) -> Ints:
+def _number_by_size(labels: Ints) -> Ints:
     """The same components, numbered by size; of equals, the one that comes first is first."""
     order = np.argsort(-np.bincount(labels), kind="stable")
     rank = np.empty_like(order)

@@ -16,19 +16,30 @@ from smartgrid_core.contracts.segments import (
     SegmentBands,
     SegmentHistory,
 )
-from smartgrid_ml.mining.segments.identity import Identity, centre_of, identify, known_segments
+from smartgrid_ml.mining.segments.identity import (
+    SegmentIdentity,
+    compute_centre,
+    find_known_segments,
+    identify_segments,
+)
 from smartgrid_ml.mining.segments.kmeans import (
     FEWEST_POINTS,
     MOST_CLUSTERS,
-    Assigned,
+    Assignment,
     CentreFinder,
-    Tried,
-    assign,
-    choose,
-    try_numbers,
+    ClusterTrial,
+    assign_points,
+    choose_cluster_count,
+    try_cluster_counts,
 )
-from smartgrid_ml.mining.segments.profile_points import SHAPE_COLUMNS, profile_points
-from smartgrid_ml.mining.segments.traits import TRAITS, Scale, name_for, scale_of, traits
+from smartgrid_ml.mining.segments.profile_points import SHAPE_COLUMNS, build_profile_points
+from smartgrid_ml.mining.segments.traits import (
+    TRAITS,
+    TraitScale,
+    choose_name,
+    compute_traits,
+    measure_scale,
+)
 
 FEED_IN = "FEED_IN"
 """The identity of the segment of all feed-in registers: by the topology, not by shape."""
@@ -50,8 +61,8 @@ class Segments:
     members: pl.DataFrame
     history: pl.DataFrame
     bands: pl.DataFrame
-    tried: Sequence[Tried]
-    chosen: Tried | None
+    tried: Sequence[ClusterTrial]
+    chosen: ClusterTrial | None
     why: str
 
 
@@ -75,33 +86,33 @@ def find_segments(
     profiles = profiles.sort("meter_id")
     drawing = profiles.filter(~pl.col("is_feed_in"))
     feeding = profiles.filter(pl.col("is_feed_in"))
-    before = _before(SegmentHistory, history, day)
+    before = _select_before(SegmentHistory, history, day)
     past = before.filter(pl.col("segment_id") != FEED_IN)
-    past_bands = _before(SegmentBands, bands, day).filter(pl.col("segment_id") != FEED_IN)
-    labels, distance, margin, tried, chosen, why = _cluster(
-        drawing, engine=engine, seed=seed, most=most, last=_last_number(past)
+    past_bands = _select_before(SegmentBands, bands, day).filter(pl.col("segment_id") != FEED_IN)
+    labels, distance, margin, tried, chosen, why = _cluster_profiles(
+        drawing, engine=engine, seed=seed, most=most, last=_count_last_segments(past)
     )
     found = int(labels.max()) + 1 if len(labels) else 0
     parts = [drawing.filter(pl.Series(labels == label)) for label in range(found)]
-    typical = [_typical_day(part, day=day) for part in parts]
-    known = known_segments(past, past_bands)
-    identities = identify(
-        np.array([centre_of(rows) for rows in typical]).reshape(found, SHAPE_COLUMNS), known
+    typical = [_build_typical_day(part, day=day) for part in parts]
+    known = find_known_segments(past, past_bands)
+    identities = identify_segments(
+        np.array([compute_centre(rows) for rows in typical]).reshape(found, SHAPE_COLUMNS), known
     )
-    names = _names(parts, identities, taken={each.name for each in known})
+    names = _name_segments(parts, identities, taken={each.name for each in known})
     if feeding.height:
-        parts, typical = [*parts, feeding], [*typical, _typical_day(feeding, day=day)]
-        identities = [*identities, _feed_in(before)]
+        parts, typical = [*parts, feeding], [*typical, _build_typical_day(feeding, day=day)]
+        identities = [*identities, _identify_feed_in(before)]
         names = [*names, FEED_IN_NAME]
     label_of = np.concatenate([labels, np.full(feeding.height, found)]).astype(np.int64)
     none = np.full(feeding.height, np.nan, dtype=np.float32)
     members = pl.concat([drawing, feeding]).select(
         "meter_id",
         day=pl.lit(day),
-        segment_id=_chosen([each.segment_id for each in identities], label_of),
-        segment_name=_chosen(names, label_of),
-        distance=_nullable(np.concatenate([distance, none])),
-        margin=_nullable(np.concatenate([margin, none])),
+        segment_id=_pick_by_label([each.segment_id for each in identities], label_of),
+        segment_name=_pick_by_label(names, label_of),
+        distance=_to_nullable(np.concatenate([distance, none])),
+        margin=_to_nullable(np.concatenate([margin, none])),
     )
     all_bands = [
         rows.with_columns(segment_id=pl.lit(each.segment_id))
@@ -109,7 +120,7 @@ def find_segments(
     ]
     return Segments(
         members=ConsumerSegments.validate(members.sort("meter_id"), cast=True),
-        history=_history(
+        history=_build_history(
             parts,
             identities,
             names,
@@ -119,9 +130,9 @@ def find_segments(
             of=profiles.height,
         ),
         bands=SegmentBands.validate(
-            pl.concat([SegmentBands.create_empty(), *(_ordered(rows) for rows in all_bands)]).sort(
-                SegmentBands.primary_key()
-            ),
+            pl.concat(
+                [SegmentBands.create_empty(), *(_order_columns(rows) for rows in all_bands)]
+            ).sort(SegmentBands.primary_key()),
             cast=True,
         ),
         tried=tried,
@@ -130,36 +141,36 @@ def find_segments(
     )
 
 
-def _cluster(
+def _cluster_profiles(
     drawing: pl.DataFrame, *, engine: CentreFinder, seed: int, most: int, last: int | None
 ) -> tuple[
     NDArray[np.int64],
     NDArray[np.float32],
     NDArray[np.float32],
-    Sequence[Tried],
-    Tried | None,
+    Sequence[ClusterTrial],
+    ClusterTrial | None,
     str,
 ]:
     """Labels from 0, the largest cluster first, and how they came about."""
-    points = profile_points(drawing)
+    points = build_profile_points(drawing)
     if len(points) < FEWEST_POINTS:
-        tried: Sequence[Tried] = ()
+        tried: Sequence[ClusterTrial] = ()
         k, why = 1, f"{len(points)} meters are too few to tell apart, {FEWEST_POINTS} are needed"
     else:
-        tried = try_numbers(points, seed=seed, most=most)
-        k, why = choose(tried, last=last)
+        tried = try_cluster_counts(points, seed=seed, most=most)
+        k, why = choose_cluster_count(tried, last=last)
     if not len(points):
         nothing = np.empty(0, dtype=np.float32)
         return np.empty(0, dtype=np.int64), nothing, nothing, tried, None, why
     centres = points.mean(axis=0, keepdims=True)
     if k > 1:
         centres = engine.centres(points, k=k, seed=seed)
-    by = assign(points, centres)
+    by = assign_points(points, centres)
     chosen = next((each for each in tried if each.k == k), None)
-    return _largest_first(by), by.distance, by.margin, tried, chosen, why
+    return _number_by_size(by), by.distance, by.margin, tried, chosen, why
 
 
-def _largest_first(by: Assigned) -> NDArray[np.int64]:
+def _number_by_size(by: Assignment) -> NDArray[np.int64]:
     """Labels without gaps, by size; of equals, the one whose first meter comes first."""
     values, first, counts = np.unique(by.labels, return_index=True, return_counts=True)
     rank = {int(values[place]): new for new, place in enumerate(np.lexsort((first, -counts)))}
@@ -169,28 +180,28 @@ def _largest_first(by: Assigned) -> NDArray[np.int64]:
     return lookup[by.labels]
 
 
-def _before(schema: type[dy.Schema], rows: pl.DataFrame | None, day: date) -> pl.DataFrame:
+def _select_before(schema: type[dy.Schema], rows: pl.DataFrame | None, day: date) -> pl.DataFrame:
     empty: pl.DataFrame = schema.create_empty()
     return empty if rows is None else rows.filter(pl.col("day") < day)
 
 
-def _last_number(past: pl.DataFrame) -> int | None:
+def _count_last_segments(past: pl.DataFrame) -> int | None:
     """How many segments the last run clustered; None for none."""
     if past.is_empty():
         return None
     return past.filter(pl.col("day") == pl.col("day").max(), pl.col("state") != "ended").height
 
 
-def _feed_in(past: pl.DataFrame) -> Identity:
+def _identify_feed_in(past: pl.DataFrame) -> SegmentIdentity:
     """Feed-in registers are who they are, however their days look."""
     seen = past.filter(pl.col("segment_id") == FEED_IN).sort("day")
     if seen.is_empty():
-        return Identity(FEED_IN, "new")
+        return SegmentIdentity(FEED_IN, "new")
     is_alive = seen["state"][-1] != "ended"
-    return Identity(FEED_IN, "kept" if is_alive else "returned", FEED_IN_NAME)
+    return SegmentIdentity(FEED_IN, "kept" if is_alive else "returned", FEED_IN_NAME)
 
 
-def _typical_day(part: pl.DataFrame, *, day: date) -> pl.DataFrame:
+def _build_typical_day(part: pl.DataFrame, *, day: date) -> pl.DataFrame:
     """Rows of `SegmentBands` without their segment_id: quantiles over the meters, hour by hour."""
     kw = part["mean_kw"].to_numpy()
     rows = []
@@ -214,47 +225,47 @@ def _typical_day(part: pl.DataFrame, *, day: date) -> pl.DataFrame:
     return pl.concat(rows)
 
 
-def _ordered(rows: pl.DataFrame) -> pl.DataFrame:
+def _order_columns(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(SegmentBands.column_names())
 
 
-def _names(
-    parts: Sequence[pl.DataFrame], identities: Sequence[Identity], *, taken: set[str | None]
+def _name_segments(
+    parts: Sequence[pl.DataFrame], identities: Sequence[SegmentIdentity], *, taken: set[str | None]
 ) -> list[str]:
     """Names of kept segments stay; new ones say what sets them apart from all meters."""
     if not parts:
         return []
     used = {name for name in taken if name is not None} | {FEED_IN_NAME}
-    of_meters = [traits(part) for part in parts]
-    scale = scale_of(pl.concat(of_meters))
+    of_meters = [compute_traits(part) for part in parts]
+    scale = measure_scale(pl.concat(of_meters))
     names = []
     for each, of_part in zip(identities, of_meters, strict=True):
         name = each.name
         if name is None:
             is_alone = len(parts) == 1 and EVERYONE not in used
-            name = EVERYONE if is_alone else _new_name(of_part, scale=scale, taken=used)
+            name = EVERYONE if is_alone else _choose_new_name(of_part, scale=scale, taken=used)
         used.add(name)
         names.append(name)
     return names
 
 
-def _new_name(of_part: pl.DataFrame, *, scale: Scale, taken: set[str]) -> str:
+def _choose_new_name(of_part: pl.DataFrame, *, scale: TraitScale, taken: set[str]) -> str:
     typical: Mapping[str, float] = {
         **of_part.select(TRAITS).mean().row(0, named=True),
-        "peak_hour": _usual_peak(of_part["peak_hour"]),
+        "peak_hour": _find_usual_peak(of_part["peak_hour"]),
     }
-    return name_for(typical, scale=scale, taken=taken)
+    return choose_name(typical, scale=scale, taken=taken)
 
 
-def _usual_peak(hours: pl.Series) -> int:
+def _find_usual_peak(hours: pl.Series) -> int:
     """The hour at which most meters peak, the earlier of equals."""
     counts = hours.value_counts().sort("count", hours.name, descending=[True, False])
     return int(counts[hours.name][0])
 
 
-def _history(
+def _build_history(
     parts: Sequence[pl.DataFrame],
-    identities: Sequence[Identity],
+    identities: Sequence[SegmentIdentity],
     names: Sequence[str],
     *,
     past: pl.DataFrame,
@@ -273,7 +284,7 @@ def _history(
             "mean_kw": part["mean_kw"].mean(),
             "night_share": part["night_share"].mean(),
             "weekend_share": part["weekend_share"].mean(),
-            "peak_hour": _usual_peak(part["peak_hour"]),
+            "peak_hour": _find_usual_peak(part["peak_hour"]),
             "moved": each.moved,
             "stability": None if each.segment_id == FEED_IN else stability,
         }
@@ -293,9 +304,9 @@ def _history(
     )
 
 
-def _chosen(values: Sequence[str], labels: NDArray[np.int64]) -> pl.Series:
+def _pick_by_label(values: Sequence[str], labels: NDArray[np.int64]) -> pl.Series:
     return pl.Series([values[label] for label in labels.tolist()], dtype=pl.String)
 
 
-def _nullable(values: NDArray[np.float32]) -> pl.Series:
+def _to_nullable(values: NDArray[np.float32]) -> pl.Series:
     return pl.Series(values.astype(np.float64), dtype=pl.Float64).fill_nan(None)

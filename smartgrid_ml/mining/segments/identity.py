@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from smartgrid_core.contracts.segments import DAY_KINDS, HOURS
-from smartgrid_ml.mining.segments.profile_points import Points, shape_points
+from smartgrid_ml.mining.segments.profile_points import Points, build_shape_points
 
 MOST_MOVED = 0.2
 """Further apart, two typical days are of different segments: on the sphere of shapes that is about
@@ -15,7 +15,7 @@ a seventh of all energy drawn at other hours."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownSegment:
     """A segment of earlier runs: its name, where it was last seen, and whether it still lives."""
 
     segment_id: str
@@ -25,7 +25,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class SegmentIdentity:
     """Who a newly found segment is; `name` and `moved` are None for one never seen before."""
 
     segment_id: str
@@ -34,9 +34,9 @@ class Identity:
     moved: float | None = None
 
 
-def identify(
-    centres: Points, known: Sequence[Known], *, limit: float = MOST_MOVED
-) -> list[Identity]:
+def identify_segments(
+    centres: Points, known: Sequence[KnownSegment], *, limit: float = MOST_MOVED
+) -> list[SegmentIdentity]:
     """One identity per row of `centres`, (n, 48) as `shape_points` makes them.
 
     Centres are matched with the living segments, what is left with those that have ended, each time
@@ -44,23 +44,23 @@ def identify(
     is further apart than `limit`. The order of the centres does not matter, except that of new
     segments for the numbers they get: `S1`, `S2`, ..., never one that was used before.
     """
-    found: dict[int, Identity] = {}
+    found: dict[int, SegmentIdentity] = {}
     for state, is_alive in (("kept", True), ("returned", False)):
         open_rows = [row for row in range(len(centres)) if row not in found]
         candidates = [each for each in known if each.is_alive == is_alive]
-        for row, place, moved in _matches(centres[open_rows], candidates, limit=limit):
+        for row, place, moved in _match_centres(centres[open_rows], candidates, limit=limit):
             match = candidates[place]
-            found[open_rows[row]] = Identity(match.segment_id, state, match.name, moved)
+            found[open_rows[row]] = SegmentIdentity(match.segment_id, state, match.name, moved)
     number = max((int(each.segment_id[1:]) for each in known), default=0)
     for row in range(len(centres)):
         if row not in found:
             number += 1
-            found[row] = Identity(f"S{number}", "new")
+            found[row] = SegmentIdentity(f"S{number}", "new")
     return [found[row] for row in range(len(centres))]
 
 
-def _matches(
-    centres: Points, known: Sequence[Known], *, limit: float
+def _match_centres(
+    centres: Points, known: Sequence[KnownSegment], *, limit: float
 ) -> list[tuple[int, int, float]]:
     from scipy.optimize import linear_sum_assignment
 
@@ -77,7 +77,7 @@ def _matches(
     ]
 
 
-def known_segments(history: pl.DataFrame, bands: pl.DataFrame) -> list[Known]:
+def find_known_segments(history: pl.DataFrame, bands: pl.DataFrame) -> list[KnownSegment]:
     """The segments of earlier runs as they were last seen; by segment_id.
 
     ``history``: rows of `SegmentHistory`; ``bands``: rows of `SegmentBands`; of segments that were
@@ -94,7 +94,7 @@ def known_segments(history: pl.DataFrame, bands: pl.DataFrame) -> list[Known]:
     )
     seen = bands.filter(pl.col("day") == pl.col("day").max().over("segment_id"))
     return [
-        Known(segment_id, names[segment_id], centre_of(rows), segment_id in living)
+        KnownSegment(segment_id, names[segment_id], compute_centre(rows), segment_id in living)
         for (segment_id,), rows in sorted(
             seen.partition_by("segment_id", as_dict=True).items(), key=lambda item: str(item[0][0])
         )
@@ -102,10 +102,10 @@ def known_segments(history: pl.DataFrame, bands: pl.DataFrame) -> list[Known]:
     ]
 
 
-def centre_of(bands: pl.DataFrame) -> Points:
+def compute_centre(bands: pl.DataFrame) -> Points:
     """The point of a segment's mean shapes, float32 (48,): rows of `SegmentBands` of one day."""
     shapes = [
         bands.filter(pl.col("day_kind") == kind).sort("hour")["mean"].to_numpy().reshape(1, HOURS)
         for kind in DAY_KINDS
     ]
-    return shape_points(*shapes).reshape(-1)
+    return build_shape_points(*shapes).reshape(-1)

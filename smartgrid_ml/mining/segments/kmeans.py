@@ -13,16 +13,16 @@ from smartgrid_ml.mining.segments.profile_points import Points
 MINI_BATCH_FROM = 50_000
 """From here on batches find centres as good in a fraction of the time."""
 
-BATCH = 10_240
+BATCH_POINTS = 10_240
 
 MOST_CLUSTERS = 8
 """More kinds than that nobody keeps apart."""
 
-SAMPLE = 2_000
+SAMPLE_POINTS = 2_000
 """Whether clusters come back is seen on so many."""
 
-PAIRS = 8
-RESAMPLED = 0.8
+RESAMPLED_PAIRS = 8
+RESAMPLED_SHARE = 0.8
 """Share of the points that each clustering of a pair sees."""
 
 STABLE = 0.8
@@ -31,7 +31,7 @@ STABLE = 0.8
 HARDLY_STABLE = 0.5
 """Below, segments are those of the draw: one crowd, however it is cut."""
 
-TIE = 0.05
+STABILITY_TIE = 0.05
 """Numbers of clusters whose stability differs by less are equally stable."""
 
 SMALLEST_SHARE = 0.03
@@ -72,13 +72,15 @@ class LocalKMeans:
         model = (
             KMeans(k, n_init=10, random_state=seed)
             if len(points) < MINI_BATCH_FROM
-            else MiniBatchKMeans(k, n_init=5, batch_size=BATCH, max_iter=50, random_state=seed)
+            else MiniBatchKMeans(
+                k, n_init=5, batch_size=BATCH_POINTS, max_iter=50, random_state=seed
+            )
         )
         return np.asarray(model.fit(points).cluster_centers_, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class ClusterTrial:
     """One number of clusters. `stability` and `silhouette` are at most 1; shares add up to 1."""
 
     k: int
@@ -94,7 +96,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Assigned:
+class Assignment:
     """Labels int64 (n,); distance to the own centre, float32 (n,); how much further the next is.
 
     `margin` is NaN with one centre only.
@@ -105,7 +107,7 @@ class Assigned:
     margin: Points
 
 
-def assign(points: Points, centres: Points) -> Assigned:
+def assign_points(points: Points, centres: Points) -> Assignment:
     """The nearest centre of every point."""
     labels = np.empty(len(points), dtype=np.int64)
     nearest = np.empty((2, len(points)), dtype=np.float32)
@@ -120,10 +122,12 @@ def assign(points: Points, centres: Points) -> Assigned:
         far = np.sqrt(np.maximum(np.sort(squared, axis=1)[:, :2], 0.0))
         nearest[0, part] = far[:, 0]
         nearest[1, part] = far[:, 1] if far.shape[1] > 1 else np.nan
-    return Assigned(labels, nearest[0], nearest[1] - nearest[0])
+    return Assignment(labels, nearest[0], nearest[1] - nearest[0])
 
 
-def try_numbers(points: Points, *, seed: int, most: int = MOST_CLUSTERS) -> list[Tried]:
+def try_cluster_counts(
+    points: Points, *, seed: int, most: int = MOST_CLUSTERS
+) -> list[ClusterTrial]:
     """Each number of clusters from 2: does it come back, how apart are they, how small is one?
 
     Stability after Ben-Hur, Elisseeff and Guyon (2002), Pacific Symposium on Biocomputing: two
@@ -133,33 +137,35 @@ def try_numbers(points: Points, *, seed: int, most: int = MOST_CLUSTERS) -> list
     from threadpoolctl import threadpool_limits
 
     random = np.random.default_rng(seed)
-    if len(points) > SAMPLE:
-        points = points[np.sort(random.choice(len(points), SAMPLE, replace=False))]
+    if len(points) > SAMPLE_POINTS:
+        points = points[np.sort(random.choice(len(points), SAMPLE_POINTS, replace=False))]
     different = len(np.unique(points, axis=0))
     numbers = range(2, min(most, len(points) // FEWEST_MEMBERS, different // 2) + 1)
     # Thousands of points take milliseconds; threads that wait for each other take longer.
     with threadpool_limits(1):
-        return [_try(points, k=k, seed=seed, random=random) for k in numbers]
+        return [_try_count(points, k=k, seed=seed, random=random) for k in numbers]
 
 
-def _try(points: Points, *, k: int, seed: int, random: np.random.Generator) -> Tried:
+def _try_count(points: Points, *, k: int, seed: int, random: np.random.Generator) -> ClusterTrial:
     from sklearn.metrics import silhouette_score
 
-    labels = _labels(points, points, k=k, seed=seed)
+    labels = _label_points(points, points, k=k, seed=seed)
     sizes = np.bincount(labels, minlength=k)
     silhouette = silhouette_score(
         points, labels, sample_size=min(SILHOUETTE_SAMPLE, len(points)), random_state=seed
     )
-    return Tried(
+    return ClusterTrial(
         k=k,
-        stability=_stability(points, k=k, random=random),
+        stability=_measure_stability(points, k=k, random=random),
         silhouette=float(silhouette),
         smallest_share=float(sizes.min() / len(points)),
         smallest=int(sizes.min()),
     )
 
 
-def choose(tried: Sequence[Tried], *, last: int | None = None) -> tuple[int, str]:
+def choose_cluster_count(
+    tried: Sequence[ClusterTrial], *, last: int | None = None
+) -> tuple[int, str]:
     """How many clusters, and why: stable, none too small, and of equally stable numbers the most.
 
     With none stable it is the allowed number that is most so, and the sentence says that it is
@@ -178,23 +184,25 @@ def choose(tried: Sequence[Tried], *, last: int | None = None) -> tuple[int, str
             return 1, f"{told} ({nearest.stability:.2f}): it is one crowd"
         return nearest.k, f"{told} ({nearest.stability:.2f}): the segments shade into each other"
     best = max(each.stability for each in stable)
-    most = max((each for each in stable if each.stability >= best - TIE), key=lambda each: each.k)
+    most = max(
+        (each for each in stable if each.stability >= best - STABILITY_TIE), key=lambda each: each.k
+    )
     kept = next((each for each in stable if each.k == last), None)
-    if kept is not None and kept.k != most.k and kept.stability >= best - 2 * TIE:
+    if kept is not None and kept.k != most.k and kept.stability >= best - 2 * STABILITY_TIE:
         is_finer = most.k > kept.k and most.stability >= kept.stability
         if not is_finer:
             return kept.k, f"{kept.k} as in the run before (stability {kept.stability:.2f} of 1)"
     return most.k, f"{most.k} is the most of the stable numbers ({most.stability:.2f} of 1)"
 
 
-def _stability(points: Points, *, k: int, random: np.random.Generator) -> float:
+def _measure_stability(points: Points, *, k: int, random: np.random.Generator) -> float:
     from sklearn.metrics import adjusted_rand_score
 
-    size = int(RESAMPLED * len(points))
+    size = int(RESAMPLED_SHARE * len(points))
     agreement = []
-    for _ in range(PAIRS):
+    for _ in range(RESAMPLED_PAIRS):
         one, other = (
-            _labels(
+            _label_points(
                 points,
                 points[random.choice(len(points), size, replace=False)],
                 k=k,
@@ -206,7 +214,7 @@ def _stability(points: Points, *, k: int, random: np.random.Generator) -> float:
     return float(np.mean(agreement))
 
 
-def _labels(points: Points, seen: Points, *, k: int, seed: int) -> NDArray[np.int64]:
+def _label_points(points: Points, seen: Points, *, k: int, seed: int) -> NDArray[np.int64]:
     """All points by the centres of those that were seen."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning

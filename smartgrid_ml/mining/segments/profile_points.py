@@ -20,9 +20,9 @@ MOST_VARIABLE = 2.0
 """One long day in two months would otherwise outweigh every hour of the day."""
 
 
-def profile_points(profiles: pl.DataFrame) -> Points:
+def build_profile_points(profiles: pl.DataFrame) -> Points:
     """Rows of `ConsumerProfiles` as float32 (n, 49): shape_points and the weighted variability."""
-    shapes = shape_points(
+    shapes = build_shape_points(
         profiles["weekday_shape"].to_numpy().reshape(-1, HOURS),
         profiles["weekend_shape"].to_numpy().reshape(-1, HOURS),
     )
@@ -30,7 +30,7 @@ def profile_points(profiles: pl.DataFrame) -> Points:
     return np.hstack([shapes, varies[:, None].astype(np.float32)])
 
 
-def shape_points(weekday: NDArray[np.floating], weekend: NDArray[np.floating]) -> Points:
+def build_shape_points(weekday: NDArray[np.floating], weekend: NDArray[np.floating]) -> Points:
     """Mean-normalised shapes, each (n, 24), as points, float32 (n, 48), on the unit sphere.
 
     A shape is the distribution of a standard week's energy over its hours; the square root makes
@@ -40,12 +40,12 @@ def shape_points(weekday: NDArray[np.floating], weekend: NDArray[np.floating]) -
     """
     week = WEEKDAYS + WEEKEND_DAYS
     parts = [
-        _blended(np.asarray(shape, dtype=np.float32)) * np.float32(days / week / HOURS)
+        _blend_hours(np.asarray(shape, dtype=np.float32)) * np.float32(days / week / HOURS)
         for shape, days in ((weekday, WEEKDAYS), (weekend, WEEKEND_DAYS))
     ]
     return np.sqrt(np.hstack(parts)).astype(np.float32, copy=False)
 
 
-def _blended(shape: Points) -> Points:
+def _blend_hours(shape: Points) -> Points:
     around = np.roll(shape, 1, axis=1) + np.roll(shape, -1, axis=1)
     return np.asarray((around + 2 * shape) / 4, dtype=np.float32)

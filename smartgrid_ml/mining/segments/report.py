@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 
 from smartgrid_core.contracts.segments import DAY_KINDS
-from smartgrid_ml.mining.plots import new_figure
+from smartgrid_ml.mining.plots import create_figure
 from smartgrid_ml.mining.segments.dbscan import Floats
-from smartgrid_ml.mining.segments.kmeans import Tried
-from smartgrid_ml.mining.segments.profile_points import profile_points
+from smartgrid_ml.mining.segments.kmeans import ClusterTrial
+from smartgrid_ml.mining.segments.profile_points import build_profile_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,11 +24,11 @@ COLUMNS = 3
 COLOURS = {"weekday": "tab:blue", "weekend": "tab:orange"}
 
 
-def bands_figure(bands: pl.DataFrame, history: pl.DataFrame) -> "Figure":
+def plot_bands(bands: pl.DataFrame, history: pl.DataFrame) -> "Figure":
     """Per segment the band from P10 to P90 and the P50 of weekdays and weekends, local hours."""
     present = history.filter(pl.col("meters") > 0).sort("meters", "segment_id", descending=True)
     rows = max(1, -(-present.height // COLUMNS))
-    figure = new_figure(width=4.0 * COLUMNS, height=2.8 * rows)
+    figure = create_figure(width=4.0 * COLUMNS, height=2.8 * rows)
     places = figure.subplots(rows, COLUMNS, squeeze=False, sharex=True).ravel()
     for place, segment in zip(places, present.iter_rows(named=True), strict=False):
         of = bands.filter(pl.col("segment_id") == segment["segment_id"])
@@ -51,14 +51,14 @@ def bands_figure(bands: pl.DataFrame, history: pl.DataFrame) -> "Figure":
     return figure
 
 
-def projection_figure(profiles: pl.DataFrame, members: pl.DataFrame) -> "Figure":
+def plot_projection(profiles: pl.DataFrame, members: pl.DataFrame) -> "Figure":
     """Clustered meters on their first two principal components, coloured by segment.
 
     Meters of no segment, the outliers, are crosses; feed-in registers were not clustered.
     """
     from sklearn.decomposition import PCA
 
-    figure = new_figure(width=7.0, height=5.0)
+    figure = create_figure(width=7.0, height=5.0)
     place = figure.subplots()
     shown = profiles.filter(~pl.col("is_feed_in")).sort("meter_id")
     if shown.height < 3:
@@ -66,7 +66,7 @@ def projection_figure(profiles: pl.DataFrame, members: pl.DataFrame) -> "Figure"
     if shown.height > MOST_DOTS:
         shown = shown.sample(MOST_DOTS, seed=7).sort("meter_id")
     named = shown.join(members, on="meter_id", how="left", maintain_order="left")
-    at = PCA(2, svd_solver="covariance_eigh").fit_transform(profile_points(shown))
+    at = PCA(2, svd_solver="covariance_eigh").fit_transform(build_profile_points(shown))
     segment = named["segment_id"].to_numpy()
     for each in sorted(set(named["segment_id"].drop_nulls())):
         is_here = segment == each
@@ -81,9 +81,9 @@ def projection_figure(profiles: pl.DataFrame, members: pl.DataFrame) -> "Figure"
     return figure
 
 
-def sizes_figure(history: pl.DataFrame) -> "Figure":
+def plot_sizes(history: pl.DataFrame) -> "Figure":
     """How many meters every segment had from run to run: rows of `SegmentHistory`."""
-    figure = new_figure(width=8.0, height=3.2)
+    figure = create_figure(width=8.0, height=3.2)
     place = figure.subplots()
     for (segment_id,), rows in history.partition_by(
         "segment_id", as_dict=True, maintain_order=True
@@ -92,15 +92,15 @@ def sizes_figure(history: pl.DataFrame) -> "Figure":
         place.plot(of["day"], of["meters"], marker="o", markersize=3, label=str(segment_id))
     place.set_ylabel("meters")
     place.set_ylim(bottom=0)
-    _few_dates(place, history["day"].unique().sort())
+    _label_few_dates(place, history["day"].unique().sort())
     if history.height:
         place.legend(fontsize=7)
     return figure
 
 
-def knee_figure(distances: Floats, *, eps: float) -> "Figure":
+def plot_knee(distances: Floats, *, eps: float) -> "Figure":
     """Sorted distances to the neighbours that make company, and where they count as too far."""
-    figure = new_figure(width=7.0, height=3.2)
+    figure = create_figure(width=7.0, height=3.2)
     place = figure.subplots()
     shown = np.unique(np.linspace(0, max(len(distances) - 1, 0), 2_000).astype(int))
     if len(distances):
@@ -112,13 +112,13 @@ def knee_figure(distances: Floats, *, eps: float) -> "Figure":
     return figure
 
 
-def _few_dates(place: "Axes", days: pl.Series) -> None:
+def _label_few_dates(place: "Axes", days: pl.Series) -> None:
     """At most eight dates below the axis, only days of runs."""
     shown = days.gather_every(max(1, -(-len(days) // 8)))
     place.set_xticks(shown.to_numpy(), [str(day) for day in shown], fontsize=7)
 
 
-def segments_markdown(history: pl.DataFrame) -> str:
+def render_segments(history: pl.DataFrame) -> str:
     """Rows of `SegmentHistory` of one run as a table, the largest segment first."""
     lines = [
         "| segment | name | state | meters | share | mean kW | peak | night | weekend |",
@@ -138,7 +138,7 @@ def segments_markdown(history: pl.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def tried_table(tried: Sequence[Tried]) -> pl.DataFrame:
+def build_trial_table(tried: Sequence[ClusterTrial]) -> pl.DataFrame:
     """One row per number of clusters: k, stability, silhouette, smallest_share, is_allowed."""
     return pl.DataFrame(
         {
@@ -158,8 +158,8 @@ def tried_table(tried: Sequence[Tried]) -> pl.DataFrame:
     )
 
 
-def tried_markdown(tried: Sequence[Tried]) -> str:
-    """`tried_table` for people."""
+def render_trials(tried: Sequence[ClusterTrial]) -> str:
+    """`build_trial_table` for people."""
     lines = ["| k | stability | silhouette | smallest segment | allowed |", "|---|---|---|---|---|"]
     lines += [
         f"| {each.k} | {each.stability:.2f} | {each.silhouette:.2f} "
@@ -169,7 +169,7 @@ def tried_markdown(tried: Sequence[Tried]) -> str:
     return "\n".join(lines) if tried else "no number of segments was tried"
 
 
-def outliers_markdown(outliers: pl.DataFrame, *, most: int = 20) -> str:
+def render_outliers(outliers: pl.DataFrame, *, most: int = 20) -> str:
     """The most unusual meters, and why."""
     if outliers.is_empty():
         return "every profile has company"

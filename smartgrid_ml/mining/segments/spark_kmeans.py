@@ -38,15 +38,15 @@ class SparkKMeans:
 
         Raises ConfigurationError if PySpark is not installed or Spark cannot be reached.
         """
-        session, is_ours = _session(self.url)
+        session, is_ours = _open_session(self.url)
         try:
-            return _centres(session, points, k=k, seed=seed)
+            return _find_centres(session, points, k=k, seed=seed)
         finally:
             if is_ours:
                 session.stop()
 
 
-def _session(url: str) -> tuple["SparkSession", bool]:
+def _open_session(url: str) -> tuple["SparkSession", bool]:
     """A session, and whether it was made here: one that runs already belongs to someone else."""
     try:
         from pyspark.sql import SparkSession
@@ -76,7 +76,7 @@ def _session(url: str) -> tuple["SparkSession", bool]:
         ) from error
 
 
-def _centres(session: "SparkSession", points: Points, *, k: int, seed: int) -> Points:
+def _find_centres(session: "SparkSession", points: Points, *, k: int, seed: int) -> Points:
     from functools import reduce
 
     from pyspark.ml.clustering import KMeans

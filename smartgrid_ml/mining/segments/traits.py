@@ -11,7 +11,7 @@ from smartgrid_core.features.profiles import WEEKDAYS, WEEKEND_DAYS
 
 TRAITS = ("peaks", "night", "weekend", "varies", "midday", "level")
 
-WORDS = {
+TRAIT_WORDS = {
     "night": ("much at night", "little at night"),
     "weekend": ("weekend-heavy", "weekday-heavy"),
     "varies": ("days differ much", "days alike"),
@@ -38,7 +38,7 @@ MOST_WORDS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class TraitScale:
     """How the traits of all meters spread: mean and standard deviation by trait."""
 
     mean: Mapping[str, float]
@@ -50,7 +50,7 @@ class Scale:
         return (value - self.mean[trait]) / deviation if deviation > 1e-9 else 0.0
 
 
-def traits(profiles: pl.DataFrame) -> pl.DataFrame:
+def compute_traits(profiles: pl.DataFrame) -> pl.DataFrame:
     """One row per row of `ConsumerProfiles`: TRAITS as numbers, and `peak_hour`.
 
     `peaks` is the highest hour over the mean, `midday` the mean of 11:00 to 15:00 over the mean,
@@ -71,44 +71,44 @@ def traits(profiles: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def scale_of(some: pl.DataFrame) -> Scale:
+def measure_scale(some: pl.DataFrame) -> TraitScale:
     """The spread of `traits`."""
     means, deviations = some.select(TRAITS).mean(), some.select(TRAITS).std(ddof=0)
-    return Scale(means.row(0, named=True), deviations.row(0, named=True))
+    return TraitScale(means.row(0, named=True), deviations.row(0, named=True))
 
 
-def peak_words(hour: int) -> str:
+def name_peak(hour: int) -> str:
     """`evening peak` for 18 to 21 o'clock."""
     return next(words for end, words in PARTS_OF_DAY if hour < end)
 
 
-def words_for(typical: Mapping[str, float], *, scale: Scale) -> list[str]:
+def rank_trait_words(typical: Mapping[str, float], *, scale: TraitScale) -> list[str]:
     """The part of the day of the peak, then every trait by how much it sets apart, in words."""
     apart = {trait: scale.of(trait, typical[trait]) for trait in TRAITS}
     by_size = sorted(TRAITS, key=lambda trait: -abs(apart[trait]))
-    words = [WORDS[trait][0 if apart[trait] > 0 else 1] for trait in by_size]
-    return [peak_words(int(typical["peak_hour"])), *words]
+    words = [TRAIT_WORDS[trait][0 if apart[trait] > 0 else 1] for trait in by_size]
+    return [name_peak(int(typical["peak_hour"])), *words]
 
 
-def plain_words(typical: Mapping[str, float], *, scale: Scale) -> int:
+def count_plain_traits(typical: Mapping[str, float], *, scale: TraitScale) -> int:
     """How many traits are worth a word."""
     return sum(abs(scale.of(trait, typical[trait])) >= PLAIN for trait in TRAITS)
 
 
-def name_for(typical: Mapping[str, float], *, scale: Scale, taken: set[str]) -> str:
+def choose_name(typical: Mapping[str, float], *, scale: TraitScale, taken: set[str]) -> str:
     """A name that no other segment has: `evening peak, little at night, weekday-heavy`.
 
     The peak and up to two plain traits; more words, then a number, where that is taken.
     """
-    words = words_for(typical, scale=scale)
-    usual = 1 + min(plain_words(typical, scale=scale), MOST_WORDS - 1)
-    for name in _longer_and_longer(words, usual=usual):
+    words = rank_trait_words(typical, scale=scale)
+    usual = 1 + min(count_plain_traits(typical, scale=scale), MOST_WORDS - 1)
+    for name in _generate_names(words, usual=usual):
         if name not in taken:
             return name
     raise AssertionError("numbers never end")
 
 
-def _longer_and_longer(words: list[str], *, usual: int) -> Iterator[str]:
+def _generate_names(words: list[str], *, usual: int) -> Iterator[str]:
     for length in range(usual, len(words) + 1):
         yield ", ".join(words[:length])
     number = 2

@@ -27,7 +27,7 @@ RESOLUTION_KWH = 0.001
 """What a reading is rounded to, or its decimals would give the attack away."""
 
 
-def attack(
+def apply_attack(
     days: Floats,
     *,
     kind: str,
@@ -50,16 +50,16 @@ def is_night(n_slots: int) -> NDArray[np.bool_]:
     return np.asarray((hour >= NIGHT[0]) | (hour < NIGHT[1]))
 
 
-def _factors(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
+def _draw_factors(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
     return rng.uniform(LEAST_FACTOR, LARGEST_FACTOR, size=shape)
 
 
-def _scaling(days: Floats, rng: np.random.Generator) -> Floats:
+def _scale_day(days: Floats, rng: np.random.Generator) -> Floats:
     """All of a day by one factor."""
-    return days * _factors(rng, (len(days), 1))
+    return days * _draw_factors(rng, (len(days), 1))
 
 
-def _on_off(days: Floats, rng: np.random.Generator) -> Floats:
+def _silence_span(days: Floats, rng: np.random.Generator) -> Floats:
     """Nothing at all for one span of the day."""
     n_days, n_slots = days.shape
     shortest = round(SHORTEST_OFF_SHARE * n_slots)
@@ -69,34 +69,34 @@ def _on_off(days: Floats, rng: np.random.Generator) -> Floats:
     return np.where((slot >= begins) & (slot < begins + lasts), 0.0, days)
 
 
-def _per_slot(days: Floats, rng: np.random.Generator) -> Floats:
+def _scale_slots(days: Floats, rng: np.random.Generator) -> Floats:
     """Every slot by a factor of its own."""
-    return days * _factors(rng, (len(days), days.shape[1]))
+    return days * _draw_factors(rng, (len(days), days.shape[1]))
 
 
-def _flat_mean(days: Floats, rng: np.random.Generator) -> Floats:
+def _flatten_day(days: Floats, rng: np.random.Generator) -> Floats:
     """The day's mean in every slot, each scaled by a factor of its own."""
     mean: Floats = days.mean(axis=1, keepdims=True)
-    return mean * _factors(rng, (len(days), days.shape[1]))
+    return mean * _draw_factors(rng, (len(days), days.shape[1]))
 
 
-def _reversed(days: Floats, rng: np.random.Generator) -> Floats:
+def _reverse_day(days: Floats, rng: np.random.Generator) -> Floats:
     """The day's last slot first: what was drawn in dear hours seems drawn in cheap ones."""
     backwards: Floats = days[:, ::-1]
     return backwards
 
 
-def _night_time(days: Floats, rng: np.random.Generator) -> Floats:
+def _scale_night(days: Floats, rng: np.random.Generator) -> Floats:
     """The hours of the night by one factor."""
-    return np.where(is_night(days.shape[1]), days * _factors(rng, (len(days), 1)), days)
+    return np.where(is_night(days.shape[1]), days * _draw_factors(rng, (len(days), 1)), days)
 
 
 ATTACKS: dict[str, Attack] = {
-    "scaling": _scaling,
-    "on_off": _on_off,
-    "per_slot": _per_slot,
-    "flat_mean": _flat_mean,
-    "reversed": _reversed,
-    "night_time": _night_time,
+    "scaling": _scale_day,
+    "on_off": _silence_span,
+    "per_slot": _scale_slots,
+    "flat_mean": _flatten_day,
+    "reversed": _reverse_day,
+    "night_time": _scale_night,
 }
 """What each kind makes of days (n_days, n_slots)."""

@@ -18,7 +18,7 @@ NEAREST_FIRST = ("transformer_id", "feeder_id", "substation_id")
 LEAST_HOURS = 24 * 4
 """Fewer hours in common than four days' say nothing about two series."""
 
-TESTIMONY = ("follows_counted", "follows_gap", "excess", "fit")
+BALANCE_EVIDENCE = ("follows_counted", "follows_gap", "excess", "fit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,9 @@ class NodeHours:
     band_kwh: Doubles
 
 
-def node_hours(hours: pl.DataFrame, *, first: date, last: date, timezone: ZoneInfo) -> NodeHours:
+def build_node_hours(
+    hours: pl.DataFrame, *, first: date, last: date, timezone: ZoneInfo
+) -> NodeHours:
     """From the rows of `with_losses`; nodes whose losses are known, by node_id."""
     n_days = (last - first).days + 1
     local = pl.col("hour_start").dt.convert_time_zone(timezone.key)
@@ -58,7 +60,7 @@ def node_hours(hours: pl.DataFrame, *, first: date, last: date, timezone: ZoneIn
     return NodeHours(tuple(node_ids.to_list()), unexplained, band)
 
 
-def nearest_nodes(places: pl.DataFrame, *, node_ids: tuple[str, ...]) -> dict[str, int]:
+def find_nearest_nodes(places: pl.DataFrame, *, node_ids: tuple[str, ...]) -> dict[str, int]:
     """The position of the nearest balanced node above each meter that has one.
 
     ``places``: rows of `MeterPlaces`.
@@ -72,15 +74,15 @@ def nearest_nodes(places: pl.DataFrame, *, node_ids: tuple[str, ...]) -> dict[st
     return nearest
 
 
-def hourly(told_kwh: NDArray[np.float32]) -> Doubles:
+def sum_to_hours(reported_kwh: NDArray[np.float32]) -> Doubles:
     """Slots of a day summed to hours: (..., n_slots) -> float64, (..., 24)."""
-    n_slots = told_kwh.shape[-1]
-    split = told_kwh.reshape(*told_kwh.shape[:-1], HOURS, n_slots // HOURS)
+    n_slots = reported_kwh.shape[-1]
+    split = reported_kwh.reshape(*reported_kwh.shape[:-1], HOURS, n_slots // HOURS)
     summed: Doubles = split.sum(axis=-1, dtype=np.float64)
     return summed
 
 
-def expected_hours(
+def estimate_expected_hours(
     meters: MeterDays, *, trusted: NDArray[np.bool_], judged: slice, moves: Doubles
 ) -> Doubles:
     """What each meter would count in each hour of the judged days: (n_meters, n_judged, 24), kWh.
@@ -89,7 +91,7 @@ def expected_hours(
     theirs: ``moves``, (n_judged,), a logarithm, NaN for unknown. NaN without a past.
     """
     before = trusted[:, : judged.start] & meters.is_whole[:, : judged.start]
-    past = np.where(before[:, :, None], hourly(meters.energy_kwh[:, : judged.start]), 0.0)
+    past = np.where(before[:, :, None], sum_to_hours(meters.energy_kwh[:, : judged.start]), 0.0)
     counted = before.sum(axis=1)[:, None]
     profile = np.where(counted > 0, past.sum(axis=1) / np.maximum(counted, 1), np.nan)
     factor = np.exp(np.nan_to_num(moves))
@@ -97,12 +99,12 @@ def expected_hours(
     return expected
 
 
-def testimony(
-    told_kwh: Doubles, *, expected_kwh: Doubles, unexplained_kwh: Doubles, band_kwh: Doubles
+def measure_balance_evidence(
+    reported_kwh: Doubles, *, expected_kwh: Doubles, unexplained_kwh: Doubles, band_kwh: Doubles
 ) -> Doubles:
     """What the node's balance says of each meter: columns TESTIMONY, (n, 4).
 
-    ``told_kwh``, ``expected_kwh``, ``unexplained_kwh``: (n, n_days, 24), NaN where unknown;
+    ``reported_kwh``, ``expected_kwh``, ``unexplained_kwh``: (n, n_days, 24), NaN where unknown;
     ``band_kwh``: (n,). `follows_counted` is the correlation of the unexplained energy with what the
     meter still counts within the same hour of the day, over the days that miss more than the band,
     weighted by how much the hour's unexplained energy varies: a bypass takes the same share of
@@ -111,19 +113,19 @@ def testimony(
     band), `fit` minus the size of log((gap + band) / (unexplained + band)): 0 where what the meter
     seems to hide is what the node misses.
     """
-    known = ~(np.isnan(told_kwh) | np.isnan(expected_kwh) | np.isnan(unexplained_kwh))
-    told = np.where(known, told_kwh, np.nan)
+    known = ~(np.isnan(reported_kwh) | np.isnan(expected_kwh) | np.isnan(unexplained_kwh))
+    told = np.where(known, reported_kwh, np.nan)
     missing = np.where(known, unexplained_kwh, np.nan)
-    gap = np.where(known, expected_kwh - told_kwh, np.nan)
+    gap = np.where(known, expected_kwh - reported_kwh, np.nan)
     enough = known.sum(axis=(1, 2)) >= LEAST_HOURS
     days = np.maximum(known.sum(axis=(1, 2)) / HOURS, 1)
     beyond = np.nansum(missing, axis=2) > band_kwh[:, None]
     beyond &= (beyond.sum(axis=1) >= LEAST_HOURS // HOURS)[:, None]
     while_missing = (np.where(beyond[:, :, None], values, np.nan) for values in (told, missing))
-    covariance, of_told, of_missing = _moments(*while_missing, axis=1)
+    covariance, of_told, of_missing = _compute_moments(*while_missing, axis=1)
     within = covariance / np.sqrt(np.maximum(of_told * of_missing, 1e-12))
     counted = (within * of_missing).sum(axis=1) / np.maximum(of_missing.sum(axis=1), 1e-9)
-    covariance, of_gap, of_missing = _moments(gap, missing, axis=(1, 2))
+    covariance, of_gap, of_missing = _compute_moments(gap, missing, axis=(1, 2))
     over_all = covariance / np.sqrt(np.maximum(of_gap * of_missing, 1e-12))
     missing_a_day = np.maximum(np.nansum(missing, axis=(1, 2)) / days, 0)
     gap_a_day = np.maximum(np.nansum(gap, axis=(1, 2)) / days, 0)
@@ -133,7 +135,7 @@ def testimony(
     return np.where(enough[:, None], said, np.nan)
 
 
-def _moments(
+def _compute_moments(
     a: Doubles, b: Doubles, *, axis: int | tuple[int, ...]
 ) -> tuple[Doubles, Doubles, Doubles]:
     """Covariance and both variances along axes; 0 where nothing is known. NaN falls on both."""

@@ -8,7 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartgrid_core.features.calendar import EPOCH, build_calendar_days
-from smartgrid_ml.mining.theft.day_features import COMPARED, MOVES, Past, compare
+from smartgrid_ml.mining.theft.day_features import (
+    COMPARISON_COLUMNS,
+    MOVED_POSITIONS,
+    Past,
+    compare_with_past,
+)
 from smartgrid_ml.mining.theft.meter_days import Bools, Floats, MeterDays
 
 PAST_DAYS = 56
@@ -21,9 +26,9 @@ CALENDAR = ("day_of_week", "is_weekend", "is_holiday")
 WEATHER = ("temperature_c", "temperature_moved")
 
 FEATURES = (
-    *COMPARED,
-    *(f"{COMPARED[place]}_against_peers" for place in MOVES),
-    *(f"{COMPARED[place]}_of_peers" for place in MOVES),
+    *COMPARISON_COLUMNS,
+    *(f"{COMPARISON_COLUMNS[place]}_against_peers" for place in MOVED_POSITIONS),
+    *(f"{COMPARISON_COLUMNS[place]}_of_peers" for place in MOVED_POSITIONS),
     *CALENDAR,
     *WEATHER,
 )
@@ -31,7 +36,7 @@ FEATURES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class DayConditions:
     """What is the same for all meters of a day: float32, (n_days, ...), NaN where unknown.
 
     ``peers``: the median over meters of how far the day lies from what is usual, one column per
@@ -43,26 +48,26 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class DayComparisons:
     """Days against their past: meter and day by position, (n,), and `compare`'s columns."""
 
     meter: NDArray[np.int64]
     day: NDArray[np.int64]
     columns: Floats
 
-    def inputs(self, around: Surroundings) -> Floats:
+    def inputs(self, around: DayConditions) -> Floats:
         """Columns FEATURES of every row, (n, len(FEATURES))."""
-        return inputs_of(self.columns, day=self.day, around=around)
+        return build_day_features(self.columns, day=self.day, around=around)
 
 
-def inputs_of(columns: Floats, *, day: NDArray[np.int64], around: Surroundings) -> Floats:
+def build_day_features(columns: Floats, *, day: NDArray[np.int64], around: DayConditions) -> Floats:
     """Columns FEATURES from those of `compare` and the surroundings of each row's day."""
     peers = around.peers[day]
-    against = columns[:, list(MOVES)] - peers
+    against = columns[:, list(MOVED_POSITIONS)] - peers
     return np.concatenate([columns, against, peers, around.context[day]], axis=1)
 
 
-def calendar_and_weather(
+def build_day_context(
     days: Sequence[date],
     *,
     country: str | None,
@@ -84,7 +89,9 @@ def calendar_and_weather(
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def past_of(meters: MeterDays, *, trusted: Bools, day: int) -> tuple[NDArray[np.int64], Floats]:
+def select_pasts(
+    meters: MeterDays, *, trusted: Bools, day: int
+) -> tuple[NDArray[np.int64], Floats]:
     """Which meters can be judged on a day, (n,), and their pasts, (n, PAST_DAYS, n_slots), kWh.
 
     The last PAST_DAYS trusted days before it; the known ones over again where there are fewer, at
@@ -104,31 +111,31 @@ Variants = Callable[[Floats], Sequence[Floats]]
 """What is compared instead of the days (n, n_slots) of one day: one array (n, n_slots) each."""
 
 
-def as_they_are(days_kwh: Floats) -> Sequence[Floats]:
+def keep_days(days_kwh: Floats) -> Sequence[Floats]:
     """The days themselves."""
     return [days_kwh]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ComparedDay:
     """One day of those meters that can be judged on it: positions of day and meters (n,).
 
-    ``told_kwh``: one array (n, n_slots) per variant; ``compared``: `compare`'s columns of each.
+    ``reported_kwh``: one array (n, n_slots) per variant; ``compared``: `compare`'s columns of each.
     """
 
     day: int
     meter: NDArray[np.int64]
-    told_kwh: Sequence[Floats]
+    reported_kwh: Sequence[Floats]
     compared: Sequence[Floats]
 
 
-def walk(
+def compare_day_by_day(
     meters: MeterDays,
     *,
     trusted: Bools,
     wanted: Bools | None = None,
-    variants: Variants = as_they_are,
-) -> Iterator[Seen]:
+    variants: Variants = keep_days,
+) -> Iterator[ComparedDay]:
     """Day after day, every meter's day against its trusted past.
 
     ``trusted``, (n_meters, n_days), may be changed between two days: later days then no longer
@@ -139,32 +146,32 @@ def walk(
         if not some.any():
             continue
         asked = np.flatnonzero(some)
-        among, past_kwh = past_of(meters.of(asked), trusted=trusted[asked], day=day)
+        among, past_kwh = select_pasts(meters.of(asked), trusted=trusted[asked], day=day)
         if not among.size:
             continue
         past, told = Past.of(past_kwh), variants(meters.energy_kwh[asked[among], day])
-        yield Seen(day, asked[among], told, [compare(days, past) for days in told])
+        yield ComparedDay(day, asked[among], told, [compare_with_past(days, past) for days in told])
 
 
-def clean_days(meters: MeterDays, *, wanted: Bools | None = None) -> Compared:
+def compare_clean_days(meters: MeterDays, *, wanted: Bools | None = None) -> DayComparisons:
     """Every day that has a past against that past, all of which is taken as clean."""
     trusted = np.ones(meters.energy_kwh.shape[:2], dtype=bool)
     met: list[NDArray[np.int64]] = []
     days: list[NDArray[np.int64]] = []
     columns: list[Floats] = []
-    for seen in walk(meters, trusted=trusted, wanted=wanted):
+    for seen in compare_day_by_day(meters, trusted=trusted, wanted=wanted):
         met.append(seen.meter)
         days.append(np.full(len(seen.meter), seen.day))
         columns.append(seen.compared[0])
     if not met:
         none = np.empty(0, dtype=np.int64)
-        return Compared(none, none, np.empty((0, len(COMPARED)), dtype=np.float32))
-    return Compared(np.concatenate(met), np.concatenate(days), np.concatenate(columns))
+        return DayComparisons(none, none, np.empty((0, len(COMPARISON_COLUMNS)), dtype=np.float32))
+    return DayComparisons(np.concatenate(met), np.concatenate(days), np.concatenate(columns))
 
 
-def peers_of(clean: Compared, *, n_days: int) -> Floats:
+def measure_peer_moves(clean: DayComparisons, *, n_days: int) -> Floats:
     """`Surroundings.peers` as the compared meters tell them."""
-    peers = np.full((n_days, len(MOVES)), np.nan, dtype=np.float32)
+    peers = np.full((n_days, len(MOVED_POSITIONS)), np.nan, dtype=np.float32)
     for day in np.unique(clean.day):
-        peers[day] = np.median(clean.columns[clean.day == day][:, list(MOVES)], axis=0)
+        peers[day] = np.median(clean.columns[clean.day == day][:, list(MOVED_POSITIONS)], axis=0)
     return peers

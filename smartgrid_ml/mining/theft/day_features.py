@@ -37,7 +37,7 @@ DESCRIPTORS = (
 """What describes a day by itself."""
 
 
-def describe(days: Floats) -> Floats:
+def describe_days(days: Floats) -> Floats:
     """One row of `DESCRIPTORS` per day.
 
     ``days``: float32, (..., n_slots), in units of the meter's mean slot; result:
@@ -60,7 +60,7 @@ def describe(days: Floats) -> Floats:
         [
             days[..., is_night(n_slots)].sum(axis=-1) / (days.sum(axis=-1) + SMALL),
             (days <= 1e-6).mean(axis=-1),
-            _longest_run(days <= 1e-6) / n_slots,
+            _measure_longest_run(days <= 1e-6) / n_slots,
             spread / (mean + SMALL),
             np.log((step_mean + SMALL) / (mean + SMALL)),
             (centred[..., 1:] * centred[..., :-1]).mean(axis=-1) / variance,
@@ -73,7 +73,7 @@ def describe(days: Floats) -> Floats:
     return np.concatenate(parts, axis=-1).astype(np.float32)
 
 
-def _longest_run(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _measure_longest_run(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The length of the longest run of true along the last axis."""
     running = np.zeros(flags.shape[:-1], dtype=np.int64)
     longest = running.copy()
@@ -103,8 +103,11 @@ class Past:
         level = np.maximum(past_kwh.mean(axis=(1, 2)), LEAST_LEVEL_KWH).astype(np.float32)
         days = (past_kwh / level[:, None, None]).astype(np.float32)
         logs = np.log(days + SMALL)
-        usual = [_usual_nearest(logs), _usual_nearest(logs - logs.mean(axis=2, keepdims=True))]
-        return cls(days, level, describe(days), np.stack(usual, axis=1))
+        usual = [
+            _measure_usual_nearest(logs),
+            _measure_usual_nearest(logs - logs.mean(axis=2, keepdims=True)),
+        ]
+        return cls(days, level, describe_days(days), np.stack(usual, axis=1))
 
     def of_rows(self, rows: NDArray[np.integer]) -> "Past":
         """The pasts at these positions, as often as they are named."""
@@ -113,13 +116,13 @@ class Past:
         )
 
 
-def compare(days_kwh: Floats, past: Past) -> Floats:
+def compare_with_past(days_kwh: Floats, past: Past) -> Floats:
     """Features of each day against its own past: float32, (n, len(COMPARED)).
 
     ``days_kwh``: (n, n_slots); ``past`` has as many rows.
     """
     days = (days_kwh / past.level_kwh[:, None]).astype(np.float32)
-    described = describe(days)
+    described = describe_days(days)
     middle = np.median(past.described, axis=1)
     spread = np.median(np.abs(past.described - middle[:, None]), axis=1) + LEAST_SPREAD
     lower = (past.described < described[:, None]).mean(axis=1)
@@ -135,12 +138,16 @@ def compare(days_kwh: Floats, past: Past) -> Floats:
         middle,
         spread,
     ]
-    of_days = [*_slots(days, past), *_nearest(days, past), np.log(past.level_kwh)]
+    of_days = [
+        *_compare_slots(days, past),
+        *_compare_with_nearest(days, past),
+        np.log(past.level_kwh),
+    ]
     columns = [*of_descriptors, *(column[:, None] for column in of_days)]
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 
-def _slots(days: Floats, past: Past) -> list[Floats]:
+def _compare_slots(days: Floats, past: Past) -> list[Floats]:
     logs, past_logs = np.log(days + SMALL), np.log(past.days + SMALL)
     mean, sd = past_logs.mean(axis=1), past_logs.std(axis=1) + 0.1
     profile, night = past.days.mean(axis=1), is_night(days.shape[1])
@@ -160,15 +167,15 @@ def _slots(days: Floats, past: Past) -> list[Floats]:
         (rank < 0.1).mean(axis=1),
         (rank > 0.9).mean(axis=1),
         (z**2).mean(axis=1) - (z_reversed**2).mean(axis=1),
-        _correlation(days, profile),
-        _correlation(days[:, ::-1], profile),
-        _correlation(logs, mean),
-        _correlation(logs[:, ::-1], mean),
+        _correlate_rows(days, profile),
+        _correlate_rows(days[:, ::-1], profile),
+        _correlate_rows(logs, mean),
+        _correlate_rows(logs[:, ::-1], mean),
         *blocks.T,
     ]
 
 
-OF_SLOTS = (
+SLOT_COLUMNS = (
     "slot_z_mean",
     "slot_z_square",
     "slot_z_sd",
@@ -189,15 +196,15 @@ OF_SLOTS = (
 )
 
 
-def _nearest(days: Floats, past: Past) -> list[Floats]:
+def _compare_with_nearest(days: Floats, past: Past) -> list[Floats]:
     logs, past_logs = np.log(days + SMALL), np.log(past.days + SMALL)
     centre, past_centre = logs.mean(axis=1, keepdims=True), past_logs.mean(axis=2, keepdims=True)
     columns: list[Floats] = []
     for number, (day, before) in enumerate(
         ((logs, past_logs), (logs - centre, past_logs - past_centre))
     ):
-        there = _distances(day[:, None], before)[:, 0]
-        back = _distances(day[:, None, ::-1], before)[:, 0]
+        there = _compute_distances(day[:, None], before)[:, 0]
+        back = _compute_distances(day[:, None, ::-1], before)[:, 0]
         nearest = np.argpartition(there, NEAREST, axis=1)[:, :NEAREST]
         their_centre = np.take_along_axis(past_centre[:, :, 0], nearest, axis=1)
         columns += [
@@ -214,7 +221,7 @@ def _nearest(days: Floats, past: Past) -> list[Floats]:
     return columns
 
 
-OF_NEAREST = tuple(
+NEAREST_COLUMNS = tuple(
     f"{name}_{what}"
     for name in ("log", "shape")
     for what in (
@@ -230,33 +237,33 @@ OF_NEAREST = tuple(
     )
 )
 
-COMPARED = (
+COMPARISON_COLUMNS = (
     *(
         f"{name}{what}"
         for what in ("", "_moved", "_z", "_rank", "_below", "_above", "_usual", "_spread")
         for name in DESCRIPTORS
     ),
-    *OF_SLOTS,
-    *OF_NEAREST,
+    *SLOT_COLUMNS,
+    *NEAREST_COLUMNS,
     "level",
 )
 """What `compare` tells of a day, in its order."""
 
-MOVES = tuple(
-    COMPARED.index(f"{name}_moved")
+MOVED_POSITIONS = tuple(
+    COMPARISON_COLUMNS.index(f"{name}_moved")
     for name in ("total", "quantile_0", "quantile_50", *(f"block_{n}" for n in range(BLOCKS)))
 )
 """Where `compare` says how far a day lies from what is usual, for the figures that peers share."""
 
 
-def _usual_nearest(logs: Floats) -> Floats:
-    among = _distances(logs, logs)
+def _measure_usual_nearest(logs: Floats) -> Floats:
+    among = _compute_distances(logs, logs)
     np.einsum("nii->ni", among)[:] = np.inf
     usual: Floats = np.median(among.min(axis=2), axis=1)
     return usual
 
 
-def _distances(a: Floats, b: Floats) -> Floats:
+def _compute_distances(a: Floats, b: Floats) -> Floats:
     """Root mean square distance of every row of a to every row of b, (n, rows a, rows b)."""
     square = (
         (a**2).mean(axis=2)[:, :, None]
@@ -267,7 +274,7 @@ def _distances(a: Floats, b: Floats) -> Floats:
     return distance
 
 
-def _correlation(a: Floats, b: Floats) -> Floats:
+def _correlate_rows(a: Floats, b: Floats) -> Floats:
     a = a - a.mean(axis=1, keepdims=True)
     b = b - b.mean(axis=1, keepdims=True)
     size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))

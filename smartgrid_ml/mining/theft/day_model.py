@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from smartgrid_ml.mining.theft.attacks import ATTACKS, attack
+from smartgrid_ml.mining.theft.attacks import ATTACKS, apply_attack
 from smartgrid_ml.mining.theft.day_comparison import (
     FEATURES,
-    Compared,
-    Surroundings,
-    clean_days,
-    inputs_of,
-    peers_of,
-    walk,
+    DayComparisons,
+    DayConditions,
+    build_day_features,
+    compare_clean_days,
+    compare_day_by_day,
+    measure_peer_moves,
 )
 from smartgrid_ml.mining.theft.meter_days import Floats, MeterDays
-from smartgrid_ml.mining.theft.roc import threshold_at
+from smartgrid_ml.mining.theft.roc import find_threshold
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -58,7 +58,7 @@ class TheftSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PlattCalibration:
     """log-odds = `slope` * x + `intercept`: Platt's calibration (J. Platt, 1999)."""
 
     slope: float = 1.0
@@ -70,14 +70,14 @@ class Line:
         return odds
 
 
-def fit_line(clean: Doubles, attacked: Doubles) -> Line:
+def fit_calibration(clean: Doubles, attacked: Doubles) -> PlattCalibration:
     """The calibration at which clean and attacked rows weigh the same."""
     from sklearn.linear_model import LogisticRegression
 
     x = np.concatenate([clean, attacked])[:, None]
     y = np.repeat([0, 1], [len(clean), len(attacked)])
     fitted = LogisticRegression(class_weight="balanced", C=10.0).fit(x, y)
-    return Line(float(fitted.coef_[0, 0]), float(fitted.intercept_[0]))
+    return PlattCalibration(float(fitted.coef_[0, 0]), float(fitted.intercept_[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +85,23 @@ class LabelledDays:
     """Clean days and what each attack makes of them.
 
     ``meter``, ``day``: positions, (n,). ``inputs``: float32, (n, 1 + n_attacks, len(FEATURES)), the
-    clean day first, then in the order of `ATTACKS`; ``told_kwh``: (n, 1 + n_attacks, n_slots).
+    clean day first, then in the order of `ATTACKS`; ``reported_kwh``: (n, 1 + n_attacks, n_slots).
     """
 
     meter: NDArray[np.int64]
     day: NDArray[np.int64]
     inputs: Floats
-    told_kwh: Floats
+    reported_kwh: Floats
 
     def of(self, rows: NDArray[np.bool_]) -> "LabelledDays":
         """Some of the days."""
         return LabelledDays(
-            self.meter[rows], self.day[rows], self.inputs[rows], self.told_kwh[rows]
+            self.meter[rows], self.day[rows], self.inputs[rows], self.reported_kwh[rows]
         )
 
 
-def attacked_days(
-    meters: MeterDays, *, around: Surroundings, wanted: NDArray[np.bool_], seed: int
+def build_attacked_days(
+    meters: MeterDays, *, around: DayConditions, wanted: NDArray[np.bool_], seed: int
 ) -> LabelledDays:
     """The wanted days, (n_meters, n_days), that can be judged, clean and under every attack.
 
@@ -111,7 +111,7 @@ def attacked_days(
 
     def variants(days: Floats) -> Sequence[Floats]:
         exact = days.astype(np.float64)
-        told = [attack(exact, kind=kind, rng=rng) for kind in ATTACKS]
+        told = [apply_attack(exact, kind=kind, rng=rng) for kind in ATTACKS]
         return [days, *(one.astype(np.float32) for one in told)]
 
     n_slots = meters.energy_kwh.shape[2]
@@ -120,19 +120,21 @@ def attacked_days(
     inputs = [np.empty((0, 1 + len(ATTACKS), len(FEATURES)), dtype=np.float32)]
     told = [np.empty((0, 1 + len(ATTACKS), n_slots), dtype=np.float32)]
     trusted = np.ones(wanted.shape, dtype=bool)
-    for seen in walk(meters, trusted=trusted, wanted=wanted, variants=variants):
+    for seen in compare_day_by_day(meters, trusted=trusted, wanted=wanted, variants=variants):
         position = np.full(len(seen.meter), seen.day)
         met.append(seen.meter)
         days.append(position)
-        told.append(np.stack(seen.told_kwh, axis=1))
-        of_variants = [inputs_of(each, day=position, around=around) for each in seen.compared]
+        told.append(np.stack(seen.reported_kwh, axis=1))
+        of_variants = [
+            build_day_features(each, day=position, around=around) for each in seen.compared
+        ]
         inputs.append(np.stack(of_variants, axis=1))
     return LabelledDays(
         np.concatenate(met), np.concatenate(days), np.concatenate(inputs), np.concatenate(told)
     )
 
 
-def grow(labelled: LabelledDays, *, settings: TheftSettings) -> "lgb.Booster":
+def train_trees(labelled: LabelledDays, *, settings: TheftSettings) -> "lgb.Booster":
     """Trees that tell attacked days from clean ones; both weigh the same in all."""
     import lightgbm as lgb
 
@@ -159,7 +161,7 @@ def grow(labelled: LabelledDays, *, settings: TheftSettings) -> "lgb.Booster":
     return lgb.train(parameters, data, settings.trees)
 
 
-def log_odds(booster: "lgb.Booster", inputs: Floats) -> Doubles:
+def predict_log_odds(booster: "lgb.Booster", inputs: Floats) -> Doubles:
     """What the trees say of rows (..., len(FEATURES)): log-odds at even odds, (...)."""
     flat = inputs.reshape(-1, inputs.shape[-1])
     if not len(flat):
@@ -190,33 +192,37 @@ class TheftModel:
     """
 
     booster: "lgb.Booster"
-    of_folds: "tuple[lgb.Booster, ...]"
+    fold_boosters: "tuple[lgb.Booster, ...]"
     fold_of: dict[str, int]
-    calibration: Line
+    calibration: PlattCalibration
     day_threshold: float
-    around: Surroundings
+    around: DayConditions
     labelled: LabelledDays
     meter_ids: tuple[str, ...]
     held_out: Doubles = field(repr=False)
 
-    def score(self, meters: MeterDays, *, around: Surroundings | None = None) -> DayScores:
+    def score(self, meters: MeterDays, *, around: DayConditions | None = None) -> DayScores:
         """Score every day that has a past, in order; a suspicious day is no past for later ones."""
         around = around or self.around
         shape = meters.energy_kwh.shape[:2]
         odds, trusted = np.full(shape, np.nan), np.ones(shape, dtype=bool)
         folds = np.array([self.fold_of.get(meter, -1) for meter in meters.meter_ids])
-        for seen in walk(meters, trusted=trusted):
+        for seen in compare_day_by_day(meters, trusted=trusted):
             day, rows = seen.day, seen.meter
-            inputs = inputs_of(seen.compared[0], day=np.full(len(rows), day), around=around)
+            inputs = build_day_features(
+                seen.compared[0], day=np.full(len(rows), day), around=around
+            )
             for fold in np.unique(folds[rows]):
                 of_fold = folds[rows] == fold
-                booster = self.booster if fold < 0 else self.of_folds[fold]
-                odds[rows[of_fold], day] = self.calibration(log_odds(booster, inputs[of_fold]))
+                booster = self.booster if fold < 0 else self.fold_boosters[fold]
+                odds[rows[of_fold], day] = self.calibration(
+                    predict_log_odds(booster, inputs[of_fold])
+                )
             trusted[rows, day] = ~(odds[rows, day] > self.day_threshold)
         return DayScores(meters, odds, trusted)
 
 
-def sampled_meters(clean: Compared, *, most_days: int, seed: int) -> NDArray[np.int64]:
+def sample_meters(clean: DayComparisons, *, most_days: int, seed: int) -> NDArray[np.int64]:
     """Meters drawn at random that have at most so many judged days together, in order."""
     order = np.random.default_rng(seed).permutation(np.unique(clean.meter))
     days = np.bincount(clean.meter, minlength=1)[order]
@@ -224,15 +230,15 @@ def sampled_meters(clean: Compared, *, most_days: int, seed: int) -> NDArray[np.
     return chosen
 
 
-def surroundings(
+def measure_conditions(
     meters: MeterDays, *, context: Floats, wanted: NDArray[np.bool_] | None = None
-) -> tuple[Surroundings, Compared]:
+) -> tuple[DayConditions, DayComparisons]:
     """What the meters' peers, which are these meters, did on the wanted days; and the days."""
-    clean = clean_days(meters, wanted=wanted)
-    return Surroundings(peers_of(clean, n_days=len(meters.days)), context), clean
+    clean = compare_clean_days(meters, wanted=wanted)
+    return DayConditions(measure_peer_moves(clean, n_days=len(meters.days)), context), clean
 
 
-def train(
+def train_theft_model(
     meters: MeterDays, *, context: Floats, settings: TheftSettings | None = None
 ) -> TheftModel | None:
     """Learn from attacks on the days of these meters, taken as clean. None if no fold has days.
@@ -241,11 +247,11 @@ def train(
     clean, too; the trees that score a meter have not seen it, so its own do not excuse it.
     """
     settings = settings or TheftSettings()
-    around, clean = surroundings(meters, context=context)
+    around, clean = measure_conditions(meters, context=context)
     shape = (len(meters.meter_ids), len(meters.days))
     wanted = np.zeros(shape, dtype=bool)
-    wanted[sampled_meters(clean, most_days=settings.most_days, seed=settings.seed)] = True
-    labelled = attacked_days(meters, around=around, wanted=wanted, seed=settings.seed)
+    wanted[sample_meters(clean, most_days=settings.most_days, seed=settings.seed)] = True
+    labelled = build_attacked_days(meters, around=around, wanted=wanted, seed=settings.seed)
     if len(np.unique(labelled.meter)) < 2 * FOLDS:
         return None
     order = np.random.default_rng(settings.seed).permutation(shape[0])
@@ -258,18 +264,18 @@ def train(
     # Boosters side by side with a thread each: threads within one spend their time waiting.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         *boosters, whole = pool.map(
-            lambda rows: grow(labelled.of(rows), settings=settings), learned_from
+            lambda rows: train_trees(labelled.of(rows), settings=settings), learned_from
         )
     for number, booster in enumerate(boosters):
-        raw[of_row == number] = log_odds(booster, labelled.inputs[of_row == number])
-    calibration = fit_line(raw[:, 0], raw[:, 1:].ravel())
+        raw[of_row == number] = predict_log_odds(booster, labelled.inputs[of_row == number])
+    calibration = fit_calibration(raw[:, 0], raw[:, 1:].ravel())
     held_out = calibration(raw)
     return TheftModel(
         booster=whole,
-        of_folds=tuple(boosters),
+        fold_boosters=tuple(boosters),
         fold_of={meter: int(fold[row]) for row, meter in enumerate(meters.meter_ids)},
         calibration=calibration,
-        day_threshold=threshold_at(held_out[:, 0], false_alarms=FALSE_ALARMS),
+        day_threshold=find_threshold(held_out[:, 0], false_alarms=FALSE_ALARMS),
         around=around,
         labelled=labelled,
         meter_ids=meters.meter_ids,

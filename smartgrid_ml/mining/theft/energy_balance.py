@@ -32,7 +32,7 @@ and meters measure no better (IEC 61869-2, IEC 62053-22)."""
 REWEIGHTINGS = 10
 
 
-def watched_nodes(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+def select_watched_nodes(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """Columns sensor_id, node_id, node_kind: each sensor that hangs on a node above meters."""
     nodes = topology.lazy().select("node_id", "node_kind", "parent_id")
     return (
@@ -45,7 +45,7 @@ def watched_nodes(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     )
 
 
-def head_energy(
+def compute_head_energy(
     aggregates: pl.DataFrame | pl.LazyFrame,
     consumption: pl.DataFrame | pl.LazyFrame,
     *,
@@ -55,7 +55,7 @@ def head_energy(
     """Rows of `HeadEnergy`, ordered by key, for every hour in which a node's power is measured.
 
     ``aggregates``: rows of `SensorAggregates`; ``consumption``: of `MeterConsumption`; ``nodes``:
-    as `watched_nodes` gives them; ``places``: rows of `MeterPlaces`. A meter whose intervals do not
+    as `select_watched_nodes` gives them; ``places``: rows of `MeterPlaces`. A meter whose intervals do not
     cover the hour is not counted among `meters`.
     """
     stood_still = (pl.col("count") > 1) & (pl.col("min_value") == pl.col("max_value"))
@@ -117,7 +117,7 @@ def head_energy(
 
 
 @dataclass(frozen=True, slots=True)
-class Losses:
+class TechnicalLosses:
     """Technical losses of a node: each hour `no_load_kwh` + `per_kwh` * (energy at the head)^2.
 
     Iron losses do not depend on load, copper losses on the square of the current, which at a steady
@@ -135,7 +135,7 @@ class Losses:
         return lost
 
 
-def fit_losses(hours: pl.DataFrame) -> Losses | None:
+def fit_losses(hours: pl.DataFrame) -> TechnicalLosses | None:
     """Losses of one node from its hours: day, head_kwh, metered_kwh, all known.
 
     Least trimmed squares with reweighting (P. J. Rousseeuw, "Least Median of Squares Regression",
@@ -169,7 +169,7 @@ def fit_losses(hours: pl.DataFrame) -> Losses | None:
         of_calm = unexplained[calm]
         spread = 1.4826 * float(np.median(np.abs(of_calm - np.median(of_calm))))
         band = max(SIGMAS * spread, LEAST_BAND_KWH)
-        losses = Losses(float(no_load), float(per_kwh), band)
+        losses = TechnicalLosses(float(no_load), float(per_kwh), band)
         within = np.abs(unexplained - np.median(of_calm)) <= band
         if within.sum() < calm_days or (within == calm).all():
             break
@@ -177,7 +177,7 @@ def fit_losses(hours: pl.DataFrame) -> Losses | None:
     return losses
 
 
-def with_losses(hours: pl.DataFrame) -> pl.DataFrame:
+def add_technical_losses(hours: pl.DataFrame) -> pl.DataFrame:
     """The hours of `HeadEnergy` in which head and every meter are known, with what is unexplained.
 
     Columns node_id, node_kind, hour_start, day, head_kwh, metered_kwh, estimated_share, loss_kwh,
@@ -216,10 +216,10 @@ def with_losses(hours: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def energy_balance(hours: pl.DataFrame) -> dy.DataFrame[EnergyBalance]:
+def compute_energy_balance(hours: pl.DataFrame) -> dy.DataFrame[EnergyBalance]:
     """Rows of `EnergyBalance`, ordered by key.
 
-    ``hours``: as `with_losses` gives them. The band of a day with few hours is that of a whole one.
+    ``hours``: as `add_technical_losses` gives them. The band of a day with few hours is that of a whole one.
     """
     band = pl.max_horizontal(
         pl.col("band_kwh").first(), LEAST_BAND_SHARE * pl.col("head_kwh").abs().sum()

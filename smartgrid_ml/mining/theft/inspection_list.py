@@ -10,9 +10,9 @@ from smartgrid_core.contracts.inspections import Inspections
 from smartgrid_core.time import Window
 from smartgrid_ml.mining.theft.balance_evidence import NEAREST_FIRST
 from smartgrid_ml.mining.theft.meter_probability import BASE_RATE, LIKELY
-from smartgrid_ml.mining.theft.suspects import SUSPECTS
+from smartgrid_ml.mining.theft.suspects import SUSPECT_SCHEMA
 
-MOST = 200
+MOST_INSPECTIONS = 200
 """What a crew can look through; the rest is in no order that anybody would follow."""
 
 LEAST_PROBABILITY = 0.2
@@ -37,7 +37,7 @@ PATTERN_WORDS = {
 }
 
 
-def inspections(
+def rank_inspections(
     suspects: pl.DataFrame | None,
     *,
     balance: pl.DataFrame,
@@ -56,14 +56,18 @@ def inspections(
     visit would bring back; then faulty meters and nodes that miss energy without a suspect, by
     energy; then the less likely ones.
     """
-    suspects = pl.DataFrame(schema=SUSPECTS) if suspects is None else suspects
-    faults = _faults(findings, hours=hours, places=places, judged=judged)
-    of_suspects = _of_suspects(_with_recovery(suspects), balance=balance)
+    suspects = pl.DataFrame(schema=SUSPECT_SCHEMA) if suspects is None else suspects
+    faults = _list_meter_faults(findings, hours=hours, places=places, judged=judged)
+    of_suspects = _list_suspects(_add_recovery(suspects), balance=balance)
     for row in of_suspects:
         fault = faults.pop(row["subject_id"], None)
         if fault is not None:
             row["reason"] += f" {fault['reason']}"
-    listed = [*of_suspects, *faults.values(), *_of_nodes(balance, places=places, suspects=suspects)]
+    listed = [
+        *of_suspects,
+        *faults.values(),
+        *_list_nodes(balance, places=places, suspects=suspects),
+    ]
     listed.sort(key=lambda row: (row["tier"], -row["worth"], row["subject_id"]))
     rows = [
         {
@@ -72,17 +76,17 @@ def inspections(
             "judged_from": judged.start,
             "judged_to": judged.end,
         }
-        for rank, row in enumerate(listed[:MOST], start=1)
+        for rank, row in enumerate(listed[:MOST_INSPECTIONS], start=1)
     ]
     frame = pl.DataFrame(rows, schema=Inspections.create_empty().schema)
     return Inspections.validate(frame, cast=True)
 
 
-def _likely(suspects: pl.DataFrame) -> list[str]:
+def _select_likely(suspects: pl.DataFrame) -> list[str]:
     return suspects.filter(pl.col("probability") >= LIKELY)["meter_id"].to_list()
 
 
-def _with_recovery(suspects: pl.DataFrame) -> pl.DataFrame:
+def _add_recovery(suspects: pl.DataFrame) -> pl.DataFrame:
     """With `recoverable_kwh_month` and its `basis`.
 
     What a node misses beyond its band belongs to the likely suspects below it, by what each seems
@@ -105,7 +109,7 @@ def _with_recovery(suspects: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _of_suspects(suspects: pl.DataFrame, *, balance: pl.DataFrame) -> list[dict[str, Any]]:
+def _list_suspects(suspects: pl.DataFrame, *, balance: pl.DataFrame) -> list[dict[str, Any]]:
     kinds = dict(balance.select("node_id", "node_kind").unique().iter_rows())
     return [
         {
@@ -117,28 +121,28 @@ def _of_suspects(suspects: pl.DataFrame, *, balance: pl.DataFrame) -> list[dict[
             "pattern": row["pattern"],
             "probability": row["probability"],
             "theft_score": row["theft_score"],
-            "balance_score": _witness_of(row),
+            "balance_score": _compute_balance_score(row),
             "node_id": row["node_id"],
             "suspected_since": row["suspected_since"],
             "days_judged": row["days_judged"],
             "recoverable_kwh_month": row["recoverable_kwh_month"],
             "basis": row["basis"],
-            "reason": _reason(row, node_kind=kinds.get(row["node_id"], "node")),
+            "reason": _write_reason(row, node_kind=kinds.get(row["node_id"], "node")),
         }
         for row in suspects.iter_rows(named=True)
     ]
 
 
-def _witness_of(row: dict[str, Any]) -> float | None:
+def _compute_balance_score(row: dict[str, Any]) -> float | None:
     said = [row[name] for name in ("follows_counted", "follows_gap") if row[name] is not None]
     return float(min(max(*said, -1.0), 1.0)) if said else None
 
 
-def _reason(row: dict[str, Any], *, node_kind: str) -> str:
+def _write_reason(row: dict[str, Any], *, node_kind: str) -> str:
     since = f" since {row['suspected_since']}" if row["suspected_since"] else ""
     sentences = [
         f"It {PATTERN_WORDS[row['pattern']]}{since}:"
-        f" {_percent(row['night_share'])} at night and {_percent(row['day_share'])} by day of what"
+        f" {_format_percent(row['night_share'])} at night and {_format_percent(row['day_share'])} by day of what"
         f" its own past and its peers suggest ({row['days_judged']} days judged)."
     ]
     if row["missing_kwh_day"] is None or row["follows_counted"] is None:
@@ -168,22 +172,22 @@ def _reason(row: dict[str, Any], *, node_kind: str) -> str:
     )
     sentences.append(
         f"About {row['recoverable_kwh_month']:.0f} kWh in {MONTH_DAYS} days would come back, by"
-        f" {source}. Probability {likelihood(row['probability'])} if one meter in"
+        f" {source}. Probability {format_probability(row['probability'])} if one meter in"
         f" {1 / BASE_RATE:.0f} is wrong."
     )
     return " ".join(sentences)
 
 
-def likelihood(probability: float) -> str:
+def format_probability(probability: float) -> str:
     """Nobody has seen enough thieves to tell 0.99 from more."""
     return "over 0.99" if probability > 0.99 else f"{probability:.2f}"
 
 
-def _percent(share: float | None) -> str:
+def _format_percent(share: float | None) -> str:
     return "an unknown part" if share is None else f"{100 * share:.0f} %"
 
 
-def _faults(
+def _list_meter_faults(
     findings: pl.DataFrame, *, hours: pl.DataFrame, places: pl.DataFrame, judged: Window
 ) -> dict[str, dict[str, Any]]:
     """A row per meter with faults of its own in the judged window, by meter_id."""
@@ -203,7 +207,7 @@ def _faults(
         node = next((first[kind] for kind in NEAREST_FIRST if first[kind] in nodes), None)
         stood = of_meter.filter(pl.col("kind") == "stuck_value")
         lost = sum(
-            _missing_in(hours, node=node, start=start, end=end)
+            _sum_missing_energy(hours, node=node, start=start, end=end)
             for start, end in stood.select("start_time", "end_time").iter_rows()
         )
         told = [
@@ -235,7 +239,9 @@ def _faults(
     return rows
 
 
-def _missing_in(hours: pl.DataFrame, *, node: str | None, start: datetime, end: datetime) -> float:
+def _sum_missing_energy(
+    hours: pl.DataFrame, *, node: str | None, start: datetime, end: datetime
+) -> float:
     """What a node missed in the hours that a spell touches, kWh; none if it did not miss any."""
     touched = hours.filter(
         pl.col("node_id") == node,
@@ -245,7 +251,7 @@ def _missing_in(hours: pl.DataFrame, *, node: str | None, start: datetime, end: 
     return max(0.0, float(touched["unexplained_kwh"].sum()))
 
 
-def _of_nodes(
+def _list_nodes(
     balance: pl.DataFrame, *, places: pl.DataFrame, suspects: pl.DataFrame
 ) -> list[dict[str, Any]]:
     """Nodes that miss energy on most days, with nobody likely below, the lowest ones only."""
@@ -263,7 +269,7 @@ def _of_nodes(
     )
     above = places.select("meter_id", *NEAREST_FIRST)
     explained: set[str | None] = set()
-    for meter_id in _likely(suspects):
+    for meter_id in _select_likely(suspects):
         explained.update(above.filter(pl.col("meter_id") == meter_id).row(0)[1:])
     explains = {node for node in missing["node_id"] if node not in explained}
     for row in above.select(NEAREST_FIRST).unique().iter_rows():
@@ -296,7 +302,7 @@ def _of_nodes(
     ]
 
 
-def planted_theft_ranks(
+def rank_planted_thefts(
     inspections: pl.DataFrame, *, planted: pl.DataFrame, judged: Window
 ) -> pl.DataFrame:
     """Where planted thefts stand on the list: columns subject_id, rank (null: nowhere).

@@ -45,13 +45,13 @@ class MeterDays:
             yield self.of(range(first, min(first + size, len(self.meter_ids))))
 
 
-def slots_for(consumption: pl.LazyFrame) -> int:
+def choose_slot_count(consumption: pl.LazyFrame) -> int:
     """HALF_HOURS if every interval of `MeterConsumption` fits into one, else HOURS."""
     longest = consumption.select(pl.col("interval_minutes").max()).collect().item()
     return HALF_HOURS if longest is not None and longest <= 30 else HOURS
 
 
-def meter_days(
+def build_meter_days(
     consumption: pl.DataFrame | pl.LazyFrame,
     *,
     first: date,

@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 from smartgrid_ml.mining.theft.attacks import ATTACKS
 from smartgrid_ml.mining.theft.balance_evidence import (
-    TESTIMONY,
+    BALANCE_EVIDENCE,
     NodeHours,
-    expected_hours,
-    hourly,
-    testimony,
+    estimate_expected_hours,
+    measure_balance_evidence,
+    sum_to_hours,
 )
 from smartgrid_ml.mining.theft.day_model import TheftModel
 from smartgrid_ml.mining.theft.meter_days import HOURS, MeterDays
-from smartgrid_ml.mining.theft.roc import auc
+from smartgrid_ml.mining.theft.roc import compute_auc
 
 Doubles = NDArray[np.float64]
 
@@ -49,7 +49,7 @@ PENALTY = 1e-3
 """Keeps weights finite where a few meters are told apart without an error."""
 
 
-def window_score(day_odds: Doubles) -> tuple[Doubles, NDArray[np.int64]]:
+def average_day_odds(day_odds: Doubles) -> tuple[Doubles, NDArray[np.int64]]:
     """Mean log-odds over a meter's judged days, NaN for too few, and how many: (n_meters, n_days).
 
     The mean, not the sum: tomorrow is like today, and independent days they are not.
@@ -102,7 +102,7 @@ class Logistic:
 
 
 @dataclass(frozen=True, slots=True)
-class SuspicionModel:
+class ProbabilityModel:
     """Calibrated on injected thefts: `alone` knows the score, `witnessed` the testimony as well.
 
     ``figures``: what each reaches on meters that it has not seen, and on how many.
@@ -115,7 +115,7 @@ class SuspicionModel:
     def probability(self, score: Doubles, said: Doubles) -> Doubles:
         """That something is wrong with each meter, at the base rate BASE_RATE: (n,).
 
-        ``score``: (n,), as `window_score` gives it; ``said``: columns TESTIMONY, (n, 4), NaN where
+        ``score``: (n,), as `average_day_odds` gives it; ``said``: columns TESTIMONY, (n, 4), NaN where
         there is no balance: then the score speaks alone. NaN without a score.
         """
         odds = np.full(len(score), np.nan)
@@ -125,12 +125,12 @@ class SuspicionModel:
         if unheard.any():
             odds[unheard] = self.alone.log_odds(score[unheard, None])
         if heard.any() and self.witnessed is not None:
-            odds[heard] = self.witnessed.log_odds(evidence(score[heard], said[heard]))
+            odds[heard] = self.witnessed.log_odds(combine_evidence(score[heard], said[heard]))
         probability: Doubles = 1 / (1 + np.exp(-odds - PRIOR))
         return probability
 
 
-def evidence(score: Doubles, said: Doubles) -> Doubles:
+def combine_evidence(score: Doubles, said: Doubles) -> Doubles:
     """What speaks for theft, each the more the larger: (n, 4).
 
     The score; to move with a loss counts by how much is lost; and how well gap and loss agree.
@@ -141,7 +141,7 @@ def evidence(score: Doubles, said: Doubles) -> Doubles:
     )
 
 
-def learn_suspicion(
+def calibrate_probability(
     model: TheftModel,
     meters: MeterDays,
     *,
@@ -149,54 +149,54 @@ def learn_suspicion(
     nodes: NodeHours,
     node_of: dict[str, int],
     seed: int = 2016,
-) -> SuspicionModel | None:
+) -> ProbabilityModel | None:
     """Calibrate on the meters that the theft model learned from; None for too few.
 
     Every meter is looked at as it is and under every attack over the judged days, during which the
     energy that it hides is missing at its node. Beside these thieves stand innocents: each meter as
     it is, with an honest node, and below the node of somebody else's theft.
     """
-    windows = _windows(model, judged=judged, rng=np.random.default_rng(seed))
+    windows = _build_windows(model, judged=judged, rng=np.random.default_rng(seed))
     if len(windows.meter) < LEAST_WINDOWS:
         return None
-    first = SuspicionModel(_alone_cases(windows).fitted(), None, {})
-    windows = windows.of(~_looks_like_theft(model, meters, windows, judged=judged, first=first))
+    first = ProbabilityModel(_build_score_cases(windows).fitted(), None, {})
+    windows = windows.of(~_find_likely_thieves(model, meters, windows, judged=judged, first=first))
     if len(windows.meter) < LEAST_WINDOWS:
         return None
-    alone = _alone_cases(windows)
+    alone = _build_score_cases(windows)
     score = windows.score
-    figures = {"alone_auc": alone.unseen_auc(), "alone_meters": float(len(score))}
+    figures = {"alone_auc": alone.cross_validated_auc(), "alone_meters": float(len(score))}
     for at, kind in enumerate(ATTACKS, start=1):
-        figures[f"alone_auc_{kind}"] = auc(score[:, 0], score[:, at])
-    witnessed = _witnessed_cases(
+        figures[f"alone_auc_{kind}"] = compute_auc(score[:, 0], score[:, at])
+    witnessed = _build_balance_cases(
         windows, meters, model=model, judged=judged, nodes=nodes, node_of=node_of, seed=seed
     )
     heard = len(np.unique(witnessed.meter))
     if heard < LEAST_WINDOWS:
-        return SuspicionModel(alone.fitted(), None, figures)
-    figures |= {"witnessed_auc": witnessed.unseen_auc(), "witnessed_meters": float(heard)}
-    return SuspicionModel(alone.fitted(), witnessed.fitted(), figures)
+        return ProbabilityModel(alone.fitted(), None, figures)
+    figures |= {"witnessed_auc": witnessed.cross_validated_auc(), "witnessed_meters": float(heard)}
+    return ProbabilityModel(alone.fitted(), witnessed.fitted(), figures)
 
 
-def _looks_like_theft(
+def _find_likely_thieves(
     model: TheftModel,
     meters: MeterDays,
     windows: "_Windows",
     *,
     judged: slice,
-    first: SuspicionModel,
+    first: ProbabilityModel,
 ) -> NDArray[np.bool_]:
     """Which meters look like thieves as they are: whoever steals is no innocent to learn from."""
     scores = model.score(meters.of(windows.meter))
-    score, _ = window_score(scores.log_odds[:, judged])
-    unheard = np.full((len(score), len(TESTIMONY)), np.nan)
+    score, _ = average_day_odds(scores.log_odds[:, judged])
+    unheard = np.full((len(score), len(BALANCE_EVIDENCE)), np.nan)
     probability = first.probability(score, unheard)
     return np.asarray(np.nan_to_num(probability) >= LIKELY)
 
 
-def _alone_cases(windows: "_Windows") -> "_Cases":
+def _build_score_cases(windows: "_Windows") -> "_Cases":
     kinds, score = len(ATTACKS), windows.score
-    return _Cases(
+    return _LabelledCases(
         np.concatenate([score[:, 0], score[:, 1:].ravel()])[:, None],
         np.repeat([False, True], [len(score), score[:, 1:].size]),
         np.concatenate([windows.meter, np.repeat(windows.meter, kinds)]),
@@ -205,22 +205,22 @@ def _alone_cases(windows: "_Windows") -> "_Cases":
 
 
 @dataclass(frozen=True, slots=True)
-class _Windows:
+class _JudgedWindows:
     """Meters over the judged days, clean and under each attack: ``meter`` by position, (n,).
 
-    ``score``: (n, 1 + n_attacks); ``told_kwh``: (n, 1 + n_attacks, n_judged, 24), NaN: not judged.
+    ``score``: (n, 1 + n_attacks); ``reported_kwh``: (n, 1 + n_attacks, n_judged, 24), NaN: not judged.
     """
 
     meter: NDArray[np.int64]
     score: Doubles
-    told_kwh: Doubles
+    reported_kwh: Doubles
 
     def of(self, rows: NDArray[np.bool_]) -> "_Windows":
         """Some of the meters."""
-        return _Windows(self.meter[rows], self.score[rows], self.told_kwh[rows])
+        return _JudgedWindows(self.meter[rows], self.score[rows], self.reported_kwh[rows])
 
 
-def _windows(model: TheftModel, *, judged: slice, rng: np.random.Generator) -> _Windows:
+def _build_windows(model: TheftModel, *, judged: slice, rng: np.random.Generator) -> _JudgedWindows:
     """Every other theft begins within the judged days, at least a week before their end."""
     labelled, n_judged = model.labelled, judged.stop - judged.start
     rows = np.flatnonzero((labelled.day >= judged.start) & (labelled.day < judged.stop))
@@ -231,19 +231,19 @@ def _windows(model: TheftModel, *, judged: slice, rng: np.random.Generator) -> _
     for variant in range(variants):
         at = (position, variant, labelled.day[rows] - judged.start)
         odds[at] = model.held_out[rows, variant]
-        told[at] = hourly(labelled.told_kwh[rows, variant])
+        told[at] = sum_to_hours(labelled.reported_kwh[rows, variant])
     latest = max(1, n_judged - LEAST_JUDGED_DAYS + 1)
     begins = rng.integers(0, latest, size=odds.shape[:2]) * rng.integers(0, 2, size=odds.shape[:2])
     honest = np.arange(n_judged)[None, None, :] < begins[:, :, None]
     odds = np.where(honest, odds[:, :1], odds)
     told = np.where(honest[..., None], told[:, :1], told)
-    score, _ = window_score(odds)
+    score, _ = average_day_odds(odds)
     kept = ~np.isnan(score).any(axis=1)
-    return _Windows(meter[kept], score[kept], told[kept])
+    return _JudgedWindows(meter[kept], score[kept], told[kept])
 
 
 @dataclass(frozen=True, slots=True)
-class _Cases:
+class _LabelledCases:
     """Thefts and innocents to learn from: evidence (n, k), and whose it is; ``weight`` (n,)."""
 
     evidence: Doubles
@@ -260,18 +260,18 @@ class _Cases:
             least=LEAST_WEIGHTS[: self.evidence.shape[1]],
         )
 
-    def unseen_auc(self) -> float:
+    def cross_validated_auc(self) -> float:
         """Area under the curve for meters that the regression has not seen."""
         odds = np.empty(len(self.meter))
         fold = np.unique(self.meter, return_inverse=True)[1] % FOLDS
         for number in range(FOLDS):
             out = fold == number
             odds[out] = self.fitted(~out).log_odds(self.evidence[out])
-        return auc(odds[~self.is_theft], odds[self.is_theft])
+        return compute_auc(odds[~self.is_theft], odds[self.is_theft])
 
 
-def _witnessed_cases(
-    windows: _Windows,
+def _build_balance_cases(
+    windows: _JudgedWindows,
     meters: MeterDays,
     *,
     model: TheftModel,
@@ -279,53 +279,55 @@ def _witnessed_cases(
     nodes: NodeHours,
     node_of: dict[str, int],
     seed: int,
-) -> _Cases:
+) -> _LabelledCases:
     rng = np.random.default_rng(seed)
     at_node = np.array([node_of.get(meters.meter_ids[row], -1) for row in windows.meter])
     rows = np.flatnonzero(at_node >= 0)
     if not len(rows):
         none = np.empty(0)
-        return _Cases(none[:, None], none.astype(bool), none.astype(np.int64), none)
+        return _LabelledCases(none[:, None], none.astype(bool), none.astype(np.int64), none)
     at_node = at_node[rows]
     some = meters.of(windows.meter[rows])
-    expected = expected_hours(
+    expected = estimate_expected_hours(
         some,
         trusted=np.ones(some.is_whole.shape, dtype=bool),
         judged=judged,
         moves=model.around.peers[judged, 0].astype(np.float64),
     )
     missing, band = nodes.unexplained_kwh[at_node], nodes.band_kwh[at_node]
-    clean = windows.told_kwh[rows, 0]
+    clean = windows.reported_kwh[rows, 0]
     parts: list[tuple[Doubles, Doubles, bool, float]] = []
 
     def looked_at(
         told: Doubles, score: Doubles, missing: Doubles, *, theft: bool, weight: float
     ) -> None:
-        said = testimony(told, expected_kwh=expected, unexplained_kwh=missing, band_kwh=band)
+        said = measure_balance_evidence(
+            told, expected_kwh=expected, unexplained_kwh=missing, band_kwh=band
+        )
         parts.append((score, said, theft, weight))
 
     looked_at(clean, windows.score[rows, 0], missing, theft=False, weight=1.0)
-    other = _neighbours(at_node, rng=rng)
+    other = _draw_neighbours(at_node, rng=rng)
     for at in range(1, len(ATTACKS) + 1):
-        hidden = np.nan_to_num(clean - windows.told_kwh[rows, at])
+        hidden = np.nan_to_num(clean - windows.reported_kwh[rows, at])
         share = 1 / len(ATTACKS)
         looked_at(
-            windows.told_kwh[rows, at], windows.score[rows, at], missing + hidden,
+            windows.reported_kwh[rows, at], windows.score[rows, at], missing + hidden,
             theft=True, weight=2 * share,
         )  # fmt: skip
         looked_at(clean, windows.score[rows, 0], missing + hidden[other], theft=False, weight=share)
     score = np.concatenate([part[0] for part in parts])
     said = np.concatenate([part[1] for part in parts])
     heard = ~np.isnan(said).any(axis=1)
-    return _Cases(
-        evidence(score, said)[heard],
+    return _LabelledCases(
+        combine_evidence(score, said)[heard],
         np.repeat([part[2] for part in parts], len(rows))[heard],
         np.tile(windows.meter[rows], len(parts))[heard],
         np.repeat([part[3] for part in parts], len(rows))[heard],
     )
 
 
-def _neighbours(at_node: NDArray[np.int64], *, rng: np.random.Generator) -> NDArray[np.int64]:
+def _draw_neighbours(at_node: NDArray[np.int64], *, rng: np.random.Generator) -> NDArray[np.int64]:
     """For each meter another one below the same node, itself where it is the only one."""
     other = np.arange(len(at_node))
     for node in np.unique(at_node):

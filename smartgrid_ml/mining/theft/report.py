@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartgrid_ml.mining.plots import new_figure
-from smartgrid_ml.mining.theft.inspection_list import likelihood
+from smartgrid_ml.mining.plots import create_figure
+from smartgrid_ml.mining.theft.inspection_list import format_probability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,24 +16,24 @@ COLUMNS = (
 )
 
 
-def inspections_markdown(inspections: pl.DataFrame) -> str:
+def render_inspections(inspections: pl.DataFrame) -> str:
     """The first rows of `Inspections` as a Markdown table."""
     if inspections.is_empty():
         return "Nobody calls for a visit."
     lines = [
         f"| {row['rank']} | {row['subject_kind']} {row['subject_id']}"
-        f" | {row['suspicion'].replace('_', ' ')} | {_told(row['probability'])}"
-        f" | {_figure(row['recoverable_kwh_month'], 0)} | {row['reason'].replace('|', '/')} |"
+        f" | {row['suspicion'].replace('_', ' ')} | {_format_probability(row['probability'])}"
+        f" | {_format_figure(row['recoverable_kwh_month'], 0)} | {row['reason'].replace('|', '/')} |"
         for row in inspections.sort("rank").head(SHOWN).iter_rows(named=True)
     ]
     return "\n".join([COLUMNS, *lines])
 
 
-def kinds_markdown(by_kind: pl.DataFrame) -> str:
+def render_attack_kinds(by_kind: pl.DataFrame) -> str:
     """How well each attack is told from clean days and meters, as a Markdown table."""
     lines = [
         f"| {row['attack'].replace('_', ' ')} | {row['day_auc']:.4f} | {row['day_detection']:.3f}"
-        f" | {_figure(row['meter_auc'], 4)} |"
+        f" | {_format_figure(row['meter_auc'], 4)} |"
         for row in by_kind.iter_rows(named=True)
     ]
     head = (
@@ -42,15 +42,15 @@ def kinds_markdown(by_kind: pl.DataFrame) -> str:
     return "\n".join([head, *lines])
 
 
-def _told(probability: float | None) -> str:
-    return "" if probability is None else likelihood(probability)
+def _format_probability(probability: float | None) -> str:
+    return "" if probability is None else format_probability(probability)
 
 
-def _figure(value: float | None, digits: int) -> str:
+def _format_figure(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:,.{digits}f}"
 
 
-def balance_figure(
+def plot_balance(
     balance: pl.DataFrame,
     *,
     node_id: str,
@@ -61,7 +61,7 @@ def balance_figure(
 
     ``balance``: rows of `EnergyBalance`; ``gap``: columns day, gap_kwh, of the meter if known.
     """
-    figure = new_figure()
+    figure = create_figure()
     axes = figure.add_subplot()
     of_node = balance.filter(pl.col("node_id") == node_id).sort("day")
     days, band = of_node["day"].to_list(), of_node["band_kwh"].to_numpy()

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-def auc(clean: Floats, attacked: Floats) -> float:
+def compute_auc(clean: Floats, attacked: Floats) -> float:
     """The chance that an attacked row scores above a clean one; ties count half."""
     from scipy.stats import rankdata
 
@@ -15,17 +15,17 @@ def auc(clean: Floats, attacked: Floats) -> float:
     return float(above / (len(clean) * len(attacked)))
 
 
-def threshold_at(clean: Floats, *, false_alarms: float) -> float:
+def find_threshold(clean: Floats, *, false_alarms: float) -> float:
     """The score that a share `false_alarms` of the clean rows exceeds."""
     return float(np.quantile(clean, 1 - false_alarms))
 
 
-def detection_at(clean: Floats, attacked: Floats, *, false_alarms: float) -> float:
+def compute_detection_rate(clean: Floats, attacked: Floats, *, false_alarms: float) -> float:
     """Share of attacked rows above the score that a share `false_alarms` of clean ones exceeds."""
-    return float((attacked > threshold_at(clean, false_alarms=false_alarms)).mean())
+    return float((attacked > find_threshold(clean, false_alarms=false_alarms)).mean())
 
 
-def precision_at(
+def compute_precision(
     clean: Floats,
     attacked: Floats,
     *,

@@ -7,10 +7,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from smartgrid_ml.mining.theft.attacks import is_night
-from smartgrid_ml.mining.theft.balance_evidence import NodeHours, expected_hours, hourly, testimony
+from smartgrid_ml.mining.theft.balance_evidence import (
+    NodeHours,
+    estimate_expected_hours,
+    measure_balance_evidence,
+    sum_to_hours,
+)
 from smartgrid_ml.mining.theft.day_model import DayScores, TheftModel
 from smartgrid_ml.mining.theft.meter_days import HOURS, MeterDays
-from smartgrid_ml.mining.theft.meter_probability import SuspicionModel, window_score
+from smartgrid_ml.mining.theft.meter_probability import ProbabilityModel, average_day_odds
 
 Doubles = NDArray[np.float64]
 
@@ -32,7 +37,7 @@ NIGHT_AGAINST_DAY = 0.75
 EVEN = 0.5
 MORE_ZERO_HOURS = 0.15
 
-SUSPECTS = pl.Schema(
+SUSPECT_SCHEMA = pl.Schema(
     {
         "meter_id": pl.String(),
         "node_id": pl.String(),
@@ -54,31 +59,31 @@ SUSPECTS = pl.Schema(
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class BalancedGrid:
     """The balances of the judged days, and the node to which each meter is held."""
 
     nodes: NodeHours
     node_of: dict[str, int]
 
 
-def suspects(
+def build_suspects(
     meters: MeterDays,
     *,
     model: TheftModel,
-    suspicion: SuspicionModel | None,
+    suspicion: ProbabilityModel | None,
     judged: slice,
-    grid: Grid,
+    grid: BalancedGrid,
 ) -> pl.DataFrame:
     """One row of SUSPECTS per meter of the batch, in its order.
 
     `gap_kwh_day` is how much less the meter counts a day than its past and its peers suggest,
-    `missing_kwh_day` what its node misses, both over the judged days from `suspected_since` on (all
+    `missing_kwh_day` what its node misses, both over the judged days from `find_first_suspicious_day` on (all
     of them without one). `night_share` and `day_share` are what it counts against what is expected.
     """
     scores = model.score(meters)
-    score, days = window_score(scores.log_odds[:, judged])
-    told = hourly(meters.energy_kwh[:, judged])
-    expected = expected_hours(
+    score, days = average_day_odds(scores.log_odds[:, judged])
+    told = sum_to_hours(meters.energy_kwh[:, judged])
+    expected = estimate_expected_hours(
         meters,
         trusted=scores.trusted,
         judged=judged,
@@ -90,22 +95,22 @@ def suspects(
     missing[has_node] = grid.nodes.unexplained_kwh[at_node[has_node]]
     band = np.full(len(told), np.nan)
     band[has_node] = grid.nodes.band_kwh[at_node[has_node]]
-    said = testimony(
+    said = measure_balance_evidence(
         told, expected_kwh=expected, unexplained_kwh=missing, band_kwh=np.nan_to_num(band, nan=1.0)
     )
-    since = suspected_since(scores)
+    since = find_first_suspicious_day(scores)
     first = np.clip(np.where(since < 0, judged.start, since) - judged.start, 0, told.shape[1] - 1)
     of_interest = np.arange(told.shape[1])[None, :] >= first[:, None]
     told_then, expected_then, missing_then = (
         np.where(of_interest[:, :, None], values, np.nan) for values in (told, expected, missing)
     )
     night = is_night(HOURS)
-    shares = [_share(told_then[..., of], expected_then[..., of]) for of in (night, ~night)]
+    shares = [_compute_share(told_then[..., of], expected_then[..., of]) for of in (night, ~night)]
     if suspicion is None:
         probability = np.full(len(score), np.nan)
     else:
         probability = suspicion.probability(score, said)
-    gap = _daily(np.where(np.isnan(told_then), np.nan, expected_then - told_then))
+    gap = _average_day(np.where(np.isnan(told_then), np.nan, expected_then - told_then))
     return pl.DataFrame(
         {
             "meter_id": list(meters.meter_ids),
@@ -117,33 +122,33 @@ def suspects(
             "follows_counted": said[:, 0],
             "follows_gap": said[:, 1],
             "gap_kwh_day": gap,
-            "missing_kwh_day": _daily(missing_then),
+            "missing_kwh_day": _average_day(missing_then),
             "band_kwh": band,
             "night_share": shares[0],
             "day_share": shares[1],
-            "pattern": _patterns(meters, scores, judged=judged, told=told_then, shares=shares),
+            "pattern": _name_patterns(meters, scores, judged=judged, told=told_then, shares=shares),
         },
-        schema=SUSPECTS,
+        schema=SUSPECT_SCHEMA,
         nan_to_null=True,
     )
 
 
-def daily_gap(meter: MeterDays, *, model: TheftModel) -> pl.DataFrame:
+def compute_daily_gap(meter: MeterDays, *, model: TheftModel) -> pl.DataFrame:
     """How much less one meter counts than its past and its peers suggest: columns day, gap_kwh.
 
     Against the mean of the trusted days before the suspicion; null where the day is not known.
     """
     scores = model.score(meter)
-    since = int(suspected_since(scores)[0])
+    since = int(find_first_suspicious_day(scores)[0])
     clean = scores.trusted[0] & meter.is_whole[0]
     clean[since if since > 0 else len(clean) :] = False
-    told = hourly(meter.energy_kwh)[0].sum(axis=1)
+    told = sum_to_hours(meter.energy_kwh)[0].sum(axis=1)
     usual = told[clean].mean() if clean.any() else np.nan
     expected = usual * np.exp(np.nan_to_num(model.around.peers[:, 0].astype(np.float64)))
     return pl.DataFrame({"day": meter.days, "gap_kwh": expected - told}, nan_to_null=True)
 
 
-def suspected_since(scores: DayScores) -> NDArray[np.int64]:
+def find_first_suspicious_day(scores: DayScores) -> NDArray[np.int64]:
     """The first suspicious day from which on at least half of the judged ones are; -1 for none."""
     judged = ~np.isnan(scores.log_odds)
     suspicious = judged & ~scores.trusted
@@ -153,27 +158,31 @@ def suspected_since(scores: DayScores) -> NDArray[np.int64]:
     return first
 
 
-def _daily(hours: Doubles) -> Doubles:
+def _average_day(hours: Doubles) -> Doubles:
     """Mean energy of a whole day, (n, n_days, 24) -> (n,); NaN where nothing is known."""
     known = (~np.isnan(hours)).sum(axis=(1, 2))
     total = np.nansum(hours, axis=(1, 2))
     return np.where(known > 0, total / np.maximum(known, 1) * HOURS, np.nan)
 
 
-def _share(told: Doubles, expected: Doubles) -> Doubles:
+def _compute_share(told: Doubles, expected: Doubles) -> Doubles:
     known = ~(np.isnan(told) | np.isnan(expected))
     counted = np.where(known, told, 0).sum(axis=(1, 2))
     usual = np.where(known, expected, 0).sum(axis=(1, 2))
     return np.where(usual > 0, counted / np.maximum(usual, 1e-9), np.nan)
 
 
-def _patterns(
+def _name_patterns(
     meters: MeterDays, scores: DayScores, *, judged: slice, told: Doubles, shares: list[Doubles]
 ) -> list[str]:
     before = scores.trusted[:, : judged.start] & meters.is_whole[:, : judged.start]
-    past = np.where(before[:, :, None], hourly(meters.energy_kwh[:, : judged.start]), np.nan)
-    zero = _mean_of(_zero_share(told)) - _mean_of(_zero_share(past))
-    even = _mean_of(_variation(told)) / np.maximum(_mean_of(_variation(past)), 1e-3)
+    past = np.where(before[:, :, None], sum_to_hours(meters.energy_kwh[:, : judged.start]), np.nan)
+    zero = _average_known_days(_compute_zero_share(told)) - _average_known_days(
+        _compute_zero_share(past)
+    )
+    even = _average_known_days(_compute_variation(told)) / np.maximum(
+        _average_known_days(_compute_variation(past)), 1e-3
+    )
     night, day = shares
     choices = (
         zero > MORE_ZERO_HOURS,
@@ -185,17 +194,17 @@ def _patterns(
     return [str(name) for name in np.select(choices, names, default="unlike_its_past")]
 
 
-def _zero_share(hours: Doubles) -> Doubles:
+def _compute_zero_share(hours: Doubles) -> Doubles:
     known = ~np.isnan(hours).any(axis=2)
     return np.where(known, (hours <= 0).mean(axis=2), np.nan)
 
 
-def _variation(hours: Doubles) -> Doubles:
+def _compute_variation(hours: Doubles) -> Doubles:
     mean = hours.mean(axis=2)
     return np.where(mean > 0, hours.std(axis=2) / np.maximum(mean, 1e-9), np.nan)
 
 
-def _mean_of(days: Doubles) -> Doubles:
+def _average_known_days(days: Doubles) -> Doubles:
     known = ~np.isnan(days)
     total = np.where(known, days, 0).sum(axis=1)
     return np.where(known.any(axis=1), total / np.maximum(known.sum(axis=1), 1), np.nan)

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 from google.protobuf import json_format
 
 from smartgrid_services.model_server import inference
-from smartgrid_services.model_server.metrics import Metrics, measured, runtime
-from smartgrid_services.model_server.rest.inputs import given_in, read_inputs
+from smartgrid_services.model_server.metrics import Metrics, measure_request, measure_runtime
+from smartgrid_services.model_server.rest.inputs import find_predict_input, read_inputs
 from smartgrid_services.model_server.rest.outputs import write_classes, write_outputs, write_values
-from smartgrid_services.model_server.rest.values import parse_object, signature_name
-from smartgrid_services.model_server.signatures import DEFAULT_SIGNATURE, signature_of
+from smartgrid_services.model_server.rest.values import parse_object, read_signature_name
+from smartgrid_services.model_server.signatures import DEFAULT_SIGNATURE, find_signature
 from smartgrid_services.model_server.status import ServingError
-from smartgrid_services.model_server.version_manager import Catalog, Live
+from smartgrid_services.model_server.version_manager import LiveVersion, VersionManager
 
 _SMALL_BODY = 8 * 1024
 """Bytes."""
@@ -29,7 +29,7 @@ _QUICK_SECONDS = 0.002
 """So long other requests may wait for one; to hand it to another thread takes about half of it."""
 
 
-class Asked(NamedTuple):
+class RequestedVersion(NamedTuple):
     """The version that a path names; neither version nor label is the newest one."""
 
     model: str
@@ -37,12 +37,12 @@ class Asked(NamedTuple):
     label: str | None
 
 
-class Answers:
+class RestInference:
     """Answers to one request at a time each, from any thread; ServingError for every refusal."""
 
     def __init__(
         self,
-        catalog: Catalog,
+        catalog: VersionManager,
         metrics: Metrics,
         *,
         thread_time: Callable[[], float] = time.thread_time,
@@ -51,7 +51,9 @@ class Answers:
         self._metrics = metrics
         self._thread_time = thread_time
 
-    async def answer(self, method: str, asked: Asked, body: bytes, *, beside: Executor) -> bytes:
+    async def answer(
+        self, method: str, asked: RequestedVersion, body: bytes, *, beside: Executor
+    ) -> bytes:
         """The same as `infer`, in the caller's thread where that is quick, else in the executor.
 
         A large answer is written in the executor, however quickly it was computed.
@@ -65,12 +67,12 @@ class Answers:
                 return await loop.run_in_executor(beside, computed.written)
             return computed.written()
 
-    def infer(self, method: str, asked: Asked, body: bytes) -> bytes:
+    def infer(self, method: str, asked: RequestedVersion, body: bytes) -> bytes:
         """The answer to a "predict", "classify" or "regress" of that body."""
         with self._measured(method, asked):
             return self._compute(method, asked, body).written()
 
-    def is_quick(self, method: str, asked: Asked, body: bytes) -> bool:
+    def is_quick(self, method: str, asked: RequestedVersion, body: bytes) -> bool:
         """Whether to answer takes little more time than to hand the request to another thread.
 
         So it does for a small body if the same method and signature took little time for such
@@ -82,10 +84,10 @@ class Answers:
         live = self._catalog.peek(*asked)
         if live is None or not live.small_seconds:
             return False
-        key = (method, _signature_in(body) or DEFAULT_SIGNATURE)
+        key = (method, _find_signature_name(body) or DEFAULT_SIGNATURE)
         return live.small_seconds.get(key, math.inf) < _QUICK_SECONDS
 
-    def metadata(self, asked: Asked) -> bytes:
+    def metadata(self, asked: RequestedVersion) -> bytes:
         """The signatures of a live version, in the JSON of their messages."""
         with self._catalog.hold(*asked) as live:
             signatures = json_format.MessageToDict(
@@ -100,10 +102,10 @@ class Answers:
         }
         return (json.dumps(said, indent=1) + "\n").encode()
 
-    def _measured(self, method: str, asked: Asked) -> AbstractContextManager[None]:
-        return measured(self._metrics, model=asked.model, api=method, entrypoint="REST")
+    def _measured(self, method: str, asked: RequestedVersion) -> AbstractContextManager[None]:
+        return measure_request(self._metrics, model=asked.model, api=method, entrypoint="REST")
 
-    def _compute(self, method: str, asked: Asked, body: bytes) -> "_Computed":
+    def _compute(self, method: str, asked: RequestedVersion, body: bytes) -> "_Computed":
         began = self._thread_time()
         document = parse_object(body)
         compute = self._predict if method == "predict" else self._on_examples
@@ -115,32 +117,34 @@ class Answers:
             began = self._thread_time()
             answer = write()
             if len(body) <= _SMALL_BODY and live.servable.is_steady:
-                _note(live, (method, name), seconds + self._thread_time() - began)
+                _note_duration(live, (method, name), seconds + self._thread_time() - began)
             return answer
 
         return _Computed(values, written)
 
-    def _predict(self, _: str, asked: Asked, document: dict[str, Any]) -> "_Outcome":
-        name = signature_name(document)
+    def _predict(self, _: str, asked: RequestedVersion, document: dict[str, Any]) -> "_Outcome":
+        name = read_signature_name(document)
         with self._catalog.hold(*asked) as live:
-            signature = signature_of(live.servable, name)
-            given = given_in(document)
+            signature = find_signature(live.servable, name)
+            given = find_predict_input(document)
             inputs = read_inputs(given, signature)
-            with runtime(self._metrics, model=asked.model, api="Predict"):
+            with measure_runtime(self._metrics, model=asked.model, api="Predict"):
                 outputs = inference.predict(live.servable, signature, inputs)
         values = sum(array.size for array in outputs.values())
         write = partial(write_outputs, outputs, layout=given.layout)
         return _Outcome(live, signature.name, values, write)
 
-    def _on_examples(self, method: str, asked: Asked, document: dict[str, Any]) -> "_Outcome":
+    def _on_examples(
+        self, method: str, asked: RequestedVersion, document: dict[str, Any]
+    ) -> "_Outcome":
         # Here, not above: it imports TensorFlow's messages, and by now they are there.
-        from smartgrid_services.model_server.rest.examples import examples_from_json
+        from smartgrid_services.model_server.rest.examples import read_json_examples
 
-        name = signature_name(document)
-        examples = examples_from_json(document)
+        name = read_signature_name(document)
+        examples = read_json_examples(document)
         with self._catalog.hold(*asked) as live:
             self._metrics.examples(asked.model, len(examples))
-            with runtime(self._metrics, model=asked.model, api=method.capitalize()):
+            with measure_runtime(self._metrics, model=asked.model, api=method.capitalize()):
                 if method == "classify":
                     classes = inference.classify(live.servable, name, examples)
                     values, write = classes.size, partial(write_classes, classes)
@@ -153,7 +157,7 @@ class Answers:
 class _Outcome(NamedTuple):
     """What a signature of a version computed: how many values, and how they become a body."""
 
-    live: Live
+    live: LiveVersion
     signature: str
     values: int
     write: Callable[[], bytes]
@@ -166,17 +170,17 @@ class _Computed(NamedTuple):
     written: Callable[[], bytes]
 
 
-def _signature_in(body: bytes) -> str | None:
+def _find_signature_name(body: bytes) -> str | None:
     """The signature that a small body names; None for the default one, or a body that is none."""
     # Most name none, and need no second reading; a key may be written with escapes.
     if b"signature_name" not in body and b"\\" not in body:
         return None
     try:
-        return signature_name(parse_object(body))
+        return read_signature_name(parse_object(body))
     except ServingError:
         return None
 
 
-def _note(live: Live, key: tuple[str, str], seconds: float) -> None:
+def _note_duration(live: LiveVersion, key: tuple[str, str], seconds: float) -> None:
     """One slow answer counts at once; quick ones have to come again and again."""
     live.small_seconds[key] = max(seconds, 0.9 * live.small_seconds.get(key, seconds))

@@ -11,12 +11,12 @@ from aiohttp import web
 
 from smartgrid_services.model_server import metrics as counted
 from smartgrid_services.model_server.metrics import Metrics
-from smartgrid_services.model_server.rest.answers import Answers, Asked
-from smartgrid_services.model_server.rest.values import cut
+from smartgrid_services.model_server.rest.answers import RequestedVersion, RestInference
+from smartgrid_services.model_server.rest.values import cut_text
 from smartgrid_services.model_server.status import HTTP_STATUS, Code, ServingError
-from smartgrid_services.model_server.version_manager import Catalog, VersionState
-from smartgrid_services.model_server.versions import version_number
-from smartgrid_services.model_server.watch import Watch
+from smartgrid_services.model_server.version_manager import VersionManager, VersionState
+from smartgrid_services.model_server.versions import parse_version
+from smartgrid_services.model_server.watch import ModelWatch
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +31,11 @@ _SMALLEST_COMPRESSED = 16 * 1024
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Served(NamedTuple):
+class RestDependencies(NamedTuple):
     """What the application serves."""
 
-    catalog: Catalog
-    watch: Watch
+    catalog: VersionManager
+    watch: ModelWatch
     metrics: Metrics
     serving: Callable[[], bool]
     """Whether predictions are taken yet."""
@@ -44,14 +44,14 @@ class Served(NamedTuple):
 class RestApi:
     """The routes over one catalog; all but quick requests are answered in the executor."""
 
-    def __init__(self, served: Served, *, executor: Executor) -> None:
+    def __init__(self, served: RestDependencies, *, executor: Executor) -> None:
         self._served = served
-        self._answers = Answers(served.catalog, served.metrics)
+        self._answers = RestInference(served.catalog, served.metrics)
         self._executor = executor
 
     def application(self, *, max_body_bytes: int) -> web.Application:
         """The HTTP application; a larger body is refused with 413."""
-        app = web.Application(client_max_size=max_body_bytes, middlewares=[_errors_as_json])
+        app = web.Application(client_max_size=max_body_bytes, middlewares=[_answer_errors])
         app.router.add_get("/health", self._health)
         app.router.add_get("/ready", self._ready)
         app.router.add_get(counted.PATH, self._metrics)
@@ -60,7 +60,7 @@ class RestApi:
 
     async def _health(self, _: web.Request) -> web.Response:
         """200 as long as the process answers; says whether it takes predictions yet."""
-        return _json({"status": "serving" if self._served.serving() else "starting"})
+        return _make_json_response({"status": "serving" if self._served.serving() else "starting"})
 
     async def _ready(self, _: web.Request) -> web.Response:
         """200 once every configured model and label answers, 503 with the reasons before."""
@@ -68,7 +68,7 @@ class RestApi:
         reasons = watch.reasons() if self._served.serving() else ["starting"]
         if reasons:
             said = {"status": "not ready", "reason": "; ".join(reasons), "reasons": reasons}
-            return _json(said, status=503)
+            return _make_json_response(said, status=503)
         answer: dict[str, Any] = {
             "status": "ready",
             "models": catalog.live(),
@@ -76,7 +76,7 @@ class RestApi:
         }
         if (trouble := watch.config_trouble()) is not None:
             answer["config"] = trouble
-        return _json(answer)
+        return _make_json_response(answer)
 
     async def _metrics(self, _: web.Request) -> web.Response:
         """Prometheus' text exposition."""
@@ -86,12 +86,12 @@ class RestApi:
         path = request.path
         if request.method == "POST" and (match := _PREDICTION.fullmatch(path)):
             body = await request.read()
-            asked, method = _asked(match), match["method"].lower()
+            asked, method = _parse_requested(match), match["method"].lower()
             answer = await self._answers.answer(method, asked, body, beside=self._executor)
         elif request.method == "GET" and (match := _METADATA.fullmatch(path)):
-            answer = self._answers.metadata(_asked(match))
+            answer = self._answers.metadata(_parse_requested(match))
         elif request.method == "GET" and (match := _STATUS.fullmatch(path)):
-            answer = self._status(_asked(match))
+            answer = self._status(_parse_requested(match))
         elif request.method == "GET" and path.rstrip("/").lower() == "/v1/models":
             raise ServingError(Code.INVALID_ARGUMENT, "Missing model name in request.")
         else:
@@ -103,23 +103,23 @@ class RestApi:
             response.enable_compression(web.ContentCoding.gzip)
         return response
 
-    def _status(self, asked: Asked) -> bytes:
+    def _status(self, asked: RequestedVersion) -> bytes:
         # Like TensorFlow Serving, which looks at the version but not at the label.
         states = self._served.catalog.status(asked.model, asked.version)
-        return _pretty({"model_version_status": [_state_as_json(state) for state in states]})
+        return _dump_pretty({"model_version_status": [_to_state_json(state) for state in states]})
 
 
-def _asked(match: re.Match[str]) -> Asked:
+def _parse_requested(match: re.Match[str]) -> RequestedVersion:
     digits = match["version"]
-    version = None if digits is None else version_number(digits)
+    version = None if digits is None else parse_version(digits)
     if digits is not None and version is None:
         raise ServingError(
-            Code.INVALID_ARGUMENT, f"Failed to convert version: {cut(digits)} to numeric."
+            Code.INVALID_ARGUMENT, f"Failed to convert version: {cut_text(digits)} to numeric."
         )
-    return Asked(match["model"], version, match["label"])
+    return RequestedVersion(match["model"], version, match["label"])
 
 
-def _state_as_json(state: VersionState) -> dict[str, Any]:
+def _to_state_json(state: VersionState) -> dict[str, Any]:
     return {
         "version": str(state.version),
         "state": state.state.name,
@@ -127,29 +127,29 @@ def _state_as_json(state: VersionState) -> dict[str, Any]:
     }
 
 
-def _pretty(value: Any) -> bytes:
+def _dump_pretty(value: Any) -> bytes:
     return (json.dumps(value, indent=1) + "\n").encode()
 
 
-def _json(value: Any, *, status: int = 200) -> web.Response:
+def _make_json_response(value: Any, *, status: int = 200) -> web.Response:
     return web.Response(
         body=json.dumps(value).encode(), status=status, content_type="application/json"
     )
 
 
 @web.middleware
-async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every refusal is `{"error": ...}`; what we did not foresee is logged and not told."""
     try:
         return await handler(request)
     except ServingError as error:
-        return _json({"error": error.message}, status=HTTP_STATUS[error.code])
+        return _make_json_response({"error": error.message}, status=HTTP_STATUS[error.code])
     except web.HTTPException as error:
-        return _json({"error": error.text or error.reason}, status=error.status)
+        return _make_json_response({"error": error.text or error.reason}, status=error.status)
     except web.RequestPayloadError as error:
-        return _json({"error": f"the body cannot be read: {error}"}, status=400)
+        return _make_json_response({"error": f"the body cannot be read: {error}"}, status=400)
     except MemoryError:
-        return _json({"error": "the request needs too much memory"}, status=429)
+        return _make_json_response({"error": "the request needs too much memory"}, status=429)
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
-        return _json({"error": "internal error, see the server's log"}, status=500)
+        return _make_json_response({"error": "internal error, see the server's log"}, status=500)

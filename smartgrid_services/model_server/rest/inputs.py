@@ -8,7 +8,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from smartgrid_services.model_server.rest.values import bad, bytes_of, is_base64, show, type_name
+from smartgrid_services.model_server.rest.values import (
+    format_value,
+    is_base64,
+    name_json_type,
+    refuse,
+    to_bytes,
+)
 from smartgrid_services.model_server.signatures import Signature, TensorSpec
 from smartgrid_services.model_server.status import Code, ServingError
 
@@ -18,40 +24,40 @@ _DEEPEST = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class PredictInput:
     """A predict request's values: a list of rows, or columns by input name."""
 
     layout: Layout
     values: Any
 
 
-def given_in(document: dict[str, Any]) -> Given:
+def find_predict_input(document: dict[str, Any]) -> PredictInput:
     """The `instances` or `inputs` of the request; raises ServingError for both and for none."""
     if "instances" in document and "inputs" in document:
-        bad(
-            f"JSON Value: {show(document)} Not formatted correctly expecting only one of 'inputs' "
+        refuse(
+            f"JSON Value: {format_value(document)} Not formatted correctly expecting only one of 'inputs' "
             "or 'instances' keys to exist "
         )
     if "inputs" in document:
-        return Given("column", document["inputs"])
+        return PredictInput("column", document["inputs"])
     if "instances" not in document:
-        bad("Missing 'inputs' or 'instances' key")
+        refuse("Missing 'inputs' or 'instances' key")
     rows = document["instances"]
     if not isinstance(rows, list):
-        bad(f"JSON Value: {show(document)} Expecting 'instances' to be an list/array")
+        refuse(f"JSON Value: {format_value(document)} Expecting 'instances' to be an list/array")
     if not rows:
-        bad(f"JSON Value: {show(document)} No values in 'instances' array")
-    return Given("row", rows)
+        refuse(f"JSON Value: {format_value(document)} No values in 'instances' array")
+    return PredictInput("row", rows)
 
 
-def read_inputs(given: Given, signature: Signature) -> dict[str, NDArray[Any]]:
+def read_inputs(given: PredictInput, signature: Signature) -> dict[str, NDArray[Any]]:
     """Arrays by input name, of the signature's dtypes; ServingError names what does not fit."""
     if not signature.inputs:
-        bad(f"Failed to get input map for signature: {signature.name}")
+        refuse(f"Failed to get input map for signature: {signature.name}")
     if given.layout == "column":
-        columns = _columns(given.values, signature)
+        columns = _read_columns(given.values, signature)
         return {name: _to_array(values, signature.inputs[name]) for name, values in columns.items()}
-    columns = _columns_of_rows(given.values, signature)
+    columns = _transpose_rows(given.values, signature)
     try:
         return {name: _to_array(values, signature.inputs[name]) for name, values in columns.items()}
     except ServingError:
@@ -60,31 +66,31 @@ def read_inputs(given: Given, signature: Signature) -> dict[str, NDArray[Any]]:
         raise
 
 
-def _columns_of_rows(rows: list[Any], signature: Signature) -> dict[str, Any]:
+def _transpose_rows(rows: list[Any], signature: Signature) -> dict[str, Any]:
     names = signature.inputs.keys()
     if not isinstance(rows[0], dict) and len(names) > 1:
-        bad(
+        refuse(
             "instances is a plain list, but expecting list of objects as multiple input tensors "
             "required as per tensorinfo_map"
         )
     if not _is_object(rows[0]):
         for number, row in enumerate(rows):
             if _is_object(row):
-                bad(f"Expecting value/list but got object at item {number} of input list")
+                refuse(f"Expecting value/list but got object at item {number} of input list")
         return {next(iter(names)): rows}
     for number, row in enumerate(rows):
         if not _is_object(row):
-            bad(f"Expecting object but got list at item {number} of input list")
+            refuse(f"Expecting object but got list at item {number} of input list")
         if row.keys() == names:
             continue
         for name in row:
             if name not in names:
-                bad(
+                refuse(
                     f"Failed to process element: {number} key: {name} of 'instances' list. Error: "
                     f"INVALID_ARGUMENT: JSON object: does not have named input: {name}"
                 )
-        bad(
-            f"Failed to process element: {number} of 'instances' list. JSON object: {show(row)} "
+        refuse(
+            f"Failed to process element: {number} of 'instances' list. JSON object: {format_value(row)} "
             f"must only have keys: {','.join(sorted(names))}"
         )
     return {name: [row[name] for row in rows] for name in names}
@@ -107,32 +113,32 @@ def _check_rows(rows: list[Any], signature: Signature) -> None:
             shape = first.setdefault(name, found.shape)
             if found.size != np.prod(shape, dtype=int):
                 expected = int(np.prod(shape, dtype=int))
-                bad(
+                refuse(
                     f"{where}INVALID_ARGUMENT: Expecting tensor size: {expected} "
                     f"but got: {found.size}"
                 )
             if found.shape != shape:
-                bad(
-                    f"{where}INVALID_ARGUMENT: Expecting shape {_shape_text(shape)} "
-                    f"but got: {_shape_text(found.shape)}"
+                refuse(
+                    f"{where}INVALID_ARGUMENT: Expecting shape {_format_shape(shape)} "
+                    f"but got: {_format_shape(found.shape)}"
                 )
 
 
-def _shape_text(shape: tuple[int, ...]) -> str:
+def _format_shape(shape: tuple[int, ...]) -> str:
     return f"[{','.join(map(str, shape))}]"
 
 
-def _columns(values: Any, signature: Signature) -> dict[str, Any]:
+def _read_columns(values: Any, signature: Signature) -> dict[str, Any]:
     if not _is_object(values):
         if len(signature.inputs) > 1:
-            bad(
+            refuse(
                 "inputs is a plain value/list, but expecting an object as multiple input tensors "
                 "required as per tensorinfo_map"
             )
         return {next(iter(signature.inputs)): values}
     for name in sorted(signature.inputs):
         if name not in values:
-            bad(f"Missing named input: {name} in 'inputs' object.")
+            refuse(f"Missing named input: {name} in 'inputs' object.")
     return {name: values[name] for name in signature.inputs}
 
 
@@ -149,39 +155,39 @@ def _to_array(value: Any, spec: TensorSpec) -> NDArray[Any]:
         # Most columns are plain lists.
         kinds = set(map(type, value))
         if list not in kinds:
-            return _typed(value, spec, kinds)
+            return _convert_leaves(value, spec, kinds)
     shape: list[int] = []
     first = value
     while isinstance(first, list):
         shape.append(len(first))
         first = first[0] if first else None
     if len(shape) > _DEEPEST:
-        bad(f"lists are nested {len(shape)} deep, at most {_DEEPEST} are taken")
+        refuse(f"lists are nested {len(shape)} deep, at most {_DEEPEST} are taken")
     leaves: list[Any] = []
     _flatten(value, 0, tuple(shape), leaves)
-    return _typed(leaves, spec, set(map(type, leaves))).reshape(shape)
+    return _convert_leaves(leaves, spec, set(map(type, leaves))).reshape(shape)
 
 
 def _flatten(value: Any, level: int, shape: tuple[int, ...], leaves: list[Any]) -> None:
     if level == len(shape):
         if isinstance(value, list):
-            bad(f"Encountered list at unexpected level: {level} expected < {level}")
+            refuse(f"Encountered list at unexpected level: {level} expected < {level}")
         leaves.append(value)
         return
     if not isinstance(value, list):
-        bad(
-            f"JSON Value: {show(value)} found at incorrect level: {level + 1} in the JSON DOM. "
+        refuse(
+            f"JSON Value: {format_value(value)} found at incorrect level: {level + 1} in the JSON DOM. "
             f"Expected at level: {len(shape)}"
         )
     if len(value) != shape[level]:
-        bad(
+        refuse(
             f"Encountered list at unexpected size: {len(value)} at level: {level} "
             f"expected size: {shape[level]}"
         )
     if level == len(shape) - 1:
         # The innermost lists hold nearly all of a request: taken whole, not one by one.
         if list in set(map(type, value)):
-            bad(f"Encountered list at unexpected level: {len(shape)} expected < {len(shape)}")
+            refuse(f"Encountered list at unexpected level: {len(shape)} expected < {len(shape)}")
         leaves.extend(value)
         return
     for item in value:
@@ -206,51 +212,53 @@ _PLAIN_TYPES: Mapping[str, set[type]] = {
 """Python's types of JSON values that a dtype takes, by NumPy's kind."""
 
 
-def _typed(leaves: list[Any], spec: TensorSpec, found: set[type]) -> NDArray[Any]:
+def _convert_leaves(leaves: list[Any], spec: TensorSpec, found: set[type]) -> NDArray[Any]:
     dtype = spec.array_dtype
     allowed = None if dtype is None else _PLAIN_TYPES.get(dtype.kind)
     if dtype is None or allowed is None:
         raise ServingError(Code.UNIMPLEMENTED, f"{spec.dtype} cannot be sent as JSON")
     if not found <= allowed:
         culprit = next(leaf for leaf in leaves if type(leaf) not in allowed)
-        bad(
-            f"JSON Value: {show(culprit)} Type: {type_name(culprit)} "
-            f"is not of expected type: {_type_text(spec)}"
+        refuse(
+            f"JSON Value: {format_value(culprit)} Type: {name_json_type(culprit)} "
+            f"is not of expected type: {_format_type(spec)}"
         )
     if dtype.kind == "O":
         strings = np.empty(len(leaves), dtype=object)
-        strings[:] = [bytes_of(leaf) for leaf in leaves]
+        strings[:] = [to_bytes(leaf) for leaf in leaves]
         return strings
     if dtype.kind == "f":
-        return _floats(leaves, spec, has_integers=int in found)
+        return _convert_floats(leaves, spec, has_integers=int in found)
     try:
         return np.array(leaves, dtype=dtype)
     except OverflowError as error:
         raise ServingError(
-            Code.INVALID_ARGUMENT, f"a JSON value does not fit into {_type_text(spec)}: {error}"
+            Code.INVALID_ARGUMENT, f"a JSON value does not fit into {_format_type(spec)}: {error}"
         ) from error
 
 
-def _floats(leaves: list[Any], spec: TensorSpec, *, has_integers: bool) -> NDArray[Any]:
+def _convert_floats(leaves: list[Any], spec: TensorSpec, *, has_integers: bool) -> NDArray[Any]:
     """Floating point values, refused where a whole number or a size would be lost."""
     largest = _LARGEST_WHOLE[spec.array_dtype]
-    quick = _quick_floats(leaves, spec, largest if has_integers else None)
+    quick = _convert_floats_quickly(leaves, spec, largest if has_integers else None)
     if quick is not None:
         return quick
     if has_integers:
         for leaf in leaves:
             if type(leaf) is int and abs(leaf) > largest:
-                bad(_lossy(leaf, spec))
+                refuse(_describe_loss(leaf, spec))
     wide = np.array(leaves, dtype=np.float64)
     with np.errstate(over="ignore"):
         narrow = wide.astype(spec.array_dtype)
     too_large = np.isfinite(wide) & ~np.isfinite(narrow)
     if too_large.any():
-        bad(_lossy(leaves[int(too_large.argmax())], spec))
+        refuse(_describe_loss(leaves[int(too_large.argmax())], spec))
     return narrow
 
 
-def _quick_floats(leaves: list[Any], spec: TensorSpec, largest: int | None) -> NDArray[Any] | None:
+def _convert_floats_quickly(
+    leaves: list[Any], spec: TensorSpec, largest: int | None
+) -> NDArray[Any] | None:
     """The values if nothing about them needs a closer look, which is nearly always so."""
     code = _ARRAY_CODES.get(spec.array_dtype)
     if code is None or not leaves:
@@ -265,12 +273,10 @@ def _quick_floats(leaves: list[Any], spec: TensorSpec, largest: int | None) -> N
     return found
 
 
-def _lossy(value: Any, spec: TensorSpec) -> str:
-    return (
-        f"Cannot convert JSON value: {show(value)} to {_type_text(spec)} without loss of precision."
-    )
+def _describe_loss(value: Any, spec: TensorSpec) -> str:
+    return f"Cannot convert JSON value: {format_value(value)} to {_format_type(spec)} without loss of precision."
 
 
-def _type_text(spec: TensorSpec) -> str:
+def _format_type(spec: TensorSpec) -> str:
     """TensorFlow's short name of a dtype: DT_FLOAT is float."""
     return spec.dtype.removeprefix("DT_").lower()

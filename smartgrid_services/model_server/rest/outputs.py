@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from smartgrid_services.model_server.inference import Classes
 from smartgrid_services.model_server.rest.inputs import Layout
-from smartgrid_services.model_server.rest.values import bad
+from smartgrid_services.model_server.rest.values import refuse
 from smartgrid_services.model_server.status import Code, ServingError
 
 _BYTES_SUFFIX = "_bytes"
@@ -33,13 +33,15 @@ def write_outputs(outputs: Mapping[str, NDArray[Any]], *, layout: Layout) -> byt
 
 def write_classes(classes: Classes) -> bytes:
     """`{"results": [[[label, score], ...], ...]}`, a list of pairs for every example."""
-    rows = [[[_text(label), _shortest(score)] for label, score in row] for row in classes.rows()]
+    rows = [
+        [[_to_text(label), _shorten_float(score)] for label, score in row] for row in classes.rows()
+    ]
     return json.dumps({"results": rows}).encode()
 
 
 def write_values(values: Sequence[float]) -> bytes:
     """`{"results": [...]}`, one float32 value for every example."""
-    return json.dumps({"results": [_shortest(value) for value in values]}).encode()
+    return json.dumps({"results": [_shorten_float(value) for value in values]}).encode()
 
 
 def _check_batch(outputs: Mapping[str, NDArray[Any]]) -> None:
@@ -47,18 +49,20 @@ def _check_batch(outputs: Mapping[str, NDArray[Any]]) -> None:
     size = None
     for name, array in outputs.items():
         if array.ndim == 0:
-            bad(f"Tensor name: {name} has no shape information ")
+            refuse(f"Tensor name: {name} has no shape information ")
         if len(array) < 1:
-            bad(f"Tensor name: {name} has invalid batch size: {len(array)}")
+            refuse(f"Tensor name: {name} has invalid batch size: {len(array)}")
         if size is not None and len(array) != size:
-            bad(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {size}")
+            refuse(
+                f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {size}"
+            )
         size = len(array)
 
 
 def _from_array(name: str, array: NDArray[Any]) -> Any:
     """Nested lists; a float32 is written with as few digits as tell it from its neighbours."""
     if array.dtype.kind == "O":
-        return _strings(name, array)
+        return _to_strings(name, array)
     if array.dtype.kind == "f" and array.dtype.itemsize < 8:
         return array.astype("U32").astype(np.float64).tolist()
     if array.dtype.kind not in "fiub":
@@ -68,8 +72,8 @@ def _from_array(name: str, array: NDArray[Any]) -> Any:
     return array.tolist()
 
 
-def _strings(name: str, array: NDArray[Any]) -> Any:
-    said = _base64 if name.endswith(_BYTES_SUFFIX) else _text
+def _to_strings(name: str, array: NDArray[Any]) -> Any:
+    said = _to_base64 if name.endswith(_BYTES_SUFFIX) else _to_text
 
     def nested(value: Any) -> Any:
         return [nested(item) for item in value] if isinstance(value, list) else said(value)
@@ -77,19 +81,19 @@ def _strings(name: str, array: NDArray[Any]) -> Any:
     return nested(array.tolist())
 
 
-def _text(value: Any) -> Any:
+def _to_text(value: Any) -> Any:
     """The text, or base64 for bytes that are none: raw, they would make no JSON."""
     raw = value if isinstance(value, bytes) else str(value).encode()
     try:
         return raw.decode()
     except UnicodeDecodeError:
-        return _base64(raw)
+        return _to_base64(raw)
 
 
-def _base64(value: Any) -> dict[str, str]:
+def _to_base64(value: Any) -> dict[str, str]:
     raw = value if isinstance(value, bytes) else str(value).encode()
     return {"b64": base64.b64encode(raw).decode()}
 
 
-def _shortest(value: float) -> float:
+def _shorten_float(value: float) -> float:
     return float(str(np.float32(value)))

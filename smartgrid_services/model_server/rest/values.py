@@ -17,27 +17,27 @@ _FLOAT32_WHOLE = 2**24 - 1
 def parse_object(body: bytes) -> dict[str, Any]:
     """The request's JSON object; NaN, Infinity and -Infinity are numbers. Raises ServingError."""
     if not body:
-        bad("JSON Parse error: The document is empty")
+        refuse("JSON Parse error: The document is empty")
     try:
         document = json.loads(body)
     except json.JSONDecodeError as error:
-        bad(f"JSON Parse error: {error.msg} at offset: {error.pos}")
+        refuse(f"JSON Parse error: {error.msg} at offset: {error.pos}")
     except RecursionError:
-        bad("JSON Parse error: lists and objects are nested too deep")
+        refuse("JSON Parse error: lists and objects are nested too deep")
     except ValueError as error:
         # Bytes that are no text, or a number of more digits than Python reads.
-        bad(f"JSON Parse error: {error}")
+        refuse(f"JSON Parse error: {error}")
     if not isinstance(document, dict):
-        bad(f"JSON Value: {show(document)} Is not object")
+        refuse(f"JSON Value: {format_value(document)} Is not object")
     return document
 
 
-def signature_name(document: dict[str, Any]) -> str:
+def read_signature_name(document: dict[str, Any]) -> str:
     """The signature asked for, empty for the default one."""
     name = document.get("signature_name", "")
     if not isinstance(name, str):
-        bad(
-            f"JSON Value: {show(document)} not formatted correctly. "
+        refuse(
+            f"JSON Value: {format_value(document)} not formatted correctly. "
             "'signature_name' key must be a string value."
         )
     return name
@@ -48,10 +48,10 @@ def is_base64(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
 
 
-def base64_of(value: Any) -> bytes:
+def decode_base64(value: Any) -> bytes:
     """The bytes of {"b64": "..."}; white space and missing padding are forgiven."""
     if not is_base64(value):
-        bad(f"JSON Value: {show(value)} not formatted correctly for base64 data")
+        refuse(f"JSON Value: {format_value(value)} not formatted correctly for base64 data")
     text = "".join(value["b64"].split()).rstrip("=")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -59,7 +59,7 @@ def base64_of(value: Any) -> bytes:
         raise ServingError(Code.INVALID_ARGUMENT, "Unable to base64 decode") from error
 
 
-def lossless_float32(value: float) -> bool:
+def is_lossless_float32(value: float) -> bool:
     """Whether a float32 can stand for the number: whole ones exactly, others in size."""
     if isinstance(value, int):
         return abs(value) <= _FLOAT32_WHOLE
@@ -67,34 +67,34 @@ def lossless_float32(value: float) -> bool:
         return not math.isfinite(value) or bool(np.isfinite(np.float32(value)))
 
 
-def bytes_of(value: Any) -> bytes:
+def to_bytes(value: Any) -> bytes:
     """The bytes of a string, or of {"b64": "..."}; a lone surrogate is no text."""
     if not isinstance(value, str):
-        return base64_of(value)
+        return decode_base64(value)
     try:
         return value.encode()
     except UnicodeEncodeError as error:
         raise ServingError(
-            Code.INVALID_ARGUMENT, f"JSON Value: {show(value)} is no text: {error.reason}"
+            Code.INVALID_ARGUMENT, f"JSON Value: {format_value(value)} is no text: {error.reason}"
         ) from error
 
 
-def show(value: Any) -> str:
+def format_value(value: Any) -> str:
     """The value as JSON, cut where it is long; what is cut is never written."""
     text = ""
     for piece in json.JSONEncoder().iterencode(value):
         text += piece
         if len(text) > _SHOWN:
             break
-    return cut(text)
+    return cut_text(text)
 
 
-def cut(text: str) -> str:
+def cut_text(text: str) -> str:
     """The beginning of a text that is long."""
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def type_name(value: Any) -> str:
+def name_json_type(value: Any) -> str:
     """The JSON type's name in TensorFlow Serving's messages."""
     if value is None:
         return "Null"
@@ -107,6 +107,6 @@ def type_name(value: Any) -> str:
     return "Object" if isinstance(value, dict) else "Number"
 
 
-def bad(message: str) -> NoReturn:
+def refuse(message: str) -> NoReturn:
     """Refuse the request."""
     raise ServingError(Code.INVALID_ARGUMENT, message)

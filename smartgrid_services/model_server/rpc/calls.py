@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-def answer(context: grpc.ServicerContext, work: Callable[[], Any]) -> Any:
+def answer_call(context: grpc.ServicerContext, work: Callable[[], Any]) -> Any:
     """Do the work; its refusal becomes the call's status, what we did not foresee is not told."""
     try:
         return work()
@@ -27,14 +27,14 @@ def answer(context: grpc.ServicerContext, work: Callable[[], Any]) -> Any:
         context.abort(grpc.StatusCode.INTERNAL, "internal error, see the server's log")
 
 
-def asked(request: Any) -> tuple[str, int | None, str | None]:
+def read_requested(request: Any) -> tuple[str, int | None, str | None]:
     """Model, version and label of a request; neither version nor label is the newest one."""
     if not request.HasField("model_spec"):
         raise ServingError(Code.INVALID_ARGUMENT, "Missing ModelSpec")
-    return named(request.model_spec)
+    return read_model_spec(request.model_spec)
 
 
-def named(spec: Any) -> tuple[str, int | None, str | None]:
+def read_model_spec(spec: Any) -> tuple[str, int | None, str | None]:
     """The same of a ModelSpec."""
     if not spec.name:
         raise ServingError(Code.INVALID_ARGUMENT, "ModelSpec has no name specified.")
@@ -43,7 +43,7 @@ def named(spec: Any) -> tuple[str, int | None, str | None]:
     return spec.name, spec.version.value if spec.HasField("version") else None, None
 
 
-def spec_of(model: str, version: int, signature: str = "") -> Any:
+def build_model_spec(model: str, version: int, signature: str = "") -> Any:
     """The ModelSpec of an answer: who gave it."""
     spec = model_pb2.ModelSpec(name=model, signature_name=signature)
     spec.version.value = version

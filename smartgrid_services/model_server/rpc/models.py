@@ -9,10 +9,10 @@ from tensorflow_serving.apis import (
     model_service_pb2_grpc,
 )
 
-from smartgrid_services.model_server.model_config import models_of
-from smartgrid_services.model_server.rpc.calls import answer, asked
-from smartgrid_services.model_server.version_manager import Catalog
-from smartgrid_services.model_server.watch import Watch
+from smartgrid_services.model_server.model_config import convert_model_config
+from smartgrid_services.model_server.rpc.calls import answer_call, read_requested
+from smartgrid_services.model_server.version_manager import VersionManager
+from smartgrid_services.model_server.watch import ModelWatch
 
 _RELOAD_SECONDS = 600.0
 """What new models of a sent config get to load, where the caller sets no earlier deadline."""
@@ -21,13 +21,13 @@ _RELOAD_SECONDS = 600.0
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     """Answers over one catalog and the watch that fills it."""
 
-    def __init__(self, catalog: Catalog, watch: Watch) -> None:
+    def __init__(self, catalog: VersionManager, watch: ModelWatch) -> None:
         self._catalog = catalog
         self._watch = watch
 
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """States of all versions of a model, or of the one asked for."""
-        return answer(context, lambda: self._status(request))
+        return answer_call(context, lambda: self._status(request))
 
     def HandleReloadConfigRequest(  # noqa: N802
         self, request: Any, context: grpc.ServicerContext
@@ -35,12 +35,12 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         """Serve the models of this config and no others, once the new ones of them answer."""
         left = context.time_remaining()
         timeout = _RELOAD_SECONDS if left is None else min(left, _RELOAD_SECONDS)
-        return answer(context, lambda: self._reload(request, timeout=timeout))
+        return answer_call(context, lambda: self._reload(request, timeout=timeout))
 
     def _status(self, request: Any) -> Any:
         response = get_model_status_pb2.GetModelStatusResponse()
         # Like TensorFlow Serving, which looks at the version but not at the label.
-        model, version, _ = asked(request)
+        model, version, _ = read_requested(request)
         for state in self._catalog.status(model, version):
             line = response.model_version_status.add(version=state.version, state=int(state.state))
             line.status.error_code = int(state.code)
@@ -48,5 +48,5 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         return response
 
     def _reload(self, request: Any, *, timeout: float) -> Any:
-        self._watch.reload(models_of(request.config), timeout=timeout)
+        self._watch.reload(convert_model_config(request.config), timeout=timeout)
         return model_management_pb2.ReloadConfigResponse()

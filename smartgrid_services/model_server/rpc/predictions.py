@@ -13,14 +13,19 @@ from tensorflow_serving.apis import (
 )
 
 from smartgrid_services.model_server import inference
-from smartgrid_services.model_server.examples import examples_of
+from smartgrid_services.model_server.examples import extract_examples
 from smartgrid_services.model_server.inference import Classes, Task
-from smartgrid_services.model_server.metrics import Metrics, measured, runtime
-from smartgrid_services.model_server.rpc.calls import answer, asked, named, spec_of
+from smartgrid_services.model_server.metrics import Metrics, measure_request, measure_runtime
+from smartgrid_services.model_server.rpc.calls import (
+    answer_call,
+    build_model_spec,
+    read_model_spec,
+    read_requested,
+)
 from smartgrid_services.model_server.signatures import DEFAULT_SIGNATURE
 from smartgrid_services.model_server.status import Code, ServingError
 from smartgrid_services.model_server.tensors import read_inputs, write_tensor
-from smartgrid_services.model_server.version_manager import Catalog
+from smartgrid_services.model_server.version_manager import VersionManager
 
 _SIGNATURE_DEF = "signature_def"
 
@@ -31,36 +36,36 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     Inputs that are not sent value by value but filled up take `largest_filled` bytes at most.
     """
 
-    def __init__(self, catalog: Catalog, metrics: Metrics, *, largest_filled: int) -> None:
+    def __init__(self, catalog: VersionManager, metrics: Metrics, *, largest_filled: int) -> None:
         self._catalog = catalog
         self._metrics = metrics
         self._largest_filled = largest_filled
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Outputs of one signature on one batch, and the version that computed them."""
-        return answer(context, lambda: self._predict(request))
+        return answer_call(context, lambda: self._predict(request))
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Labels and scores of every class, for every example."""
-        return answer(context, lambda: self._classify(request))
+        return answer_call(context, lambda: self._classify(request))
 
     def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """One value for every example."""
-        return answer(context, lambda: self._regress(request))
+        return answer_call(context, lambda: self._regress(request))
 
     def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Several classifications and regressions of the same examples."""
-        return answer(context, lambda: self._infer(request))
+        return answer_call(context, lambda: self._infer(request))
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """The signatures of a live version."""
-        return answer(context, lambda: self._metadata(request))
+        return answer_call(context, lambda: self._metadata(request))
 
     def _predict(self, request: Any) -> Any:
         spec = request.model_spec
         with (
-            measured(self._metrics, model=spec.name, api="Predict", entrypoint="GRPC"),
-            self._catalog.hold(*asked(request)) as live,
+            measure_request(self._metrics, model=spec.name, api="Predict", entrypoint="GRPC"),
+            self._catalog.hold(*read_requested(request)) as live,
         ):
             name = spec.signature_name or DEFAULT_SIGNATURE
             signature = live.servable.signatures.get(name)
@@ -69,12 +74,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                     Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.'
                 )
             inputs = read_inputs(request.inputs, signature, largest_filled=self._largest_filled)
-            with runtime(self._metrics, model=spec.name, api="Predict"):
+            with measure_runtime(self._metrics, model=spec.name, api="Predict"):
                 outputs = inference.predict(
                     live.servable, signature, inputs, output_filter=request.output_filter
                 )
             response = predict_pb2.PredictResponse()
-            response.model_spec.CopyFrom(spec_of(live.model, live.version, name))
+            response.model_spec.CopyFrom(build_model_spec(live.model, live.version, name))
             for alias, array in outputs.items():
                 write_tensor(array, response.outputs[alias])
         return response
@@ -83,30 +88,30 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         spec = request.model_spec
         response = classification_pb2.ClassificationResponse()
         with (
-            measured(self._metrics, model=spec.name, api="Classify", entrypoint="GRPC"),
-            self._catalog.hold(*asked(request)) as live,
+            measure_request(self._metrics, model=spec.name, api="Classify", entrypoint="GRPC"),
+            self._catalog.hold(*read_requested(request)) as live,
         ):
-            examples = examples_of(request.input)
+            examples = extract_examples(request.input)
             self._metrics.examples(spec.name, len(examples))
-            with runtime(self._metrics, model=spec.name, api="Classify"):
+            with measure_runtime(self._metrics, model=spec.name, api="Classify"):
                 classes = inference.classify(live.servable, spec.signature_name, examples)
             _fill_classes(classes, response.result)
-            response.model_spec.CopyFrom(_spec(live, spec.signature_name))
+            response.model_spec.CopyFrom(_build_spec(live, spec.signature_name))
         return response
 
     def _regress(self, request: Any) -> Any:
         spec = request.model_spec
         response = regression_pb2.RegressionResponse()
         with (
-            measured(self._metrics, model=spec.name, api="Regress", entrypoint="GRPC"),
-            self._catalog.hold(*asked(request)) as live,
+            measure_request(self._metrics, model=spec.name, api="Regress", entrypoint="GRPC"),
+            self._catalog.hold(*read_requested(request)) as live,
         ):
-            examples = examples_of(request.input)
+            examples = extract_examples(request.input)
             self._metrics.examples(spec.name, len(examples))
-            with runtime(self._metrics, model=spec.name, api="Regress"):
+            with measure_runtime(self._metrics, model=spec.name, api="Regress"):
                 values = inference.regress(live.servable, spec.signature_name, examples)
             _fill_values(values, response.result)
-            response.model_spec.CopyFrom(_spec(live, spec.signature_name))
+            response.model_spec.CopyFrom(_build_spec(live, spec.signature_name))
         return response
 
     def _infer(self, request: Any) -> Any:
@@ -116,17 +121,17 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         ]
         model = tasks[0].model if tasks else ""
         response = inference_pb2.MultiInferenceResponse()
-        with measured(self._metrics, model=model, api="MultiInference", entrypoint="GRPC"):
+        with measure_request(self._metrics, model=model, api="MultiInference", entrypoint="GRPC"):
             if not tasks:
                 raise ServingError(Code.INVALID_ARGUMENT, "ModelSpec has no name specified.")
-            with self._catalog.hold(*named(request.tasks[0].model_spec)) as live:
-                examples = examples_of(request.input)
+            with self._catalog.hold(*read_model_spec(request.tasks[0].model_spec)) as live:
+                examples = extract_examples(request.input)
                 self._metrics.examples(model, len(examples))
-                with runtime(self._metrics, model=model, api="MultiInference"):
+                with measure_runtime(self._metrics, model=model, api="MultiInference"):
                     found = inference.infer(live.servable, tasks, examples)
                 for task, one in zip(tasks, found, strict=True):
                     result = response.results.add()
-                    result.model_spec.CopyFrom(_spec(live, task.signature))
+                    result.model_spec.CopyFrom(_build_spec(live, task.signature))
                     if isinstance(one, Classes):
                         _fill_classes(one, result.classification_result)
                     else:
@@ -134,7 +139,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return response
 
     def _metadata(self, request: Any) -> Any:
-        which = asked(request)
+        which = read_requested(request)
         if not request.metadata_field:
             raise ServingError(
                 Code.INVALID_ARGUMENT,
@@ -147,13 +152,13 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             )
         with self._catalog.hold(*which) as live:
             response = get_model_metadata_pb2.GetModelMetadataResponse()
-            response.model_spec.CopyFrom(spec_of(live.model, live.version))
+            response.model_spec.CopyFrom(build_model_spec(live.model, live.version))
             response.metadata[_SIGNATURE_DEF].Pack(live.servable.signature_map)
         return response
 
 
-def _spec(live: Any, signature: str) -> Any:
-    return spec_of(live.model, live.version, signature or DEFAULT_SIGNATURE)
+def _build_spec(live: Any, signature: str) -> Any:
+    return build_model_spec(live.model, live.version, signature or DEFAULT_SIGNATURE)
 
 
 def _fill_classes(classes: Classes, result: Any) -> None:

@@ -9,8 +9,8 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 from smartgrid_services.model_server.metrics import Metrics
 from smartgrid_services.model_server.rpc.models import ModelService
 from smartgrid_services.model_server.rpc.predictions import PredictionService
-from smartgrid_services.model_server.version_manager import Catalog
-from smartgrid_services.model_server.watch import Watch
+from smartgrid_services.model_server.version_manager import VersionManager
+from smartgrid_services.model_server.watch import ModelWatch
 
 _SERVICES = (
     "",
@@ -22,8 +22,13 @@ SetServing = Callable[[bool], None]
 """Tells health checks whether every service serves."""
 
 
-def register(
-    server: grpc.Server, *, catalog: Catalog, watch: Watch, metrics: Metrics, largest_filled: int
+def register_services(
+    server: grpc.Server,
+    *,
+    catalog: VersionManager,
+    watch: ModelWatch,
+    metrics: Metrics,
+    largest_filled: int,
 ) -> SetServing:
     """Add every service to a server that is not started yet; health says NOT_SERVING till told.
 

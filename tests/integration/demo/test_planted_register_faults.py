@@ -6,7 +6,7 @@ import pytest
 
 from demo.files import DemoManifest, write_demo
 from demo.grid import Grid
-from demo.profiles import normal_power
+from demo.profiles import generate_normal_power
 from smartgrid_core.readings.brackets import select_register_brackets
 from smartgrid_core.readings.vee import compute_interval_energy
 
@@ -92,7 +92,9 @@ def test_mended_energy_is_what_was_drawn(manifest, truth, consumption):
             "feeder_id": grid.meters["feeder_id"],
             "drawn_kwh": sum(
                 active.sum(axis=1) * 0.25
-                for _, active, _ in normal_power(grid, window=manifest.window, seed=manifest.seed)
+                for _, active, _ in generate_normal_power(
+                    grid, window=manifest.window, seed=manifest.seed
+                )
             ),
         }
     )

@@ -10,9 +10,9 @@ from smartgrid_ml.mining.anomalies import grid_inputs as inputs
 from smartgrid_ml.mining.anomalies.detect import detect
 from smartgrid_ml.mining.anomalies.ground_truth import (
     SHOWN_AS,
-    false_alarms,
-    found_faults,
-    most_per_month,
+    count_most_per_month,
+    find_false_alarms,
+    match_faults,
 )
 
 
@@ -27,8 +27,8 @@ def test_every_planted_sensor_fault_is_found_with_one_false_alarm_a_month_at_mos
     on_sensors = pl.col("subject_kind") != "meter"
     planted = pl.read_parquet(demo.planted_faults).filter(on_sensors)
     said = pl.concat([pl.read_parquet(file) for file in sorted(folder.glob("sensors-*.parquet"))])
-    step = inputs.sensor_step(15)
-    readings = inputs.sensor_readings(said.rename({"timestamp": "event_time"}), step=step)
+    step = inputs.choose_sensor_step(15)
+    readings = inputs.average_sensor_readings(said.rename({"timestamp": "event_time"}), step=step)
     series = readings["series"].unique().to_list()
 
     detection = detect(
@@ -36,13 +36,13 @@ def test_every_planted_sensor_fault_is_found_with_one_false_alarm_a_month_at_mos
         step=step,
         timezone="Europe/Tirane",
         country="AL",
-        groups=inputs.sensor_groups(series),
-        limits=inputs.sensor_limits(topology),
-        units=inputs.units_of(series),
+        groups=inputs.group_sensors(series),
+        limits=inputs.build_sensor_limits(topology),
+        units=inputs.look_up_units(series),
     )
 
-    anomalies = inputs.as_table(detection.anomalies, subject_kind="sensor")
-    faults = found_faults(anomalies, planted, topology=topology)
+    anomalies = inputs.to_anomaly_rows(detection.anomalies, subject_kind="sensor")
+    faults = match_faults(anomalies, planted, topology=topology)
     assert set(faults["kind"]) == {kind for kind, subject in SHOWN_AS if subject != "meter"}
     assert faults.filter(~pl.col("found")).is_empty()
-    assert most_per_month(false_alarms(anomalies, planted, topology=topology)) <= 1
+    assert count_most_per_month(find_false_alarms(anomalies, planted, topology=topology)) <= 1

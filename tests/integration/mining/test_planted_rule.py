@@ -15,7 +15,7 @@ from smartgrid_core.readings.brackets import select_register_brackets
 from smartgrid_core.readings.vee import compute_interval_energy
 from smartgrid_core.time import DAY, Window
 from smartgrid_core.topology import place_meters
-from smartgrid_ml.mining.rules.ground_truth import planted_rules
+from smartgrid_ml.mining.rules.ground_truth import find_planted_rules
 from smartgrid_ml.mining.rules.mine import mine_rules
 
 TIRANE = ZoneInfo("Europe/Tirane")
@@ -65,7 +65,7 @@ def test_the_planted_rule_is_among_the_first_five_and_nothing_else_is_made_up(tm
         window = Window(demo.window.end - days * DAY, demo.window.end)
         recent = events.filter(pl.col("hour_start") >= window.start)
         rules = mine_rules(recent, day=date(2026, 11, 21), timezone=TIRANE).rules
-        (joint,) = planted_rules(rules, planted=planted, topology=tree, window=window)
+        (joint,) = find_planted_rules(rules, planted=planted, topology=tree, window=window)
 
         assert joint.rank is not None
         assert joint.rank <= 5

@@ -70,7 +70,7 @@ def start_server(free_ports: Callable[[], tuple[int, int]]) -> Callable[..., Run
         usual = {"rest_port": rest_port, "grpc_port": grpc_port, "poll_seconds": 0.2}
         usual["base_path"] = base
         settings = ServerOptions(exit_with_parent=True, **{**usual, **options})
-        return launch.start(settings, log=base.parent / f"{base.name}.log")
+        return launch.start_model_server(settings, log=base.parent / f"{base.name}.log")
 
     return start
 

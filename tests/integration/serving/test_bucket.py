@@ -9,8 +9,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from smartgrid_assets.serving.assets import served_now
-from smartgrid_cli.commands.status import served_for_status
+from smartgrid_assets.serving.assets import read_served
+from smartgrid_cli.commands.status import read_served_models
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.rollout.labels import ServingState
 from smartgrid_io.object_store import S3FileStore
@@ -254,12 +254,12 @@ def test_a_bucket_that_is_away_is_told_and_no_copy_of_its_config_is_lost(saved_m
         ConfigMirror(BASE, tmp_path).follow()
     assert local.served("m") == ServingState("m", (1,), stable=1)
 
-    assert served_now(repository) == ServingState("load_forecaster"), (
+    assert read_served(repository) == ServingState("load_forecaster"), (
         "stable is asked for everything"
     )
     (reason,) = ask_readiness(repository).reasons
     assert "EndpointConnectionError" in reason
-    assert served_for_status(repository) == []
+    assert read_served_models(repository) == []
     with pytest.raises(PublicationError, match=r"copy: .*EndpointConnectionError"):
         publish_version(saved_model, base=BASE, model="m", version=1)
     with pytest.raises(PublicationError, match=r"config: .*EndpointConnectionError"):

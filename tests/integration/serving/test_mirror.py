@@ -5,7 +5,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from smartgrid_services.model_server.mirror import Mirror
-from smartgrid_services.model_server.model_config import ModelConfig, Policy
+from smartgrid_services.model_server.model_config import ModelConfig, VersionPolicy
 
 KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
@@ -45,13 +45,13 @@ def test_versions_in_a_bucket_are_copied_followed_and_dropped(bucket, tmp_path):
 
     mirror = Mirror(tmp_path)
     with pytest.raises(FileNotFoundError):
-        versions(Policy())
+        versions(VersionPolicy())
     whole = ["saved_model.pb", "variables/variables.index"]
     for version in (1, 2):
         put(f"{version}/variables/variables.index")
     put("1/saved_model.pb")
-    assert versions(Policy(newest=None)) == {1: whole}
+    assert versions(VersionPolicy(newest=None)) == {1: whole}
     put("2/saved_model.pb")
-    assert versions(Policy()) == {2: whole}
+    assert versions(VersionPolicy()) == {2: whole}
     bucket.delete_object(Bucket="models", Key="repository/m/2/saved_model.pb")
-    assert versions(Policy()) == {1: whole}
+    assert versions(VersionPolicy()) == {1: whole}

@@ -15,7 +15,7 @@ EXPECTED = {"p10": 1.0, "p50": 2.0, "p90": 3.0}
 
 @pytest.fixture(scope="module")
 def loaded(saved_models):
-    model = servable.load(saved_models / "times_1", Metrics())
+    model = servable.load_servable(saved_models / "times_1", Metrics())
     yield model
     model.close()
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from smartgrid_cli.dagster_api.client import Graph, Run
-from smartgrid_cli.dagster_api.transport import GraphError
-from smartgrid_cli.machine.child_process import leftovers
+from smartgrid_cli.dagster_api.client import DagsterClient, Run
+from smartgrid_cli.dagster_api.transport import DagsterApiError
+from smartgrid_cli.machine.child_process import find_leftovers
 from smartgrid_cli.machine.home import Home, read_json
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("e2e")]
@@ -65,7 +65,7 @@ class Up:
             "PYTHONPATH": str(folder),
             "PYTHONUNBUFFERED": "1",
         }
-        self.graph: Graph | None = None
+        self.graph: DagsterClient | None = None
         self.process = self.start()
 
     def end(self) -> int:
@@ -87,7 +87,7 @@ class Up:
         self.wait(lambda: "all is up" in self.said.read_text(), "everything")
         if self.graph is not None:
             self.graph.close()
-        self.graph = Graph(read_json(self.home.run / "up.json")["addresses"]["dagster"])
+        self.graph = DagsterClient(read_json(self.home.run / "up.json")["addresses"]["dagster"])
         self.wait(lambda: self.graph.load_error() is None, "the code location")
         return self.process
 
@@ -111,7 +111,7 @@ class Up:
         """Has the last try of a run begun (or succeeded)?"""
         try:
             last = self.last_try(run_id)
-        except GraphError:
+        except DagsterApiError:
             return False
         assert under_way or not last.has_ended or last.status != "CANCELED"
         return last.status == ("STARTED" if under_way else "SUCCESS")
@@ -147,7 +147,7 @@ def test_whatever_is_killed_comes_back_and_a_lost_run_is_made_good(up: Up):
     up.process.wait()
     if sys.platform == "linux":
         end = time.monotonic() + 30
-        while [p for p in leftovers(up.home) if p.name() != "postgres"]:
+        while [p for p in find_leftovers(up.home) if p.name() != "postgres"]:
             assert time.monotonic() < end, "the kernel ends what belongs to a killed supervisor"
             time.sleep(0.2)
     up.start()
@@ -158,7 +158,7 @@ def test_whatever_is_killed_comes_back_and_a_lost_run_is_made_good(up: Up):
 
     postgres = psutil.Process(up.pid("postgres"))
     assert up.end() == 130
-    assert leftovers(up.home) == []
+    assert find_leftovers(up.home) == []
     assert not postgres.is_running()
 
 

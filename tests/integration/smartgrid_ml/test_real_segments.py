@@ -17,9 +17,9 @@ from smartgrid_core.readings.vee import compute_interval_energy
 from smartgrid_core.time import Window
 from smartgrid_core.topology import place_meters
 from smartgrid_ml.mining.segments.find import find_segments
-from smartgrid_ml.mining.segments.kmeans import LocalKMeans, assign
+from smartgrid_ml.mining.segments.kmeans import LocalKMeans, assign_points
 from smartgrid_ml.mining.segments.outliers import find_outliers
-from smartgrid_ml.mining.segments.profile_points import profile_points
+from smartgrid_ml.mining.segments.profile_points import build_profile_points
 from smartgrid_ml.mining.segments.spark_kmeans import SparkKMeans
 
 YEAR = Window.of_days(date(2013, 1, 1), date(2013, 12, 31))
@@ -112,9 +112,9 @@ def test_segments_of_the_demo_grid_agree_with_what_its_meters_feed(demo_grid):
 def test_spark_finds_the_centres_that_scikit_learn_finds(demo_grid):
     profiles, places = demo_grid
     kinds = places.filter(pl.col("customer_kind").is_in(["household", "heat_pump"]))
-    points = profile_points(profiles.join(kinds, on="meter_id", how="semi"))
+    points = build_profile_points(profiles.join(kinds, on="meter_id", how="semi"))
     local, spark = (
-        assign(points, engine.centres(points, k=2, seed=7)).labels
+        assign_points(points, engine.centres(points, k=2, seed=7)).labels
         for engine in (LocalKMeans(), SparkKMeans("local[1]"))
     )
     assert adjusted_rand_score(local, spark) == 1.0

@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from demo.faults import Overlay, Plan
+from demo.faults import FaultOverlay, FaultPlan
 from demo.files import DemoManifest, write_demo
 from demo.grid import Flow, Grid, PowerFlow
-from demo.profiles import normal_power
+from demo.profiles import generate_normal_power
 from smartgrid_core.time import Window
 
 END = date(2026, 11, 22)
@@ -77,8 +77,8 @@ class Sound:
 @pytest.fixture(scope="session")
 def sound(grid: Grid) -> Sound:
     window = Window.of_days(date(2026, 1, 14), date(2026, 1, 15))
-    part, active, reactive = next(normal_power(grid, window=window, seed=7))
-    overlay = Overlay(grid, Plan((), np.full(grid.meters.height, 1000.0)))
+    part, active, reactive = next(generate_normal_power(grid, window=window, seed=7))
+    overlay = FaultOverlay(grid, FaultPlan((), np.full(grid.meters.height, 1000.0)))
     flow = PowerFlow(grid).solve(active, reactive, busbar_pu=np.full(active.shape[1], 1.02))
     return Sound(active, overlay.registers(part, active), flow)
 

@@ -7,7 +7,7 @@ import pytest
 from demo.faults import is_night
 from demo.grid import Grid
 from demo.planning import plan_faults
-from demo.profiles import normal_power
+from demo.profiles import generate_normal_power
 from smartgrid_core.contracts.grid import PlantedFaults
 from smartgrid_core.time import DAY, Window, midnight
 
@@ -223,7 +223,7 @@ def test_a_thief_is_metered_by_day_and_mostly_not_by_night(grid: Grid, written):
     fault = written.fault("theft")
     window = Window(fault["start_time"], fault["end_time"])
     row = grid.meters["meter_id"].to_list().index(fault["subject_id"])
-    really_kwh = next(normal_power(grid, window=window, seed=7))[1][row] * 0.25
+    really_kwh = next(generate_normal_power(grid, window=window, seed=7))[1][row] * 0.25
     night = is_night(window)[:-1]
 
     counted = written.readings(fault["subject_id"]).filter(within(fault))["reading"].to_numpy()

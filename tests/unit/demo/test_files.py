@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from demo.files import release_late
+from demo.files import release_late_files
 from smartgrid_core.contracts.grid import GridTopology
 
 pytestmark = pytest.mark.slow
@@ -91,7 +91,7 @@ def test_frequency_stays_around_fifty_hertz(written):
 
 
 def test_released_late_files_lie_in_the_landing_folder(written, tmp_path):
-    landed = release_late(written.manifest, folder=tmp_path)
+    landed = release_late_files(written.manifest, folder=tmp_path)
 
     assert [file.name for file in tmp_path.iterdir()] == ["late-meters.csv"]
     assert landed[0].read_bytes() == written.manifest.late_files[0].read_bytes()

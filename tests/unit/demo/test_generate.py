@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from demo.generate import kind_of
+from demo.generate import classify_profile
 from demo.grid import DATA
 
 
@@ -19,7 +19,7 @@ from demo.grid import DATA
     ],
 )
 def test_a_profile_name_says_what_the_customer_is(profile: str, kind: str):
-    assert kind_of(profile) == kind
+    assert classify_profile(profile) == kind
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
-from demo.faults import Overlay, Planted
+from demo.faults import FaultOverlay, PlantedFault
 from demo.grid import Grid
 from demo.planning import plan_faults
 from demo.planted_rule import APART, JOINT_HOURS, LOCAL_ZONE, plan_weak_joint
@@ -15,7 +15,7 @@ from smartgrid_core.time import DAY, HOUR, Window, midnight
 SIXTY_DAYS = Window(midnight(date(2026, 11, 22)) - 60 * DAY, midnight(date(2026, 11, 22)))
 
 
-def joints(grid: Grid, *, window: Window = SIXTY_DAYS, seed: int = 7) -> list[Planted]:
+def joints(grid: Grid, *, window: Window = SIXTY_DAYS, seed: int = 7) -> list[PlantedFault]:
     return plan_faults(grid, window=window, seed=seed).of("weak_joint", subject_kind="sensor")
 
 
@@ -87,12 +87,12 @@ def test_voltage_is_below_five_and_above_ten_percent_and_power_is_kept(grid: Gri
 
 def test_the_joint_changes_nothing_but_its_own_sensor(grid: Grid, sound):
     window = Window.of_days(date(2026, 1, 14), date(2026, 1, 15))
-    episode = Planted(
+    episode = PlantedFault(
         "weak_joint", "sensor", "S-F1-T2", window.start + 18 * HOUR, window.start + 19 * HOUR, 0.93
     )
     plan = replace(plan_faults(grid, window=SIXTY_DAYS, seed=7), faults=(episode,))
 
-    seen, silent = Overlay(grid, plan).measured(window, sound.flow)
+    seen, silent = FaultOverlay(grid, plan).measured(window, sound.flow)
 
     row = sound.flow.node_ids.index("F1-T2")
     changed = seen.voltage_v != sound.flow.voltage_v

@@ -7,7 +7,7 @@ import pytest
 from demo.files import write_demo
 from demo.grid import Grid
 from demo.planning import plan_faults
-from demo.planted_sensor_faults import PHASE_TRANSFORMERS, phase_sensors
+from demo.planted_sensor_faults import PHASE_TRANSFORMERS, list_phase_sensors
 from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.time import DAY, Window, midnight
 
@@ -133,7 +133,9 @@ def test_phases_sum_to_three_times_the_transformers_current(demo):
 def test_phase_sensors_hang_on_their_transformers_in_the_tree(tmp_path):
     write_demo(tmp_path / "landing", end=END, days=7)
     tree = pl.read_csv(tmp_path / "landing" / "grid_topology.csv")
-    phases = tree.filter(pl.col("node_id").is_in(phase_sensors(Grid.load())["sensor_id"].to_list()))
+    phases = tree.filter(
+        pl.col("node_id").is_in(list_phase_sensors(Grid.load())["sensor_id"].to_list())
+    )
 
     assert sorted(phases["parent_id"].unique()) == sorted(PHASE_TRANSFORMERS)
     assert phases.height == 6

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from sensors.alerts import issues_of_interest, new_exceedances, waiting_messages
+from sensors.alerts import choose_issue_window, new_exceedances, waiting_messages
 from smartgrid_core.alerts.decide import decide_limit_alerts
 from smartgrid_core.contracts.alerts import Alerts, LimitExceedances
 from smartgrid_core.protocols import DeliveryReport
@@ -120,7 +120,7 @@ def test_exceedances_of_long_ago_ask_for_nothing(instance):
 
 
 def test_the_present_of_a_closed_data_set_is_its_end():
-    assert issues_of_interest(now=NOW, last_day=date(2026, 2, 1)) == Window.of_days(
+    assert choose_issue_window(now=NOW, last_day=date(2026, 2, 1)) == Window.of_days(
         date(2026, 2, 1), date(2026, 2, 2)
     )
 

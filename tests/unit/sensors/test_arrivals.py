@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from sensors.arrivals import MOST_FILES, decide, landing_arrivals
+from sensors.arrivals import MOST_FILES, decide_landing, landing_arrivals
 from smartgrid_core.protocols import Arrival
 
 
@@ -63,21 +63,23 @@ def test_while_files_are_landed_nothing_is_requested(instance):
 
 
 def test_a_changed_file_is_another_fact():
-    first = decide([Arrival("a.csv", "1")], before={})
-    changed = decide([Arrival("a.csv", "2")], before=first.cursor)
+    first = decide_landing([Arrival("a.csv", "1")], before={})
+    changed = decide_landing([Arrival("a.csv", "2")], before=first.cursor)
     assert (first.names, changed.names) == (["a.csv"], ["a.csv"])
     assert first.run_key != changed.run_key
 
 
 def test_a_file_that_failed_three_times_is_left_alone_and_does_not_hold_up_others():
-    decision = decide([Arrival("bad.csv", "1"), Arrival("good.csv", "2")], before={"1": 3})
+    decision = decide_landing([Arrival("bad.csv", "1"), Arrival("good.csv", "2")], before={"1": 3})
     assert (decision.names, decision.cursor) == (["good.csv"], {"1": 3, "2": 1})
 
 
 def test_a_run_takes_no_more_than_its_batch():
     arrivals = [Arrival(f"{number}.csv", str(number)) for number in range(MOST_FILES + 5)]
-    assert len(decide(arrivals, before={}).names) == MOST_FILES
+    assert len(decide_landing(arrivals, before={}).names) == MOST_FILES
 
 
 def test_copies_of_one_content_are_landed_once():
-    assert decide([Arrival("a.csv", "1"), Arrival("b.csv", "1")], before={}).names == ["b.csv"]
+    assert decide_landing([Arrival("a.csv", "1"), Arrival("b.csv", "1")], before={}).names == [
+        "b.csv"
+    ]

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from sensors.canary import Settlement, canary_watch, decide
+from sensors.canary import CanaryOrder, canary_watch, decide_canary
 from smartgrid_core.contracts.serving import LabelMoves, PredictionLog, VariantComparisons
 from smartgrid_core.rollout.labels import ServingState
 
@@ -55,7 +55,7 @@ FAILURES = [call(1, "stable"), call(2, "canary", failed=True), call(3, "canary",
 
 
 def decided(*, calls=(), comparisons=(), served=TRIAL):
-    return decide(
+    return decide_canary(
         served,
         log=rows(PredictionLog, *calls),
         comparisons=rows(VariantComparisons, *comparisons),
@@ -78,7 +78,7 @@ def test_failures_from_before_the_trial_belong_to_another_version():
 def test_the_newest_verdict_settles_the_canary(decision: str):
     earlier = comparison("keep", at=NOW - timedelta(days=1))
     settled = decided(comparisons=[earlier, comparison(decision)])
-    assert settled == Settlement(decision, 2, f"{decision}, because")
+    assert settled == CanaryOrder(decision, 2, f"{decision}, because")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from sensors.drift import REST, SAME_AGAIN, decide, drift_watch
+from sensors.drift import REST, SAME_AGAIN, decide_retraining, drift_watch
 from smartgrid_core.contracts.forecasts import LoadBacktest
 from smartgrid_core.contracts.promotion import ModelDrift
 
@@ -35,7 +35,7 @@ def drift(*names: str, day: date = date(2026, 3, 2), version: str = "3") -> pl.D
 
 
 def decided(rows, *, before=None, trained_at=LONG_AGO, now=NOW):
-    return decide(rows, before=before or {}, trained_at=trained_at, now=now)
+    return decide_retraining(rows, before=before or {}, trained_at=trained_at, now=now)
 
 
 def test_a_new_sign_asks_for_a_training():

@@ -12,10 +12,10 @@ from sensors.late_readings import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
     Reopening,
-    decide,
+    decide_reopenings,
     late_readings,
+    list_pending,
     read_state,
-    still_pending,
 )
 from smartgrid_core.contracts.readings import TouchedDays
 from smartgrid_core.settings import Settings
@@ -159,15 +159,17 @@ def test_a_run_that_a_retry_mended_counts_as_computed(instance):
 def test_a_bad_day_is_found_and_keeps_no_other_from_being_computed():
     days = [FIRST + timedelta(days=number) for number in range(92)]
     bad, now, computed, runs = FIRST + timedelta(days=40), NOW, set(), []
-    asked = decide(touched(*days), first_day=FIRST, last_day=days[-1], now=now)
+    asked = decide_reopenings(touched(*days), first_day=FIRST, last_day=days[-1], now=now)
     while len(computed) < 91:
         runs.append(len(asked.requests))
         good = {each for each in asked.requests if not each.first <= bad <= each.last}
         computed |= {day for day in days for each in good if each.first <= day <= each.last}
         succeeded = {each.run_key for each in good}
-        pending = still_pending(asked.pending, succeeded=succeeded, now=now)
+        pending = list_pending(asked.pending, succeeded=succeeded, now=now)
         now = max(each.again_at for each in pending)
-        asked = decide(touched(), pending=pending, first_day=FIRST, last_day=days[-1], now=now)
+        asked = decide_reopenings(
+            touched(), pending=pending, first_day=FIRST, last_day=days[-1], now=now
+        )
     assert runs == [1, 4, 4, 3, 2]
     assert [(each.first, each.last) for each in asked.requests] == [(bad, bad)]
     assert now - NOW < timedelta(hours=3)
@@ -175,19 +177,21 @@ def test_a_bad_day_is_found_and_keeps_no_other_from_being_computed():
 
 def test_a_day_that_never_succeeds_is_tried_ever_more_rarely_and_never_given_up():
     now, pauses = NOW, []
-    asked = decide(touched(*march(2)), first_day=FIRST, last_day=NOW.date(), now=now)
+    asked = decide_reopenings(touched(*march(2)), first_day=FIRST, last_day=NOW.date(), now=now)
     for _ in range(10):
-        (waiting,) = still_pending(asked.pending, succeeded=set(), now=now)
+        (waiting,) = list_pending(asked.pending, succeeded=set(), now=now)
         pauses.append((waiting.again_at - now) // timedelta(minutes=1))
         now = waiting.again_at
-        asked = decide(touched(), pending=[waiting], first_day=FIRST, last_day=NOW.date(), now=now)
+        asked = decide_reopenings(
+            touched(), pending=[waiting], first_day=FIRST, last_day=NOW.date(), now=now
+        )
     assert pauses == [5, 10, 20, 40, 80, 160, 320, 640, 720, 720]
     assert [each.run_key for each in asked.requests] == ["late:1:2026-03-02:2026-03-02#11"]
 
 
 def test_new_readings_of_a_failing_day_shorten_its_pause_and_ask_for_no_other_run():
     failing = Reopening(*march(2, 2), seq=1, attempt=9, again_at=NOW + LONGEST_PAUSE)
-    decision = decide(
+    decision = decide_reopenings(
         touched(*march(2, 3), seq=7),
         pending=[failing],
         first_day=FIRST,
@@ -229,7 +233,7 @@ def test_while_days_are_computed_the_journal_waits(instance):
 def test_exactly_the_touched_days_within_the_partitions_are_reopened(offsets):
     days = [FIRST + timedelta(days=offset) for offset in offsets]
     last = FIRST + timedelta(days=30)
-    decision = decide(touched(*days), first_day=FIRST, last_day=last, now=NOW)
+    decision = decide_reopenings(touched(*days), first_day=FIRST, last_day=last, now=NOW)
     reopened = [
         each.first + timedelta(days=number)
         for each in decision.requests

@@ -15,8 +15,8 @@ from smartgrid_core.contracts.inspections import EnergyBalance, HeadEnergy, Insp
 from smartgrid_core.topology import place_meters
 from smartgrid_ml.mining.theft import inspect_grid as inspecting
 from smartgrid_ml.mining.theft.day_model import TheftSettings
-from smartgrid_ml.mining.theft.energy_balance import head_energy as energy_of_heads
-from smartgrid_ml.mining.theft.energy_balance import watched_nodes
+from smartgrid_ml.mining.theft.energy_balance import compute_head_energy as energy_of_heads
+from smartgrid_ml.mining.theft.energy_balance import select_watched_nodes
 
 FIRST = datetime(2026, 1, 17, 23, tzinfo=UTC)
 """Midnight in Tirane; the fake clock stands at noon of 3 March."""
@@ -124,7 +124,7 @@ def balanced(store, handles) -> dg.MaterializeResult:
     hours = energy_of_heads(
         store.scan(SensorAggregates),
         store.scan(MeterConsumption),
-        nodes=watched_nodes(topology),
+        nodes=select_watched_nodes(topology),
         places=place_meters(topology),
     )
     store.replace(HeadEnergy, hours)

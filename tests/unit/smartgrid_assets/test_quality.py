@@ -8,7 +8,12 @@ import pytest
 
 from smartgrid_assets.aggregates import checks as aggregate_checks
 from smartgrid_assets.features import checks as feature_checks
-from smartgrid_assets.quality import judged_window, result_of, schema_check, window_of_tags
+from smartgrid_assets.quality import (
+    choose_checked_window,
+    make_schema_check,
+    parse_window_tags,
+    to_check_result,
+)
 from smartgrid_assets.readings import checks as reading_checks
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.grid import GridTopology
@@ -72,20 +77,22 @@ def passing(rows: int) -> SuiteResult:
     ],
 )
 def test_a_run_says_its_days_by_its_tags(tags, window):
-    assert window_of_tags(tags) == window
+    assert parse_window_tags(tags) == window
 
 
 def test_without_partitions_the_newest_day_is_judged(store):
     store.replace(FeederLoad, load(FIRST, SECOND))
-    assert judged_window({}, lake=store, schema=FeederLoad) == Window.of_day(SECOND)
+    assert choose_checked_window({}, lake=store, schema=FeederLoad) == Window.of_day(SECOND)
 
 
 def test_a_table_that_is_kept_whole_is_judged_whole(store):
-    assert judged_window({"dagster/partition": "x"}, lake=store, schema=GridTopology) is None
+    assert (
+        choose_checked_window({"dagster/partition": "x"}, lake=store, schema=GridTopology) is None
+    )
 
 
 def test_a_verdict_is_shown_with_counts_examples_and_the_way_to_its_page():
-    result = result_of(
+    result = to_check_result(
         SuiteResult(
             "sensor_data", passed=False, rows=96, failed=(DIP, GAP), docs_link="http://docs/1"
         )
@@ -209,5 +216,5 @@ def test_every_table_of_the_graph_has_its_contract_checked_and_the_main_ones_the
 
 
 def test_a_schema_check_blocks_what_follows_in_its_run():
-    (spec,) = schema_check(FeederLoad).check_specs
+    (spec,) = make_schema_check(FeederLoad).check_specs
     assert (spec.name, spec.blocking) == ("schema", True)

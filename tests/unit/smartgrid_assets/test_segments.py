@@ -9,10 +9,10 @@ import pytest
 
 from smartgrid_assets.mining.segment_checks import segment_names_are_unique, segments_mean_something
 from smartgrid_assets.mining.segments import (
+    choose_engine,
     consumer_outliers,
     consumer_profiles,
     consumer_segments,
-    engine_of,
 )
 from smartgrid_core.contracts.aggregates import MeterConsumption
 from smartgrid_core.contracts.grid import GridTopology
@@ -190,5 +190,8 @@ def test_the_grid_says_who_feeds_in(mine, store):
 def test_one_setting_chooses_spark():
     usual = Settings(_env_file=None)
     spark = Settings(_env_file=None, segment_engine="spark", spark_url="sc://spark:15002")
-    assert engine_of(usual).name == "scikit-learn"
-    assert (engine_of(spark).name, engine_of(spark).url) == ("Spark MLlib", "sc://spark:15002")
+    assert choose_engine(usual).name == "scikit-learn"
+    assert (choose_engine(spark).name, choose_engine(spark).url) == (
+        "Spark MLlib",
+        "sc://spark:15002",
+    )

@@ -3,7 +3,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from smartgrid_assets.models.trials import trial_teller
+from smartgrid_assets.models.trials import make_trial_reporter
 from smartgrid_core.errors import ConfigurationError
 from smartgrid_ml.automl.trials import Trial
 
@@ -36,7 +36,7 @@ def told(registry: Registry) -> tuple[list[dict[str, Any]], list[str]]:
 
     @dg.asset
     def load_backtest(context: dg.AssetExecutionContext) -> None:
-        tell = trial_teller(context, registry=registry, parent_run_id="parent")
+        tell = make_trial_reporter(context, registry=registry, parent_run_id="parent")
         for trial in TRIALS:
             tell("tpot", trial)
 

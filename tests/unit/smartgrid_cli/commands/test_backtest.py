@@ -6,9 +6,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from smartgrid_cli.commands.backtest import Protocol, backtest, run_protocol
+from smartgrid_cli.commands.backtest import BacktestProtocol, backtest, run_backtest
 from smartgrid_cli.files.series import SeriesTable
-from smartgrid_cli.files.timestamps import utc_of_wall
+from smartgrid_cli.files.timestamps import convert_wall_to_utc
 from smartgrid_core.errors import ConfigurationError
 
 LEADERBOARD = (
@@ -125,7 +125,7 @@ def test_a_column_known_ahead_reaches_the_models_for_the_target_hour_itself():
         exog=pl.DataFrame({**series, "price": [float(n) for n in range(len(hours))]}),
         step=timedelta(hours=1),
     )
-    protocol = Protocol(
+    protocol = BacktestProtocol(
         test_start=date(2025, 2, 5),
         test_end=date(2025, 2, 7),
         horizon=timedelta(hours=24),
@@ -134,14 +134,14 @@ def test_a_column_known_ahead_reaches_the_models_for_the_target_hour_itself():
         country=None,
         models=["naive_24h", "boosting"],
     )
-    fitted = run_protocol(table, protocol=protocol).fitted["boosting"]
+    fitted = run_backtest(table, protocol=protocol).fitted["boosting"]
     assert fitted.feature_names[-2:] == ("exog_price", "exog_price_change_1d")
 
 
 def test_wall_clock_hours_around_clock_changes_become_utc():
     wall = [datetime(2025, 3, 30, 2, 30), datetime(2025, 10, 26, 2), datetime(2025, 7, 1)]  # noqa: DTZ001 - wall clock
     frame = pl.DataFrame({"wall": wall}).with_columns(pl.col("wall").dt.replace_time_zone("UTC"))
-    answer = frame.select(utc_of_wall(pl.col("wall"), timezone="Europe/Tirane"))
+    answer = frame.select(convert_wall_to_utc(pl.col("wall"), timezone="Europe/Tirane"))
     assert answer.to_series().to_list() == [
         datetime(2025, 3, 30, 1, 30, tzinfo=UTC),
         datetime(2025, 10, 26, 0, tzinfo=UTC),

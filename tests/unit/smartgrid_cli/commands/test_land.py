@@ -2,14 +2,14 @@
 
 from rich.text import Text
 
-from smartgrid_cli.commands.land import said
+from smartgrid_cli.commands.land import describe_report
 from smartgrid_io.landing.report import LandingReport, Refusal
 
 FAULT = Refusal("unparsable_number", 3, "reading: 12,5 needs SMARTGRID_LANDING_DECIMAL_COMMA=true")
 
 
 def plain(report: LandingReport) -> str:
-    return Text.from_markup(said(report)).plain
+    return Text.from_markup(describe_report(report)).plain
 
 
 def test_a_landing_says_what_became_of_the_rows_and_how_to_mend_the_refused():
@@ -27,7 +27,7 @@ def test_a_landing_says_what_became_of_the_rows_and_how_to_mend_the_refused():
 def test_a_file_without_a_single_good_row_was_of_no_use():
     report = LandingReport("a.csv", "", "landed", "meter_readings", rows_read=3, rows_refused=3)
     assert report.is_refused_whole
-    assert said(report).startswith("[red]")
+    assert describe_report(report).startswith("[red]")
 
 
 def test_what_was_refused_before_is_said_with_the_way_to_land_it_again():

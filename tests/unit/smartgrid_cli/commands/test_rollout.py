@@ -4,7 +4,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from smartgrid_cli.commands.rollout import said
+from smartgrid_cli.commands.rollout import describe_moves
 from smartgrid_cli.display.tables import show_models
 from smartgrid_core.rollout.labels import ServingState
 from smartgrid_io.serving.moves import LabelMoveResult
@@ -13,17 +13,17 @@ TRIAL = ServingState("m", (1, 2, 3), stable=2, canary=3)
 
 
 def test_a_move_is_said_label_by_label():
-    assert said(LabelMoveResult(TRIAL, TRIAL.promoted())) == [
+    assert describe_moves(LabelMoveResult(TRIAL, TRIAL.promoted())) == [
         "m: stable was version 2 and is version 3",
         "m: version 3 is no longer canary",
     ]
-    assert said(LabelMoveResult(TRIAL, TRIAL.without_canary())) == [
+    assert describe_moves(LabelMoveResult(TRIAL, TRIAL.without_canary())) == [
         "m: stable is version 2 as before",
         "m: version 3 is no longer canary",
     ]
-    assert said(LabelMoveResult(ServingState("m"), ServingState("m", (1,), stable=1))) == [
-        "m: stable is version 1"
-    ]
+    assert describe_moves(
+        LabelMoveResult(ServingState("m"), ServingState("m", (1,), stable=1))
+    ) == ["m: stable is version 1"]
 
 
 def test_the_status_shows_who_answers_and_what_is_not_ready():

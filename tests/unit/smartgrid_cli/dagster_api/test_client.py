@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from smartgrid_cli.dagster_api import client as module
-from smartgrid_cli.dagster_api.client import LAUNCH, LOOKS, Graph
-from smartgrid_cli.dagster_api.transport import GraphAwayError, GraphError
+from smartgrid_cli.dagster_api.client import LAUNCH, LOOKUPS, DagsterClient
+from smartgrid_cli.dagster_api.transport import DagsterApiError, DagsterUnreachableError
 from smartgrid_core.errors import ServerError
 
 Answer = dict[str, object] | Exception
@@ -46,7 +46,7 @@ def answering():
 
     def build(
         *answers: Answer, patience_s: float = 0.0, **options: Any
-    ) -> tuple[Graph, list[dict[str, Any]]]:
+    ) -> tuple[DagsterClient, list[dict[str, Any]]]:
         asked: list[dict[str, Any]] = []
 
         def respond(request: httpx.Request) -> httpx.Response:
@@ -56,7 +56,7 @@ def answering():
                 raise answer
             return httpx.Response(200, json=answer)
 
-        graph = Graph("http://dagster.test", patience_s=patience_s, look_s=0.0, **options)
+        graph = DagsterClient("http://dagster.test", patience_s=patience_s, look_s=0.0, **options)
         graph._client.http = httpx.Client(
             base_url="http://dagster.test", transport=httpx.MockTransport(respond)
         )
@@ -90,7 +90,7 @@ def test_a_question_is_asked_again_until_the_database_is_back(answering):
 
 def test_patience_ends_with_dagsters_words(answering):
     graph, _ = answering(DATABASE_GONE)
-    with pytest.raises(GraphAwayError, match="server closed the connection"):
+    with pytest.raises(DagsterUnreachableError, match="server closed the connection"):
         graph.runs()
 
 
@@ -105,7 +105,7 @@ def test_nobody_waits_for_a_process_that_is_given_up(answering):
 
 def test_a_question_that_graphql_refuses_is_asked_once(answering):
     graph, asked = answering({"errors": [{"message": "no field naps"}]}, patience_s=30.0)
-    with pytest.raises(GraphError, match="no field naps"):
+    with pytest.raises(DagsterApiError, match="no field naps"):
         graph.runs()
     assert len(asked) == 1
 
@@ -126,7 +126,7 @@ def test_a_launch_that_hung_and_is_on_record_later_is_not_launched_again(answeri
 
 def test_a_launch_that_did_not_arrive_is_launched_again(answering):
     graph, asked = answering(
-        httpx.ConnectError("refused"), *[NO_RUNS] * LOOKS, LAUNCHED, patience_s=30.0
+        httpx.ConnectError("refused"), *[NO_RUNS] * LOOKUPS, LAUNCHED, patience_s=30.0
     )
     assert graph.launch("nap", tags={}) == "r1"
     assert asked[0] == asked[-1]
@@ -153,13 +153,13 @@ def test_a_refused_run_is_an_error_in_dagsters_words(answering):
     graph, _ = answering(
         {"data": {"launchRun": {"__typename": "PipelineNotFoundError", "message": "no such job"}}}
     )
-    with pytest.raises(GraphError, match="does not start nap: no such job"):
+    with pytest.raises(DagsterApiError, match="does not start nap: no such job"):
         graph.launch("nap", tags={})
 
 
 def test_a_failure_inside_dagster_is_an_error(answering):
     graph, _ = answering({"data": {"runsOrError": {"__typename": "PythonError", "message": "x"}}})
-    with pytest.raises(GraphError, match="failed at runsOrError: x"):
+    with pytest.raises(DagsterApiError, match="failed at runsOrError: x"):
         graph.runs()
 
 
@@ -181,9 +181,9 @@ def test_assets_come_upstream_first_with_their_days():
             },
         }
 
-    ordered = module._sorted([node("c", "b", "elsewhere"), node("b", "a"), node("a")])
+    ordered = module._sort_upstream_first([node("c", "b", "elsewhere"), node("b", "a"), node("a")])
     assert [one["assetKey"]["path"][0] for one in ordered] == ["a", "b", "c"]
-    asset = module._asset(ordered[0], None)
+    asset = module._to_asset(ordered[0], None)
     assert asset.jobs == ("refresh_days",)
     assert asset.done == {date(2026, 3, 1), date(2026, 3, 2)}
     assert asset.failed == {date(2026, 3, 3)}
@@ -207,8 +207,8 @@ def test_an_unpartitioned_asset_failed_only_if_its_last_run_did_not_make_it():
             "assetMaterializations": [{"assetKey": key}],
         },
     }
-    assert not module._asset({**plain, "assetKey": key}, latest).is_failed
-    assert module._asset({**plain, "assetKey": other}, latest).is_failed
+    assert not module._to_asset({**plain, "assetKey": key}, latest).is_failed
+    assert module._to_asset({**plain, "assetKey": other}, latest).is_failed
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,14 @@ from hypothesis import strategies as st
 
 from smartgrid_cli.dagster_api import walk
 from smartgrid_cli.dagster_api.client import Asset, Run, Sensor, Step
-from smartgrid_cli.dagster_api.transport import GraphError
-from smartgrid_cli.dagster_api.walk import Walker, WalkError, missing_days, ranges, wrong_things
+from smartgrid_cli.dagster_api.transport import DagsterApiError
+from smartgrid_cli.dagster_api.walk import (
+    Materializer,
+    RunFailedError,
+    list_missing_days,
+    list_problems,
+    split_ranges,
+)
 
 FIRST, LAST = date(2026, 3, 1), date(2026, 3, 10)
 
@@ -41,7 +47,7 @@ def run(run_id: str, status: str, **tags: str) -> Run:
 
 
 def test_a_day_is_missing_if_one_asset_lacks_it_or_failed_at_it():
-    found = missing_days(
+    found = list_missing_days(
         [
             asset(done=days(*range(1, 11)) - days(4)),
             asset("meter_consumption", done=days(*range(1, 11)), failed=days(7)),
@@ -53,7 +59,7 @@ def test_a_day_is_missing_if_one_asset_lacks_it_or_failed_at_it():
 
 
 def test_days_before_an_assets_first_one_are_not_missing():
-    assert missing_days([asset()], first=date(2026, 2, 1), last=date(2026, 3, 2)) == [
+    assert list_missing_days([asset()], first=date(2026, 2, 1), last=date(2026, 3, 2)) == [
         date(2026, 3, 1),
         date(2026, 3, 2),
     ]
@@ -65,14 +71,14 @@ def test_days_before_an_assets_first_one_are_not_missing():
 )
 def test_ranges_hold_every_day_once_and_none_is_too_long(numbers: list[int], longest: int):
     wanted = [FIRST + timedelta(days=number) for number in numbers]
-    spans = list(ranges(wanted, longest=longest))
+    spans = list(split_ranges(wanted, longest=longest))
     held = [a + timedelta(days=n) for a, b in spans for n in range((b - a).days + 1)]
     assert held == wanted
     assert all((b - a).days < longest for a, b in spans)
 
 
 def test_what_failed_or_is_missing_or_refused_is_said():
-    said = wrong_things(
+    said = list_problems(
         [
             asset("sensor_data", done=days(*range(1, 11))),
             asset("meter_readings", done=days(1, 2, 5, 6, 7, 8, 9, 10)),
@@ -117,7 +123,7 @@ class FakeGraph:
     def steps(self, run_id: str) -> list[Step]:
         return [Step("feeder_load", "IN_PROGRESS", 0.0, None)]
 
-    def why_failed(self, run_id: str) -> str:
+    def explain_failure(self, run_id: str) -> str:
         return f"feeder_load: {run_id} is full"
 
 
@@ -127,8 +133,8 @@ class NoProgress:
     def settled(self) -> None: ...
 
 
-def walker(graph: object) -> Walker:
-    return Walker(graph, NoProgress(), check=lambda: None)  # type: ignore[arg-type]
+def walker(graph: object) -> Materializer:
+    return Materializer(graph, NoProgress(), check=lambda: None)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -184,7 +190,7 @@ class Following:
         self.clock += 1
         if self.asks and not self.open:
             self.open, self.age = [self.asks.pop(0)], 0
-        return [Sensor("conditions", 30, last_look=self.clock, last_error=None)]
+        return [Sensor("conditions", 30, last_tick=self.clock, last_error=None)]
 
     def backfilled(self) -> list[str]:
         self.clock += 1
@@ -206,7 +212,7 @@ class Following:
 
 def test_what_follows_has_caught_up_when_a_look_asks_for_nothing():
     graph = Following(["first days", "late days"])
-    runs = walker(graph).settle_sensors(since=100.0, of=["conditions"])
+    runs = walker(graph).wait_until_sensors_idle(since=100.0, of=["conditions"])
     assert [one.run_id for one in runs] == ["first days", "late days"]
     assert (graph.asks, graph.open) == ([], [])
 
@@ -214,18 +220,18 @@ def test_what_follows_has_caught_up_when_a_look_asks_for_nothing():
 def test_a_backfill_that_does_not_go_on_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(walk, "BACKFILL_PATIENCE_S", 0.0)
     graph = Following(["load_features"], never_launches=True)
-    with pytest.raises(GraphError, match="backfill of load_features does not go on"):
-        walker(graph).settle_sensors(since=100.0, of=["conditions"])
+    with pytest.raises(DagsterApiError, match="backfill of load_features does not go on"):
+        walker(graph).wait_until_sensors_idle(since=100.0, of=["conditions"])
 
 
 def test_a_sensor_that_is_switched_off_is_named_instead_of_waited_for():
-    with pytest.raises(GraphError, match="late_readings is switched off"):
-        walker(Following([])).wait_for_looks(0.0, of=["late_readings"])
+    with pytest.raises(DagsterApiError, match="late_readings is switched off"):
+        walker(Following([])).wait_for_ticks(0.0, of=["late_readings"])
 
 
 def test_a_failed_run_is_named_with_its_error():
     graph = FakeGraph([asset()], ends=[run("r1", "FAILURE")])
-    with pytest.raises(WalkError, match="refresh_days failed: feeder_load: r1 is full"):
+    with pytest.raises(RunFailedError, match="refresh_days failed: feeder_load: r1 is full"):
         walker(graph).run_missing("refresh_days", first=FIRST, last=LAST)
 
 
@@ -253,8 +259,8 @@ def test_a_run_that_has_just_failed_is_waited_for_until_its_fate_is_written_down
 
 def test_a_sensor_that_looked_before_is_still_waited_for():
     sensors = [
-        Sensor("arrivals", 30, last_look=10.0, last_error=None),
-        Sensor("touched", 30, last_look=30.0, last_error=None),
-        Sensor("alerts", 30, last_look=None, last_error=None),
+        Sensor("arrivals", 30, last_tick=10.0, last_error=None),
+        Sensor("touched", 30, last_tick=30.0, last_error=None),
+        Sensor("alerts", 30, last_tick=None, last_error=None),
     ]
-    assert [s.name for s in walk.looked_before(sensors, 20.0)] == ["arrivals", "alerts"]
+    assert [s.name for s in walk.select_late_sensors(sensors, 20.0)] == ["arrivals", "alerts"]

@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_cli.files.anomaly_rows import told
+from smartgrid_cli.files.anomaly_rows import assign_to_rows
 from smartgrid_cli.files.detect_file import (
     WEEK,
-    Asked,
-    Found,
-    days_at_once,
-    groups_of,
-    limits_of,
-    rehearsed,
+    DetectedAnomalies,
+    DetectionSettings,
+    build_groups,
+    build_limits,
+    build_rehearsal,
+    count_days_at_once,
 )
 from smartgrid_cli.files.readings import Readings
 from smartgrid_core.errors import ConfigurationError
@@ -30,40 +30,40 @@ def daily(days: int) -> pl.DataFrame:
 
 
 def test_the_first_weeks_are_rehearsed_in_reverse_order():
-    got = rehearsed(daily(16), begin=BEGIN).sort("time")
+    got = build_rehearsal(daily(16), begin=BEGIN).sort("time")
     assert got["value"].to_list() == [7, 8, 9, 10, 11, 12, 13, 0, 1, 2, 3, 4, 5, 6]
     assert got["time"].min() == BEGIN - 2 * WEEK
     assert got["time"].dt.weekday().to_list() == [1, 2, 3, 4, 5, 6, 7] * 2
-    assert rehearsed(daily(6), begin=BEGIN) is None
+    assert build_rehearsal(daily(6), begin=BEGIN) is None
 
 
 @given(st.integers(8, 100))
 def test_a_rehearsal_ends_where_the_file_begins(days):
-    got = rehearsed(daily(days), begin=BEGIN)
+    got = build_rehearsal(daily(days), begin=BEGIN)
     assert got["time"].max() == BEGIN - timedelta(days=1)
     assert got.height == 7 * min(5, (days - 1) // 7)
     assert got["time"].is_unique().all()
 
 
 def test_many_series_are_judged_fewer_days_at_a_time():
-    assert days_at_once(1, HOUR) == 300
-    assert days_at_once(100, HOUR) == 3
-    assert days_at_once(5000, timedelta(minutes=1)) == 1
+    assert count_days_at_once(1, HOUR) == 300
+    assert count_days_at_once(100, HOUR) == 3
+    assert count_days_at_once(5000, timedelta(minutes=1)) == 1
 
 
 def test_groups_and_limits_are_told_by_series():
-    asked = Asked("UTC", phases=[("a1", "a2", "a3")], peers=["b*"])
-    assert groups_of(["a1", "a2", "a3", "b1"], asked).rows() == [
+    asked = DetectionSettings("UTC", phases=[("a1", "a2", "a3")], peers=["b*"])
+    assert build_groups(["a1", "a2", "a3", "b1"], asked).rows() == [
         ("a1", None, "a1,a2,a3"),
         ("a2", None, "a1,a2,a3"),
         ("a3", None, "a1,a2,a3"),
         ("b1", "b*", None),
     ]
-    assert groups_of(["a"], Asked("UTC")) is None
-    limits = limits_of(["a1", "b1"], {"*": (0.0, 9.0), "b1": (None, 5.0)})
+    assert build_groups(["a"], DetectionSettings("UTC")) is None
+    limits = build_limits(["a1", "b1"], {"*": (0.0, 9.0), "b1": (None, 5.0)})
     assert sorted(limits.rows()) == [("a1", 0.0, 9.0), ("b1", None, 5.0)]
     with pytest.raises(ConfigurationError, match="'c' is no series; there are a1, b1"):
-        limits_of(["a1", "b1"], {"c": (0.0, 1.0)})
+        build_limits(["a1", "b1"], {"c": (0.0, 1.0)})
 
 
 def spell(kind: str, start: datetime, end: datetime, *, score: float = 4.0) -> pl.DataFrame:
@@ -97,7 +97,7 @@ def found_in(values: list[float | None], *, times: list[datetime], kind: str, en
         score=pl.when(pl.col("time") == BEGIN + HOUR).then(4.0).otherwise(0.5)
     )
     stretch = spell(kind, BEGIN + HOUR, BEGIN + HOUR * end)
-    return told(readings, Found(spells=stretch, scores=scores, threshold=2.0))
+    return assign_to_rows(readings, DetectedAnomalies(spells=stretch, scores=scores, threshold=2.0))
 
 
 def test_of_a_spike_in_a_step_of_several_rows_the_furthest_row_is_meant():

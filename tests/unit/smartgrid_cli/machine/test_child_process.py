@@ -11,10 +11,10 @@ import pytest
 
 from smartgrid_cli.machine.child_process import (
     CommandChild,
-    leftovers,
-    record,
+    find_leftovers,
+    record_child,
     remove_leftovers,
-    rotate,
+    rotate_log,
 )
 from smartgrid_cli.machine.home import Home
 
@@ -68,7 +68,7 @@ def test_stopping_ends_the_children_of_a_child_too(home: Home):
     sleeper = child(home, FAMILY)
     sleeper.start()
     wait_for(sleeper.is_ready)
-    family = leftovers(home, "sleeper")
+    family = find_leftovers(home, "sleeper")
     assert len(family) == 2
     sleeper.stop()
     assert not any(process.is_running() for process in family)
@@ -109,10 +109,10 @@ def test_a_child_ends_with_its_killed_supervisor(home: Home):
     ) as supervisor:
         assert supervisor.stdout is not None
         supervisor.stdout.readline()
-        assert len(leftovers(home, "sleeper")) == 1
+        assert len(find_leftovers(home, "sleeper")) == 1
         supervisor.kill()
         supervisor.wait()
-        wait_for(lambda: not leftovers(home))
+        wait_for(lambda: not find_leftovers(home))
 
 
 def test_what_a_killed_supervisor_left_is_ended_and_others_are_not(home: Home, tmp_path: Path):
@@ -123,7 +123,7 @@ def test_what_a_killed_supervisor_left_is_ended_and_others_are_not(home: Home, t
     try:
         assert remove_leftovers(home, keep=["sleeper"]) == 0
         assert remove_leftovers(home) == 2
-        assert leftovers(home) == []
+        assert find_leftovers(home) == []
         assert other.is_alive()
     finally:
         sleeper.stop()
@@ -131,18 +131,18 @@ def test_what_a_killed_supervisor_left_is_ended_and_others_are_not(home: Home, t
 
 
 def test_a_recorded_process_whose_number_is_now_another_is_left_alone(home: Home):
-    record(home, "sleeper", os.getpid())
+    record_child(home, "sleeper", os.getpid())
     note = home.run / "sleeper.json"
     note.write_text(note.read_text().replace('"create_time": 1', '"create_time": 2'))
-    assert leftovers(home, "sleeper") == []
+    assert find_leftovers(home, "sleeper") == []
 
 
 def test_a_long_log_is_cut_and_one_old_one_kept(tmp_path: Path):
     log = tmp_path / "a.log"
     log.write_text("x" * 100)
-    rotate(log, limit=1000)
+    rotate_log(log, limit=1000)
     assert log.read_text() == "x" * 100
-    rotate(log, limit=50)
+    rotate_log(log, limit=50)
     assert log.read_text() == ""
     assert (tmp_path / "a.log.1").read_text() == "x" * 100
 

@@ -53,7 +53,7 @@ def test_what_was_never_written_is_empty(tmp_path: Path):
 def test_a_second_process_is_told_who_holds_the_home(tmp_path: Path):
     home = Home(tmp_path).make()
     with home.held():
-        home.say_up({"dagster": "http://127.0.0.1:3000"})
+        home.publish_addresses({"dagster": "http://127.0.0.1:3000"})
         ask = (
             "import sys; from pathlib import Path; from smartgrid_cli.machine.home import *\n"
             "try:\n"
@@ -83,7 +83,7 @@ def test_the_home_is_free_after_its_holder_was_killed(tmp_path: Path):
             pass
         holder.kill()
         holder.wait()
-        assert home.who_is_up() is None
+        assert home.read_up_note() is None
         with home.held():
             pass
 

@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from smartgrid_cli.machine.supervisor import MOST_DEATHS, Post, Supervisor
+from smartgrid_cli.machine.supervisor import MOST_DEATHS, Service, Supervisor
 from smartgrid_core.errors import ServerError
 
 
@@ -37,12 +37,12 @@ class FakeChild:
         return f"{self.name} was killed by SIGKILL"
 
 
-def database_and_its_users(diary: list[str]) -> list[Post]:
+def database_and_its_users(diary: list[str]) -> list[Service]:
     return [
-        Post(FakeChild("database", diary)),
-        Post(FakeChild("pages", diary)),
-        Post(FakeChild("code", diary), needs=["database"], falls_with=["database"]),
-        Post(FakeChild("daemon", diary), needs=["code"], falls_with=["database"]),
+        Service(FakeChild("database", diary)),
+        Service(FakeChild("pages", diary)),
+        Service(FakeChild("code", diary), needs=["database"], falls_with=["database"]),
+        Service(FakeChild("daemon", diary), needs=["code"], falls_with=["database"]),
     ]
 
 
@@ -63,7 +63,7 @@ def test_who_needs_others_starts_after_them_and_stops_before_them():
 
 def test_who_dies_is_started_again_ever_more_slowly():
     diary: list[str] = []
-    supervisor = Supervisor.of(Post(FakeChild("pages", diary)), say=diary.append)
+    supervisor = Supervisor.of(Service(FakeChild("pages", diary)), say=diary.append)
     child = supervisor.posts["pages"].child
     steps(supervisor, 0.0, 0.1)
     child.alive = False
@@ -83,7 +83,7 @@ def test_who_dies_is_started_again_ever_more_slowly():
 
 def test_who_lived_long_is_forgiven_its_deaths():
     diary: list[str] = []
-    supervisor = Supervisor.of(Post(FakeChild("pages", diary)), say=diary.append)
+    supervisor = Supervisor.of(Service(FakeChild("pages", diary)), say=diary.append)
     post = supervisor.posts["pages"]
     steps(supervisor, 0.0, 0.1)
     post.child.alive = False
@@ -94,7 +94,7 @@ def test_who_lived_long_is_forgiven_its_deaths():
 def test_who_never_starts_is_given_up_and_named():
     diary: list[str] = []
     supervisor = Supervisor.of(
-        Post(FakeChild("pages", diary, breaks_at_start=True)), say=lambda _: None
+        Service(FakeChild("pages", diary, breaks_at_start=True)), say=lambda _: None
     )
     steps(supervisor, *(n * 31.0 for n in range(MOST_DEATHS + 1)))
     assert supervisor.given_up == ["pages cannot be started: no such program"]
@@ -137,7 +137,7 @@ def test_the_thread_that_starts_children_outlives_them():
             threads.append(threading.current_thread().name)
             super().stop()
 
-    supervisor = Supervisor.of(Post(Watched("pages", [])), say=lambda _: None)
+    supervisor = Supervisor.of(Service(Watched("pages", [])), say=lambda _: None)
     supervisor.start()
     supervisor.wait(seconds=10)
     supervisor.stop()
@@ -146,12 +146,12 @@ def test_the_thread_that_starts_children_outlives_them():
 
 def test_a_need_that_comes_later_is_refused():
     with pytest.raises(ValueError, match=r"code needs \['database'\]"):
-        Supervisor.of(Post(FakeChild("code", []), needs=["database"]), say=print)
+        Supervisor.of(Service(FakeChild("code", []), needs=["database"]), say=print)
 
 
 def test_housekeeping_goes_on_while_all_is_well():
     seen = threading.Event()
-    supervisor = Supervisor.of(Post(FakeChild("pages", [])), say=lambda _: None)
+    supervisor = Supervisor.of(Service(FakeChild("pages", [])), say=lambda _: None)
     supervisor.housekeeping = seen.set
     supervisor.start()
     assert seen.wait(5)
@@ -161,7 +161,7 @@ def test_housekeeping_goes_on_while_all_is_well():
 
 def test_failing_housekeeping_is_said_once_and_harms_no_child():
     said: list[str] = []
-    supervisor = Supervisor.of(Post(FakeChild("database", [])), say=said.append)
+    supervisor = Supervisor.of(Service(FakeChild("database", [])), say=said.append)
 
     def full_disk() -> None:
         raise OSError("no space left")

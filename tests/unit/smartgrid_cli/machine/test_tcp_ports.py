@@ -4,7 +4,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_cli.machine.tcp_ports import Moved, Reservations, choose_ports
+from smartgrid_cli.machine.tcp_ports import MovedPort, Reservations, choose_ports
 
 WISHES = {"postgres": 5432, "dagster": 3000, "mlflow": 5500}
 
@@ -22,7 +22,7 @@ def test_who_finds_its_port_taken_moves_to_the_next_and_says_so():
 def test_nobody_moves_onto_the_port_of_another():
     granted, moved = choose_ports({"a": 3000, "b": 3001}, free=lambda port: port != 3000)
     assert granted == {"a": 3002, "b": 3001}
-    assert moved == [Moved("a", 3000, 3002)]
+    assert moved == [MovedPort("a", 3000, 3002)]
 
 
 @given(

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from smartgrid_core.contracts.segments import ConsumerProfiles
-from smartgrid_ml.mining.rules.itemsets import Transactions, transactions_of
+from smartgrid_ml.mining.rules.itemsets import Transactions, build_transactions
 
 TIRANE = ZoneInfo("Europe/Tirane")
 FIRST = datetime(2026, 1, 5, tzinfo=UTC)
@@ -43,7 +43,7 @@ def written() -> Callable[..., Transactions]:
     def of(*rows: str) -> Transactions:
         items = sorted({item for row in rows for item in row})
         where = {item: np.array([n for n, row in enumerate(rows) if item in row]) for item in items}
-        return transactions_of(event_rows(where), timezone=TIRANE)
+        return build_transactions(event_rows(where), timezone=TIRANE)
 
     return of
 

@@ -1,13 +1,13 @@
 import base64
 
-from smartgrid_ml.mining.plots import figure_markdown, new_figure
+from smartgrid_ml.mining.plots import create_figure, embed_figure
 
 
 def test_a_figure_stands_within_markdown_as_a_picture_of_its_own():
-    figure = new_figure()
+    figure = create_figure()
     figure.add_subplot().plot([1, 2, 3])
 
-    told = figure_markdown(figure, about="three points")
+    told = embed_figure(figure, about="three points")
 
     head, data = told.removesuffix(")").split(",", maxsplit=1)
     assert head == "![three points](data:image/png;base64"

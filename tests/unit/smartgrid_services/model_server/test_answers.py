@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from smartgrid_services.model_server.metrics import Metrics
-from smartgrid_services.model_server.rest.answers import Answers, Asked
+from smartgrid_services.model_server.rest.answers import RequestedVersion, RestInference
 from smartgrid_services.model_server.signatures import Signature, TensorSpec
-from smartgrid_services.model_server.version_manager import Catalog
+from smartgrid_services.model_server.version_manager import VersionManager
 
 FLOAT = TensorSpec("DT_FLOAT", np.dtype(np.float32), (-1,))
 SMALL = b'{"inputs": [1.5]}'
-NEWEST = Asked("m", None, None)
+NEWEST = RequestedVersion("m", None, None)
 
 
 class Timed:
@@ -43,9 +43,9 @@ class Timed:
 @pytest.fixture
 def serve(tmp_path):
     def begin(servable):
-        catalog = Catalog(lambda _: servable, keep=1)
+        catalog = VersionManager(lambda _: servable, keep=1)
         catalog.refresh({"m": {1: tmp_path}})
-        return Answers(catalog, Metrics(), thread_time=lambda: servable.now)
+        return RestInference(catalog, Metrics(), thread_time=lambda: servable.now)
 
     return begin
 
@@ -57,8 +57,8 @@ def test_what_was_quick_is_computed_at_once(serve):
     assert answers.infer("predict", NEWEST, SMALL) == b'{"outputs": [3.0]}'
     assert answers.is_quick("predict", NEWEST, SMALL)
     assert not answers.is_quick("predict", NEWEST, SMALL + b" " * 10_000)
-    assert not answers.is_quick("predict", Asked("n", None, None), SMALL)
-    assert not answers.is_quick("predict", Asked("m", None, "unknown"), SMALL)
+    assert not answers.is_quick("predict", RequestedVersion("n", None, None), SMALL)
+    assert not answers.is_quick("predict", RequestedVersion("m", None, "unknown"), SMALL)
 
 
 def test_one_slow_answer_sends_the_next_ones_aside(serve):

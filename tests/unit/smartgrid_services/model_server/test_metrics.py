@@ -5,7 +5,7 @@ from smartgrid_services.model_server.metrics import (
     Counter,
     Histogram,
     Metrics,
-    measured,
+    measure_request,
 )
 from smartgrid_services.model_server.status import Code, ServingError
 
@@ -53,11 +53,11 @@ def test_names_of_models_that_do_not_exist_do_not_fill_the_memory():
 
 def test_a_request_is_counted_by_its_status_and_timed_if_answered():
     metrics = Metrics()
-    with measured(metrics, model="m", api="predict", entrypoint="REST"):
+    with measure_request(metrics, model="m", api="predict", entrypoint="REST"):
         pass
     for error in (ServingError(Code.NOT_FOUND, "no"), ZeroDivisionError()):
         try:
-            with measured(metrics, model="m", api="predict", entrypoint="REST"):
+            with measure_request(metrics, model="m", api="predict", entrypoint="REST"):
                 raise error
         except type(error):
             pass

@@ -2,7 +2,12 @@
 
 import pytest
 
-from smartgrid_services.model_server.model_config import ModelConfig, Policy, parse, read
+from smartgrid_services.model_server.model_config import (
+    ModelConfig,
+    VersionPolicy,
+    parse_model_config,
+    read_model_config,
+)
 from smartgrid_services.model_server.status import Code, ServingError
 
 TWO_MODELS = """
@@ -30,11 +35,11 @@ def one_model(more="", *, name="m", base_path="/m", platform='model_platform: "t
 
 
 def test_models_come_with_their_policies_and_labels():
-    assert parse(TWO_MODELS) == {
+    assert parse_model_config(TWO_MODELS) == {
         "load_forecaster": ModelConfig(
             name="load_forecaster",
             base_path="/models/load_forecaster",
-            policy=Policy(newest=None, specific=frozenset({3, 7})),
+            policy=VersionPolicy(newest=None, specific=frozenset({3, 7})),
             labels={"stable": 3, "canary": 7},
         ),
         "half_plus_two": ModelConfig(name="half_plus_two", base_path="s3://models/half_plus_two"),
@@ -53,12 +58,12 @@ def test_models_come_with_their_policies_and_labels():
     ],
 )
 def test_a_policy_chooses_among_the_versions_that_are_there(policy, answering):
-    chosen = parse(one_model(policy))["m"].policy
+    chosen = parse_model_config(one_model(policy))["m"].policy
     assert chosen.candidates([1, 4, 9])[: chosen.newest] == answering
 
 
 def test_the_deprecated_model_type_names_the_platform_too():
-    assert list(parse(one_model(platform="model_type: TENSORFLOW"))) == ["m"]
+    assert list(parse_model_config(one_model(platform="model_type: TENSORFLOW"))) == ["m"]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +94,7 @@ def test_the_deprecated_model_type_names_the_platform_too():
 )
 def test_a_config_that_cannot_be_used_is_refused_with_its_reason(text, words):
     with pytest.raises(ServingError) as refusal:
-        parse(text)
+        parse_model_config(text)
     assert refusal.value.code is Code.INVALID_ARGUMENT
     assert words in refusal.value.message
 
@@ -97,10 +102,10 @@ def test_a_config_that_cannot_be_used_is_refused_with_its_reason(text, words):
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     path = tmp_path / "models.config"
     with pytest.raises(ServingError, match=r"models\.config; No such file or directory"):
-        read(path)
+        read_model_config(path)
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ServingError, match=r"models\.config cannot be read"):
-        read(path)
+        read_model_config(path)
     path.write_text("{")
     with pytest.raises(ServingError, match=r"models\.config: Invalid protobuf file"):
-        read(path)
+        read_model_config(path)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_services.model_server.launch import command
+from smartgrid_services.model_server.launch import build_command
 from smartgrid_services.model_server.model_config import ModelConfig
-from smartgrid_services.model_server.options import ServerOptions, parse
+from smartgrid_services.model_server.options import ServerOptions, parse_options
 
 PORTS = st.integers(1, 65535)
 
@@ -38,12 +38,12 @@ PORTS = st.integers(1, 65535)
     )
 )
 def test_options_survive_their_command_line(options):
-    assert parse(options.arguments()) == options
+    assert parse_options(options.arguments()) == options
 
 
 def test_copies_go_to_the_home_of_who_starts_the_server(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    options = parse(["--model-base-path=memory://copied/m", "--model-name=m"])
+    options = parse_options(["--model-base-path=memory://copied/m", "--model-name=m"])
     filesystem, path = fsspec.url_to_fs("memory://copied/m")
     filesystem.pipe(f"{path}/1/saved_model.pb", b"graph")
     sources = options.sources()
@@ -52,7 +52,7 @@ def test_copies_go_to_the_home_of_who_starts_the_server(tmp_path, monkeypatch):
 
 
 def test_the_command_runs_this_interpreter():
-    words = command(ServerOptions(base_path=Path("models")))
+    words = build_command(ServerOptions(base_path=Path("models")))
     assert words[:4] == [
         sys.executable,
         "-m",
@@ -62,7 +62,7 @@ def test_the_command_runs_this_interpreter():
 
 
 def test_the_real_server_s_command_line_is_understood():
-    options = parse(
+    options = parse_options(
         [
             "--port=8600",
             "--rest_api_port=8601",
@@ -101,7 +101,7 @@ def test_a_base_path_is_scanned_and_may_hold_a_config_file():
 
 
 def test_a_single_model_is_served_under_its_name():
-    options = parse(["--model_name=half_plus_two", "--model_base_path=/models/h"])
+    options = parse_options(["--model_name=half_plus_two", "--model_base_path=/models/h"])
     assert options.sources().models == {"half_plus_two": ModelConfig("half_plus_two", "/models/h")}
 
 
@@ -123,7 +123,7 @@ def test_requests_that_wait_in_batches_have_more_threads():
 )
 def test_a_bad_command_line_is_refused(words, capsys):
     with pytest.raises(SystemExit):
-        parse(words)
+        parse_options(words)
     assert "usage: python -m smartgrid_services.model_server" in capsys.readouterr().err
 
 

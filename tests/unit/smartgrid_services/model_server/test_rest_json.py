@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from smartgrid_services.model_server.rest.inputs import given_in, read_inputs
+from smartgrid_services.model_server.rest.inputs import find_predict_input, read_inputs
 from smartgrid_services.model_server.rest.outputs import write_outputs
-from smartgrid_services.model_server.rest.values import base64_of, parse_object
+from smartgrid_services.model_server.rest.values import decode_base64, parse_object
 from smartgrid_services.model_server.signatures import Signature, TensorSpec
 from smartgrid_services.model_server.status import Code, ServingError
 
@@ -35,7 +35,7 @@ def signature(**dtypes):
 
 
 def read(body, expected):
-    return read_inputs(given_in(parse_object(body)), expected)
+    return read_inputs(find_predict_input(parse_object(body)), expected)
 
 
 @given(ARRAYS, st.sampled_from(["column", "row"]))
@@ -125,14 +125,14 @@ def test_the_row_to_blame_is_named(rows, words):
 
 @pytest.mark.parametrize("text", ["aGk=", "aGk", " aG k=\n"])
 def test_base64_is_read_with_and_without_padding(text):
-    assert base64_of({"b64": text}) == b"hi"
+    assert decode_base64({"b64": text}) == b"hi"
 
 
 def test_what_is_no_base64_is_refused():
     with pytest.raises(ServingError, match="Unable to base64 decode"):
-        base64_of({"b64": "a"})
+        decode_base64({"b64": "a"})
     with pytest.raises(ServingError, match="not formatted correctly for base64 data"):
-        base64_of({"b64": 1})
+        decode_base64({"b64": 1})
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))

@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_services.model_server.model_config import Policy
+from smartgrid_services.model_server.model_config import VersionPolicy
 from smartgrid_services.model_server.status import Code, ServingError
-from smartgrid_services.model_server.version_manager import Catalog, Retry, State, VersionState
+from smartgrid_services.model_server.version_manager import (
+    LoadRetry,
+    State,
+    VersionManager,
+    VersionState,
+)
 
 
 class Pretended:
@@ -74,7 +79,7 @@ def repository(tmp_path):
 def test_the_newest_versions_are_kept_and_the_newest_answers(repository):
     for version in (1, 2, 10):
         repository.put(version)
-    catalog = Catalog(repository.load, keep=2)
+    catalog = VersionManager(repository.load, keep=2)
     catalog.refresh(repository.found())
     assert catalog.live() == {"m": [10, 2]}
     with catalog.hold("m") as newest, catalog.hold("m", 2) as named:
@@ -83,7 +88,7 @@ def test_the_newest_versions_are_kept_and_the_newest_answers(repository):
 
 def test_a_new_version_is_live_before_an_old_one_is_let_go_of(repository):
     repository.put(1)
-    catalog = Catalog(repository.load, keep=1)
+    catalog = VersionManager(repository.load, keep=1)
     catalog.refresh(repository.found())
     seen = []
     repository.watch = lambda: seen.append(catalog.live())
@@ -96,7 +101,7 @@ def test_a_new_version_is_live_before_an_old_one_is_let_go_of(repository):
 
 def test_a_held_version_is_closed_when_the_last_request_has_ended(repository):
     repository.put(1)
-    catalog = Catalog(repository.load, keep=1)
+    catalog = VersionManager(repository.load, keep=1)
     catalog.refresh(repository.found())
     with catalog.hold("m") as first:
         with catalog.hold("m", 1):
@@ -116,7 +121,7 @@ def test_a_refused_version_stays_in_the_status_until_its_folder_changes(reposito
     repository.put(2, "bad")
     attempts = []
     repository.watch = lambda: attempts.append(1)
-    catalog = Catalog(repository.load, keep=2)
+    catalog = VersionManager(repository.load, keep=2)
     for _ in range(3):
         catalog.refresh(repository.found())
     assert len(attempts) == 2
@@ -132,7 +137,7 @@ def test_a_refused_version_stays_in_the_status_until_its_folder_changes(reposito
 def test_a_refused_version_takes_no_place_from_one_that_answers(repository):
     for version in (1, 2):
         repository.put(version)
-    catalog = Catalog(repository.load, keep=2)
+    catalog = VersionManager(repository.load, keep=2)
     catalog.refresh(repository.found())
     repository.put(3, "bad")
     catalog.refresh(repository.found())
@@ -142,7 +147,7 @@ def test_a_refused_version_takes_no_place_from_one_that_answers(repository):
 def test_a_loader_that_breaks_harms_no_other_version(repository):
     repository.put(1)
     repository.put(2, "broken")
-    catalog = Catalog(repository.load, keep=2)
+    catalog = VersionManager(repository.load, keep=2)
     catalog.refresh(repository.found())
     assert catalog.live() == {"m": [1]}
     assert catalog.status("m", 2) == [
@@ -155,8 +160,8 @@ def test_a_failed_load_is_tried_again_so_often_and_so_late_as_it_is_set(reposito
     attempts = []
     repository.watch = lambda: attempts.append(now[0])
     repository.put(1, "bad")
-    catalog = Catalog(
-        repository.load, keep=1, retry=Retry(times=2, seconds=60), clock=lambda: now[0]
+    catalog = VersionManager(
+        repository.load, keep=1, retry=LoadRetry(times=2, seconds=60), clock=lambda: now[0]
     )
     for second in range(0, 600, 20):
         now[0] = float(second)
@@ -171,12 +176,14 @@ def test_a_failed_load_is_tried_again_so_often_and_so_late_as_it_is_set(reposito
 def test_specific_versions_answer_and_no_others(repository):
     for version in (1, 2, 3):
         repository.put(version)
-    catalog = Catalog(repository.load, keep=1)
-    catalog.refresh(repository.found(), {"m": Policy(newest=None, specific=frozenset({1, 2}))})
+    catalog = VersionManager(repository.load, keep=1)
+    catalog.refresh(
+        repository.found(), {"m": VersionPolicy(newest=None, specific=frozenset({1, 2}))}
+    )
     assert catalog.live() == {"m": [2, 1]}
-    catalog.refresh(repository.found(), {"m": Policy(newest=None)})
+    catalog.refresh(repository.found(), {"m": VersionPolicy(newest=None)})
     assert catalog.live() == {"m": [3, 2, 1]}
-    catalog.refresh(repository.found(), {"m": Policy(newest=None, specific=frozenset({9}))})
+    catalog.refresh(repository.found(), {"m": VersionPolicy(newest=None, specific=frozenset({9}))})
     assert catalog.live() == {}
     assert repository.open() == []
 
@@ -184,19 +191,19 @@ def test_specific_versions_answer_and_no_others(repository):
 def test_a_version_answers_until_one_of_those_that_replace_it_does(repository):
     repository.put(1)
     repository.put(2, "bad")
-    catalog = Catalog(repository.load, keep=1)
-    catalog.refresh(repository.found(), {"m": Policy(newest=None, specific=frozenset({1}))})
-    catalog.refresh(repository.found(), {"m": Policy(newest=None, specific=frozenset({2}))})
+    catalog = VersionManager(repository.load, keep=1)
+    catalog.refresh(repository.found(), {"m": VersionPolicy(newest=None, specific=frozenset({1}))})
+    catalog.refresh(repository.found(), {"m": VersionPolicy(newest=None, specific=frozenset({2}))})
     assert catalog.live() == {"m": [1]}
     repository.put(2, "good as of now")
-    catalog.refresh(repository.found(), {"m": Policy(newest=None, specific=frozenset({2}))})
+    catalog.refresh(repository.found(), {"m": VersionPolicy(newest=None, specific=frozenset({2}))})
     assert catalog.live() == {"m": [2]}
 
 
 def test_a_label_is_held_by_its_version(repository):
     for version in (1, 2):
         repository.put(version)
-    catalog = Catalog(repository.load, keep=2)
+    catalog = VersionManager(repository.load, keep=2)
     catalog.refresh(repository.found())
     catalog.assign({"m": {"stable": 1, "canary": 2}}, new_anywhere=False)
     with catalog.hold("m", label="stable") as stable, catalog.hold("m", label="canary") as canary:
@@ -214,7 +221,7 @@ def test_a_label_is_held_by_its_version(repository):
 
 def test_a_label_moves_only_to_a_version_that_answers(repository):
     repository.put(1)
-    catalog = Catalog(repository.load, keep=2)
+    catalog = VersionManager(repository.load, keep=2)
     with pytest.raises(ServingError, match="version 1 of model m, which is not currently avail"):
         catalog.assign({"m": {"stable": 1}}, new_anywhere=False)
     catalog.assign({"m": {"stable": 1}}, new_anywhere=True)
@@ -234,7 +241,7 @@ def test_a_label_moves_only_to_a_version_that_answers(repository):
 def test_a_withdrawn_version_gives_way_to_the_one_before(repository):
     for version in (1, 2):
         repository.put(version)
-    catalog = Catalog(repository.load, keep=1)
+    catalog = VersionManager(repository.load, keep=1)
     catalog.refresh(repository.found())
     repository.take(2)
     catalog.refresh(repository.found())
@@ -244,7 +251,7 @@ def test_a_withdrawn_version_gives_way_to_the_one_before(repository):
 
 def test_a_replaced_folder_is_loaded_again_and_a_bad_one_leaves_the_old(repository):
     repository.put(1)
-    catalog = Catalog(repository.load, keep=1)
+    catalog = VersionManager(repository.load, keep=1)
     catalog.refresh(repository.found())
     repository.put(1, "other content")
     catalog.refresh(repository.found())
@@ -257,7 +264,7 @@ def test_a_replaced_folder_is_loaded_again_and_a_bad_one_leaves_the_old(reposito
 
 def test_a_model_that_cannot_be_read_stays_and_one_that_is_gone_goes(repository):
     repository.put(1)
-    catalog = Catalog(repository.load, keep=1)
+    catalog = VersionManager(repository.load, keep=1)
     catalog.refresh(repository.found())
     catalog.refresh({"m": None})
     assert catalog.live() == {"m": [1]}
@@ -268,7 +275,7 @@ def test_a_model_that_cannot_be_read_stays_and_one_that_is_gone_goes(repository)
 
 def test_what_is_not_there_is_not_found_by_name(repository):
     repository.put(1)
-    catalog = Catalog(repository.load, keep=1)
+    catalog = VersionManager(repository.load, keep=1)
     catalog.refresh(repository.found())
     asked = {
         "Servable not found for request: Latest(n)": lambda: catalog.hold("n").__enter__(),
@@ -283,7 +290,7 @@ def test_what_is_not_there_is_not_found_by_name(repository):
 
 
 def test_unloaded_versions_are_remembered_but_not_for_ever(repository):
-    catalog = Catalog(repository.load, keep=1)
+    catalog = VersionManager(repository.load, keep=1)
     for version in range(1, 21):
         repository.put(version)
         catalog.refresh(repository.found())
@@ -301,7 +308,7 @@ def test_whatever_happens_the_newest_that_load_answer_and_nothing_leaks(
     tmp_path_factory, steps, keep
 ):
     repository = Shelf(tmp_path_factory.mktemp("repository"))
-    catalog = Catalog(repository.load, keep=keep)
+    catalog = VersionManager(repository.load, keep=keep)
     contents, held = {}, []
     for number, (version, happening) in enumerate(steps):
         if happening in {"good", "bad"}:
@@ -331,7 +338,7 @@ def test_whatever_happens_the_newest_that_load_answer_and_nothing_leaks(
 
 def test_requests_of_many_threads_never_meet_a_closed_version(repository):
     repository.put(1)
-    catalog = Catalog(repository.load, keep=1)
+    catalog = VersionManager(repository.load, keep=1)
     catalog.refresh(repository.found())
     ended, failures = threading.Event(), []
 

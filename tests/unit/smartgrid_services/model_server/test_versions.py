@@ -4,9 +4,9 @@ import pytest
 
 from smartgrid_services.model_server.versions import (
     find_versions,
-    graph_imprint,
-    imprint,
-    version_number,
+    fingerprint_folder,
+    fingerprint_graph,
+    parse_version,
 )
 
 
@@ -39,7 +39,7 @@ def test_numeric_folders_are_versions_and_all_else_is_not(tmp_path):
     ],
 )
 def test_a_version_is_no_larger_than_messages_carry(name, version):
-    assert version_number(name) == version
+    assert parse_version(name) == version
 
 
 def test_without_a_base_path_nothing_is_known(tmp_path):
@@ -51,12 +51,12 @@ def test_an_imprint_changes_with_any_file_of_the_folder(tmp_path):
     (tmp_path / "variables").mkdir()
     (tmp_path / "saved_model.pb").write_text("graph")
     (tmp_path / "variables" / "data").write_text("one")
-    graph, whole = graph_imprint(tmp_path), imprint(tmp_path)
-    assert imprint(tmp_path) == whole
+    graph, whole = fingerprint_graph(tmp_path), fingerprint_folder(tmp_path)
+    assert fingerprint_folder(tmp_path) == whole
 
     (tmp_path / "variables" / "data").write_text("more")
-    assert graph_imprint(tmp_path) == graph
-    assert imprint(tmp_path) != whole
+    assert fingerprint_graph(tmp_path) == graph
+    assert fingerprint_folder(tmp_path) != whole
 
     (tmp_path / "saved_model.pb").write_text("other graph")
-    assert graph_imprint(tmp_path) != graph
+    assert fingerprint_graph(tmp_path) != graph

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from smartgrid_core.errors import ServerError
-from smartgrid_services.model_server.model_config import parse
+from smartgrid_services.model_server.model_config import parse_model_config
 from smartgrid_services.model_server.status import Code, ServingError
-from smartgrid_services.model_server.version_manager import Catalog
-from smartgrid_services.model_server.watch import Sources, Watch
+from smartgrid_services.model_server.version_manager import VersionManager
+from smartgrid_services.model_server.watch import ModelSources, ModelWatch
 
 
 class Pretended:
@@ -37,9 +37,9 @@ class Place:
     def __init__(self, base: Path, **sources):
         self.base = base
         self.config = base / "models.config"
-        self.catalog = Catalog(load, keep=2)
+        self.catalog = VersionManager(load, keep=2)
         usual = {"base_path": base, "config_file": self.config, "config_poll_seconds": 1e-9}
-        self.watch = Watch(self.catalog, Sources(**{**usual, **sources}))
+        self.watch = ModelWatch(self.catalog, ModelSources(**{**usual, **sources}))
 
     def put(self, model, version, content="good"):
         folder = self.base / model / str(version)
@@ -183,11 +183,11 @@ def test_a_sent_config_holds_until_the_file_changes(place):
     place.configure(m="")
     assert place.live() == {"m": [2], "n": [1]}
     with Looking(place.watch):
-        sent = parse(place.text(m="model_version_policy { all {} }", n=STABLE_1))
+        sent = parse_model_config(place.text(m="model_version_policy { all {} }", n=STABLE_1))
         place.watch.reload(sent, timeout=10)
         assert place.catalog.live() == {"m": [2, 1], "n": [1]}
         assert place.catalog.labels() == {"n": {"stable": 1}}
-        place.watch.reload(parse(place.text(n="")), timeout=10)
+        place.watch.reload(parse_model_config(place.text(n="")), timeout=10)
         assert place.catalog.live() == {"n": [1]}
     place.configure(m="model_version_policy { specific { versions: 1 } }")
     assert place.live() == {"m": [1], "n": [1]}
@@ -198,11 +198,11 @@ def test_the_file_sent_as_it_is_leaves_models_that_it_does_not_list_to_the_folde
     place.put("b", 1)
     place.configure(a="")
     with Looking(place.watch):
-        place.watch.reload(parse(place.text(a="")), timeout=10)
+        place.watch.reload(parse_model_config(place.text(a="")), timeout=10)
         assert place.catalog.live() == {"a": [1], "b": [1]}
         place.put("a", 2)
         place.configure(a=STABLE_1 + "model_version_policy { all {} }")
-        place.watch.reload(parse(place.config.read_text()), timeout=10)
+        place.watch.reload(parse_model_config(place.config.read_text()), timeout=10)
         assert place.catalog.live() == {"a": [2, 1], "b": [1]}
         assert place.catalog.labels() == {"a": {"stable": 1}}
 
@@ -214,7 +214,9 @@ def test_a_sent_config_tells_which_new_model_does_not_answer(place):
     place.watch.look()
     with Looking(place.watch):
         with pytest.raises(ServingError) as refusal:
-            place.watch.reload(parse(place.text(m=STABLE_1, broken="", nowhere="")), timeout=10)
+            place.watch.reload(
+                parse_model_config(place.text(m=STABLE_1, broken="", nowhere="")), timeout=10
+            )
         assert refusal.value.code is Code.UNKNOWN
         assert refusal.value.message == (
             "2 model(s) did not become available: {{name: broken} due to error: version 4 is END: "
@@ -222,13 +224,13 @@ def test_a_sent_config_tells_which_new_model_does_not_answer(place):
             f"{place.base / 'nowhere'} for servable nowhere}}"
         )
         with pytest.raises(ServingError, match="not currently available for inference"):
-            place.watch.reload(parse(place.text(m=STABLE_2)), timeout=10)
+            place.watch.reload(parse_model_config(place.text(m=STABLE_2)), timeout=10)
     assert place.catalog.live()["m"] == [1]
 
 
 def test_a_sent_config_waits_no_longer_than_its_caller(place):
     with pytest.raises(ServingError) as refusal:
-        place.watch.reload(parse(place.text(m="")), timeout=0.05)
+        place.watch.reload(parse_model_config(place.text(m="")), timeout=0.05)
     assert refusal.value.code is Code.DEADLINE_EXCEEDED
 
 

@@ -16,7 +16,7 @@ SOME = settings(max_examples=4, deadline=None, phases=(Phase.explicit, Phase.gen
 NOON = START + 30 * DAY + 12 * HOUR
 
 
-def hourly(
+def make_hourly_load(
     *, seed: int = 1, days: int = DAYS, level: float = 10.0, noise: float = 0.4
 ) -> np.ndarray:
     """A load with an evening, calm weekends and noise, kW, (days * 24,)."""
@@ -27,7 +27,7 @@ def hourly(
     return (level + evening) * weekend + noise * rng.standard_normal(days * 24)
 
 
-def readings(**series: np.ndarray) -> pl.DataFrame:
+def to_readings(**series: np.ndarray) -> pl.DataFrame:
     """Hourly rows from START on; NaN is a reading that is missing."""
     return pl.concat(
         pl.DataFrame(
@@ -42,14 +42,14 @@ def readings(**series: np.ndarray) -> pl.DataFrame:
     )
 
 
-def at(instant: datetime) -> int:
+def count_hours_to(instant: datetime) -> int:
     return int((instant - START) / HOUR)
 
 
-def found(rows: pl.DataFrame, **options) -> Detection:
+def detect_hourly(rows: pl.DataFrame, **options) -> Detection:
     return detect(rows, step=HOUR, **{"units": "kW", **options})
 
 
-def only(detection: Detection) -> dict:
+def get_only_anomaly(detection: Detection) -> dict:
     assert detection.anomalies.height == 1, detection.anomalies.to_dicts()
     return detection.anomalies.row(0, named=True)

@@ -11,17 +11,17 @@ from polars.testing import assert_frame_equal
 
 from smartgrid_core.time import DAY, HOUR, Window
 from smartgrid_ml.mining.anomalies.detect import Detection
-from smartgrid_ml.mining.anomalies.episodes import folded
+from smartgrid_ml.mining.anomalies.episodes import merge_day_parts
 from tests.unit.smartgrid_ml.mining.anomalies.hourly_series import (
     DAYS,
     NOON,
     SOME,
     START,
-    at,
-    found,
-    hourly,
-    only,
-    readings,
+    count_hours_to,
+    detect_hourly,
+    get_only_anomaly,
+    make_hourly_load,
+    to_readings,
 )
 
 pytestmark = pytest.mark.slow
@@ -29,13 +29,17 @@ pytestmark = pytest.mark.slow
 
 def faulty() -> pl.DataFrame:
     """Three series with a fault of every lasting kind, some over midnight."""
-    shifted, gappy, drifting = hourly(), hourly(seed=2), hourly(seed=3)
-    shifted[at(NOON) : at(NOON + 3 * DAY)] += 5.0
-    shifted[at(NOON) - 100] = 40.0
-    gappy[at(NOON) : at(NOON + 30 * HOUR)] = np.nan
-    gappy[at(NOON) - 150 : at(NOON) - 135] = 9.0
-    drifting += 0.6 * np.clip((np.arange(len(drifting)) - at(NOON)) / 24, 0, 10)
-    return readings(shifted=shifted, gappy=gappy, drifting=drifting)
+    shifted, gappy, drifting = (
+        make_hourly_load(),
+        make_hourly_load(seed=2),
+        make_hourly_load(seed=3),
+    )
+    shifted[count_hours_to(NOON) : count_hours_to(NOON + 3 * DAY)] += 5.0
+    shifted[count_hours_to(NOON) - 100] = 40.0
+    gappy[count_hours_to(NOON) : count_hours_to(NOON + 30 * HOUR)] = np.nan
+    gappy[count_hours_to(NOON) - 150 : count_hours_to(NOON) - 135] = 9.0
+    drifting += 0.6 * np.clip((np.arange(len(drifting)) - count_hours_to(NOON)) / 24, 0, 10)
+    return to_readings(shifted=shifted, gappy=gappy, drifting=drifting)
 
 
 GROUPS = pl.DataFrame(
@@ -50,12 +54,12 @@ def in_pieces(rows: pl.DataFrame, cuts: list[int], **options) -> Detection:
     for first, last in pairwise(edges):
         window = Window(START + first * DAY, START + last * DAY)
         some = rows.filter(pl.col("time").is_between(window.start, window.end, closed="left"))
-        piece = found(some, state=state, end=window.end, **options)
+        piece = detect_hourly(some, state=state, end=window.end, **options)
         state = piece.states
         pieces.append(piece)
     parts = pl.concat([piece.parts for piece in pieces])
     return Detection(
-        anomalies=folded(parts),
+        anomalies=merge_day_parts(parts),
         scores=pl.concat([piece.scores for piece in pieces]).sort("series", "time"),
         parts=parts,
         states=state,
@@ -67,7 +71,7 @@ def in_pieces(rows: pl.DataFrame, cuts: list[int], **options) -> Detection:
 def test_days_in_one_call_or_in_many_give_the_same_rows(cuts: list[int]):
     rows = faulty()
 
-    whole, pieces = found(rows, groups=GROUPS), in_pieces(rows, cuts, groups=GROUPS)
+    whole, pieces = detect_hourly(rows, groups=GROUPS), in_pieces(rows, cuts, groups=GROUPS)
 
     assert_frame_equal(whole.anomalies, pieces.anomalies)
     assert_frame_equal(whole.scores, pieces.scores)
@@ -77,19 +81,19 @@ def test_days_in_one_call_or_in_many_give_the_same_rows(cuts: list[int]):
 def test_day_by_day_gives_the_same_rows_as_all_at_once():
     rows = faulty()
 
-    whole = found(rows)
+    whole = detect_hourly(rows)
 
     assert_frame_equal(whole.anomalies, in_pieces(rows, list(range(1, DAYS))).anomalies)
     assert set(whole.anomalies["kind"]) >= {"spike", "level_shift", "missing", "drift"}
 
 
 def test_a_series_that_is_silent_for_weeks_is_forgotten():
-    gone, other = hourly(days=80), hourly(seed=2, days=80)
+    gone, other = make_hourly_load(days=80), make_hourly_load(seed=2, days=80)
     gone[10 * 24 :] = np.nan
 
-    detection = found(readings(gone=gone, other=other))
+    detection = detect_hourly(to_readings(gone=gone, other=other))
 
-    assert only(detection)["kind"] == "missing"
+    assert get_only_anomaly(detection)["kind"] == "missing"
     assert detection.states["series"].to_list() == ["other"]
 
 
@@ -97,16 +101,16 @@ def test_readings_of_a_day_that_the_state_knows_are_refused():
     rows = faulty()
 
     with pytest.raises(ValueError, match="the state knows 2026-04-12 already"):
-        found(rows, state=found(rows).states)
+        detect_hourly(rows, state=detect_hourly(rows).states)
 
 
 @SOME
 @given(scale=st.floats(0.01, 1000.0), shift=st.floats(-1000.0, 1000.0))
 def test_another_unit_scales_the_range_and_keeps_the_scores(scale: float, shift: float):
-    values = hourly(days=25)
+    values = make_hourly_load(days=25)
     values[20 * 24 + 12] += 8.0
-    plain = found(readings(s=values)).scores
-    other = found(readings(s=values * scale + shift)).scores
+    plain = detect_hourly(to_readings(s=values)).scores
+    other = detect_hourly(to_readings(s=values * scale + shift)).scores
 
     assert_frame_equal(plain.select("score"), other.select("score"), abs_tol=1e-5)
     for edge in ("lower", "upper"):
@@ -122,12 +126,12 @@ def test_another_unit_scales_the_range_and_keeps_the_scores(scale: float, shift:
     st.floats(-200.0, 200.0).filter(lambda size: abs(size) > 20),
 )
 def test_anomalies_of_the_past_hardly_widen_the_range_of_today(hours: set[int], size: float):
-    clean, dirty = hourly(), hourly()
+    clean, dirty = make_hourly_load(), make_hourly_load()
     dirty[sorted(hours)] += size
     last_day = pl.col("time") >= START + 41 * DAY
 
     def width(values: np.ndarray) -> float:
-        rows = found(readings(s=values)).scores.filter(last_day)
+        rows = detect_hourly(to_readings(s=values)).scores.filter(last_day)
         return float((rows["upper"] - rows["lower"]).mean())
 
     assert width(dirty) < 2.0 * width(clean)

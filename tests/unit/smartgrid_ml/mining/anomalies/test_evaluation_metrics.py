@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartgrid_ml.mining.anomalies.evaluation_metrics import (
-    event_figures,
-    harmonic,
-    near_figures,
-    precision_at,
-    row_figures,
-    runs,
+    compute_f1,
+    compute_precision_at,
+    evaluate_events,
+    evaluate_rows,
+    evaluate_rows_within,
+    find_row_runs,
 )
-from smartgrid_ml.mining.anomalies.evaluation_summary import summary
+from smartgrid_ml.mining.anomalies.evaluation_summary import summarise_detection
 
 STEP = timedelta(hours=1)
 FLAGS = st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(0, 1)), min_size=1, max_size=40)
@@ -39,7 +39,7 @@ def rows(labels: str, flags: str, *, series: str = "a", scores=None) -> pl.DataF
 
 
 def figures(labels, flags, scores):
-    return row_figures(
+    return evaluate_rows(
         np.array(labels, dtype=bool), np.array(flags, dtype=bool), np.array(scores, dtype=float)
     )
 
@@ -76,11 +76,11 @@ def test_rows_of_unequal_length_are_refused():
 
 def test_of_tied_scores_precision_at_k_is_what_chance_gives():
     labels = np.array([True, False, False, True])
-    assert precision_at(labels, np.array([9.0, 5.0, 5.0, 5.0]), k=2) == pytest.approx(
+    assert compute_precision_at(labels, np.array([9.0, 5.0, 5.0, 5.0]), k=2) == pytest.approx(
         (1 + 1 / 3) / 2
     )
     with pytest.raises(ValueError, match="k is 5"):
-        precision_at(labels, np.zeros(4), k=5)
+        compute_precision_at(labels, np.zeros(4), k=5)
 
 
 @given(FLAGS, st.randoms(use_true_random=False))
@@ -98,51 +98,51 @@ def test_a_step_of_tolerance_never_makes_a_figure_worse(drawn):
     frame = pl.DataFrame(
         {"series": "a", "time": [at(n) for n in range(len(drawn))], "label": labels, "flag": flags}
     )
-    precision, recall, f1 = near_figures(frame, within=STEP)
+    precision, recall, f1 = evaluate_rows_within(frame, within=STEP)
     for near, far in ((precision, exact.precision), (recall, exact.recall), (f1, exact.f1)):
         assert (near is None) == (far is None)
         assert near is None or near >= far - 1e-12
-    strict = near_figures(frame, within=timedelta(0))
+    strict = evaluate_rows_within(frame, within=timedelta(0))
     assert strict[:2] == (exact.precision, exact.recall)
 
 
 def test_a_neighbour_of_another_series_is_no_neighbour():
     both = pl.concat([rows("x..", "...", series="a"), rows("...", "x..", series="b")])
-    assert near_figures(both, within=STEP) == (0.0, 0.0, 0.0)
+    assert evaluate_rows_within(both, within=STEP) == (0.0, 0.0, 0.0)
 
 
 def test_a_run_ends_at_a_row_without_the_flag_not_at_a_gap_in_time():
     frame = rows("xx.x", "....").filter(pl.col("time") != at(2))
-    assert runs(frame, "label").rows() == [("a", at(0), at(3), 3)]
-    assert runs(rows("xx.x", "...."), "label").rows() == [
+    assert find_row_runs(frame, "label").rows() == [("a", at(0), at(3), 3)]
+    assert find_row_runs(rows("xx.x", "...."), "label").rows() == [
         ("a", at(0), at(1), 2),
         ("a", at(3), at(3), 1),
     ]
-    joined = runs(rows("xx.x..x", "......."), "label", apart=2 * STEP)
+    joined = find_row_runs(rows("xx.x..x", "......."), "label", apart=2 * STEP)
     assert joined.rows() == [("a", at(0), at(3), 3), ("a", at(6), at(6), 1)]
 
 
 def test_an_event_is_found_by_an_alarm_that_touches_it_and_the_delay_is_told():
-    events = runs(rows("...xxx....xx", "............"), "label")
-    alarms = runs(rows("............", ".x..x.x....."), "flag")
-    got = event_figures(events, alarms, early=STEP, late=STEP)
+    events = find_row_runs(rows("...xxx....xx", "............"), "label")
+    alarms = find_row_runs(rows("............", ".x..x.x....."), "flag")
+    got = evaluate_events(events, alarms, early=STEP, late=STEP)
     assert (got.events, got.found, got.alarms, got.true_alarms) == (2, 1, 3, 2)
     assert got.delays == [timedelta(hours=1)]
     assert (got.precision, got.recall) == (2 / 3, 0.5)
-    assert got.f1 == harmonic(2 / 3, 0.5)
+    assert got.f1 == compute_f1(2 / 3, 0.5)
 
 
 def test_an_alarm_before_the_event_is_a_lead():
-    events = runs(rows(".....x", "......"), "label")
-    alarms = runs(rows("......", "..x..."), "flag")
-    assert event_figures(events, alarms, early=4 * STEP).delays == [timedelta(hours=-3)]
-    assert event_figures(events, alarms).found == 0
+    events = find_row_runs(rows(".....x", "......"), "label")
+    alarms = find_row_runs(rows("......", "..x..."), "flag")
+    assert evaluate_events(events, alarms, early=4 * STEP).delays == [timedelta(hours=-3)]
+    assert evaluate_events(events, alarms).found == 0
 
 
 def test_a_standing_alarm_is_credited_from_the_hour_that_counts():
-    events = runs(rows(".....x", "......"), "label")
-    alarms = runs(rows("......", "xxxxxx"), "flag")
-    assert event_figures(events, alarms, early=2 * STEP).delays == [timedelta(hours=-2)]
+    events = find_row_runs(rows(".....x", "......"), "label")
+    alarms = find_row_runs(rows("......", "xxxxxx"), "flag")
+    assert evaluate_events(events, alarms, early=2 * STEP).delays == [timedelta(hours=-2)]
 
 
 def test_one_label_for_all_series_is_judged_by_time():
@@ -152,15 +152,15 @@ def test_one_label_for_all_series_is_judged_by_time():
             rows(".x.?", "..x.", series="b"),
         ]
     )
-    got = summary(both, step=STEP, shared_label=True, label="fault")
+    got = summarise_detection(both, step=STEP, shared_label=True, label="fault")
     assert (got["rows"], got["precision"], got["recall"]) == (3, 0.5, 1.0)
     assert got["by_series"]["b"]["recall"] == 0.0
     assert got["within_one_step"]["precision"] == 1.0
     assert got["detection_delay"]["median_s"] == 0.0
-    alone = summary(both, step=STEP, shared_label=False, label="fault")
+    alone = summarise_detection(both, step=STEP, shared_label=False, label="fault")
     assert (alone["rows"], alone["recall"]) == (6, 0.5)
 
 
 def test_without_labels_every_figure_is_absent():
-    got = summary(rows("?", "x"), step=STEP, shared_label=False, label=None)
+    got = summarise_detection(rows("?", "x"), step=STEP, shared_label=False, label=None)
     assert [got[name] for name in ("precision", "recall", "f1", "pr_auc", "roc_auc")] == [None] * 5

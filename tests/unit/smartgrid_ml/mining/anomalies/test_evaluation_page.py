@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartgrid_ml.mining.anomalies.evaluation_page import (
-    TOLD_ANOMALIES,
-    detection_html,
-    plotted_series,
-    thinned,
+    LISTED_ANOMALIES,
+    choose_plotted_series,
+    render_detection,
+    thin_rows,
 )
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,7 +38,7 @@ def anomalies(count: int, *, series: str = "<a>", score: float = 3.0) -> pl.Data
 
 
 def test_the_page_tells_every_reason_and_hides_no_mark_up():
-    page = detection_html(
+    page = render_detection(
         rows([1.0, 5.0, None]), anomalies(1), title="T", metrics={"labels": None}, facts=["x < y"]
     )
     assert "5 &amp; more, expected was 0 to 2" in page
@@ -48,24 +48,24 @@ def test_the_page_tells_every_reason_and_hides_no_mark_up():
 
 
 def test_of_very_many_anomalies_the_highest_are_told():
-    many = anomalies(TOLD_ANOMALIES + 5)
-    page = detection_html(rows([1.0] * 5), many, title="T", metrics={"labels": None})
-    assert f"The {TOLD_ANOMALIES} highest of {TOLD_ANOMALIES + 5}" in page
+    many = anomalies(LISTED_ANOMALIES + 5)
+    page = render_detection(rows([1.0] * 5), many, title="T", metrics={"labels": None})
+    assert f"The {LISTED_ANOMALIES} highest of {LISTED_ANOMALIES + 5}" in page
 
 
 def test_nothing_strange_is_said_as_such():
-    page = detection_html(rows([1.0]), anomalies(0), title="T", metrics={"labels": None})
+    page = render_detection(rows([1.0]), anomalies(0), title="T", metrics={"labels": None})
     assert "Nothing unusual was found" in page
 
 
 def test_the_most_anomalous_series_are_plotted_first():
     both = pl.concat([rows([1.0], series="a"), rows([1.0], series="b")])
-    assert plotted_series(both, anomalies(1, series="b")) == ["b", "a"]
+    assert choose_plotted_series(both, anomalies(1, series="b")) == ["b", "a"]
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(-9, 9)), min_size=1, max_size=200))
 def test_a_thinned_series_keeps_its_peaks(values):
-    kept = thinned(rows(values), parts=7)
+    kept = thin_rows(rows(values), parts=7)
     assert kept.height <= 14
     assert kept["value"].max() == rows(values)["value"].max()
     assert kept["value"].min() == rows(values)["value"].min()

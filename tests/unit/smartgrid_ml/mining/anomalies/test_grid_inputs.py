@@ -6,12 +6,16 @@ import polars as pl
 
 from smartgrid_core.time import HOUR
 from smartgrid_ml.mining.anomalies.grid_inputs import (
-    meter_readings,
-    sensor_groups,
-    sensor_limits,
-    sensor_step,
+    build_sensor_limits,
+    choose_sensor_step,
+    group_sensors,
+    sum_meter_energy,
 )
-from smartgrid_ml.mining.anomalies.ground_truth import false_alarms, found_faults, most_per_month
+from smartgrid_ml.mining.anomalies.ground_truth import (
+    count_most_per_month,
+    find_false_alarms,
+    match_faults,
+)
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -46,7 +50,7 @@ def test_an_hour_with_a_gap_has_no_energy_and_one_that_was_mended_has():
         }
     ).head(-1)
 
-    assert meter_readings(consumption).rows() == [
+    assert sum_meter_energy(consumption).rows() == [
         ("M1/energy", NOON, 1.0),
         ("M1/energy", NOON + HOUR, None),
         ("M1/energy", NOON + 2 * HOUR, None),
@@ -54,7 +58,7 @@ def test_an_hour_with_a_gap_has_no_energy_and_one_that_was_mended_has():
 
 
 def test_sensors_are_judged_at_a_step_that_divides_the_day():
-    assert [sensor_step(minutes) // timedelta(minutes=1) for minutes in (1, 15, 25, 60)] == [
+    assert [choose_sensor_step(minutes) // timedelta(minutes=1) for minutes in (1, 15, 25, 60)] == [
         15,
         15,
         30,
@@ -63,14 +67,14 @@ def test_sensors_are_judged_at_a_step_that_divides_the_day():
 
 
 def test_phases_of_one_place_are_a_set_and_types_are_peers():
-    groups = sensor_groups(["S-T1/current", "S-T1-L1/current", "S-T1-L2/current"])
+    groups = group_sensors(["S-T1/current", "S-T1-L1/current", "S-T1-L2/current"])
 
     assert groups["peer_group"].unique().to_list() == ["current"]
     assert groups["phase_set"].to_list() == [None, "S-T1/current", "S-T1/current"]
 
 
 def test_limits_are_ten_percent_of_nominal_and_the_rating_of_what_is_watched():
-    limits = sensor_limits(TREE)
+    limits = build_sensor_limits(TREE)
 
     assert limits.filter(pl.col("series") == "S-F1/power").rows() == [
         ("S-F1/power", -25.0, 25.0, 60, "the rating")
@@ -118,7 +122,7 @@ def test_a_fault_is_found_by_an_anomaly_of_its_kind_at_its_sensor_or_feeder():
         ]
     )
 
-    assert found_faults(anomalies, planted, topology=TREE).select("fault_id", "found").rows() == [
+    assert match_faults(anomalies, planted, topology=TREE).select("fault_id", "found").rows() == [
         ("fault-1", True),
         ("fault-2", False),
         ("fault-3", True),
@@ -130,11 +134,11 @@ def test_an_overload_explains_its_feeder_and_what_is_above_but_no_other_feeder()
     places = ("S-SUB", "S-F1", "S-T1", "S-T1-L1", "S-F2")
     anomalies = pl.DataFrame([anomaly(place, "level_shift", NOON) for place in places])
 
-    left = false_alarms(anomalies, planted, topology=TREE)
+    left = find_false_alarms(anomalies, planted, topology=TREE)
 
     assert left["subject_id"].to_list() == ["S-F2"]
     later = pl.DataFrame([anomaly("S-F1", "spike", NOON + 12 * HOUR)])
-    assert false_alarms(later, planted, topology=TREE).height == 1
+    assert find_false_alarms(later, planted, topology=TREE).height == 1
 
 
 def test_what_a_sensor_shows_at_once_in_several_quantities_is_one_alarm():
@@ -146,5 +150,5 @@ def test_what_a_sensor_shows_at_once_in_several_quantities_is_one_alarm():
         anomaly("S-F2", "spike", NOON + timedelta(days=40)),
     ]
 
-    assert most_per_month(pl.DataFrame(rows)) == 2
-    assert most_per_month(pl.DataFrame(rows).clear()) == 0
+    assert count_most_per_month(pl.DataFrame(rows)) == 2
+    assert count_most_per_month(pl.DataFrame(rows).clear()) == 0

@@ -7,8 +7,8 @@ from smartgrid_ml.mining.insights.page import (
     Evidence,
     Insight,
     Section,
-    insight_rows,
-    page_markdown,
+    build_insight_rows,
+    render_page,
 )
 
 DAY = date(2026, 11, 24)
@@ -24,7 +24,7 @@ SAG = Insight("S-3", "fell to 180 V.", Evidence("anomalies", {"subject_id": "S-3
 
 
 def test_every_insight_is_a_row_with_its_evidence():
-    rows = insight_rows(DAY, [Section("anomalies", "One.", [SAG]), Section("rules", "None.")])
+    rows = build_insight_rows(DAY, [Section("anomalies", "One.", [SAG]), Section("rules", "None.")])
 
     assert rows.to_dicts() == [
         {
@@ -44,7 +44,7 @@ def test_every_insight_is_a_row_with_its_evidence():
 
 
 def test_the_page_says_first_how_things_stand_and_then_what_to_do_with_links():
-    page = page_markdown(
+    page = render_page(
         DAY,
         [
             Section("anomalies", "One in a week.", [SAG], ["![band](data:image/png;base64,AA==)"]),
@@ -77,7 +77,7 @@ def test_a_name_with_signs_of_markdown_stays_a_name():
     odd = Insight("a*b[c](d)<e>", "x_y_z", Evidence("rules", {}))
 
     html = MarkdownIt("commonmark", {"html": False}).render(
-        page_markdown(DAY, [Section("rules", "", [odd])])
+        render_page(DAY, [Section("rules", "", [odd])])
     )
 
     assert "<strong>a*b[c](d)&lt;e&gt;</strong> x_y_z" in html

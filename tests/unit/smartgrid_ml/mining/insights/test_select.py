@@ -3,10 +3,10 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 
 from smartgrid_ml.mining.insights.select import (
-    anomaly_section,
-    inspection_section,
-    rule_section,
-    segment_section,
+    select_anomalies,
+    select_inspections,
+    select_rules,
+    select_segments,
 )
 
 DAY = date(2026, 11, 24)
@@ -37,7 +37,7 @@ def test_the_strongest_anomalies_of_the_week_come_first_and_older_ones_do_not_co
         ]
     )
 
-    section = anomaly_section(rows, day=DAY)
+    section = select_anomalies(rows, day=DAY)
 
     assert section.lead == "3 anomalies in seven days (2 spike, 1 level shift)."
     assert [(i.subject_id, i.figure, i.sentence) for i in section.insights] == [
@@ -51,7 +51,7 @@ def test_the_strongest_anomalies_of_the_week_come_first_and_older_ones_do_not_co
 
 def test_a_quiet_week_is_said():
     rows = pl.DataFrame([anomaly("S-4", 240, score=99.0)])
-    assert anomaly_section(rows, day=DAY).lead == "None in seven days."
+    assert select_anomalies(rows, day=DAY).lead == "None in seven days."
 
 
 def test_the_list_of_inspections_says_what_a_mend_brings_back():
@@ -65,7 +65,7 @@ def test_the_list_of_inspections_says_what_a_mend_brings_back():
         }
     )
 
-    section = inspection_section(rows)
+    section = select_inspections(rows)
 
     assert section.lead == (
         "2 places are worth a visit; mending them would bring back about 210 kWh in 30 days."
@@ -74,7 +74,7 @@ def test_the_list_of_inspections_says_what_a_mend_brings_back():
         ("Feeder M-1:", "It loses energy at night.", 210.4),
         ("Meter M-2:", "It stands still.", None),
     ]
-    assert inspection_section(rows.clear()).lead == "Nobody calls for a visit."
+    assert select_inspections(rows.clear()).lead == "Nobody calls for a visit."
 
 
 def test_a_rule_says_whether_it_is_new():
@@ -93,7 +93,7 @@ def test_a_rule_says_whether_it_is_new():
         change=pl.Series(["steady", "new"])
     )
 
-    section = rule_section(rules, changes)
+    section = select_rules(rules, changes)
 
     assert section.lead == "2 rules that chance does not explain (1 new)."
     assert [i.sentence for i in section.insights] == [
@@ -126,7 +126,7 @@ def test_segments_come_by_size_without_ended_ones_and_the_oddest_meter_last():
         {"meter_id": ["M-9", "M-8"], "score": [2.0, 1.5], "reason": ["Peaks at 4:00.", "Flat."]}
     )
 
-    section = segment_section(history, outliers)
+    section = select_segments(history, outliers)
 
     assert section.lead == "100 meters in 2 segments, 1 of them new; 2 outliers."
     assert [(i.title, i.sentence) for i in section.insights] == [
@@ -142,4 +142,4 @@ def test_segments_come_by_size_without_ended_ones_and_the_oddest_meter_last():
         ),
         ("2 meters like no other:", "the oddest is M-9: Peaks at 4:00."),
     ]
-    assert segment_section(history.clear(), outliers.clear()).lead == "No segments yet."
+    assert select_segments(history.clear(), outliers.clear()).lead == "No segments yet."

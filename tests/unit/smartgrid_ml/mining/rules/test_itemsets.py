@@ -14,9 +14,9 @@ from scipy.sparse import csr_array
 
 from smartgrid_ml.mining.rules.itemsets import (
     Transactions,
-    frequent_itemsets,
-    least_count,
-    transactions_of,
+    build_transactions,
+    compute_least_count,
+    find_frequent_itemsets,
 )
 
 BASKETS = ("ab", "abc", "ac", "b", "abc")
@@ -42,7 +42,9 @@ one_hot = (
 
 @pytest.mark.parametrize("algorithm", ["apriori", "fpgrowth"])
 def test_itemsets_are_counted_and_ordered(written, algorithm):
-    found = frequent_itemsets(written(*BASKETS), min_support=0.6, max_items=3, algorithm=algorithm)
+    found = find_frequent_itemsets(
+        written(*BASKETS), min_support=0.6, max_items=3, algorithm=algorithm
+    )
 
     assert found.rows() == [(["a"], 4), (["b"], 4), (["c"], 3), (["a", "b"], 3), (["a", "c"], 3)]
 
@@ -59,7 +61,7 @@ def test_both_algorithms_find_the_same_as_counting_every_combination(longest, ma
     ]
 
     for algorithm in ("fpgrowth", "apriori"):
-        found = frequent_itemsets(
+        found = find_frequent_itemsets(
             transactions, min_support=support, max_items=longest, algorithm=algorithm
         )
         assert found.rows() == expected
@@ -67,7 +69,7 @@ def test_both_algorithms_find_the_same_as_counting_every_combination(longest, ma
 
 @given(matrix=one_hot)
 def test_no_itemset_is_more_frequent_than_a_part_of_it(matrix):
-    found = frequent_itemsets(of_matrix(matrix), min_support=0.01, max_items=4)
+    found = find_frequent_itemsets(of_matrix(matrix), min_support=0.01, max_items=4)
     count_of = {frozenset(items): count for items, count in found.iter_rows()}
 
     for items, count in count_of.items():
@@ -81,7 +83,7 @@ def test_the_walk_finds_what_the_librarys_own_does():
     import pandas as pd
 
     theirs = fpgrowth(pd.DataFrame(matrix), min_support=0.0101, max_len=4)
-    found = frequent_itemsets(of_matrix(matrix), min_support=0.0101, max_items=4)
+    found = find_frequent_itemsets(of_matrix(matrix), min_support=0.0101, max_items=4)
 
     expected = {
         frozenset(f"i{number:02}" for number in items): round(support * len(matrix))
@@ -91,26 +93,26 @@ def test_the_walk_finds_what_the_librarys_own_does():
 
 
 def test_a_rounded_up_product_loses_no_itemset():
-    assert least_count(100, min_support=0.07) == 7
-    assert least_count(700, min_support=0.01) == 7
-    assert least_count(3, min_support=0.5) == 2
+    assert compute_least_count(100, min_support=0.07) == 7
+    assert compute_least_count(700, min_support=0.01) == 7
+    assert compute_least_count(3, min_support=0.5) == 2
 
 
 def test_nothing_to_mine_gives_nothing(written):
-    nothing = transactions_of(
+    nothing = build_transactions(
         pl.DataFrame(
             schema={"hour_start": pl.Datetime("us", "UTC"), "item": pl.String},
         ),
         timezone=ZoneInfo("UTC"),
     )
 
-    assert frequent_itemsets(nothing, min_support=0.5, max_items=2).is_empty()
+    assert find_frequent_itemsets(nothing, min_support=0.5, max_items=2).is_empty()
 
 
 @pytest.mark.parametrize(("support", "longest"), [(0.0, 2), (1.1, 2), (0.5, 0)])
 def test_a_limit_that_makes_no_sense_is_refused(written, support, longest):
     with pytest.raises(ValueError, match=r"min_support|max_items"):
-        frequent_itemsets(written("ab"), min_support=support, max_items=longest)
+        find_frequent_itemsets(written("ab"), min_support=support, max_items=longest)
 
 
 def test_transactions_stand_at_their_local_day_and_hour():
@@ -119,7 +121,7 @@ def test_transactions_stand_at_their_local_day_and_hour():
     events = pl.DataFrame({"hour_start": hours, "item": "a"}).with_columns(
         pl.col("hour_start").dt.cast_time_unit("us")
     )
-    transactions = transactions_of(events, timezone=ZoneInfo("Europe/Tirane"))
+    transactions = build_transactions(events, timezone=ZoneInfo("Europe/Tirane"))
 
     assert transactions.cells[:5].tolist() == [[0, 0], [0, 1], [0, 2], [0, 2], [0, 3]]
     assert transactions.cells[-1].tolist() == [1, 0]

@@ -8,13 +8,13 @@ import polars as pl
 import pytest
 
 from smartgrid_core.contracts.events import EventRules
-from smartgrid_ml.mining.rules.changes import rule_changes
+from smartgrid_ml.mining.rules.changes import compare_rules
 from smartgrid_ml.mining.rules.mine import RuleLimits, mine_rules
 from smartgrid_ml.mining.rules.report import (
-    changes_markdown,
-    itemsets_markdown,
-    rules_figure,
-    rules_markdown,
+    plot_rules,
+    render_changes,
+    render_itemsets,
+    render_rules,
 )
 
 TIRANE = ZoneInfo("Europe/Tirane")
@@ -122,22 +122,22 @@ def test_nothing_or_one_item_gives_no_rules(made_up, items):
 
     assert found.rules.is_empty()
     assert found.itemsets["items"].to_list() == items
-    assert rules_markdown(found.rules) == "No rule is significant."
-    assert itemsets_markdown(found.itemsets) == "Nothing is often together."
-    assert rules_figure(found.rules).axes[0].get_title() == "Rules by strength"
+    assert render_rules(found.rules) == "No rule is significant."
+    assert render_itemsets(found.itemsets) == "Nothing is often together."
+    assert plot_rules(found.rules).axes[0].get_title() == "Rules by strength"
 
 
 def test_rules_read_as_a_table_and_stand_in_a_picture(made_up):
     rules = mined(made_up(joint=1.0)).rules
 
-    table = rules_markdown(rules).splitlines()
+    table = render_rules(rules).splitlines()
     assert table[2].startswith("| 1 | On F1, when it is evening and the load peaks,")
     assert len(table) == 2 + rules.height
-    assert len(rules_figure(rules).axes[0].texts) == min(rules.height, 5)
+    assert len(plot_rules(rules).axes[0].texts) == min(rules.height, 5)
 
 
 def changes(now: pl.DataFrame, before: pl.DataFrame, **swapped) -> pl.DataFrame:
-    return rule_changes(
+    return compare_rules(
         rules=mined(now).rules,
         rules_before=mined(before).rules,
         events=now,
@@ -163,7 +163,7 @@ def test_a_joint_that_got_loose_makes_a_new_rule_and_one_that_was_mended_ends_it
     assert of_joint(came)["change"] == "new"
     assert of_joint(went)["change"] == "gone"
     assert of_joint(came)["confidence"] == of_joint(went)["confidence_before"] == 1.0
-    assert "| new | F1 | evening & load_peak → voltage_low | 0.0" in changes_markdown(came)
+    assert "| new | F1 | evening & load_peak → voltage_low | 0.0" in render_changes(came)
 
 
 def test_a_rule_can_get_stronger_and_weaker(made_up):
@@ -181,7 +181,7 @@ def test_what_stays_is_steady_and_a_first_window_has_nothing_to_be_held_against(
     again = earlier(made_up(joint=1.0, seed=5))
 
     assert of_joint(changes(loose, again))["change"] == "steady"
-    assert changes_markdown(changes(loose, again)) == "No rule has changed."
+    assert render_changes(changes(loose, again)) == "No rule has changed."
     first = of_joint(changes(loose, loose.clear()))
     assert (first["change"], first["confidence_before"], first["p_value"]) == ("steady", None, 1.0)
     assert changes(loose.clear(), loose.clear()).is_empty()

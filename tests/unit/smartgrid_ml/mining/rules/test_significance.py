@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from scipy.stats import fisher_exact, norm
 
 from smartgrid_ml.mining.rules.significance import (
-    changed_p,
-    corrected_p,
-    design_effects,
-    false_discovery_q,
-    least_confidence,
-    stratified_fisher_p,
-    together_by_shift,
+    bound_confidence,
+    compare_confidences,
+    compute_fisher_p,
+    compute_q_values,
+    correct_p_values,
+    count_together_by_shift,
+    estimate_design_effects,
 )
 
 EVERYWHERE = np.ones((28, 24), dtype=np.bool_)
@@ -21,9 +21,9 @@ EVERYWHERE = np.ones((28, 24), dtype=np.bool_)
 
 def p_of(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     """The exact p and the one that is corrected for days in a row."""
-    exact = stratified_fisher_p(first, second, present=EVERYWHERE)
-    effects = design_effects(first[None], second, present=EVERYWHERE)
-    return exact, float(corrected_p(np.array([exact]), effects)[0])
+    exact = compute_fisher_p(first, second, present=EVERYWHERE)
+    effects = estimate_design_effects(first[None], second, present=EVERYWHERE)
+    return exact, float(correct_p_values(np.array([exact]), effects)[0])
 
 
 def by_chance(rng: np.random.Generator) -> np.ndarray:
@@ -54,7 +54,7 @@ def test_with_one_slot_it_is_fishers_exact_test(marks):
         [(~first & second).sum(), (~first & ~second).sum()],
     ]
 
-    p = stratified_fisher_p(first, second, present=np.ones_like(first))
+    p = compute_fisher_p(first, second, present=np.ones_like(first))
 
     assert p == pytest.approx(fisher_exact(table, alternative="greater").pvalue, rel=1e-9)
 
@@ -70,7 +70,7 @@ def test_what_only_the_clock_says_is_no_evidence():
 def test_shifts_count_every_pairing_of_days():
     first, second = (np.random.default_rng(n).random((5, 3)) < 0.5 for n in (1, 2))
 
-    counts = together_by_shift(first[None], second)[0]
+    counts = count_together_by_shift(first[None], second)[0]
 
     assert counts.tolist() == [(first & np.roll(second, -n, axis=0)).sum() for n in range(5)]
 
@@ -101,37 +101,37 @@ def test_what_two_things_share_with_the_season_is_no_evidence():
         first, second = (np.zeros((56, 24), dtype=np.bool_) for _ in "ab")
         for each in (first, second):
             each[28:, 18] = rng.random(28) < 0.4
-        p = stratified_fisher_p(first, second, present=np.ones_like(first))
-        effects = design_effects(first[None], second, present=np.ones_like(first))
-        found.append(corrected_p(np.array([p]), effects)[0])
+        p = compute_fisher_p(first, second, present=np.ones_like(first))
+        effects = estimate_design_effects(first[None], second, present=np.ones_like(first))
+        found.append(correct_p_values(np.array([p]), effects)[0])
 
     assert (np.array(found) < 0.05).sum() <= 5
 
 
 def test_the_chi_square_is_divided_by_the_design_effect():
-    p = corrected_p(np.array([norm.sf(4.0), 0.7]), np.array([4.0, 9.0]))
+    p = correct_p_values(np.array([norm.sf(4.0), 0.7]), np.array([4.0, 9.0]))
 
     assert p.tolist() == pytest.approx([norm.sf(2.0), 0.7])
 
 
 def test_false_discoveries_are_counted_over_all_that_was_tested():
     # Benjamini-Yekutieli of four tests: p * 4 / rank * (1 + 1/2 + 1/3 + 1/4).
-    q = false_discovery_q(np.array([0.001, 0.01]), hypotheses=4)
+    q = compute_q_values(np.array([0.001, 0.01]), hypotheses=4)
 
     assert q.tolist() == pytest.approx([0.001 * 4 * 25 / 12, 0.01 * 2 * 25 / 12])
-    assert false_discovery_q(np.array([]), hypotheses=4).tolist() == []
+    assert compute_q_values(np.array([]), hypotheses=4).tolist() == []
 
 
 def test_confidences_of_few_or_clustered_cases_do_not_differ():
-    assert changed_p((40, 36, 1.0), (40, 4, 1.0)) < 1e-10
-    assert changed_p((40, 36, 20.0), (40, 4, 20.0)) > 0.05
-    assert changed_p((0, 0, 1.0), (40, 4, 1.0)) == 1.0
+    assert compare_confidences((40, 36, 1.0), (40, 4, 1.0)) < 1e-10
+    assert compare_confidences((40, 36, 20.0), (40, 4, 20.0)) > 0.05
+    assert compare_confidences((0, 0, 1.0), (40, 4, 1.0)) == 1.0
 
 
 def test_the_least_confidence_is_wilsons():
     # Wilson's lower bound of 8 of 10 at z = 1.645 (R: prop.test(8, 10, correct = FALSE)).
     one, clustered = (
-        float(least_confidence(np.array([10.0]), np.array([8.0]), np.array([effect]))[0])
+        float(bound_confidence(np.array([10.0]), np.array([8.0]), np.array([effect]))[0])
         for effect in (1.0, 5.0)
     )
 

@@ -9,7 +9,7 @@ from smartgrid_core.contracts.segments import ConsumerProfiles
 from smartgrid_ml.mining.segments.find import Segments, find_segments
 from smartgrid_ml.mining.segments.kmeans import LocalKMeans
 from smartgrid_ml.mining.segments.outliers import find_outliers
-from smartgrid_ml.mining.segments.report import segments_markdown, tried_markdown
+from smartgrid_ml.mining.segments.report import render_segments, render_trials
 
 DAY, NEXT_DAY, THIRD_DAY = date(2026, 2, 28), date(2026, 3, 1), date(2026, 3, 2)
 
@@ -106,7 +106,7 @@ def test_a_handful_of_meters_is_one_segment(made_up_meters):
         ("S1", "everyone", 5)
     ]
     assert run.why == "5 meters are too few to tell apart, 20 are needed"
-    assert tried_markdown(run.tried) == "no number of segments was tried"
+    assert render_trials(run.tried) == "no number of segments was tried"
 
 
 @pytest.mark.parametrize("feed_in", [0, 3])
@@ -119,7 +119,7 @@ def test_without_consumers_there_is_at_most_feed_in(made_up_meters, feed_in):
 def test_the_page_lists_the_largest_segment_first_and_the_ended_one_without_figures(made_up_meters):
     first = found(made_up_meters(home=24, boiler=9))
     second = found(made_up_meters(home=24), day=NEXT_DAY, **after(first))
-    lines = segments_markdown(second.history).splitlines()
+    lines = render_segments(second.history).splitlines()
     assert lines[2].startswith("| S1 |")
     assert lines[3].startswith("| S2 |")
     assert "| ended | 0 | 0.0% | | | | |" in lines[3]

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from smartgrid_ml.mining.theft.day_comparison import calendar_and_weather
+from smartgrid_ml.mining.theft.day_comparison import build_day_context
 from smartgrid_ml.mining.theft.meter_days import MeterDays
 
 FIRST = date(2026, 3, 2)
@@ -26,7 +26,7 @@ def homes(count: int, *, days: int, n_slots: int = 24, seed: int = 1) -> MeterDa
 
 def context_of(meters: MeterDays) -> np.ndarray:
     """Weekdays and no weather."""
-    return calendar_and_weather(meters.days, country=None)
+    return build_day_context(meters.days, country=None)
 
 
 def told_by(meters: MeterDays, *, row: int, since: int, energy_kwh: np.ndarray) -> MeterDays:

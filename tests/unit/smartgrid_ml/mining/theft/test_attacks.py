@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from smartgrid_ml.mining.theft.attacks import ATTACKS, RESOLUTION_KWH, attack, is_night
+from smartgrid_ml.mining.theft.attacks import ATTACKS, RESOLUTION_KWH, apply_attack, is_night
 
 DAYS = arrays(
     np.int64,
@@ -16,7 +16,7 @@ DAYS = arrays(
 
 
 def attacked(days: np.ndarray, *, kind: str, seed: int = 1) -> np.ndarray:
-    return attack(days, kind=kind, rng=np.random.default_rng(seed))
+    return apply_attack(days, kind=kind, rng=np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("kind", ATTACKS)

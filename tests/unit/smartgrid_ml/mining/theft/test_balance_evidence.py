@@ -8,18 +8,18 @@ import polars as pl
 import pytest
 
 from smartgrid_ml.mining.theft.balance_evidence import (
-    TESTIMONY,
-    expected_hours,
-    hourly,
-    nearest_nodes,
-    node_hours,
+    BALANCE_EVIDENCE,
+    build_node_hours,
+    estimate_expected_hours,
+    find_nearest_nodes,
+    sum_to_hours,
 )
-from smartgrid_ml.mining.theft.balance_evidence import testimony as said_by
+from smartgrid_ml.mining.theft.balance_evidence import measure_balance_evidence as said_by
 from tests.unit.smartgrid_ml.mining.theft.homes import homes
 
 DAYS, BAND = 28, np.array([0.1, 0.1])
 HOMES = homes(2, days=DAYS, seed=4)
-TRUE = hourly(HOMES.energy_kwh)
+TRUE = sum_to_hours(HOMES.energy_kwh)
 USUAL = np.repeat(TRUE.mean(axis=1, keepdims=True), DAYS, axis=1)
 NIGHT = np.isin(np.arange(24), [22, 23, 0, 1, 2, 3, 4])
 
@@ -31,7 +31,7 @@ def heard(told: np.ndarray, missing: np.ndarray) -> dict[str, np.ndarray]:
         unexplained_kwh=np.stack([missing, missing]),
         band_kwh=BAND,
     )
-    return dict(zip(TESTIMONY, said.T, strict=True))
+    return dict(zip(BALANCE_EVIDENCE, said.T, strict=True))
 
 
 def test_a_bypass_at_night_is_followed_by_what_the_node_misses():
@@ -70,7 +70,7 @@ def test_what_is_expected_is_the_past_moved_as_peers_moved():
     moves[0] = np.nan
     trusted = np.ones((2, DAYS), dtype=bool)
     trusted[1, :20] = False
-    expected = expected_hours(HOMES, trusted=trusted, judged=judged, moves=moves)
+    expected = estimate_expected_hours(HOMES, trusted=trusted, judged=judged, moves=moves)
     past = TRUE[0, :20].mean(axis=0)
     assert np.allclose(expected[0, 0], past)
     assert np.allclose(expected[0, 1], 2 * past)
@@ -86,7 +86,7 @@ def test_a_meter_is_held_to_the_nearest_node_with_a_balance():
             "substation_id": "SUB",
         }
     )
-    assert nearest_nodes(places, node_ids=("F1", "T1")) == {"M1": 1, "M2": 0}
+    assert find_nearest_nodes(places, node_ids=("F1", "T1")) == {"M1": 1, "M2": 0}
 
 
 def test_hours_of_a_node_stand_at_their_local_hour():
@@ -100,7 +100,7 @@ def test_hours_of_a_node_stand_at_their_local_hour():
         }
     ).with_columns(pl.col("hour_start").cast(pl.Datetime("us", "UTC")))
     day = date(2026, 6, 10)
-    hours = node_hours(rows, first=day, last=day, timezone=ZoneInfo("Europe/Tirane"))
+    hours = build_node_hours(rows, first=day, last=day, timezone=ZoneInfo("Europe/Tirane"))
     assert hours.node_ids == ("T1",)
     assert hours.band_kwh.tolist() == [0.5]
     assert hours.unexplained_kwh[0, 0, :2].tolist() == [1.0, 2.0]

@@ -7,13 +7,13 @@ from smartgrid_ml.mining.theft.attacks import ATTACKS
 from smartgrid_ml.mining.theft.day_comparison import (
     LEAST_PAST_DAYS,
     PAST_DAYS,
-    calendar_and_weather,
-    clean_days,
-    past_of,
+    build_day_context,
+    compare_clean_days,
+    select_pasts,
 )
-from smartgrid_ml.mining.theft.day_model import TheftModel, TheftSettings, train
+from smartgrid_ml.mining.theft.day_model import TheftModel, TheftSettings, train_theft_model
 from smartgrid_ml.mining.theft.meter_days import MeterDays
-from smartgrid_ml.mining.theft.roc import auc, detection_at, precision_at
+from smartgrid_ml.mining.theft.roc import compute_auc, compute_detection_rate, compute_precision
 from tests.unit.smartgrid_ml.mining.theft.homes import context_of, homes, told_by
 
 SMALL = TheftSettings(trees=40, learning_rate=0.2, leaves=15, rows_per_leaf=20)
@@ -23,7 +23,7 @@ NEW = homes(6, days=30, seed=2)
 
 @pytest.fixture(scope="module")
 def model() -> TheftModel:
-    trained = train(KNOWN, context=context_of(KNOWN), settings=SMALL)
+    trained = train_theft_model(KNOWN, context=context_of(KNOWN), settings=SMALL)
     assert trained is not None
     return trained
 
@@ -31,7 +31,7 @@ def model() -> TheftModel:
 def test_the_past_of_a_day_is_its_own_meters_trusted_days_before_it():
     trusted = np.ones((12, 30), dtype=bool)
     trusted[0, :10] = False
-    rows, past = past_of(KNOWN, trusted=trusted, day=20)
+    rows, past = select_pasts(KNOWN, trusted=trusted, day=20)
     assert rows.tolist() == list(range(1, 12))
     assert past.shape == (11, PAST_DAYS, 24)
     assert (past[0, :20] == KNOWN.energy_kwh[1, :20]).all()
@@ -39,7 +39,7 @@ def test_the_past_of_a_day_is_its_own_meters_trusted_days_before_it():
 
 
 def test_a_day_is_judged_from_the_fifteenth_on_and_later_days_do_not_matter():
-    longer, shorter = clean_days(KNOWN), clean_days(MeterDays(
+    longer, shorter = compare_clean_days(KNOWN), compare_clean_days(MeterDays(
         KNOWN.meter_ids, KNOWN.days[:20], KNOWN.energy_kwh[:, :20]
     ))  # fmt: skip
     assert shorter.day.min() == LEAST_PAST_DAYS
@@ -52,7 +52,7 @@ def test_every_attack_scores_above_the_clean_day_on_average_for_meters_not_seen(
     assert dict(zip(ATTACKS, (attacked.mean(axis=0) > clean.mean()).tolist(), strict=True)) == (
         dict.fromkeys(ATTACKS, True)
     )
-    assert auc(clean, attacked.ravel()) > 0.9
+    assert compute_auc(clean, attacked.ravel()) > 0.9
 
 
 def test_a_scaled_down_day_of_a_new_home_scores_above_its_clean_day(model):
@@ -74,28 +74,30 @@ def test_the_same_meters_give_the_same_scores_in_batches(model):
     whole = model.score(KNOWN).log_odds
     parts = [model.score(batch).log_odds for batch in KNOWN.batches(5)]
     assert np.array_equal(np.concatenate(parts), whole, equal_nan=True)
-    again = train(KNOWN, context=context_of(KNOWN), settings=SMALL)
+    again = train_theft_model(KNOWN, context=context_of(KNOWN), settings=SMALL)
     assert again is not None
     assert np.array_equal(again.held_out, model.held_out)
 
 
 def test_one_meter_or_a_short_past_teaches_nothing():
     alone, short = homes(1, days=30), homes(12, days=LEAST_PAST_DAYS)
-    assert train(alone, context=context_of(alone), settings=SMALL) is None
-    assert train(short, context=context_of(short), settings=SMALL) is None
+    assert train_theft_model(alone, context=context_of(alone), settings=SMALL) is None
+    assert train_theft_model(short, context=context_of(short), settings=SMALL) is None
 
 
 def test_weather_is_held_against_the_weeks_before():
     days = KNOWN.days[:3]
-    context = calendar_and_weather(days, country=None, temperature_c=np.array([10.0, 12.0, 20.0]))
+    context = build_day_context(days, country=None, temperature_c=np.array([10.0, 12.0, 20.0]))
     assert context[:, 3].tolist() == [10, 12, 20]
     assert np.allclose(context[1:, 4], [2, 9])
-    assert np.isnan(calendar_and_weather(days, country=None)[:, 3:]).all()
+    assert np.isnan(build_day_context(days, country=None)[:, 3:]).all()
 
 
 def test_figures_of_detection_are_those_of_their_definitions():
     clean, attacked = np.arange(100.0), np.array([50.0, 97.5, 200.0])
-    assert auc(clean, attacked) == pytest.approx((50.5 + 98 + 100) / 300)
-    assert detection_at(clean, attacked, false_alarms=0.05) == pytest.approx(2 / 3)
-    top = precision_at(clean, np.array([200.0]), k=2, base_rate=0.01, rng=np.random.default_rng(0))
+    assert compute_auc(clean, attacked) == pytest.approx((50.5 + 98 + 100) / 300)
+    assert compute_detection_rate(clean, attacked, false_alarms=0.05) == pytest.approx(2 / 3)
+    top = compute_precision(
+        clean, np.array([200.0]), k=2, base_rate=0.01, rng=np.random.default_rng(0)
+    )
     assert top == 0.5

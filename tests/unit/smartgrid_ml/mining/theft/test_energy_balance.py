@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from smartgrid_core.contracts.inspections import EnergyBalance, HeadEnergy
 from smartgrid_ml.mining.theft.energy_balance import (
-    energy_balance,
+    add_technical_losses,
+    compute_energy_balance,
+    compute_head_energy,
     fit_losses,
-    head_energy,
-    watched_nodes,
-    with_losses,
+    select_watched_nodes,
 )
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
@@ -56,7 +56,7 @@ def test_losses_of_an_honest_transformer_are_found_again():
 
 @given(seed=st.integers(0, 999), days=st.integers(12, 30))
 def test_the_balance_of_an_honest_feeder_closes(seed, days):
-    balance = energy_balance(with_losses(hours(load(days, seed=seed), noise=0.02)))
+    balance = compute_energy_balance(add_technical_losses(hours(load(days, seed=seed), noise=0.02)))
     EnergyBalance.validate(balance)
     assert balance.height == days
     # Two tenths of a percent of what enters is what instruments are allowed.
@@ -70,13 +70,13 @@ def test_a_theft_that_lasts_two_thirds_of_the_time_is_not_taken_for_a_loss():
     head = load(60)
     night = np.arange(len(head)) % 24 < 6
     stolen = np.where(night & (np.arange(len(head)) >= 24 * 20), 0.5, 0.0)
-    balance = energy_balance(with_losses(hours(head, stolen=stolen, noise=0.02)))
+    balance = compute_energy_balance(add_technical_losses(hours(head, stolen=stolen, noise=0.02)))
     assert balance["is_beyond"].to_list() == [False] * 20 + [True] * 40
     assert balance["unexplained_kwh"][20:].mean() == pytest.approx(3.0, abs=0.2)
 
 
 def test_few_days_say_nothing_about_losses():
-    balance = energy_balance(with_losses(hours(load(5))))
+    balance = compute_energy_balance(add_technical_losses(hours(load(5))))
     assert balance["unexplained_kwh"].null_count() == 5
     assert balance["is_beyond"].null_count() == 5
 
@@ -86,13 +86,13 @@ def test_hours_without_all_meters_or_without_the_head_are_left_out():
         meters=pl.when(pl.int_range(pl.len()) < 3).then(2).otherwise(3).cast(pl.Int32),
         head_kwh=pl.when(pl.int_range(pl.len()) != 30).then("head_kwh"),
     )
-    assert energy_balance(with_losses(rows))["hours"].to_list()[:3] == [21, 23, 24]
+    assert compute_energy_balance(add_technical_losses(rows))["hours"].to_list()[:3] == [21, 23, 24]
 
 
 def test_nothing_to_balance_is_no_error():
-    nothing = with_losses(hours(load(1)).clear())
+    nothing = add_technical_losses(hours(load(1)).clear())
     assert nothing.is_empty()
-    assert energy_balance(nothing).is_empty()
+    assert compute_energy_balance(nothing).is_empty()
 
 
 TOPOLOGY = pl.DataFrame(
@@ -148,14 +148,14 @@ def energy(hour: int, **kwh: float) -> pl.DataFrame:
 
 
 def test_a_sensor_watches_the_node_that_it_hangs_on_if_that_is_above_meters():
-    assert watched_nodes(TOPOLOGY).rows() == [("S-T1", "T1", "transformer")]
+    assert select_watched_nodes(TOPOLOGY).rows() == [("S-T1", "T1", "transformer")]
 
 
 def test_feed_in_is_taken_off_and_a_stuck_or_halting_sensor_is_not_believed():
-    rows = head_energy(
+    rows = compute_head_energy(
         power([(5.0, 4.0, 6.0, 4), (5.0, 5.0, 5.0, 4), (5.0, 4.0, 6.0, 3), (0.0, 0.0, 0.0, 4)]),
         pl.concat([energy(0, M1=3.0, M2=1.0, PV=0.5), energy(1, M1=3.0)]),
-        nodes=watched_nodes(TOPOLOGY),
+        nodes=select_watched_nodes(TOPOLOGY),
         places=PLACES,
     )
     HeadEnergy.validate(rows, cast=True)

@@ -8,9 +8,9 @@ import pytest
 from smartgrid_core.contracts.inspections import EnergyBalance
 from smartgrid_core.contracts.readings import ReadingFindings
 from smartgrid_core.time import Window
-from smartgrid_ml.mining.theft.inspection_list import inspections, planted_theft_ranks
-from smartgrid_ml.mining.theft.report import inspections_markdown
-from smartgrid_ml.mining.theft.suspects import SUSPECTS
+from smartgrid_ml.mining.theft.inspection_list import rank_inspections, rank_planted_thefts
+from smartgrid_ml.mining.theft.report import render_inspections
+from smartgrid_ml.mining.theft.suspects import SUSPECT_SCHEMA
 
 FIRST = date(2026, 5, 1)
 JUDGED = Window.of_days(FIRST, FIRST + timedelta(days=27))
@@ -43,7 +43,7 @@ SUSPECT = {
 
 
 def suspects(*rows: dict[str, object]) -> pl.DataFrame:
-    return pl.DataFrame([{**SUSPECT, **row} for row in rows], schema=SUSPECTS)
+    return pl.DataFrame([{**SUSPECT, **row} for row in rows], schema=SUSPECT_SCHEMA)
 
 
 def balance(**missing: float) -> pl.DataFrame:
@@ -106,7 +106,7 @@ def listed(
     balance: pl.DataFrame,
     findings: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    return inspections(
+    return rank_inspections(
         suspects,
         balance=balance,
         hours=hours_of(balance),
@@ -165,8 +165,8 @@ def test_likely_suspects_come_before_faults_and_nodes_and_those_before_the_less_
         (3, "M4", "meter_fault"),
         (4, "M2", "theft"),
     ]
-    assert "The balance" not in inspections_markdown(table)
-    assert inspections_markdown(table).count("\n") == 5
+    assert "The balance" not in render_inspections(table)
+    assert render_inspections(table).count("\n") == 5
 
 
 def test_a_stuck_register_is_told_with_what_its_transformer_missed_meanwhile():
@@ -193,7 +193,7 @@ def test_a_feeder_is_not_listed_for_what_its_transformer_misses():
 def test_nobody_is_listed_where_nothing_is_wrong():
     table = listed(suspects({"probability": 0.05}), balance=balance(T1=0.1))
     assert table.is_empty()
-    assert inspections_markdown(table) == "Nobody calls for a visit."
+    assert render_inspections(table) == "Nobody calls for a visit."
 
 
 def test_a_planted_theft_counts_if_it_lasted_half_the_window():
@@ -206,7 +206,7 @@ def test_a_planted_theft_counts_if_it_lasted_half_the_window():
         }
     )
     table = listed(suspects({}), balance=balance(T1=2.0))
-    assert planted_theft_ranks(table, planted=planted, judged=JUDGED).rows() == [("M1", 1)]
-    none = planted_theft_ranks(table.clear(), planted=planted, judged=JUDGED)
+    assert rank_planted_thefts(table, planted=planted, judged=JUDGED).rows() == [("M1", 1)]
+    none = rank_planted_thefts(table.clear(), planted=planted, judged=JUDGED)
     assert none.rows() == [("M1", None)]
     assert JUDGED.start == datetime(2026, 5, 1, tzinfo=UTC)

@@ -6,7 +6,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from smartgrid_ml.mining.theft.meter_days import HALF_HOURS, HOURS, meter_days, slots_for
+from smartgrid_ml.mining.theft.meter_days import (
+    HALF_HOURS,
+    HOURS,
+    build_meter_days,
+    choose_slot_count,
+)
 
 TIRANE = ZoneInfo("Europe/Tirane")
 MARCH, JUNE = date(2026, 3, 28), date(2026, 6, 10)
@@ -32,7 +37,7 @@ def local_midnight(day: date) -> datetime:
 
 def of(rows: pl.DataFrame, *, first: date, days: int = 1, n_slots: int = HALF_HOURS):
     last = first + timedelta(days=days - 1)
-    return meter_days(rows, first=first, last=last, timezone=TIRANE, n_slots=n_slots)
+    return build_meter_days(rows, first=first, last=last, timezone=TIRANE, n_slots=n_slots)
 
 
 def test_two_quarter_hours_make_a_slot_of_the_local_day():
@@ -64,9 +69,9 @@ def test_the_day_without_an_hour_is_not_whole_and_the_day_with_one_more_is():
 
 def test_meters_read_by_the_hour_have_hours_for_slots():
     start = local_midnight(JUNE)
-    assert slots_for(consumption(start, minutes=15, count=4).lazy()) == HALF_HOURS
-    assert slots_for(consumption(start, minutes=60, count=4).lazy()) == HOURS
-    assert slots_for(consumption(start, minutes=60, count=0).lazy()) == HOURS
+    assert choose_slot_count(consumption(start, minutes=15, count=4).lazy()) == HALF_HOURS
+    assert choose_slot_count(consumption(start, minutes=60, count=4).lazy()) == HOURS
+    assert choose_slot_count(consumption(start, minutes=60, count=0).lazy()) == HOURS
 
 
 def test_batches_hold_every_meter_once():
