@@ -72,7 +72,8 @@ def write_demo(
     `grid_topology.csv`, `meters-YYYY-MM.csv.gz` (meter_id, customer_id, reading, timestamp, unit,
     reading_kind) and `sensors-YYYY-MM.parquet` (sensor_id, sensor_type, value, latitude,
     longitude, timestamp). `aside`, by default the folder `demo` beside the landing folder, takes
-    `late-meters.csv`, which `release_late_files` lands, and `planted_faults.parquet`, the ground truth.
+    `late-meters.csv`, which `release_late_files` lands, and `planted_faults.parquet`, the ground
+    truth.
 
     With `closing_reading` the registers are also read at `end` itself, which closes the last
     quarter-hour. Raises ValueError for less than 7 days.

@@ -202,7 +202,8 @@ def add_consumption_figures(intervals: pl.DataFrame, *, at: datetime) -> pl.Data
     """Rows of `MeterConsumption` with their figures.
 
     `mean_kw`: power over the interval, kW. `estimated`: 1 for an estimate, else 0.
-    `compute_day_coverage`: share of the UTC day that the meter's intervals cover, null until it is over.
+    `compute_day_coverage`: share of the UTC day that the meter's intervals cover, null until it is
+    over.
     `silence_hours` counts from the interval's end.
     """
     length = pl.duration(minutes=pl.col("interval_minutes"))
@@ -226,7 +227,8 @@ def add_consumption_figures(intervals: pl.DataFrame, *, at: datetime) -> pl.Data
 def add_feeder_figures(load: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
     """Rows of `FeederLoad` with their figures.
 
-    `compute_day_coverage`: the share of the UTC day's hours that the feeder has, null until it is over.
+    `compute_day_coverage`: the share of the UTC day's hours that the feeder has, null until it is
+    over.
     `meter_share`: meters that reported over those that the topology expects. `grid_residual_kw`: in
     rows of "grid", its load minus the sum of all feeders, kW. `silence_hours` counts from the
     hour's end.

@@ -15,6 +15,7 @@ from smartgrid_cli.files.options import console, parse_step, parse_zone, show_pr
 from smartgrid_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from smartgrid_cli.files.anomaly_rows import FileAnomalies
     from smartgrid_cli.files.readings import Readings
 
 PHASES = 3
@@ -144,7 +145,7 @@ def anomalies(
 
 
 def write_results(
-    found: "Told",
+    found: "FileAnomalies",
     folder: Path,
     *,
     readings: "Readings",
@@ -174,7 +175,8 @@ def write_results(
     )
     first, last = shown_as.rows["time"].min(), shown_as.rows["time"].max()
     facts = [
-        f"{metrics['series']} series, step {format_duration(readings.step)}, {found.rows.height:,} rows,"
+        f"{metrics['series']} series, step {format_duration(readings.step)}, "
+        f"{found.rows.height:,} rows,"
         f" {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, {clock}",
         f"{metrics['anomalies']} anomalies in {metrics['series_with_anomalies']} series",
         *readings.notes,
@@ -208,7 +210,8 @@ def show_anomalies(metrics: Mapping[str, Any], to: Console) -> None:
         )
         to.print(f"{what}: {told}")
     to.print(
-        f"score: PR-AUC {_format_figure(rows['pr_auc'])}, ROC-AUC {_format_figure(rows['roc_auc'])};"
+        f"score: PR-AUC {_format_figure(rows['pr_auc'])}, ROC-AUC "
+        f"{_format_figure(rows['roc_auc'])};"
         f" {events['found']} of {events['events']} events found, {events['true_alarms']} of"
         f" {events['alarms']} alarms right"
     )

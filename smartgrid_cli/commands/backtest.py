@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from smartgrid_cli.files.series import How, SeriesTable
     from smartgrid_ml.evaluation.backtest import Backtest
     from smartgrid_ml.forecasting.protocol import Forecaster
+    from smartgrid_ml.forecasting.registry import SearchSettings
 
 NEEDED_DAYS = 14
 """Training days below which quantiles of errors mean nothing."""
@@ -174,7 +175,7 @@ def run_backtest(
     *,
     protocol: BacktestProtocol,
     tell: "Teller" = lambda _: None,
-    searching: "Searching | None" = None,
+    searching: "SearchSettings | None" = None,
     artifact_mb: "Callable[[Forecaster], float] | None" = None,
 ) -> "Backtest":
     """Backtest regular series; times stay on the local wall clock, carried as UTC.
@@ -264,7 +265,8 @@ def _list_issue_times(table: "SeriesTable", *, protocol: BacktestProtocol) -> li
         )
     if protocol.issue_at % table.step:
         raise ConfigurationError(
-            f"--issue-at {format_clock(protocol.issue_at)} is not on the grid of {format_duration(table.step)}"
+            f"--issue-at {format_clock(protocol.issue_at)} is not on the grid of "
+            f"{format_duration(table.step)}"
         )
     if start > last:
         raise ConfigurationError(

@@ -82,7 +82,10 @@ def describe_report(report: LandingReport) -> str:
                 f"{report.rows_refused:,} refused"
             )
             removed = f", {report.rows_removed:,} left out and removed" * (report.rows_removed > 0)
-            line = f"{name}: {counts}{removed}; {len(report.days)} days touched{_describe_refusals(report)}"
+            line = (
+                f"{name}: {counts}{removed}; {len(report.days)} days "
+                f"touched{_describe_refusals(report)}"
+            )
             return f"[red]{line}[/red]" if report.is_refused_whole else line
 
 

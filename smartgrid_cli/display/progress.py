@@ -27,7 +27,7 @@ class ProgressDisplay:
         self._last_word = time.monotonic()
         self._note = ""
 
-    def __enter__(self) -> "ShownProgress":
+    def __enter__(self) -> "ProgressDisplay":
         return self
 
     def __exit__(

@@ -90,7 +90,8 @@ def read_readings(
         gap = find_usual_gap(long, path=path)
         if gap > LONGEST_GAP:
             raise SeriesFileError(
-                f"{path}: its rows are {format_duration(gap)} apart; detectors judge days and what is"
+                f"{path}: its rows are {format_duration(gap)} apart; detectors judge days and "
+                "what is"
                 " shorter: give a file with at least a value a day"
             )
         step = round_to_step(gap)
@@ -253,7 +254,8 @@ def _build_grid(slots: pl.DataFrame, *, step: timedelta, clock: str, path: Path)
     steps = int(spans.select(((pl.col("last") - pl.col("first")) / step + 1).sum()).item())
     if steps > MOST_STEPS or steps > MOSTLY_EMPTY * max(slots.height, 10_000):
         raise SeriesFileError(
-            f"{path}: {slots.height} rows would be {steps:.3g} steps of {format_duration(step)}, nearly all"
+            f"{path}: {slots.height} rows would be {steps:.3g} steps of "
+            f"{format_duration(step)}, nearly all"
             " empty; give the step that you mean, such as --step 1h"
         )
     means = slots.group_by("series", time="slot").agg(pl.col("value").mean())

@@ -71,7 +71,8 @@ def read_series(
         step = native
     elif step < native:
         raise SeriesFileError(
-            f"{path}: its step is {format_duration(native)}; it cannot be split to {format_duration(step)}"
+            f"{path}: its step is {format_duration(native)}; it cannot be split to "
+            f"{format_duration(step)}"
         )
     loads = _regularize(long, native=native, step=step, how=how, notes=notes)
     loads = _drop_incomplete(loads, min_coverage=min_coverage, path=path, notes=notes)

@@ -78,7 +78,8 @@ def _float_list() -> dy.List:
 class AnomalyStates(dy.Schema):
     """What the next day needs to know of a series: one row per (subject_kind, series, day).
 
-    Each list is an array of `smartgrid_ml.mining.anomalies.state.DetectorState`, flat: weeks of a daily
+    Each list is an array of `smartgrid_ml.mining.anomalies.state.DetectorState`, flat: weeks of a
+    daily
     profile, daily maxima of strangeness, the open anomaly. A few thousand figures per series,
     however long its past.
     """

@@ -155,7 +155,8 @@ def score_findings(
 ) -> pl.DataFrame:
     """One row per planted fault: fault_id, kind, subject_id, found, findings, evidence.
 
-    ``findings``: as `collect_reading_findings` gives them; ``planted``: rows of `PlantedFaults`, of which
+    ``findings``: as `collect_reading_findings` gives them; ``planted``: rows of `PlantedFaults`,
+    of which
     those in `READING_FAULTS` are scored. A fault is found if a finding of its kind on its
     subject overlaps it, give or take `slack`. `findings` counts those; `evidence`
     is the first one's, null if there is none.

@@ -55,19 +55,19 @@ class ServingState:
         before = self.proven[:-1]
         return before[-1] if before else None
 
-    def offered(self, version: int) -> "Served":
+    def offered(self, version: int) -> "ServingState":
         """Load this version, too, without a label; another one that was tried out is let go of."""
         if version in self.proven or version == self.canary:
             return self.settled()
         return self._of(self.proven, canary=self.canary, trial=version)
 
-    def without(self, version: int) -> "Served":
+    def without(self, version: int) -> "ServingState":
         """Let go of a version that was tried out; one that is or was labelled stays."""
         if version in self.proven or version == self.canary:
             return self
         return self.settled()
 
-    def labelled(self, version: int) -> "Served":
+    def labelled(self, version: int) -> "ServingState":
         """Give a version that proved itself its label.
 
         The first one is stable, later ones are canary; one that is stable or canary stays so.
@@ -78,7 +78,7 @@ class ServingState:
             return self
         return self._of([each for each in self.proven if each != version], canary=version)
 
-    def beside(self, before: "Served") -> "Served":
+    def beside(self, before: "ServingState") -> "ServingState":
         """The same labels, with all that was loaded before still loaded, until it is `settled`.
 
         So whoever still asks by a label's former version gets its answer.
@@ -86,24 +86,24 @@ class ServingState:
         former = [version for version in before.versions if version not in self.versions]
         return replace(self, versions=(*self.versions, *former))
 
-    def settled(self) -> "Served":
+    def settled(self) -> "ServingState":
         """The same labels, and loaded no more than they and the way back need."""
         return self._of(self.proven, canary=self.canary)
 
-    def promoted(self) -> "Served":
+    def promoted(self) -> "ServingState":
         """Make the canary the stable version. Raises PublicationError if there is no canary."""
         if self.canary is None:
             raise PublicationError(f"promote: {self.model} has no canary")
         before = [version for version in self.proven if version != self.canary]
         return self._of([*before, self.canary])
 
-    def without_canary(self) -> "Served":
+    def without_canary(self) -> "ServingState":
         """Stable answers everything again. Raises PublicationError if there is no canary."""
         if self.canary is None:
             raise PublicationError(f"roll back: {self.model} has no canary")
         return self._of(self.proven)
 
-    def rolled_back(self, to: int | None = None) -> "Served":
+    def rolled_back(self, to: int | None = None) -> "ServingState":
         """Take back what was done last: the canary if there is one, else the stable version.
 
         With `to` that version becomes stable, and the canary goes, too. Versions that became
@@ -134,7 +134,7 @@ class ServingState:
         *,
         canary: int | None = None,
         trial: int | None = None,
-    ) -> "Served":
+    ) -> "ServingState":
         last = tuple(proven)[-KEPT_LOADED:]
         further = [version for version in (canary, trial) if version is not None]
         return replace(

@@ -298,7 +298,7 @@ class _Landing:
             days=days,
         )
 
-    def _parts(self) -> Generator["_Part", None, None]:
+    def _parts(self) -> Generator["_JudgedPart", None, None]:
         """The file's rows, judged, in order."""
         position = 0
 

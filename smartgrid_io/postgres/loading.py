@@ -58,7 +58,7 @@ class LoadCounts:
     changed: int = 0
     repeated: int = 0
 
-    def __add__(self, other: "Loaded") -> "Loaded":
+    def __add__(self, other: "LoadCounts") -> "LoadCounts":
         return LoadCounts(
             self.new + other.new, self.changed + other.changed, self.repeated + other.repeated
         )

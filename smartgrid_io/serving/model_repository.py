@@ -1,4 +1,4 @@
-"""The repository: the model server's folder with its config, and the server that is told of changes."""
+"""The model repository: the server's folder, its config, and the server that learns of changes."""
 
 import logging
 import time

@@ -74,7 +74,8 @@ class LabelMover:
     ) -> LabelMoveResult:
         """Take back what was done last, or make `to` stable: see `Served.rolled_back`.
 
-        A version that lies on the repository and is not loaded is loaded first. Raises PublicationError
+        A version that lies on the repository and is not loaded is loaded first. Raises
+        PublicationError
         if there is nothing to go back to, no such version, or it does not load.
         """
         served = self.repository.served(model)

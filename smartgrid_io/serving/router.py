@@ -101,7 +101,7 @@ class Router:
     def _variant_of(self, subject: str) -> str:
         return STABLE if self.served.canary is None else self.split.variant_of(subject)
 
-    def _call(self, variant: str, features: Mapping[str, NDArray[Any]]) -> "_Call":
+    def _call(self, variant: str, features: Mapping[str, NDArray[Any]]) -> "_VariantCall":
         began = time.perf_counter()
         answer, error = None, None
         try:

@@ -36,7 +36,8 @@ def render_drift(signs: Sequence[DriftSign]) -> str:
     """One line per sign."""
     lines = ["| sign | of | figure | bound | drifted |", "|---|---|---|---|---|"]
     lines += [
-        f"| {each.kind} | {each.name} | {_format_figure(each.figure)} | {_format_figure(each.bound)} "
+        f"| {each.kind} | {each.name} | {_format_figure(each.figure)} | "
+        f"{_format_figure(each.bound)} "
         f"| {'yes' if each.is_drifted else 'no'} |"
         for each in signs
     ]

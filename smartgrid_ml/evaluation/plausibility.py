@@ -150,7 +150,8 @@ _ROW_RULES: tuple[tuple[pl.Expr, DescribeRow], ...] = (
     (
         pl.max_horizontal(pl.col(*OUTPUTS).abs()) > HIGHEST_RATIO * pl.col("most"),
         lambda row: (
-            f"{_find_farthest(row).upper()} is {row[_find_farthest(row)]:.4g}, beyond {HIGHEST_RATIO:g} times the"
+            f"{_find_farthest(row).upper()} is {row[_find_farthest(row)]:.4g}, beyond "
+            f"{HIGHEST_RATIO:g} times the"
             f" largest known load of {row['most']:.4g}"
         ),
     ),

@@ -44,7 +44,9 @@ REGRESSORS: Mapping[str, str] = {
     },
     "sklearn.svm.LinearSVR": _LINEAR,
     "sklearn.dummy.DummyRegressor": "smartgrid_ml.export.sklearn.regressors:build_constant_graph",
-    "sklearn.neural_network.MLPRegressor": "smartgrid_ml.export.sklearn.regressors:build_network_graph",
+    "sklearn.neural_network.MLPRegressor": (
+        "smartgrid_ml.export.sklearn.regressors:build_network_graph"
+    ),
     "sklearn.tree.DecisionTreeRegressor": _TREE,
     "sklearn.tree.ExtraTreeRegressor": _TREE,
     "sklearn.ensemble.RandomForestRegressor": _FOREST,
@@ -55,9 +57,13 @@ REGRESSORS: Mapping[str, str] = {
     "sklearn.ensemble.HistGradientBoostingRegressor": (
         "smartgrid_ml.export.sklearn.hist_boosting:build_hist_boosting_graph"
     ),
-    "sklearn.ensemble.AdaBoostRegressor": "smartgrid_ml.export.sklearn.composed:build_adaboost_graph",
+    "sklearn.ensemble.AdaBoostRegressor": (
+        "smartgrid_ml.export.sklearn.composed:build_adaboost_graph"
+    ),
     "sklearn.ensemble.BaggingRegressor": "smartgrid_ml.export.sklearn.composed:build_bagging_graph",
-    "sklearn.ensemble.StackingRegressor": "smartgrid_ml.export.sklearn.composed:build_stacking_graph",
+    "sklearn.ensemble.StackingRegressor": (
+        "smartgrid_ml.export.sklearn.composed:build_stacking_graph"
+    ),
     "sklearn.ensemble.VotingRegressor": "smartgrid_ml.export.sklearn.composed:build_voting_graph",
     "sklearn.compose.TransformedTargetRegressor": (
         "smartgrid_ml.export.sklearn.composed:build_transformed_target_graph"
@@ -110,8 +116,12 @@ TRANSFORMERS: Mapping[str, str] = {
             ("decomposition", "PCA", "pca_graph"),
         )
     },
-    "sklearn.preprocessing.OneHotEncoder": "smartgrid_ml.export.sklearn.encoders:build_one_hot_graph",
-    "sklearn.preprocessing.OrdinalEncoder": "smartgrid_ml.export.sklearn.encoders:build_ordinal_graph",
+    "sklearn.preprocessing.OneHotEncoder": (
+        "smartgrid_ml.export.sklearn.encoders:build_one_hot_graph"
+    ),
+    "sklearn.preprocessing.OrdinalEncoder": (
+        "smartgrid_ml.export.sklearn.encoders:build_ordinal_graph"
+    ),
     "sklearn.pipeline.Pipeline": "smartgrid_ml.export.sklearn.composed:build_steps_graph",
     "sklearn.pipeline.FeatureUnion": "smartgrid_ml.export.sklearn.composed:build_union_graph",
     "sklearn.compose.ColumnTransformer": "smartgrid_ml.export.sklearn.composed:build_columns_graph",

@@ -126,7 +126,8 @@ def judge_trial(
     """Promote, keep or roll back by the comparison and the gate's other conditions, line by line.
 
     `stable` and `canary` are the tables of losses that were compared, `calls` says why the canary's
-    calls are worse than stable's (`smartgrid_core.rollout.canary.describe_regression`), None if they are
+    calls are worse than stable's (`smartgrid_core.rollout.canary.describe_regression`), None if
+    they are
     not.
     """
     figures = comparison

@@ -85,7 +85,7 @@ async def _bind_rest(runner: web.AppRunner, options: ServerOptions) -> None:
 
 
 async def _wait_until_ended(
-    ended: asyncio.Event, beginning: "_Beginning", options: ServerOptions, *, parent: int
+    ended: asyncio.Event, beginning: "_Startup", options: ServerOptions, *, parent: int
 ) -> None:
     while not ended.is_set() and beginning.failure is None:
         if options.exit_with_parent and os.getppid() != parent:

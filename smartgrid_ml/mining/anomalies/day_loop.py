@@ -78,7 +78,7 @@ class DayLoop:
         habits: bool,
         state: pl.DataFrame | None,
         end: datetime | None,
-    ) -> "Plan":
+    ) -> "DayLoop":
         """Lay the readings out. Raises ValueError as `detect` says."""
         minutes = step // timedelta(minutes=1)
         if step <= timedelta(0) or DAY % step or step % timedelta(minutes=1):

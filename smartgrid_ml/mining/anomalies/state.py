@@ -82,7 +82,7 @@ class DetectorState:
     spell: Floats
 
     @classmethod
-    def blank(cls, series: Sequence[str], sizes: StateSizes) -> "Memory":
+    def blank(cls, series: Sequence[str], sizes: StateSizes) -> "DetectorState":
         """Nothing is known yet."""
         n, k = len(series), sizes.regressors
         return cls(
@@ -103,7 +103,7 @@ class DetectorState:
         """Every array by its name."""
         return {name: getattr(self, name) for name in ARRAYS}
 
-    def of(self, series: Sequence[str], sizes: StateSizes) -> "Memory":
+    def of(self, series: Sequence[str], sizes: StateSizes) -> "DetectorState":
         """The memory of these series, in their order; blank for those that are new."""
         wanted = DetectorState.blank(series, sizes)
         place = {name: row for row, name in enumerate(self.series)}
@@ -144,7 +144,7 @@ class DetectorState:
         return pl.DataFrame([series, days, *columns.values()])
 
     @classmethod
-    def read(cls, rows: pl.DataFrame, sizes: StateSizes) -> "Memory":
+    def read(cls, rows: pl.DataFrame, sizes: StateSizes) -> "DetectorState":
         """The memory that `frame` wrote; arrays of other lengths than now wanted start anew."""
         blank = cls.blank(rows["series"].to_list(), sizes)
         for name, array in blank.arrays().items():

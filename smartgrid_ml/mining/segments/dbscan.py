@@ -100,7 +100,8 @@ def cluster_by_density(
 ) -> DensityClusters:
     """Clusters of density-connected points; exact, with a few neighbours per point in memory.
 
-    ``distances``: what `measure_neighbour_distances` said of the points, if it was asked already. A point
+    ``distances``: what `measure_neighbour_distances` said of the points, if it was asked already.
+    A point
     on the border of several clusters goes to that of its nearest core point.
     """
     from scipy.spatial import KDTree

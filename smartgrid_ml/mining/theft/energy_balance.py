@@ -55,7 +55,8 @@ def compute_head_energy(
     """Rows of `HeadEnergy`, ordered by key, for every hour in which a node's power is measured.
 
     ``aggregates``: rows of `SensorAggregates`; ``consumption``: of `MeterConsumption`; ``nodes``:
-    as `select_watched_nodes` gives them; ``places``: rows of `MeterPlaces`. A meter whose intervals do not
+    as `select_watched_nodes` gives them; ``places``: rows of `MeterPlaces`. A meter whose
+    intervals do not
     cover the hour is not counted among `meters`.
     """
     stood_still = (pl.col("count") > 1) & (pl.col("min_value") == pl.col("max_value"))
@@ -219,7 +220,8 @@ def add_technical_losses(hours: pl.DataFrame) -> pl.DataFrame:
 def compute_energy_balance(hours: pl.DataFrame) -> dy.DataFrame[EnergyBalance]:
     """Rows of `EnergyBalance`, ordered by key.
 
-    ``hours``: as `add_technical_losses` gives them. The band of a day with few hours is that of a whole one.
+    ``hours``: as `add_technical_losses` gives them. The band of a day with few hours is that of a
+    whole one.
     """
     band = pl.max_horizontal(
         pl.col("band_kwh").first(), LEAST_BAND_SHARE * pl.col("head_kwh").abs().sum()

@@ -142,7 +142,8 @@ def _write_reason(row: dict[str, Any], *, node_kind: str) -> str:
     since = f" since {row['suspected_since']}" if row["suspected_since"] else ""
     sentences = [
         f"It {PATTERN_WORDS[row['pattern']]}{since}:"
-        f" {_format_percent(row['night_share'])} at night and {_format_percent(row['day_share'])} by day of what"
+        f" {_format_percent(row['night_share'])} at night and "
+        f"{_format_percent(row['day_share'])} by day of what"
         f" its own past and its peers suggest ({row['days_judged']} days judged)."
     ]
     if row["missing_kwh_day"] is None or row["follows_counted"] is None:

@@ -115,7 +115,8 @@ class ProbabilityModel:
     def probability(self, score: Doubles, said: Doubles) -> Doubles:
         """That something is wrong with each meter, at the base rate BASE_RATE: (n,).
 
-        ``score``: (n,), as `average_day_odds` gives it; ``said``: columns TESTIMONY, (n, 4), NaN where
+        ``score``: (n,), as `average_day_odds` gives it; ``said``: columns TESTIMONY, (n, 4), NaN
+        where
         there is no balance: then the score speaks alone. NaN without a score.
         """
         odds = np.full(len(score), np.nan)
@@ -181,7 +182,7 @@ def calibrate_probability(
 def _find_likely_thieves(
     model: TheftModel,
     meters: MeterDays,
-    windows: "_Windows",
+    windows: "_JudgedWindows",
     *,
     judged: slice,
     first: ProbabilityModel,
@@ -194,7 +195,7 @@ def _find_likely_thieves(
     return np.asarray(np.nan_to_num(probability) >= LIKELY)
 
 
-def _build_score_cases(windows: "_Windows") -> "_Cases":
+def _build_score_cases(windows: "_JudgedWindows") -> "_LabelledCases":
     kinds, score = len(ATTACKS), windows.score
     return _LabelledCases(
         np.concatenate([score[:, 0], score[:, 1:].ravel()])[:, None],
@@ -208,14 +209,15 @@ def _build_score_cases(windows: "_Windows") -> "_Cases":
 class _JudgedWindows:
     """Meters over the judged days, clean and under each attack: ``meter`` by position, (n,).
 
-    ``score``: (n, 1 + n_attacks); ``reported_kwh``: (n, 1 + n_attacks, n_judged, 24), NaN: not judged.
+    ``score``: (n, 1 + n_attacks); ``reported_kwh``: (n, 1 + n_attacks, n_judged, 24), NaN: not
+    judged.
     """
 
     meter: NDArray[np.int64]
     score: Doubles
     reported_kwh: Doubles
 
-    def of(self, rows: NDArray[np.bool_]) -> "_Windows":
+    def of(self, rows: NDArray[np.bool_]) -> "_JudgedWindows":
         """Some of the meters."""
         return _JudgedWindows(self.meter[rows], self.score[rows], self.reported_kwh[rows])
 

@@ -23,7 +23,8 @@ def render_inspections(inspections: pl.DataFrame) -> str:
     lines = [
         f"| {row['rank']} | {row['subject_kind']} {row['subject_id']}"
         f" | {row['suspicion'].replace('_', ' ')} | {_format_probability(row['probability'])}"
-        f" | {_format_figure(row['recoverable_kwh_month'], 0)} | {row['reason'].replace('|', '/')} |"
+        f" | {_format_figure(row['recoverable_kwh_month'], 0)} | "
+        f"{row['reason'].replace('|', '/')} |"
         for row in inspections.sort("rank").head(SHOWN).iter_rows(named=True)
     ]
     return "\n".join([COLUMNS, *lines])

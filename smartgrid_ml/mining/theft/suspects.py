@@ -77,7 +77,8 @@ def build_suspects(
     """One row of SUSPECTS per meter of the batch, in its order.
 
     `gap_kwh_day` is how much less the meter counts a day than its past and its peers suggest,
-    `missing_kwh_day` what its node misses, both over the judged days from `find_first_suspicious_day` on (all
+    `missing_kwh_day` what its node misses, both over the judged days from
+    `find_first_suspicious_day` on (all
     of them without one). `night_share` and `day_share` are what it counts against what is expected.
     """
     scores = model.score(meters)

@@ -27,7 +27,8 @@ def read_json_examples(document: dict[str, Any]) -> Examples:
     examples = document.get("examples")
     if "examples" not in document:
         refuse(
-            f"JSON Value: {format_value(document)} When method is classify, key 'examples' is expected "
+            f"JSON Value: {format_value(document)} When method is classify, key 'examples' "
+            "is expected "
             "and was not found"
         )
     if not isinstance(examples, list):
@@ -65,7 +66,8 @@ def _add_feature(name: str, value: Any, feature: feature_pb2.Feature) -> None:
         values = _open_value_list(name, feature, "float_list")
         if not is_lossless_float32(value):
             refuse(
-                f"Cannot convert JSON value: {format_value(value)} to float without loss of precision."
+                f"Cannot convert JSON value: {format_value(value)} to float without loss of "
+                "precision."
             )
         values.append(float(value))
     else:

@@ -35,7 +35,8 @@ def find_predict_input(document: dict[str, Any]) -> PredictInput:
     """The `instances` or `inputs` of the request; raises ServingError for both and for none."""
     if "instances" in document and "inputs" in document:
         refuse(
-            f"JSON Value: {format_value(document)} Not formatted correctly expecting only one of 'inputs' "
+            f"JSON Value: {format_value(document)} Not formatted correctly expecting only "
+            "one of 'inputs' "
             "or 'instances' keys to exist "
         )
     if "inputs" in document:
@@ -90,7 +91,8 @@ def _transpose_rows(rows: list[Any], signature: Signature) -> dict[str, Any]:
                     f"INVALID_ARGUMENT: JSON object: does not have named input: {name}"
                 )
         refuse(
-            f"Failed to process element: {number} of 'instances' list. JSON object: {format_value(row)} "
+            f"Failed to process element: {number} of 'instances' list. JSON object: "
+            f"{format_value(row)} "
             f"must only have keys: {','.join(sorted(names))}"
         )
     return {name: [row[name] for row in rows] for name in names}
@@ -176,7 +178,8 @@ def _flatten(value: Any, level: int, shape: tuple[int, ...], leaves: list[Any]) 
         return
     if not isinstance(value, list):
         refuse(
-            f"JSON Value: {format_value(value)} found at incorrect level: {level + 1} in the JSON DOM. "
+            f"JSON Value: {format_value(value)} found at incorrect level: {level + 1} in "
+            "the JSON DOM. "
             f"Expected at level: {len(shape)}"
         )
     if len(value) != shape[level]:
@@ -274,7 +277,10 @@ def _convert_floats_quickly(
 
 
 def _describe_loss(value: Any, spec: TensorSpec) -> str:
-    return f"Cannot convert JSON value: {format_value(value)} to {_format_type(spec)} without loss of precision."
+    return (
+        f"Cannot convert JSON value: {format_value(value)} to {_format_type(spec)} "
+        "without loss of precision."
+    )
 
 
 def _format_type(spec: TensorSpec) -> str:
