@@ -15,7 +15,7 @@ import polars as pl
 from measuring import peak_bytes
 
 from smartgrid_core.features.load import HISTORY_NEEDED, build_load_features
-from smartgrid_ml.evaluation.backtest import run_backtest
+from smartgrid_ml.evaluation.backtest import BacktestSettings, backtest_models
 from smartgrid_ml.evaluation.metrics import ALL_SERIES
 from smartgrid_ml.forecasting.registry import NAIVE_ROWS
 
@@ -39,12 +39,14 @@ def main() -> int:
     )
     built = time.perf_counter() - began
     rows = features.height
-    result = run_backtest(
+    result = backtest_models(
         features,
-        models=[*NAIVE_ROWS, "boosting"],
-        test_start=issues[-len(issues) // 4],
-        test_end=issues[-1] + timedelta(days=1),
-        folds=FOLDS,
+        BacktestSettings(
+            models=[*NAIVE_ROWS, "boosting"],
+            test_start=issues[-len(issues) // 4],
+            test_end=issues[-1] + timedelta(days=1),
+            folds=FOLDS,
+        ),
     )
     took = time.perf_counter() - began
     board = result.leaderboard.filter(pl.col("series") == ALL_SERIES)

@@ -26,7 +26,7 @@ from smartgrid_core.rollout.label_journal import explain_wait
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
 from smartgrid_core.settings import Settings
 from smartgrid_ml.automl.trials import build_trials_table
-from smartgrid_ml.evaluation.backtest import choose_servable, run_backtest
+from smartgrid_ml.evaluation.backtest import BacktestSettings, backtest_models, choose_servable
 from smartgrid_ml.evaluation.leaderboard import (
     draw_leaderboard,
     read_recipe,
@@ -82,12 +82,14 @@ def load_backtest(
             context, registry=model_registry, parent_run_id=mlflow.active_run().info.run_id
         ),
     )
-    scores = run_backtest(
+    scores = backtest_models(
         features,
-        models=FORECASTERS if settings.automl_budget_s else WITHOUT_SEARCH,
-        test_start=start,
-        test_end=end,
-        folds=FOLDS,
+        BacktestSettings(
+            models=FORECASTERS if settings.automl_budget_s else WITHOUT_SEARCH,
+            test_start=start,
+            test_end=end,
+            folds=FOLDS,
+        ),
         make=lambda name: create_forecaster(name, searching=searching),
         artifact_mb=measure_saved_model_mb,
         progress=lambda name: context.log.info("backtest of %s", name),

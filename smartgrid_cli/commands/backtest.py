@@ -183,7 +183,7 @@ def run_backtest(
     Raises ConfigurationError for a span without data, or with too little before it.
     """
     from smartgrid_core.features.load import build_load_features
-    from smartgrid_ml.evaluation.backtest import run_backtest as score_models
+    from smartgrid_ml.evaluation.backtest import BacktestSettings, backtest_models
     from smartgrid_ml.forecasting.registry import QUICK_SEARCH, create_forecaster
 
     issues = _list_issue_times(table, protocol=protocol)
@@ -196,12 +196,14 @@ def run_backtest(
         country=protocol.country,
         step=table.step,
     )
-    return score_models(
+    return backtest_models(
         _add_exogenous(features, table.exog),
-        models=protocol.models,
-        test_start=_to_midnight(protocol.test_start),
-        test_end=_to_midnight(protocol.test_end),
-        folds=protocol.folds,
+        BacktestSettings(
+            models=protocol.models,
+            test_start=_to_midnight(protocol.test_start),
+            test_end=_to_midnight(protocol.test_end),
+            folds=max(1, protocol.folds),
+        ),
         make=lambda name: create_forecaster(name, searching=searching or QUICK_SEARCH),
         artifact_mb=artifact_mb,
         progress=lambda name: tell(f"training and forecasting: {name}"),

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from smartgrid_core.features.load import build_load_features
-from smartgrid_ml.evaluation.backtest import run_backtest
+from smartgrid_ml.evaluation.backtest import BacktestSettings, backtest_models
 from smartgrid_ml.evaluation.metrics import ALL_SERIES
 from smartgrid_ml.export.artifact.parity import as_served, check_export_parity
 from smartgrid_ml.export.artifact.saved_model import export_forecaster
@@ -51,11 +51,13 @@ def test_the_model_of_the_page_beats_yesterday_and_is_served_as_it_says(tmp_path
     rows = features()
     last = rows["issue_time"].max()
     assert isinstance(last, datetime)
-    result = run_backtest(
+    result = backtest_models(
         rows,
-        models=["naive_24h", "ridge"],
-        test_start=last - timedelta(days=9),
-        test_end=last + timedelta(days=1),
+        BacktestSettings(
+            models=["naive_24h", "ridge"],
+            test_start=last - timedelta(days=9),
+            test_end=last + timedelta(days=1),
+        ),
         make=lambda name: there["ridge"]() if name == "ridge" else create_forecaster(name),
     )
     losses = dict(

@@ -10,8 +10,9 @@ from smartgrid_core.features.load import build_load_features
 from smartgrid_ml.evaluation.backtest import (
     FORECAST_SCHEMA,
     LEADERBOARD_SCHEMA,
+    BacktestSettings,
+    backtest_models,
     choose_servable,
-    run_backtest,
 )
 from smartgrid_ml.forecasting.registry import create_forecaster
 
@@ -57,9 +58,17 @@ class Broken:
         raise RuntimeError("no luck")
 
 
-def run(features, models=("naive_24h", "naive_168h"), **settings):
-    span = {"test_start": START + 40 * DAY, "test_end": START + 50 * DAY}
-    return run_backtest(features, models=models, **{**span, **settings})
+def run(
+    features,
+    models=("naive_24h", "naive_168h"),
+    *,
+    test_start=START + 40 * DAY,
+    test_end=START + 50 * DAY,
+    folds=1,
+    **how,
+):
+    settings = BacktestSettings(models, test_start=test_start, test_end=test_end, folds=folds)
+    return backtest_models(features, settings, **how)
 
 
 def test_naive_rows_are_perfect_on_a_load_that_repeats_every_day(features):
@@ -190,6 +199,16 @@ def test_an_empty_span_and_a_span_without_a_past_are_refused(features):
         run(features, test_start=START + 90 * DAY, test_end=START + 91 * DAY)
     with pytest.raises(ValueError, match="to train on"):
         run(features, test_start=START)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"test_end": START}, "is not after test_start"), ({"folds": 0}, "one fold at least, got 0")],
+)
+def test_settings_without_a_span_or_without_a_fold_are_refused(changes, message):
+    span = {"test_start": START, "test_end": START + DAY, **changes}
+    with pytest.raises(ValueError, match=message):
+        BacktestSettings(["naive_24h"], **span)
 
 
 def leaderboard(**pinball: float | None) -> pl.DataFrame:

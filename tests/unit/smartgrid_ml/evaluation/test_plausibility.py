@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_ml.evaluation.backtest import run_backtest
+from smartgrid_ml.evaluation.backtest import BacktestSettings, backtest_models
 from smartgrid_ml.evaluation.plausibility import find_implausible
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
 from smartgrid_ml.forecasting.registry import NAIVE_ROWS, create_forecaster
@@ -185,11 +185,13 @@ def test_whatever_the_unit_a_noisy_copy_is_plausible_and_a_thousandfold_one_is_n
 def test_naive_rows_and_boosting_pass_on_a_grid(grid_features: pl.DataFrame):
     issues = grid_features["issue_time"].unique().sort()
     small = BoostingSettings(trees=30, rows_per_leaf=10, threads=1)
-    result = run_backtest(
+    result = backtest_models(
         grid_features,
-        models=[*NAIVE_ROWS, "boosting"],
-        test_start=issues[40],
-        test_end=issues[49],
+        BacktestSettings(
+            models=[*NAIVE_ROWS, "boosting"],
+            test_start=issues[40],
+            test_end=issues[49],
+        ),
         make=lambda name: (
             BoostingForecaster(small) if name == "boosting" else create_forecaster(name)
         ),
@@ -212,11 +214,13 @@ class AThousandTimes:
 
 def test_an_implausible_model_has_its_reason_instead_of_scores(grid_features: pl.DataFrame):
     issues = grid_features["issue_time"].unique().sort()
-    result = run_backtest(
+    result = backtest_models(
         grid_features,
-        models=["watts", "naive_168h"],
-        test_start=issues[40],
-        test_end=issues[49],
+        BacktestSettings(
+            models=["watts", "naive_168h"],
+            test_start=issues[40],
+            test_end=issues[49],
+        ),
         make=lambda name: AThousandTimes() if name == "watts" else create_forecaster(name),
     )
     row = result.leaderboard.row(
