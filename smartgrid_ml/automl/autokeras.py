@@ -60,7 +60,7 @@ TRIAL_SHARE = 1 / 16
 MARGIN_S = 2.0
 """Before the end of the budget, for the last trial to be scored and told."""
 
-PATIENT = 1_000
+MOST_FAILED_TRIALS = 1_000
 """Failures in a row after which AutoKeras gives up: each is a trial with its error."""
 
 
@@ -100,13 +100,13 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
     folds = list(rows.rolling_origin(INNER_FOLDS))
     if not folds:
         raise ValueError("autokeras: too few issue times to score a trial on later ones")
-    auto_model = _auto_model(folds, seed=seed, clock=clock, most=budget.trials, report=report)
+    auto_model = _make_auto_model(folds, seed=seed, clock=clock, most=budget.trials, report=report)
     train, held_out = folds[-1]
     try:
         # What AutoKeras is given tells it the shapes; the tuner knows the folds.
         auto_model.fit(
-            *_as_given(train),
-            validation_data=_as_given(held_out),
+            *_take_sample_arrays(train),
+            validation_data=_take_sample_arrays(held_out),
             batch_size=FEWEST_BATCH_ROWS,
             epochs=EPOCHS,
             verbose=0,
@@ -121,14 +121,14 @@ def train(recipe: Recipe, rows: Rows, *, seed: int) -> SearchedNetwork:
     Raises ValueError for a recipe that does not say all that the network is made of.
     """
     tensorflow()
-    return _trained(
-        lambda: _built(recipe["hyperparameters"], features=len(rows.names), rows=len(rows)),
+    return _train_networks(
+        lambda: _build_network(recipe["hyperparameters"], features=len(rows.names), rows=len(rows)),
         rows,
         seeds=range(seed, seed + NETWORKS),
     )
 
 
-def _graph_of() -> tuple[Any, Any]:
+def _build_space() -> tuple[Any, Any]:
     """Input and output of the space that is searched: a dense block, with or without a short cut.
 
     Everything that is tuned has a name of its own: AutoKeras would count its blocks up within a
@@ -149,7 +149,7 @@ def _graph_of() -> tuple[Any, Any]:
     return inputs, output
 
 
-def _auto_model(
+def _make_auto_model(
     folds: list[tuple[Rows, Rows]],
     *,
     seed: int,
@@ -168,7 +168,7 @@ def _auto_model(
 
         def __init__(self, **settings: Any) -> None:
             super().__init__(**settings)
-            self.oracle.max_consecutive_failed_trials = PATIENT
+            self.oracle.max_consecutive_failed_trials = MOST_FAILED_TRIALS
             self.tried = 0
 
         def search(self, **given: Any) -> None:
@@ -203,13 +203,17 @@ def _auto_model(
                 raise FailedTrialError(failed) from error
             finally:
                 np.random.set_state(drawn)
-                report(replace(told, seconds=time.monotonic() - began, memory_mb=_resident_mb()))
+                report(
+                    replace(
+                        told, seconds=time.monotonic() - began, memory_mb=_measure_resident_mb()
+                    )
+                )
             return float(np.mean(scores))
 
         def _score(self, trial: Any, learned: Rows, later: Rows) -> float:
-            model = _trained(
+            model = _train_networks(
                 lambda: self._try_build(trial.hyperparameters),
-                _sampled(learned, seed=seed),
+                _sample_rows(learned, seed=seed),
                 seeds=[seed],
                 ends=clock.training_ends(),
             )
@@ -219,7 +223,7 @@ def _auto_model(
                 raise FloatingPointError("the network's answers are not finite")
             return score
 
-    inputs, output = _graph_of()
+    inputs, output = _build_space()
     keras.config.disable_interactive_logging()
     return autokeras.AutoModel(
         inputs,
@@ -234,14 +238,14 @@ def _auto_model(
     )
 
 
-def _built(values: Mapping[str, Any], *, features: int, rows: int) -> Any:
+def _build_network(values: Mapping[str, Any], *, features: int, rows: int) -> Any:
     """The network that AutoKeras builds of a recipe's values."""
     import keras
     import keras_tuner
     from autokeras.graph import Graph
 
     keras.backend.clear_session()
-    inputs, output = _graph_of()
+    inputs, output = _build_space()
     graph = Graph(inputs=[inputs], outputs=[output])
     inputs.shape, output.in_blocks[0].shape = (features,), (1,)
     inputs.dtype, inputs.batch_size, inputs.num_samples = "float32", FEWEST_BATCH_ROWS, rows
@@ -254,7 +258,7 @@ def _built(values: Mapping[str, Any], *, features: int, rows: int) -> Any:
     return model
 
 
-def _trained(
+def _train_networks(
     build: Callable[[], Any], rows: Rows, *, seeds: Sequence[int], ends: float = float("inf")
 ) -> SearchedNetwork:
     """A line through the rows, and what `build` makes trained on what it leaves, once per seed."""
@@ -264,12 +268,12 @@ def _trained(
     left = rows.target - known @ slopes - intercept
     spread = float(left.std()) or 1.0
     networks = [
-        _network(
+        _train_network(
             build,
             (known.astype(np.float32), (left / spread).astype(np.float32)[:, np.newaxis]),
             # Errors are judged in the unit of the load; weights are 1 on average.
             weights=(rows.size / rows.size.mean()).astype(np.float32),
-            stopping=_stopping(rows, seed=seed),
+            stopping=_draw_stopping_rows(rows, seed=seed),
             seed=seed,
             ends=ends,
         )
@@ -286,7 +290,7 @@ def _trained(
     )
 
 
-def _network(
+def _train_network(
     build: Callable[[], Any],
     rows: tuple[Any, Any],
     *,
@@ -317,13 +321,13 @@ def _network(
         callbacks=[
             keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True),
             keras.callbacks.TerminateOnNaN(),
-            _until(ends),
+            _make_time_limit(ends),
         ],
     )
     return trace_layer_graph(model)
 
 
-def _until(ends: float) -> Any:
+def _make_time_limit(ends: float) -> Any:
     """A callback that ends a training at that monotonic time, after one batch at the earliest."""
     import keras
 
@@ -336,7 +340,7 @@ def _until(ends: float) -> Any:
     return Until()
 
 
-def _stopping(rows: Rows, *, seed: int) -> Any:
+def _draw_stopping_rows(rows: Rows, *, seed: int) -> Any:
     """A mask of the weeks by which training stops; every row once if there is only one week."""
     week = rows.issue // STOPPING_ISSUES
     weeks = np.unique(week)
@@ -345,19 +349,19 @@ def _stopping(rows: Rows, *, seed: int) -> Any:
     return stopping if not stopping.all() else np.arange(len(rows)) % 7 == 0
 
 
-def _sampled(rows: Rows, *, seed: int) -> Rows:
+def _sample_rows(rows: Rows, *, seed: int) -> Rows:
     if len(rows) <= MOST_ROWS:
         return rows
     places = np.random.default_rng(seed).choice(len(rows), MOST_ROWS, replace=False)
     return rows.at(np.sort(places))
 
 
-def _as_given(rows: Rows) -> tuple[Any, Any]:
+def _take_sample_arrays(rows: Rows) -> tuple[Any, Any]:
     """A few rows as AutoKeras takes them, to learn shapes and types from."""
     few = rows.at(np.arange(min(len(rows), 64)))
     inputs: FloatArray = np.nan_to_num(few.inputs, posinf=0.0, neginf=0.0)
     return inputs.astype(np.float32), few.target.astype(np.float32)[:, np.newaxis]
 
 
-def _resident_mb() -> float:
+def _measure_resident_mb() -> float:
     return float(psutil.Process().memory_info().rss / 1e6)

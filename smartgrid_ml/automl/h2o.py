@@ -34,7 +34,7 @@ MOST_ROWS = 100_000
 CROSS_VALIDATION_FOLDS = 3
 """Each is one training per model: few, for a budget of minutes."""
 
-LOOK_S = 1.0
+POLL_S = 1.0
 """The leaderboard is looked at so often."""
 
 LAST_S = 5.0
@@ -45,7 +45,7 @@ TRAIN_MEMORY_MB = 4_000
 
 TARGET, FOLD, SIZE = "target", "fold", "size"
 
-_OURS = frozenset(
+_NOT_IN_RECIPE = frozenset(
     {
         "model_id",
         "training_frame",
@@ -101,11 +101,11 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
     if not folds:
         raise SmartGridError("H2O: the rows are of too few issue times for a fold to score on")
     earlier, newest = folds[-1]
-    earlier, newest = _thinned(earlier), _thinned(newest)
+    earlier, newest = _thin_rows(earlier), _thin_rows(newest)
     with open_h2o_cluster(memory_mb=budget.memory_mb) as h2o:
         from h2o.automl import H2OAutoML
 
-        training, ranking = _frame(h2o, earlier), _frame(h2o, newest)
+        training, ranking = _upload_rows(h2o, earlier), _upload_rows(h2o, newest)
         left = budget.seconds - (time.monotonic() - began) - LAST_S
         if left < 1:
             raise SmartGridError(f"H2O: {budget.seconds:.0f} s are over before its JVM has started")
@@ -137,9 +137,9 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
 
         running = threading.Thread(target=run, daemon=True)
         running.start()
-        board = _Board(h2o, automl.project_name, ranking, report)
+        board = _Leaderboard(h2o, automl.project_name, ranking, report)
         while running.is_alive():
-            running.join(LOOK_S)
+            running.join(POLL_S)
             board.look()
         board.look()
         if failed:
@@ -150,11 +150,13 @@ def train(recipe: Recipe, rows: Rows, *, seed: int) -> H2OModel:
     """See `Engine.train`: in a cluster of its own; of longer tables, MOST_ROWS spread evenly."""
     with open_h2o_cluster(memory_mb=TRAIN_MEMORY_MB) as h2o, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its remarks on a recipe's parameters
-        model = _trained(h2o, recipe, _frame(h2o, _thinned(rows)), list(rows.names), seed=seed)
-        return H2OModel(_mojo(model), tuple(rows.names))
+        model = _train_recipe(
+            h2o, recipe, _upload_rows(h2o, _thin_rows(rows)), list(rows.names), seed=seed
+        )
+        return H2OModel(_download_mojo(model), tuple(rows.names))
 
 
-class _Board:
+class _Leaderboard:
     """Which models there are already, and what was reported of them."""
 
     def __init__(self, h2o: Any, project: str, newest: Any, report: Report) -> None:
@@ -163,25 +165,25 @@ class _Board:
 
     def look(self) -> None:
         """Score and report every model that is new."""
-        for key in self._models():
+        for key in self._list_models():
             if key not in self.seen:
                 self.seen.add(key)
-                self._report(self._trial(key))
+                self._report(self._score_model(key))
 
-    def _models(self) -> list[str]:
+    def _list_models(self) -> list[str]:
         with contextlib.suppress(self._h2o.exceptions.H2OResponseError):  # there is none yet
             told = self._h2o.api(f"GET /99/AutoML/{self._project}")
             return [model["name"] for model in told["leaderboard"]["models"]]
         return []
 
-    def _trial(self, key: str) -> Trial:
+    def _score_model(self, key: str) -> Trial:
         number, parameters = len(self.seen), {"model": key}
         held = psutil.Process().children(recursive=True)
         memory = sum(_resident(one) for one in (psutil.Process(), *held)) / 1e6
         try:
             model = self._h2o.get_model(key)
-            recipe = _recipe(self._h2o, model)
-            parameters = {"model": key, "algorithm": recipe["algorithm"], **_flat(recipe)}
+            recipe = _read_recipe(self._h2o, model)
+            parameters = {"model": key, "algorithm": recipe["algorithm"], **_flatten_recipe(recipe)}
             newest = self._newest
             missed = (model.predict(newest)["predict"] - newest[TARGET]).abs() * newest[SIZE]
             return Trial(
@@ -196,38 +198,39 @@ class _Board:
             return Trial(number, parameters, memory_mb=memory, error=str(error))
 
 
-def _recipe(h2o: Any, model: Any) -> dict[str, Any]:
+def _read_recipe(h2o: Any, model: Any) -> dict[str, Any]:
     """What tells the model from H2O's defaults; of an ensemble also that of every base model."""
     actual, default = model.actual_params, model.default_params
     parameters = {
         name: value
         for name, value in actual.items()
-        if name not in _OURS and value != default.get(name) and _is_plain(value)
+        if name not in _NOT_IN_RECIPE and value != default.get(name) and _is_plain(value)
     }
     if model.algo != "stackedensemble":
         return {"algorithm": model.algo, "parameters": parameters}
     return {
         "algorithm": model.algo,
         "parameters": {},
-        "base_models": [_recipe(h2o, h2o.get_model(key)) for key in model.base_models],
+        "base_models": [_read_recipe(h2o, h2o.get_model(key)) for key in model.base_models],
         "metalearner": model.metalearner().algo,
     }
 
 
-def _trained(
+def _train_recipe(
     h2o: Any, recipe: Recipe, frame: Any, names: list[str], *, seed: int, is_base: bool = False
 ) -> Any:
     from h2o import estimators
 
     if recipe["algorithm"] != "stackedensemble":
         stacking = {"fold_column": FOLD, "keep_cross_validation_predictions": True}
-        model = _estimators(estimators)[recipe["algorithm"]](
+        model = _list_estimators(estimators)[recipe["algorithm"]](
             seed=seed, **(stacking if is_base else {}), **recipe["parameters"]
         )
         model.train(x=names, y=TARGET, training_frame=frame)
         return model
     bases = [
-        _trained(h2o, base, frame, names, seed=seed, is_base=True) for base in recipe["base_models"]
+        _train_recipe(h2o, base, frame, names, seed=seed, is_base=True)
+        for base in recipe["base_models"]
     ]
     algorithm = recipe["metalearner"]
     stacked = estimators.H2OStackedEnsembleEstimator(
@@ -241,7 +244,7 @@ def _trained(
     return stacked
 
 
-def _estimators(module: Any) -> Mapping[str, Any]:
+def _list_estimators(module: Any) -> Mapping[str, Any]:
     return {
         "gbm": module.H2OGradientBoostingEstimator,
         "drf": module.H2ORandomForestEstimator,
@@ -251,7 +254,7 @@ def _estimators(module: Any) -> Mapping[str, Any]:
     }
 
 
-def _frame(h2o: Any, rows: Rows) -> Any:
+def _upload_rows(h2o: Any, rows: Rows) -> Any:
     """The rows in the cluster: names, TARGET, and FOLD, consecutive blocks of issue times."""
     held = pl.DataFrame(rows.inputs, schema=list(rows.names), orient="row").fill_nan(None)
     first, span = rows.issue.min(), np.ptp(rows.issue) + 1
@@ -266,13 +269,13 @@ def _frame(h2o: Any, rows: Rows) -> Any:
         return h2o.upload_file(str(path), header=1, col_types=["numeric"] * held.width)
 
 
-def _thinned(rows: Rows) -> Rows:
+def _thin_rows(rows: Rows) -> Rows:
     if len(rows) <= MOST_ROWS:
         return rows
     return rows.at(np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.int64))
 
 
-def _mojo(model: Any) -> bytes:
+def _download_mojo(model: Any) -> bytes:
     with tempfile.TemporaryDirectory(prefix="smartgrid-h2o-") as folder:
         return Path(model.download_mojo(folder)).read_bytes()
 
@@ -283,7 +286,7 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, bool | int | float | str)
 
 
-def _flat(recipe: Recipe) -> dict[str, Any]:
+def _flatten_recipe(recipe: Recipe) -> dict[str, Any]:
     flat = dict(recipe["parameters"])
     if "base_models" in recipe:
         bases = [base["algorithm"] for base in recipe["base_models"]]

@@ -69,7 +69,7 @@ CRASH_REPORT = "died_of.log"
 FRAME_MARKER = "Problematic frame:"
 """In that report, the line before the one that says where."""
 
-_LISTENS = re.compile(r"https?://127\.0\.0\.1:\d+")
+_ADDRESS = re.compile(r"https?://127\.0\.0\.1:\d+")
 
 
 def compute_heap_mb(memory_mb: int) -> int:
@@ -106,18 +106,18 @@ def open_h2o_cluster(*, memory_mb: int, threads: int | None = None) -> Iterator[
 
     named = os.environ.get(URL_SETTING)
     if named:
-        with _connected(h2o, named, whose="the cluster of " + URL_SETTING):
-            before = _keys(h2o)
+        with _connect(h2o, named, whose="the cluster of " + URL_SETTING):
+            before = _list_keys(h2o)
             try:
                 yield h2o
             finally:
-                for key in _keys(h2o) - before:
+                for key in _list_keys(h2o) - before:
                     with contextlib.suppress(h2o.exceptions.H2OResponseError):
                         h2o.remove(key, cascade=False)  # it may have gone with its model
         return
     with (
         tempfile.TemporaryDirectory(prefix="smartgrid-h2o-") as place,
-        _sound_node(
+        _start_sound_node(
             h2o,
             Path(place),
             heap=compute_heap_mb(memory_mb),
@@ -131,7 +131,7 @@ class _NodeDiedError(SmartGridError):
     """Our own node ended by itself; the text says what it died of."""
 
 
-def _sound_node(
+def _start_sound_node(
     h2o: Any, place: Path, *, heap: int, threads: int, starts: int = MOST_STARTS
 ) -> contextlib.ExitStack:
     """A connected node of our own that can open sessions, until what is returned is closed.
@@ -144,23 +144,23 @@ def _sound_node(
     folder.mkdir()
     try:
         with contextlib.ExitStack() as stack:
-            url = stack.enter_context(_node(folder, heap=heap, threads=threads))
-            stack.enter_context(_connected(h2o, url, whose=OUR_NODE))
+            url = stack.enter_context(_run_node(folder, heap=heap, threads=threads))
+            stack.enter_context(_connect(h2o, url, whose=OUR_NODE))
             _ = h2o.connection().session_id  # opened when it is asked for, closed with the rest
             return stack.pop_all()
     except _NodeDiedError:
         if starts == 1:
             raise
-    return _sound_node(h2o, place, heap=heap, threads=threads, starts=starts - 1)
+    return _start_sound_node(h2o, place, heap=heap, threads=threads, starts=starts - 1)
 
 
 @contextlib.contextmanager
-def _node(folder: Path, *, heap: int, threads: int) -> Iterator[str]:
+def _run_node(folder: Path, *, heap: int, threads: int) -> Iterator[str]:
     """A JVM and where it listens. Its random name keeps it alone: no other node joins it."""
     command = build_java_command(
         "water.H2OApp",
         *("-ip", "127.0.0.1", "-web_ip", "127.0.0.1"),
-        *("-baseport", str(_base_port())),
+        *("-baseport", str(_draw_base_port())),
         *("-name", f"smartgrid-{secrets.token_hex(8)}"),
         *("-nthreads", str(threads)),
         *("-ice_root", str(folder / "ice"), "-log_dir", str(folder / "log")),
@@ -192,7 +192,7 @@ def _node(folder: Path, *, heap: int, threads: int) -> Iterator[str]:
         for line in watchman.stdout or ():
             if not line.lstrip().startswith("at "):  # frames of a stack say nothing to people
                 said.append(line.strip())
-            if not url and "Open H2O Flow" in line and (found := _LISTENS.search(line)):
+            if not url and "Open H2O Flow" in line and (found := _ADDRESS.search(line)):
                 url.append(found[0])
                 ready.set()
         ready.set()
@@ -209,7 +209,7 @@ def _node(folder: Path, *, heap: int, threads: int) -> Iterator[str]:
             listener.join(END_S)
             if listener.is_alive():
                 raise
-            words = _crash(folder / CRASH_REPORT) or " | ".join(said)
+            words = _describe_crash(folder / CRASH_REPORT) or " | ".join(said)
             raise _NodeDiedError(f"H2O's JVM ended by itself: {words}") from error
     finally:
         if watchman.stdin is not None:
@@ -224,7 +224,7 @@ def _node(folder: Path, *, heap: int, threads: int) -> Iterator[str]:
             watchman.stdout.close()
 
 
-def _crash(report: Path) -> str:
+def _describe_crash(report: Path) -> str:
     """The error and the place in a JVM's report of its crash; empty if there is none."""
     if not report.exists():
         return ""
@@ -238,13 +238,13 @@ def _crash(report: Path) -> str:
     return " at ".join([error, *remarks[frame : frame + 1]])
 
 
-def _base_port() -> int:
+def _draw_base_port() -> int:
     """From where the node looks for two free ports: not where the next one starts looking."""
     return 40_000 + 2 * secrets.randbelow(10_000)
 
 
 @contextlib.contextmanager
-def _connected(h2o: Any, url: str, *, whose: str) -> Iterator[None]:
+def _connect(h2o: Any, url: str, *, whose: str) -> Iterator[None]:
     deadline = time.monotonic() + START_S
     while True:
         try:
@@ -263,7 +263,7 @@ def _connected(h2o: Any, url: str, *, whose: str) -> Iterator[None]:
             h2o.connection().close()
 
 
-def _keys(h2o: Any) -> set[str]:
+def _list_keys(h2o: Any) -> set[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it recommends a faster way for large frames
         return set(h2o.ls()["key"])

@@ -32,13 +32,14 @@ def to_recipe(estimator: Any) -> Recipe:
     if path not in REGRESSORS and path not in TRANSFORMERS:
         raise SmartGridError(f"recipe: a {path} cannot be exported, and so not be found")
     given = estimator.get_params(deep=False)
-    usual = _defaults(type(estimator))
+    usual = _read_defaults(type(estimator))
     return {
         "class": path,
         "parameters": {
-            name: _plain(value, of=f"{path}.{name}")
+            name: _to_plain(value, of=f"{path}.{name}")
             for name, value in sorted(given.items())
-            if name not in SET_WHEN_BUILT and (name not in usual or not _same(value, usual[name]))
+            if name not in SET_WHEN_BUILT
+            and (name not in usual or not _is_same(value, usual[name]))
         },
     }
 
@@ -52,7 +53,7 @@ def build_estimator(recipe: Recipe, *, seed: int, threads: int) -> Any:
     if path not in REGRESSORS and path not in TRANSFORMERS:
         raise SmartGridError(f"recipe: a {path} cannot be exported; was it written by hand?")
     parameters = {
-        name: _built(value, name=name, seed=seed, threads=threads)
+        name: _build_value(value, name=name, seed=seed, threads=threads)
         for name, value in recipe.get("parameters", {}).items()
     }
     estimator = import_object(path)(**parameters)
@@ -96,7 +97,7 @@ def flatten_recipe(recipe: Recipe, *, prefix: str = "") -> dict[str, Any]:
     return {"model": f"{name}({', '.join(parts)})" if parts else name, **shown}
 
 
-def _defaults(kind: type) -> dict[str, Any]:
+def _read_defaults(kind: type) -> dict[str, Any]:
     """An estimator that is told nothing says them all; one that must be told, its signature."""
     told = inspect.signature(kind).parameters.values()
     variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
@@ -105,7 +106,7 @@ def _defaults(kind: type) -> dict[str, Any]:
     return {one.name: one.default for one in told if one.default is not inspect.Parameter.empty}
 
 
-def _same(value: Any, usual: Any) -> bool:
+def _is_same(value: Any, usual: Any) -> bool:
     if value is usual:
         return True
     if isinstance(value, float) and isinstance(usual, float) and np.isnan(value):
@@ -113,13 +114,13 @@ def _same(value: Any, usual: Any) -> bool:
     return type(value) is type(usual) and bool(value == usual)
 
 
-def _plain(value: Any, *, of: str) -> Any:
+def _to_plain(value: Any, *, of: str) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
-        return [_plain(one, of=of) for one in value]
+        return [_to_plain(one, of=of) for one in value]
     if hasattr(value, "get_params") and not isinstance(value, type):
         return to_recipe(value)
     path = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"
@@ -129,7 +130,7 @@ def _plain(value: Any, *, of: str) -> Any:
     raise SmartGridError(f"recipe: {of} is a {type(value).__name__}, which is no plain value")
 
 
-def _built(value: Any, *, name: str, seed: int, threads: int) -> Any:
+def _build_value(value: Any, *, name: str, seed: int, threads: int) -> Any:
     if isinstance(value, Mapping) and "function" in value:
         if value["function"] not in FUNCTIONS:
             raise SmartGridError(f"recipe: {value['function']} is no function for a parameter")
@@ -138,7 +139,7 @@ def _built(value: Any, *, name: str, seed: int, threads: int) -> Any:
         return build_estimator(value, seed=seed, threads=threads)
     if name in NAMED_PARTS:
         return [
-            (called, _built(part, name="", seed=seed, threads=threads), *seen)
+            (called, _build_value(part, name="", seed=seed, threads=threads), *seen)
             for called, part, *seen in value
         ]
     return value

@@ -22,7 +22,7 @@ from smartgrid_ml.automl.worker import write_task
 from smartgrid_ml.forecasting.point import Rows
 from smartgrid_ml.tensorflow_runtime import QUIET_AND_REPRODUCIBLE
 
-LOOK_S = 0.5
+POLL_S = 0.5
 """Memory is read so often: a search grows by some hundred MB per second at most."""
 
 LAST_LINES = 8
@@ -51,13 +51,13 @@ def run_search(
     with tempfile.TemporaryDirectory(prefix=f"smartgrid-{Path(engine).stem}-") as place:
         folder = Path(place)
         write_task(folder, rows, budget=budget, seed=seed, engine=engine)
-        with _worker(folder) as worker:
+        with _start_worker(folder) as worker:
             try:
-                found.ended = _listen(worker, found, budget=budget, on_trial=on_trial)
+                found.ended = _collect_trials(worker, found, budget=budget, on_trial=on_trial)
             except KeyboardInterrupt:
                 found.ended = "interrupted"
-        for line in worker.unheard():  # said before the end, but not taken down yet
-            _take_down(line, worker, found, budget=budget, on_trial=on_trial)
+        for line in worker.drain_lines():  # said before the end, but not taken down yet
+            _record_line(line, worker, found, budget=budget, on_trial=on_trial)
     return found
 
 
@@ -85,8 +85,8 @@ class _Worker:
         self.said: queue.Queue[str | None] = queue.Queue()
         self.noise: deque[str] = deque(maxlen=LAST_LINES)
         self._readers = [
-            threading.Thread(target=self._read_said, daemon=True),
-            threading.Thread(target=self._read_noise, daemon=True),
+            threading.Thread(target=self._read_lines, daemon=True),
+            threading.Thread(target=self._read_stderr, daemon=True),
         ]
         for reader in self._readers:
             reader.start()
@@ -101,7 +101,7 @@ class _Worker:
                     total += one.memory_info().rss
         return total / 1e6
 
-    def unheard(self) -> Iterator[str]:
+    def drain_lines(self) -> Iterator[str]:
         """The lines that nobody has taken from `said`, of a process that was ended."""
         with contextlib.suppress(queue.Empty):
             while True:
@@ -111,7 +111,7 @@ class _Worker:
     def failure(self) -> str:
         """How it ended before it should, and its last words."""
         code = self.process.wait()
-        self._readers[1].join(LOOK_S)
+        self._readers[1].join(POLL_S)
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         return f"failed ({how}): {' | '.join(self.noise) or 'it said nothing'}"
 
@@ -137,13 +137,13 @@ class _Worker:
             if pipe is not None and not reader.is_alive():
                 pipe.close()
 
-    def _read_said(self) -> None:
+    def _read_lines(self) -> None:
         assert self.process.stdout is not None  # noqa: S101 - it was asked for above
         for line in self.process.stdout:
             self.said.put(line)
         self.said.put(None)
 
-    def _read_noise(self) -> None:
+    def _read_stderr(self) -> None:
         assert self.process.stderr is not None  # noqa: S101 - it was asked for above
         for line in self.process.stderr:
             if line.strip():
@@ -151,7 +151,7 @@ class _Worker:
 
 
 @contextlib.contextmanager
-def _worker(folder: Path) -> Iterator[_Worker]:
+def _start_worker(folder: Path) -> Iterator[_Worker]:
     worker = _Worker(folder)
     try:
         yield worker
@@ -159,7 +159,9 @@ def _worker(folder: Path) -> Iterator[_Worker]:
         worker.end()
 
 
-def _listen(worker: _Worker, found: SearchResult, *, budget: Budget, on_trial: OnTrial) -> str:
+def _collect_trials(
+    worker: _Worker, found: SearchResult, *, budget: Budget, on_trial: OnTrial
+) -> str:
     """Take trials down until the search ends or has used its budget; say how it ended."""
     deadline = worker.started + budget.seconds
     while True:
@@ -169,7 +171,7 @@ def _listen(worker: _Worker, found: SearchResult, *, budget: Budget, on_trial: O
         if (held := worker.memory_mb()) > budget.memory_mb:
             return f"out of memory: {held:,.0f} MB of {budget.memory_mb:,} MB allowed"
         try:
-            line = worker.said.get(timeout=min(LOOK_S, left))
+            line = worker.said.get(timeout=min(POLL_S, left))
         except queue.Empty:
             # What it forked may live on and hold the pipe open.
             if worker.process.poll() is None:
@@ -177,12 +179,12 @@ def _listen(worker: _Worker, found: SearchResult, *, budget: Budget, on_trial: O
             line = None
         if line is None:
             return worker.failure()
-        ended = _take_down(line, worker, found, budget=budget, on_trial=on_trial)
+        ended = _record_line(line, worker, found, budget=budget, on_trial=on_trial)
         if ended is not None:
             return ended
 
 
-def _take_down(
+def _record_line(
     line: str, worker: _Worker, found: SearchResult, *, budget: Budget, on_trial: OnTrial
 ) -> str | None:
     """Keep the trial that a line tells of; say how the search ended if this was its last."""

@@ -34,9 +34,9 @@ more."""
 TRAINED_ROWS = 150_000
 """At most, as boosting takes."""
 
-POPULATION, FIRST = 12, 8
+POPULATION, FIRST_POPULATION = 12, 8
 """Pipelines per generation: small ones get further within minutes. The first is told in
-`first_generation`."""
+`generate_pipelines`."""
 
 PATIENCE = 0.15
 """The share of the budget after which a pipeline that has not done its first fold is given up."""
@@ -56,16 +56,16 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
 
     random = np.random.default_rng(seed)
     folds = [
-        (_drawn(train, random, SEARCHED_ROWS), _drawn(validate, random, SEARCHED_ROWS))
+        (_draw_rows(train, random, SEARCHED_ROWS), _draw_rows(validate, random, SEARCHED_ROWS))
         for train, validate in rows.rolling_origin(INNER_FOLDS)
     ]
     if not folds:
         raise SmartGridError("tpot: the rows are of too few issue times for a fold to score on")
     space = build_search_space()
-    born = list(itertools.islice(generate_pipelines(space, random), FIRST))
+    born = list(itertools.islice(generate_pipelines(space, random), FIRST_POPULATION))
     # TPOT evaluates the last of a generation first.
-    individuals = itertools.chain(reversed(born), _drawn_from(space, random))
-    with _cluster() as client, _told(client, report) as topic:
+    individuals = itertools.chain(reversed(born), _generate_individuals(space, random))
+    with _open_cluster() as client, _report_trials(client, report) as topic:
         evolver = BaseEvolver(
             individual_generator=individuals,
             objective_functions=[evaluate_individual],
@@ -76,10 +76,10 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
                 "seed": seed,
                 "topic": topic,
                 "patience_s": PATIENCE * budget.seconds,
-                "known": _known(folds),
+                "known": _find_known_features(folds),
             },
             population_size=POPULATION,
-            initial_population_size=FIRST,
+            initial_population_size=FIRST_POPULATION,
             generations=None,
             max_time_mins=budget.seconds / 60,
             # Its own limit runs an evaluation in a thread that knows of no worker.
@@ -93,8 +93,8 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
 
 def train(recipe: Recipe, rows: Rows, *, seed: int) -> PointModel:
     """The pipeline, trained on all rows, on TRAINED_ROWS drawn at random of longer tables."""
-    drawn = _drawn(rows, np.random.default_rng(seed), TRAINED_ROWS)
-    model: PointModel = build_estimator(recipe, seed=seed, threads=_threads()).fit(
+    drawn = _draw_rows(rows, np.random.default_rng(seed), TRAINED_ROWS)
+    model: PointModel = build_estimator(recipe, seed=seed, threads=_count_cores()).fit(
         drawn.inputs, drawn.target
     )
     return model
@@ -169,7 +169,7 @@ def score_recipe(
 
 
 @contextlib.contextmanager
-def _cluster() -> Iterator[Any]:
+def _open_cluster() -> Iterator[Any]:
     """A client of the cluster that is named, or of workers of our own."""
     from distributed import Client, LocalCluster
 
@@ -189,7 +189,7 @@ def _cluster() -> Iterator[Any]:
         LocalCluster(
             processes=False,
             # Two pipelines at a time are faster than one by two threads that wait for each other.
-            n_workers=_threads(),
+            n_workers=_count_cores(),
             threads_per_worker=1,
             # The parent process watches the memory of us all.
             memory_limit=0,
@@ -201,7 +201,7 @@ def _cluster() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _told(client: Any, report: Report) -> Iterator[str]:
+def _report_trials(client: Any, report: Report) -> Iterator[str]:
     """The name under which workers tell of trials; all that was told is reported at the end."""
     topic = f"smartgrid-trials-{uuid.uuid4()}"
     numbers = itertools.count()
@@ -220,23 +220,23 @@ def _told(client: Any, report: Report) -> Iterator[str]:
         client.unsubscribe_topic(topic)
 
 
-def _drawn_from(space: Any, random: np.random.Generator) -> Iterator[Any]:
+def _generate_individuals(space: Any, random: np.random.Generator) -> Iterator[Any]:
     while True:
         yield space.generate(random)
 
 
-def _known(folds: Folds) -> list[int]:
+def _find_known_features(folds: Folds) -> list[int]:
     """The features that some row of every training part knows: not all models bear others."""
     known = [~np.isnan(training.inputs).all(axis=0) for training, _ in folds]
     return [int(place) for place in np.flatnonzero(np.all(known, axis=0))]
 
 
-def _drawn(rows: Rows, random: np.random.Generator, most: int) -> Rows:
+def _draw_rows(rows: Rows, random: np.random.Generator, most: int) -> Rows:
     if len(rows) <= most:
         return rows
     return rows.at(np.sort(random.choice(len(rows), most, replace=False)))
 
 
-def _threads() -> int:
+def _count_cores() -> int:
     """As many as there are cores."""
     return os.cpu_count() or 1

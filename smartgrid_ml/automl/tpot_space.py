@@ -117,7 +117,7 @@ def build_search_space() -> Any:
     from tpot.search_spaces.pipelines import ChoicePipeline, SequentialPipeline
 
     def one_of(spaces: Mapping[str, Space]) -> Any:
-        return ChoicePipeline([_node(path, space) for path, space in spaces.items()])
+        return ChoicePipeline([_build_node(path, space) for path, space in spaces.items()])
 
     return ChoicePipeline(
         [
@@ -125,7 +125,7 @@ def build_search_space() -> Any:
             SequentialPipeline(
                 [one_of(IMPUTERS), one_of(SCALERS), one_of(SELECTORS), one_of(PLAIN_REGRESSORS)]
             ),
-            SequentialPipeline([_stacking_node()]),
+            SequentialPipeline([_build_stacking_node()]),
         ]
     )
 
@@ -142,13 +142,13 @@ def generate_pipelines(space: Any, rng: np.random.Generator) -> Iterator[Any]:
         (0, {XGBOOST: {**common, "objective": "reg:squarederror", "max_depth": 6}}),
     ]
     for branch, planted in steps:
-        yield _planted(space, branch=branch, settings=planted, rng=rng)
-    yield _planted_stack(space, boosted={**boosted, "objective": "quantile"}, rng=rng)
+        yield _plant_pipeline(space, branch=branch, settings=planted, rng=rng)
+    yield _plant_stack(space, boosted={**boosted, "objective": "quantile"}, rng=rng)
     while True:
         yield space.generate(rng)
 
 
-def _planted(space: Any, *, branch: int, settings: Mapping[str, Space], rng: Any) -> Any:
+def _plant_pipeline(space: Any, *, branch: int, settings: Mapping[str, Space], rng: Any) -> Any:
     """An individual of that branch whose last step is as told, the rest as it comes."""
     individual = space.generate(rng)
     individual.node = space.search_spaces[branch].generate(rng)
@@ -160,7 +160,7 @@ def _planted(space: Any, *, branch: int, settings: Mapping[str, Space], rng: Any
     return individual
 
 
-def _planted_stack(space: Any, *, boosted: Space, rng: Any) -> Any:
+def _plant_stack(space: Any, *, boosted: Space, rng: Any) -> Any:
     """LightGBM, extra trees and a line, beside each other."""
     individual = space.generate(rng)
     individual.node = space.search_spaces[2].generate(rng)
@@ -175,15 +175,17 @@ def _planted_stack(space: Any, *, boosted: Space, rng: Any) -> Any:
     return individual
 
 
-def _node(path: str, space: Space) -> Any:
+def _build_node(path: str, space: Space) -> Any:
     from tpot.search_spaces.nodes import EstimatorNode
 
     if path not in REGRESSORS and path not in TRANSFORMERS:
         raise SmartGridError(f"TPOT may not draw {path}: it cannot be exported")
-    return EstimatorNode(import_object(path), _configurations(space), hyperparameter_parser=_plain)
+    return EstimatorNode(
+        import_object(path), _build_configurations(space), hyperparameter_parser=_to_plain
+    )
 
 
-def _configurations(space: Space) -> Any:
+def _build_configurations(space: Space) -> Any:
     from ConfigSpace import Categorical, ConfigurationSpace, Constant, Float, Integer
 
     found = ConfigurationSpace()
@@ -198,7 +200,7 @@ def _configurations(space: Space) -> Any:
     return found
 
 
-def _plain(drawn: Mapping[str, Any]) -> dict[str, Any]:
+def _to_plain(drawn: Mapping[str, Any]) -> dict[str, Any]:
     """What was drawn as an estimator takes it."""
     return {
         name: import_object(value)
@@ -210,33 +212,33 @@ def _plain(drawn: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-_STACKED = (LIGHTGBM, XGBOOST, EXTRA_TREES, RIDGE)
+_STACK_MEMBERS = (LIGHTGBM, XGBOOST, EXTRA_TREES, RIDGE)
 
 
-def _stacking_node() -> Any:
+def _build_stacking_node() -> Any:
     from tpot.search_spaces.nodes import EstimatorNode
 
     if STACKING not in REGRESSORS:
         raise SmartGridError(f"TPOT may not draw {STACKING}: it cannot be exported")
     every: dict[str, Any] = {"cv": 3}
-    for path in _STACKED:
+    for path in _STACK_MEMBERS:
         held = {**BOOSTERS, **PLAIN_REGRESSORS}[path]
         called = path.rsplit(".", 1)[1]
         every |= {f"{called}:{name}": one for name, one in held.items()}
         every[f"{called}:in"] = [True, False]
     every["last:alpha"] = (1e-3, 1e3, "log")
     return EstimatorNode(
-        import_object(STACKING), _configurations(every), hyperparameter_parser=_stacked
+        import_object(STACKING), _build_configurations(every), hyperparameter_parser=_parse_stack
     )
 
 
-def _stacked(drawn: Mapping[str, Any]) -> dict[str, Any]:
+def _parse_stack(drawn: Mapping[str, Any]) -> dict[str, Any]:
     """Estimators beside each other, and a line through what they answer."""
     from sklearn.pipeline import make_pipeline
 
-    settings = _plain(drawn)
+    settings = _to_plain(drawn)
     estimators = []
-    for path in _STACKED:
+    for path in _STACK_MEMBERS:
         called = path.rsplit(".", 1)[1]
         own = {
             name.partition(":")[2]: value
@@ -247,12 +249,12 @@ def _stacked(drawn: Mapping[str, Any]) -> dict[str, Any]:
         if own.pop("in") or path in (LIGHTGBM, RIDGE):
             one = import_object(path)(**own)
             known = path in BOOSTERS
-            estimators.append((called, one if known else make_pipeline(_imputer(), one)))
+            estimators.append((called, one if known else make_pipeline(_create_imputer(), one)))
     last = import_object(RIDGE)(alpha=settings["last:alpha"])
     # It does not see the features themselves: a line through them spoils what trees say of hours
     # unlike those before (tried on the London aggregate: an error of twice the size).
     return {"estimators": estimators, "final_estimator": last, "cv": settings["cv"]}
 
 
-def _imputer() -> Any:
+def _create_imputer() -> Any:
     return import_object(IMPUTER)(strategy="median", keep_empty_features=True)

@@ -24,7 +24,7 @@ from smartgrid_ml.forecasting.point import Rows
 ROWS_FILE = "rows.npz"
 TASK_FILE = "task.json"
 
-LOOK_S = 0.5
+POLL_S = 0.5
 """So often a worker looks whether its parent still lives."""
 
 
@@ -56,7 +56,7 @@ def main(folder: Path) -> None:
     # Asked to end, it leaves the servers that it used as they were.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     task = json.loads((folder / TASK_FILE).read_text())
-    threading.Thread(target=_die_with, args=(task["parent"],), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(task["parent"],), daemon=True).start()
     searching = load_engine(task["engine"])
     os.chdir(folder)
     with np.load(folder / ROWS_FILE) as held:
@@ -72,7 +72,7 @@ def main(folder: Path) -> None:
     one_at_a_time = threading.Lock()
 
     def report(trial: Trial) -> None:
-        line = json.dumps({"trial": _plainly(trial)}, default=_shown)
+        line = json.dumps({"trial": _to_plain(trial)}, default=_to_readable)
         with one_at_a_time:
             print(line, file=said, flush=True)
 
@@ -81,36 +81,36 @@ def main(folder: Path) -> None:
     print(json.dumps({"ended": "finished"}), file=said, flush=True)
 
 
-def _die_with(parent: int) -> None:
+def _exit_with_parent(parent: int) -> None:
     """End this process and all below it when the parent is gone: nobody waits for it any more."""
     while os.getppid() == parent:
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
     for one in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             one.kill()
     os.killpg(0, signal.SIGKILL)
 
 
-def _plainly(trial: Trial) -> dict[str, Any]:
+def _to_plain(trial: Trial) -> dict[str, Any]:
     """The trial; without its recipe, but with the reason, where that is not plain JSON.
 
     A recipe that says "<object at 0x7f...>" could be written down and never trained again.
     """
     try:
-        recipe = json.loads(json.dumps(trial.recipe, default=_number))
+        recipe = json.loads(json.dumps(trial.recipe, default=_to_number))
     except TypeError as error:
         recipe, trial = None, replace(trial, error=f"its recipe is no plain JSON: {error}")
     return {**trial.to_json(), "recipe": recipe}
 
 
-def _number(value: Any) -> Any:
+def _to_number(value: Any) -> Any:
     """A NumPy number as Python's. Raises TypeError for anything else."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{type(value).__name__} in it")
 
 
-def _shown(value: Any) -> Any:
+def _to_readable(value: Any) -> Any:
     """Parameters are for people: what is no number is told as text."""
     return value.item() if isinstance(value, np.generic) else str(value)
 

@@ -13,7 +13,7 @@ Graph = Callable[[Any], Any]
 """float64 (batch, features), NaN where unknown -> float64 (batch,), of a transformer (batch, n)"""
 
 _LINEAR = "smartgrid_ml.export.sklearn.regressors:build_linear_graph"
-_SELECTOR = "smartgrid_ml.export.sklearn.transformers:selector_graph"
+_SELECTOR = "smartgrid_ml.export.sklearn.transformers:build_selector_graph"
 _TREE = "smartgrid_ml.export.sklearn.trees:build_tree_graph"
 _FOREST = "smartgrid_ml.export.sklearn.trees:build_forest_graph"
 
@@ -103,17 +103,17 @@ TRANSFORMERS: Mapping[str, str] = {
     **{
         f"sklearn.{module}.{name}": f"smartgrid_ml.export.sklearn.transformers:{function}"
         for module, name, function in (
-            ("impute", "SimpleImputer", "imputer_graph"),
-            ("impute", "MissingIndicator", "indicator_graph"),
-            ("preprocessing", "StandardScaler", "standard_scaler_graph"),
-            ("preprocessing", "MinMaxScaler", "min_max_scaler_graph"),
-            ("preprocessing", "MaxAbsScaler", "max_abs_scaler_graph"),
-            ("preprocessing", "RobustScaler", "robust_scaler_graph"),
-            ("preprocessing", "Normalizer", "normalizer_graph"),
-            ("preprocessing", "Binarizer", "binarizer_graph"),
-            ("preprocessing", "PolynomialFeatures", "polynomial_graph"),
-            ("preprocessing", "FunctionTransformer", "function_graph"),
-            ("decomposition", "PCA", "pca_graph"),
+            ("impute", "SimpleImputer", "build_imputer_graph"),
+            ("impute", "MissingIndicator", "build_indicator_graph"),
+            ("preprocessing", "StandardScaler", "build_standard_scaler_graph"),
+            ("preprocessing", "MinMaxScaler", "build_min_max_scaler_graph"),
+            ("preprocessing", "MaxAbsScaler", "build_max_abs_scaler_graph"),
+            ("preprocessing", "RobustScaler", "build_robust_scaler_graph"),
+            ("preprocessing", "Normalizer", "build_normalizer_graph"),
+            ("preprocessing", "Binarizer", "build_binarizer_graph"),
+            ("preprocessing", "PolynomialFeatures", "build_polynomial_graph"),
+            ("preprocessing", "FunctionTransformer", "build_function_graph"),
+            ("decomposition", "PCA", "build_pca_graph"),
         )
     },
     "sklearn.preprocessing.OneHotEncoder": (

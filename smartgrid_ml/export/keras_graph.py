@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from smartgrid_ml.export.scaled_graph import build_scaled_graph, standardise_inputs
+from smartgrid_ml.export.scaled_graph import build_scaled_graph, standardise_in_graph
 from smartgrid_ml.forecasting.keras_network import KerasForecaster
 from smartgrid_ml.forecasting.standardising import STANDARD_LIMIT
 from smartgrid_ml.tensorflow_runtime import tensorflow
@@ -15,7 +15,7 @@ def build_keras_graph(forecaster: KerasForecaster) -> Callable[[Any], Any]:
     network = forecaster.network
 
     def answer(features: Any) -> Any:
-        known = standardise_inputs(
+        known = standardise_in_graph(
             features, mean=forecaster.input_mean, std=forecaster.input_std, farthest=STANDARD_LIMIT
         )
         layer = known

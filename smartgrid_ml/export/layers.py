@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from smartgrid_ml.automl.searched_network import SearchedNetwork
-from smartgrid_ml.export.scaled_graph import standardise_inputs
+from smartgrid_ml.export.scaled_graph import standardise_in_graph
 from smartgrid_ml.forecasting.layer_graph import (
     LayerFunctions,
     LayerGraph,
@@ -19,16 +19,16 @@ from smartgrid_ml.tensorflow_runtime import tensorflow
 
 def build_keras_model_graph(model: Any) -> Callable[[Any], Any]:
     """A functional or sequential Keras model of the layers that `layer_graph` knows."""
-    return _first_output(trace_layer_graph(model))
+    return _build_first_output(trace_layer_graph(model))
 
 
 def build_searched_network_graph(model: SearchedNetwork) -> Callable[[Any], Any]:
     """What an architecture search found, step by step as `SearchedNetwork` says itself."""
     tf = tensorflow()
-    networks = [_first_output(network) for network in model.networks]
+    networks = [_build_first_output(network) for network in model.networks]
 
     def answer(inputs: Any) -> Any:
-        known = standardise_inputs(
+        known = standardise_in_graph(
             inputs, mean=model.input_mean, std=model.input_std, farthest=STANDARD_LIMIT
         )
         line = tf.linalg.matvec(known, tf.constant(model.slopes)) + model.intercept
@@ -39,7 +39,7 @@ def build_searched_network_graph(model: SearchedNetwork) -> Callable[[Any], Any]
     return answer
 
 
-def _first_output(graph: LayerGraph) -> Callable[[Any], Any]:
+def _build_first_output(graph: LayerGraph) -> Callable[[Any], Any]:
     functions = make_tensorflow_functions()
     tf = tensorflow()
     return lambda inputs: tf.reshape(evaluate_graph(graph, inputs, functions), [-1])

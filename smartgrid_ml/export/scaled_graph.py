@@ -47,7 +47,7 @@ def build_scaled_graph(
     return loads
 
 
-def standardise_inputs(inputs: Any, *, mean: FloatArray, std: FloatArray, farthest: float) -> Any:
+def standardise_in_graph(inputs: Any, *, mean: FloatArray, std: FloatArray, farthest: float) -> Any:
     """Standard deviations from the mean, cut at +-`farthest`, 0 where unknown."""
     tf = tensorflow()
     standard = (inputs - mean) / std

@@ -35,7 +35,7 @@ def export_forecaster(forecaster: ServableForecaster, folder: Path) -> Path:
     if folder.exists() and any(folder.iterdir()):
         raise PublicationError(f"export: {folder} is not empty; give a new folder")
     tf = tensorflow()
-    graph = _graph_of(forecaster)
+    graph = _build_graph(forecaster)
     names = tuple(forecaster.feature_names)
 
     def serve(**inputs: Any) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def refuse_python_ops(saved_model: Path) -> None:
     }
     refused = {
         name
-        for name in _operations(content)
+        for name in _iter_operations(content)
         if name in PYTHON_OPS or not (hasattr(tf.raw_ops, name) or name in functions)
     }
     if refused:
@@ -87,7 +87,7 @@ def refuse_python_ops(saved_model: Path) -> None:
         )
 
 
-def _operations(content: Any) -> Iterator[str]:
+def _iter_operations(content: Any) -> Iterator[str]:
     for meta_graph in content.meta_graphs:
         for node in meta_graph.graph_def.node:
             yield node.op
@@ -96,7 +96,7 @@ def _operations(content: Any) -> Iterator[str]:
                 yield node.op
 
 
-def _graph_of(forecaster: ServableForecaster) -> Any:
+def _build_graph(forecaster: ServableForecaster) -> Any:
     if isinstance(forecaster, BoostingForecaster):
         return build_boosting_graph(forecaster)
     if isinstance(forecaster, KerasForecaster):
@@ -105,7 +105,7 @@ def _graph_of(forecaster: ServableForecaster) -> Any:
         return build_point_graph(forecaster)
     if isinstance(forecaster, EnsembleForecaster):
         members = [
-            (_graph_of(forecaster.members[name]), weight)
+            (_build_graph(forecaster.members[name]), weight)
             for name, weight in forecaster.weights.items()
         ]
         return lambda inputs: sum(graph(inputs) * weight for graph, weight in members)

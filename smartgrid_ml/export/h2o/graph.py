@@ -50,15 +50,15 @@ def build_stacked_graph(mojo: Mojo) -> Graph:
         mojo.info[f"submodel_key_{place}"]: mojo.info[f"submodel_dir_{place}"]
         for place in range(int(mojo.info["submodel_count"]))
     }
-    metalearner = mojo.within(folders[mojo.info["metalearner"]])
+    metalearner = mojo.open_submodel(folders[mojo.info["metalearner"]])
     n_base = int(mojo.info["base_models_num"])
     used = [mojo.info.get(f"base_model{place}") for place in range(n_base)]
     bases = {
-        key: build_mojo_graph(mojo.within(folders[key]), mojo.inputs)
+        key: build_mojo_graph(mojo.open_submodel(folders[key]), mojo.inputs)
         for key in used
         if key is not None
     }
-    combine = load_exporter(ALGORITHMS[_name_of(metalearner)])(metalearner)
+    combine = load_exporter(ALGORITHMS[_find_algorithm(metalearner)])(metalearner)
 
     def predict(features: Any) -> Any:
         nothing = tf.zeros_like(features[:, 0])  # its weight is zero
@@ -68,7 +68,7 @@ def build_stacked_graph(mojo: Mojo) -> Graph:
     return predict
 
 
-def _name_of(mojo: Mojo) -> str:
+def _find_algorithm(mojo: Mojo) -> str:
     for name in ALGORITHMS:
         if name.lower() == mojo.algorithm:
             return name

@@ -15,10 +15,10 @@ def build_inverse_link(name: str) -> Graph:
     if name == "identity":
         return lambda answer: answer
     if name == "log":
-        return _exponential
+        return _exponentiate
     raise PublicationError(f"H2O: the link {name!r} cannot be exported: use identity or log")
 
 
-def _exponential(answer: Any) -> Any:
+def _exponentiate(answer: Any) -> Any:
     tf = tensorflow()
     return tf.minimum(tf.exp(answer), tf.constant(LARGEST, tf.float64))

@@ -23,7 +23,7 @@ class Mojo:
     inputs: Sequence[str]
     """The columns that it looks at, in its own order."""
     files: Mapping[str, bytes]
-    """Everything in the model's folder, by path within it."""
+    """Everything in the model's folder, by path open_submodel it."""
 
     @property
     def algorithm(self) -> str:
@@ -35,9 +35,9 @@ class Mojo:
         text = self.info.get(key, "null")
         return json.loads(text.replace("NaN", "null").replace("Infinity", "1e999"))
 
-    def within(self, folder: str) -> "Mojo":
+    def open_submodel(self, folder: str) -> "Mojo":
         """The model in a folder of this one."""
-        return _mojo(
+        return _parse_mojo(
             {
                 path.removeprefix(folder): held
                 for path, held in self.files.items()
@@ -53,10 +53,10 @@ def read_mojo(content: bytes) -> Mojo:
     categories or an offset.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as held:
-        return _mojo({name: held.read(name) for name in held.namelist()})
+        return _parse_mojo({name: held.read(name) for name in held.namelist()})
 
 
-def _mojo(files: Mapping[str, bytes]) -> Mojo:
+def _parse_mojo(files: Mapping[str, bytes]) -> Mojo:
     info: dict[str, str] = {}
     columns: list[str] = []
     section = ""

@@ -43,14 +43,16 @@ DEFAULT_LEFT = 1 << 31
 def build_gbm_graph(mojo: Mojo) -> Graph:
     """init_f and the sum of all trees, through the inverse of the link."""
     link = build_inverse_link(mojo.info["link_function"])
-    predict = build_ensemble_graph(combine_trees(_shared_trees(mojo), base=mojo.value("init_f")))
+    predict = build_ensemble_graph(
+        combine_trees(_read_shared_trees(mojo), base=mojo.value("init_f"))
+    )
     return lambda features: link(predict(features))
 
 
 def build_drf_graph(mojo: Mojo) -> Graph:
     """The mean of all trees."""
     return build_ensemble_graph(
-        combine_trees(_shared_trees(mojo), scale=1.0 / mojo.value("n_trees"))
+        combine_trees(_read_shared_trees(mojo), scale=1.0 / mojo.value("n_trees"))
     )
 
 
@@ -60,7 +62,7 @@ def build_xgboost_graph(mojo: Mojo) -> Graph:
     Raises PublicationError for an objective with a link function and for the booster gblinear.
     """
     tf = tensorflow()
-    predict = build_ensemble_graph(_boosted(mojo.files["boosterBytes"]))
+    predict = build_ensemble_graph(_read_xgboost(mojo.files["boosterBytes"]))
     zero_is_missing = bool(mojo.value("sparse"))
 
     def answer(features: Any) -> Any:
@@ -72,17 +74,17 @@ def build_xgboost_graph(mojo: Mojo) -> Graph:
     return answer
 
 
-def _shared_trees(mojo: Mojo) -> list[Tree]:
+def _read_shared_trees(mojo: Mojo) -> list[Tree]:
     version = tuple(int(part) for part in mojo.info["mojo_version"].split("."))
     if mojo.value("n_trees_per_class") != 1 or version < (1, 20):
         raise PublicationError(f"H2O: a MOJO of version {mojo.info['mojo_version']} is too old")
     return [
-        _shared_tree(mojo.files[f"trees/t00_{place:03d}.bin"])
+        _read_shared_tree(mojo.files[f"trees/t00_{place:03d}.bin"])
         for place in range(mojo.value("n_trees"))
     ]
 
 
-def _shared_tree(content: bytes) -> Tree:
+def _read_shared_tree(content: bytes) -> Tree:
     """A node: type, column, way of missing values, threshold, size of what is left, left, right."""
     feature: list[int] = []
     left: list[int] = []
@@ -160,12 +162,12 @@ def _walk(
             waiting.append((after, right[node]))
 
 
-def _boosted(content: bytes) -> Any:
+def _read_xgboost(content: bytes) -> Any:
     at = 4 if content[:4] == b"binf" else 0
     (base,) = struct.unpack_from("<f", content, at)
     at += LEARNER_BYTES
-    objective, at = _text(content, at)
-    booster, at = _text(content, at)
+    objective, at = _read_text(content, at)
+    booster, at = _read_text(content, at)
     if objective not in (*PLAIN_SUMS, "reg:linear") or booster not in ("gbtree", "dart"):
         raise PublicationError(
             f"H2O: XGBoost with objective {objective!r} and booster {booster!r} cannot be exported:"
@@ -183,12 +185,15 @@ def _boosted(content: bytes) -> Any:
     if booster == "dart":
         weights = np.frombuffer(content, "<f4", n_trees, at + 4 * n_trees + 8)
     return combine_trees(
-        [_boosted_tree(one, float(weight)) for one, weight in zip(grown, weights, strict=True)],
+        [
+            _build_boosted_tree(one, float(weight))
+            for one, weight in zip(grown, weights, strict=True)
+        ],
         base=base,
     )
 
 
-def _boosted_tree(nodes: Any, weight: float) -> Tree:
+def _build_boosted_tree(nodes: Any, weight: float) -> Tree:
     return build_tree(
         feature=nodes["split"] & (DEFAULT_LEFT - 1),
         threshold=lower_thresholds(nodes["value"]),
@@ -199,6 +204,6 @@ def _boosted_tree(nodes: Any, weight: float) -> Tree:
     )
 
 
-def _text(content: bytes, at: int) -> tuple[str, int]:
+def _read_text(content: bytes, at: int) -> tuple[str, int]:
     (size,) = struct.unpack_from("<Q", content, at)
     return content[at + 8 : at + 8 + size].decode(), at + 8 + size

@@ -8,25 +8,27 @@ import numpy as np
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import Graph, build_transformer_graph, get_class_path
 from smartgrid_ml.export.regressors import build_regressor_graph
-from smartgrid_ml.export.sklearn.transformers import columns_graph as places_graph
-from smartgrid_ml.export.sklearn.transformers import plain_function
+from smartgrid_ml.export.sklearn.transformers import (
+    build_numpy_function_graph,
+    build_selection_graph,
+)
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
 def build_pipeline_graph(pipeline: Any) -> Graph:
     """Transformers in their order, then the regressor."""
     *steps, (_, last) = pipeline.steps
-    prepare, predict = _chained(steps), build_regressor_graph(last)
+    prepare, predict = _chain_steps(steps), build_regressor_graph(last)
     return lambda features: predict(prepare(features))
 
 
 def build_steps_graph(pipeline: Any) -> Graph:
     """A pipeline of nothing but transformers."""
-    return _chained(pipeline.steps)
+    return _chain_steps(pipeline.steps)
 
 
-def _chained(steps: Sequence[tuple[str, Any]]) -> Graph:
-    graphs = [_part(step) for _, step in steps if step is not None]
+def _chain_steps(steps: Sequence[tuple[str, Any]]) -> Graph:
+    graphs = [_build_part(step) for _, step in steps if step is not None]
 
     def transform(features: Any) -> Any:
         for graph in graphs:
@@ -41,9 +43,9 @@ def build_union_graph(union: Any) -> Graph:
     tf = tensorflow()
     weights = union.transformer_weights or {}
     parts = [
-        (_part(one), float(weights.get(name, 1.0)))
+        (_build_part(one), float(weights.get(name, 1.0)))
         for name, one in union.transformer_list
-        if not _is(one, "drop")
+        if not _is_word(one, "drop")
     ]
     return lambda features: tf.concat([part(features) * weight for part, weight in parts], axis=1)
 
@@ -54,20 +56,24 @@ def build_columns_graph(transformer: Any) -> Graph:
     weights = transformer.transformer_weights or {}
     places_of = transformer._transformer_to_input_indices
     parts = [
-        (places_graph(places_of[name]), _part(one), float(weights.get(name, 1.0)))
+        (build_selection_graph(places_of[name]), _build_part(one), float(weights.get(name, 1.0)))
         for name, one, _ in transformer.transformers_
-        if not _is(one, "drop") and len(places_of[name])
+        if not _is_word(one, "drop") and len(places_of[name])
     ]
     return lambda features: tf.concat(
         [part(choose(features)) * weight for choose, part, weight in parts], axis=1
     )
 
 
-def _part(one: Any) -> Graph:
-    return (lambda features: features) if _is(one, "passthrough") else build_transformer_graph(one)
+def _build_part(one: Any) -> Graph:
+    return (
+        (lambda features: features)
+        if _is_word(one, "passthrough")
+        else build_transformer_graph(one)
+    )
 
 
-def _is(one: Any, word: str) -> bool:
+def _is_word(one: Any, word: str) -> bool:
     return isinstance(one, str) and one == word
 
 
@@ -89,26 +95,26 @@ def build_voting_graph(model: Any) -> Graph:
     kept = [
         1.0 if model.weights is None else float(model.weights[place])
         for place, (_, one) in enumerate(model.estimators)
-        if not _is(one, "drop")
+        if not _is_word(one, "drop")
     ]
-    return _weighted_mean([build_regressor_graph(one) for one in model.estimators_], kept)
+    return _build_weighted_mean([build_regressor_graph(one) for one in model.estimators_], kept)
 
 
 def build_bagging_graph(model: Any) -> Graph:
     """The mean of regressors that see some of the features each."""
-    chosen = [places_graph(places) for places in model.estimators_features_]
+    chosen = [build_selection_graph(places) for places in model.estimators_features_]
     graphs = [build_regressor_graph(one) for one in model.estimators_]
-    return _weighted_mean(
-        [_after(choose, graph) for choose, graph in zip(chosen, graphs, strict=True)],
+    return _build_weighted_mean(
+        [_compose(choose, graph) for choose, graph in zip(chosen, graphs, strict=True)],
         [1.0] * len(graphs),
     )
 
 
-def _after(first: Graph, second: Graph) -> Graph:
+def _compose(first: Graph, second: Graph) -> Graph:
     return lambda features: second(first(features))
 
 
-def _weighted_mean(graphs: Sequence[Graph], weights: Sequence[float]) -> Graph:
+def _build_weighted_mean(graphs: Sequence[Graph], weights: Sequence[float]) -> Graph:
     tf = tensorflow()
     total = sum(weights)
     return lambda features: (
@@ -136,15 +142,17 @@ def build_adaboost_graph(model: Any) -> Graph:
 
 def build_transformed_target_graph(model: Any) -> Graph:
     """The regressor's answer, brought back to the target it was made from."""
-    predict, back = build_regressor_graph(model.regressor_), _inverse(model.transformer_)
+    predict, back = build_regressor_graph(model.regressor_), _build_inverse(model.transformer_)
     return lambda features: back(predict(features))
 
 
-def _inverse(transformer: Any) -> Graph:
+def _build_inverse(transformer: Any) -> Graph:
     """The inverse of a transformer of the target, one number per row."""
     kind = get_class_path(transformer).rsplit(".", 1)[1]
     if kind == "FunctionTransformer":
-        return plain_function(transformer.inverse_func, part="TransformedTargetRegressor")
+        return build_numpy_function_graph(
+            transformer.inverse_func, part="TransformedTargetRegressor"
+        )
     if kind == "StandardScaler":
         scale, shift = transformer.scale_, transformer.mean_
     elif kind == "RobustScaler":

@@ -19,7 +19,7 @@ def build_one_hot_graph(encoder: Any) -> Graph:
             f"export: a OneHotEncoder with handle_unknown={encoder.handle_unknown!r}, a model"
             " server cannot raise: use 'ignore'"
         )
-    every = _categories(encoder)
+    every = _read_categories(encoder)
     dropped = encoder.drop_idx_ if encoder.drop_idx_ is not None else [None] * len(every)
     kept = [
         np.delete(one, drop) if drop is not None else one
@@ -29,7 +29,7 @@ def build_one_hot_graph(encoder: Any) -> Graph:
     def transform(features: Any) -> Any:
         return tf.concat(
             [
-                tf.cast(_equals(features[:, place], one), tf.float64)
+                tf.cast(_match_categories(features[:, place], one), tf.float64)
                 for place, one in enumerate(kept)
             ],
             axis=1,
@@ -46,12 +46,12 @@ def build_ordinal_graph(encoder: Any) -> Graph:
             f"export: an OrdinalEncoder with handle_unknown={encoder.handle_unknown!r}, a model"
             " server cannot raise: use 'use_encoded_value'"
         )
-    every = _categories(encoder)
+    every = _read_categories(encoder)
 
     def encoded(feature: Any, categories: FloatArray) -> Any:
         codes = np.arange(len(categories), dtype=np.float64)
         codes[np.isnan(categories)] = encoder.encoded_missing_value
-        equal = _equals(feature, categories)
+        equal = _match_categories(feature, categories)
         code = tf.gather(tf.constant(codes), tf.argmax(tf.cast(equal, tf.int32), axis=1))
         return tf.where(tf.reduce_any(equal, axis=1), code, float(encoder.unknown_value))
 
@@ -63,7 +63,7 @@ def build_ordinal_graph(encoder: Any) -> Graph:
     return transform
 
 
-def _categories(encoder: Any) -> Sequence[FloatArray]:
+def _read_categories(encoder: Any) -> Sequence[FloatArray]:
     if getattr(encoder, "_infrequent_enabled", False):
         raise PublicationError(
             f"export: a {type(encoder).__name__} that groups infrequent categories; train without"
@@ -77,7 +77,7 @@ def _categories(encoder: Any) -> Sequence[FloatArray]:
         ) from not_a_number
 
 
-def _equals(feature: Any, categories: FloatArray) -> Any:
+def _match_categories(feature: Any, categories: FloatArray) -> Any:
     """(batch, categories): whether the row has the category; NaN equals NaN."""
     tf = tensorflow()
     equal = tf.equal(feature[:, tf.newaxis], tf.constant(categories))

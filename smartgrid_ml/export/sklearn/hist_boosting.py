@@ -37,12 +37,12 @@ def build_hist_boosting_graph(model: Any) -> Graph:
             "export: a HistGradientBoostingRegressor of several outputs; train one each"
         )
     base = float(np.asarray(model._baseline_prediction).reshape(-1)[0])
-    raw = build_ensemble_graph(combine_trees([_tree(one) for (one,) in stages], base=base))
-    order = _features_in_order(model)
+    raw = build_ensemble_graph(combine_trees([_read_tree(one) for (one,) in stages], base=base))
+    order = _build_feature_order(model)
     return lambda features: links[link](raw(order(features)))
 
 
-def _features_in_order(model: Any) -> Graph:
+def _build_feature_order(model: Any) -> Graph:
     """As the trees count them: the categories' places first, then the numbers."""
     tf = tensorflow()
     is_category = model.is_categorical_
@@ -60,7 +60,7 @@ def _features_in_order(model: Any) -> Graph:
     return ordered
 
 
-def _tree(predictor: Any) -> Tree:
+def _read_tree(predictor: Any) -> Tree:
     nodes = predictor.nodes
     is_leaf = nodes["is_leaf"].astype(bool)
     by_category = np.flatnonzero(nodes["is_categorical"].astype(bool) & ~is_leaf)

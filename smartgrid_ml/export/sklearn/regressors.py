@@ -15,7 +15,7 @@ def build_linear_graph(model: Any) -> Graph:
     coefficients = np.atleast_2d(np.asarray(model.coef_, np.float64))
     intercept = np.asarray(model.intercept_, np.float64).reshape(-1)
     if coefficients.shape[0] != 1 or len(intercept) != 1:
-        raise _several_outputs(model)
+        raise _build_outputs_error(model)
     return lambda features: tf.linalg.matvec(features, coefficients[0]) + intercept[0]
 
 
@@ -24,7 +24,7 @@ def build_constant_graph(model: Any) -> Graph:
     tf = tensorflow()
     constant = np.asarray(model.constant_, np.float64).reshape(-1)
     if len(constant) != 1:
-        raise _several_outputs(model)
+        raise _build_outputs_error(model)
     return lambda features: tf.fill([tf.shape(features)[0]], tf.constant(constant[0]))
 
 
@@ -39,7 +39,7 @@ def build_network_graph(model: Any) -> Graph:
     }
     between = activations[model.activation]
     if model.n_outputs_ != 1:
-        raise _several_outputs(model)
+        raise _build_outputs_error(model)
     layers = [
         (np.asarray(weights, np.float64), np.asarray(bias, np.float64))
         for weights, bias in zip(model.coefs_, model.intercepts_, strict=True)
@@ -54,5 +54,5 @@ def build_network_graph(model: Any) -> Graph:
     return predict
 
 
-def _several_outputs(model: Any) -> PublicationError:
+def _build_outputs_error(model: Any) -> PublicationError:
     return PublicationError(f"export: a {get_class_path(model)} of several outputs; train one each")

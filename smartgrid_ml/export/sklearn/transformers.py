@@ -10,19 +10,19 @@ from smartgrid_ml.export.exportable import Graph, get_class_path
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
-def selector_graph(selector: Any) -> Graph:
+def build_selector_graph(selector: Any) -> Graph:
     """Some of the features: whatever was chosen by, what it chose is all that counts."""
-    return columns_graph(selector.get_support(indices=True))
+    return build_selection_graph(selector.get_support(indices=True))
 
 
-def columns_graph(places: npt.ArrayLike) -> Graph:
+def build_selection_graph(places: npt.ArrayLike) -> Graph:
     """The features at these places, in this order."""
     tf = tensorflow()
     chosen = np.asarray(places, np.int32)
     return lambda features: tf.gather(features, chosen, axis=1)
 
 
-def imputer_graph(imputer: Any) -> Graph:
+def build_imputer_graph(imputer: Any) -> Graph:
     """What is missing becomes its feature's statistic; indicators of it follow."""
     tf = tensorflow()
     statistics = np.asarray(imputer.statistics_, np.float64)
@@ -31,8 +31,8 @@ def imputer_graph(imputer: Any) -> Graph:
         if imputer.keep_empty_features
         else np.flatnonzero(~np.isnan(statistics))
     )
-    is_missing = _is_missing(imputer.missing_values)
-    indicator = indicator_graph(imputer.indicator_) if imputer.add_indicator else None
+    is_missing = _build_missing_test(imputer.missing_values)
+    indicator = build_indicator_graph(imputer.indicator_) if imputer.add_indicator else None
 
     def transform(features: Any) -> Any:
         known = tf.gather(features, kept.astype(np.int32), axis=1)
@@ -42,15 +42,15 @@ def imputer_graph(imputer: Any) -> Graph:
     return transform
 
 
-def indicator_graph(indicator: Any) -> Graph:
+def build_indicator_graph(indicator: Any) -> Graph:
     """1 where a feature is missing, of the features that the indicator watches."""
     tf = tensorflow()
-    is_missing = _is_missing(indicator.missing_values)
-    watched = columns_graph(indicator.features_)
+    is_missing = _build_missing_test(indicator.missing_values)
+    watched = build_selection_graph(indicator.features_)
     return lambda features: tf.cast(is_missing(watched(features)), tf.float64)
 
 
-def _is_missing(missing_values: Any) -> Graph:
+def _build_missing_test(missing_values: Any) -> Graph:
     tf = tensorflow()
     if not isinstance(missing_values, (int, float, np.number)):
         raise PublicationError(
@@ -62,22 +62,22 @@ def _is_missing(missing_values: Any) -> Graph:
     return lambda features: tf.equal(features, float(missing_values))
 
 
-def standard_scaler_graph(scaler: Any) -> Graph:
+def build_standard_scaler_graph(scaler: Any) -> Graph:
     """Minus the mean, divided by the deviation, if it was asked to."""
-    return _shifted_and_divided(
+    return _build_shift_and_divide(
         scaler.mean_ if scaler.with_mean else None, scaler.scale_ if scaler.with_std else None
     )
 
 
-def robust_scaler_graph(scaler: Any) -> Graph:
+def build_robust_scaler_graph(scaler: Any) -> Graph:
     """Minus the median, divided by the range of quantiles, if it was asked to."""
-    return _shifted_and_divided(
+    return _build_shift_and_divide(
         scaler.center_ if scaler.with_centering else None,
         scaler.scale_ if scaler.with_scaling else None,
     )
 
 
-def _shifted_and_divided(shift: Any, scale: Any) -> Graph:
+def _build_shift_and_divide(shift: Any, scale: Any) -> Graph:
     def transform(features: Any) -> Any:
         if shift is not None:
             features = features - np.asarray(shift, np.float64)
@@ -86,36 +86,36 @@ def _shifted_and_divided(shift: Any, scale: Any) -> Graph:
     return transform
 
 
-def min_max_scaler_graph(scaler: Any) -> Graph:
+def build_min_max_scaler_graph(scaler: Any) -> Graph:
     """Into the range, by the least and most that were seen."""
     tf = tensorflow()
     scale, least = np.asarray(scaler.scale_, np.float64), np.asarray(scaler.min_, np.float64)
 
     def transform(features: Any) -> Any:
         scaled = features * scale + least
-        return _clipped(tf, scaled, *scaler.feature_range) if scaler.clip else scaled
+        return _clip(tf, scaled, *scaler.feature_range) if scaler.clip else scaled
 
     return transform
 
 
-def max_abs_scaler_graph(scaler: Any) -> Graph:
+def build_max_abs_scaler_graph(scaler: Any) -> Graph:
     """Divided by the largest magnitude that was seen."""
     tf = tensorflow()
     scale = np.asarray(scaler.scale_, np.float64)
 
     def transform(features: Any) -> Any:
         scaled = features / scale
-        return _clipped(tf, scaled, -1.0, 1.0) if getattr(scaler, "clip", False) else scaled
+        return _clip(tf, scaled, -1.0, 1.0) if getattr(scaler, "clip", False) else scaled
 
     return transform
 
 
-def _clipped(tf: Any, numbers: Any, least: float, most: float) -> Any:
+def _clip(tf: Any, numbers: Any, least: float, most: float) -> Any:
     clipped = tf.clip_by_value(numbers, float(least), float(most))
     return tf.where(tf.math.is_nan(numbers), numbers, clipped)
 
 
-def normalizer_graph(normalizer: Any) -> Graph:
+def build_normalizer_graph(normalizer: Any) -> Graph:
     """Each row divided by its norm; a row of zeros stays."""
     tf = tensorflow()
     norms: dict[str, Graph] = {
@@ -132,13 +132,13 @@ def normalizer_graph(normalizer: Any) -> Graph:
     return transform
 
 
-def binarizer_graph(binarizer: Any) -> Graph:
+def build_binarizer_graph(binarizer: Any) -> Graph:
     """1 above the threshold, else 0."""
     tf = tensorflow()
     return lambda features: tf.cast(features > float(binarizer.threshold), tf.float64)
 
 
-def polynomial_graph(polynomial: Any) -> Graph:
+def build_polynomial_graph(polynomial: Any) -> Graph:
     """Products of features, up to the degree."""
     tf = tensorflow()
     powers = np.asarray(polynomial.powers_, np.int64)
@@ -159,7 +159,7 @@ def polynomial_graph(polynomial: Any) -> Graph:
     return transform
 
 
-def pca_graph(pca: Any) -> Graph:
+def build_pca_graph(pca: Any) -> Graph:
     """Projected on the principal components, whitened if it was asked to."""
     tf = tensorflow()
     components = np.asarray(pca.components_, np.float64).T
@@ -171,12 +171,12 @@ def pca_graph(pca: Any) -> Graph:
     return lambda features: (tf.linalg.matmul(features, components) - centre) / scale
 
 
-def function_graph(transformer: Any) -> Graph:
+def build_function_graph(transformer: Any) -> Graph:
     """The features as they are, or one of the functions of `FUNCTIONS` of them."""
-    return plain_function(transformer.func, part=get_class_path(transformer))
+    return build_numpy_function_graph(transformer.func, part=get_class_path(transformer))
 
 
-def plain_function(function: Any, *, part: str) -> Graph:
+def build_numpy_function_graph(function: Any, *, part: str) -> Graph:
     """NumPy's function in TensorFlow; None is the identity.
 
     Raises PublicationError for any other: what a function of Python does nobody can read.

@@ -14,30 +14,32 @@ from smartgrid_ml.export.trees.ensemble import Tree, build_ensemble_graph, build
 
 def build_tree_graph(model: Any) -> Graph:
     """One tree."""
-    return _sum_graph([model])
+    return _build_sum_graph([model])
 
 
 def build_forest_graph(model: Any) -> Graph:
     """The mean of the trees."""
-    return _sum_graph(model.estimators_, scale=1.0 / len(model.estimators_))
+    return _build_sum_graph(model.estimators_, scale=1.0 / len(model.estimators_))
 
 
 def build_gradient_boosting_graph(model: Any) -> Graph:
     """The first guess and the trees, each by the learning rate."""
-    trees = _sum_graph(model.estimators_[:, 0], scale=float(model.learning_rate))
+    trees = _build_sum_graph(model.estimators_[:, 0], scale=float(model.learning_rate))
     if isinstance(model.init_, str):  # "zero"
         return trees
     first = build_regressor_graph(model.init_)
     return lambda features: first(as_float32(features)) + trees(features)
 
 
-def _sum_graph(models: Iterable[Any], *, scale: float = 1.0) -> Graph:
+def _build_sum_graph(models: Iterable[Any], *, scale: float = 1.0) -> Graph:
     """Trees see features rounded to float32, whatever came before computed in."""
-    predict = build_ensemble_graph(combine_trees([_tree(model) for model in models], scale=scale))
+    predict = build_ensemble_graph(
+        combine_trees([_read_tree(model) for model in models], scale=scale)
+    )
     return lambda features: predict(as_float32(features))
 
 
-def _tree(model: Any) -> Tree:
+def _read_tree(model: Any) -> Tree:
     grown = model.tree_
     if grown.n_outputs != 1:
         raise PublicationError(

@@ -225,20 +225,20 @@ def combine_trees(trees: Sequence[Tree], *, scale: float = 1.0, base: float = 0.
 
 def build_ensemble_graph(trees: TreeEnsemble) -> Graph:
     """The ensemble's prediction: a function of float64 (batch, features) to float64 (batch,)."""
-    column, rank, left = _unpacked(trees.nodes)
+    column, rank, left = _unpack_nodes(trees.nodes)
     small = build_small_trees(
         roots=trees.roots.reshape(-1), column=column, rank=rank, left=left, value=trees.value
     )
 
     def predict(features: Any) -> Any:
-        columns = _ranks(trees, features)
-        total = _walked_sum(trees, columns) if small is None else sum_small_trees(small, columns)
+        columns = _rank_features(trees, features)
+        total = _sum_walked(trees, columns) if small is None else sum_small_trees(small, columns)
         return total * trees.scale + trees.base
 
     return predict
 
 
-def _unpacked(nodes: Any) -> tuple[Any, Any, Any]:
+def _unpack_nodes(nodes: Any) -> tuple[Any, Any, Any]:
     return (
         nodes >> (LEFT_BITS + RANK_BITS),
         (nodes >> LEFT_BITS) & NEVER_LEFT,
@@ -246,7 +246,7 @@ def _unpacked(nodes: Any) -> tuple[Any, Any, Any]:
     )
 
 
-def _walked_sum(trees: TreeEnsemble, columns: Any) -> Any:
+def _sum_walked(trees: TreeEnsemble, columns: Any) -> Any:
     """The sum of one leaf per tree, float64 (batch,), of int32 (batch, columns)."""
     tf = tensorflow()
     n_rows, n_columns = tf.shape(columns)[0], tf.shape(columns)[1]
@@ -281,7 +281,7 @@ def _walked_sum(trees: TreeEnsemble, columns: Any) -> Any:
     return total
 
 
-def _ranks(trees: TreeEnsemble, features: Any) -> Any:
+def _rank_features(trees: TreeEnsemble, features: Any) -> Any:
     """The columns that nodes compare, int32 (batch, columns), at least one."""
     tf = tensorflow()
     columns = []
@@ -292,25 +292,25 @@ def _ranks(trees: TreeEnsemble, features: Any) -> Any:
             tf.searchsorted(tf.constant(trees.cuts), tf.transpose(known), side="left")
         )
         place, view = trees.views[:, 0], trees.views[:, 1]
-        missing = _missing(tf.gather(known, place, axis=1), view)
-        columns.append(tf.where(missing, _end(view), tf.gather(rank, place, axis=1)))
+        missing = _is_missing(tf.gather(known, place, axis=1), view)
+        columns.append(tf.where(missing, _choose_end(view), tf.gather(rank, place, axis=1)))
     if trees.questions:
-        columns.append(_answers(trees.questions, features))
+        columns.append(_answer_questions(trees.questions, features))
     if not columns:
         return tf.zeros([tf.shape(features)[0], 1], tf.int32)
     return tf.concat(columns, axis=1)
 
 
-def _missing(known: Any, view: npt.NDArray[np.int64]) -> Any:
+def _is_missing(known: Any, view: npt.NDArray[np.int64]) -> Any:
     tf = tensorflow()
     return tf.math.is_nan(known) | ((tf.abs(known) <= ZERO) & (view >= 2))
 
 
-def _end(view: npt.NDArray[np.int64]) -> Any:
+def _choose_end(view: npt.NDArray[np.int64]) -> Any:
     return np.where(view % 2 == 0, ALWAYS_LEFT, NEVER_LEFT).astype(np.int32)
 
 
-def _answers(questions: Sequence[Question], features: Any) -> Any:
+def _answer_questions(questions: Sequence[Question], features: Any) -> Any:
     """-1 or 0 for rows that go left, more for those that go right, int32 (batch, questions)."""
     tf = tensorflow()
     at, view = (np.array([one[place] for one in questions], np.int64) for place in (0, 1))
@@ -320,11 +320,11 @@ def _answers(questions: Sequence[Question], features: Any) -> Any:
         row[:] = asked.members_left
         row[list(asked.members)] = not asked.members_left
     asked_for = tf.gather(features, at, axis=1)
-    missing = _missing(asked_for, view)
+    missing = _is_missing(asked_for, view)
     none = tf.constant(width - 1.0, tf.float64)
     whole = tf.where(asked_for > -1, tf.minimum(tf.floor(tf.abs(asked_for)), none), none)
     code = tf.cast(tf.where(missing, none, whole), tf.int32)
     answer = tf.gather(
         tf.constant(table.reshape(-1)), code + np.arange(len(at), dtype=np.int32) * width
     )
-    return tf.where(missing, _end(view), answer)
+    return tf.where(missing, _choose_end(view), answer)

@@ -34,7 +34,7 @@ def read_lightgbm_trees(booster: Any) -> TreeEnsemble:
     Raises PublicationError for what is no bare sum of plain trees.
     """
     header, *sections = booster.model_to_string().split("\n\nend of trees")[0].split("\nTree=")
-    named = dict(_assignments(header))
+    named = dict(_iter_assignments(header))
     objective = named.get("objective", "").split(" ")[0]
     if objective not in PLAIN_SUMS or "sqrt" in named["objective"]:
         raise PublicationError(
@@ -45,7 +45,7 @@ def read_lightgbm_trees(booster: Any) -> TreeEnsemble:
         raise PublicationError(
             "LightGBM: an ensemble of several outputs cannot be exported: train one each"
         )
-    trees = [_read_tree(dict(_assignments(section))) for section in sections]
+    trees = [_read_tree(dict(_iter_assignments(section))) for section in sections]
     averaged = "average_output" in header.splitlines()
     return combine_trees(trees, scale=1.0 / max(len(trees), 1) if averaged else 1.0)
 
@@ -60,7 +60,7 @@ def build_regressor_graph(model: Any) -> Graph:
     return build_booster_graph(model.booster_)
 
 
-def _assignments(text: str) -> Iterator[tuple[str, str]]:
+def _iter_assignments(text: str) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         name, sign, value = line.partition("=")
         if sign:
@@ -74,10 +74,10 @@ def _read_tree(named: dict[str, str]) -> Tree:
         )
     n_splits = int(named["num_leaves"]) - 1
     feature, left, right, decision = (
-        _numbers(named.get(name, ""), np.int64)
+        _parse_numbers(named.get(name, ""), np.int64)
         for name in ("split_feature", "left_child", "right_child", "decision_type")
     )
-    cut = _numbers(named.get("threshold", ""), np.float64)
+    cut = _parse_numbers(named.get("threshold", ""), np.float64)
     # LightGBM counts splits and leaves apart, leaf k is child ~k; here leaves follow the splits.
     leaf = np.full(n_splits + 1, -1)
     missing = decision & MISSING_TYPE
@@ -89,14 +89,14 @@ def _read_tree(named: dict[str, str]) -> Tree:
         threshold=np.concatenate([cut, leaf]),
         left=np.concatenate([np.where(left >= 0, left, n_splits + ~left), leaf]),
         right=np.concatenate([np.where(right >= 0, right, n_splits + ~right), leaf]),
-        value=np.concatenate([np.zeros(n_splits), _numbers(named["leaf_value"], np.float64)]),
+        value=np.concatenate([np.zeros(n_splits), _parse_numbers(named["leaf_value"], np.float64)]),
         missing_left=np.concatenate([missing_left, leaf > 0]),
         zero_is_missing=np.concatenate([(missing == MISSING_IS_ZERO) & ~by_category, leaf > 0]),
-        categories=_category_splits(named, by_category=by_category, cut=cut),
+        categories=_read_category_splits(named, by_category=by_category, cut=cut),
     )
 
 
-def _category_splits(
+def _read_category_splits(
     named: dict[str, str],
     *,
     by_category: npt.NDArray[np.bool_],
@@ -105,8 +105,8 @@ def _category_splits(
     """Of each split by category, what goes left; its threshold says which bitset holds that."""
     if not by_category.any():
         return {}
-    bounds = _numbers(named["cat_boundaries"], np.int64)
-    words = _numbers(named["cat_threshold"], np.int64)
+    bounds = _parse_numbers(named["cat_boundaries"], np.int64)
+    words = _parse_numbers(named["cat_threshold"], np.int64)
     return {
         int(node): Categories(_members(words[bounds[which] : bounds[which + 1]]))
         for node in np.flatnonzero(by_category)
@@ -119,5 +119,5 @@ def _members(words: npt.NDArray[np.int64]) -> frozenset[int]:
     return frozenset(np.flatnonzero(bits.reshape(-1)).tolist())
 
 
-def _numbers(text: str, dtype: Any) -> npt.NDArray[Any]:
+def _parse_numbers(text: str, dtype: Any) -> npt.NDArray[Any]:
     return np.array(text.split(), dtype=dtype)

@@ -107,12 +107,12 @@ def build_small_trees(
         column=asked[:, 0].astype(np.int32),
         rank=asked[:, 1].astype(np.int32),
         levels=levels,
-        coded=[_by_tree(found[(code >> bit) & 1 == 1], trees=len(roots)) for bit in bits],
+        coded=[_group_by_tree(found[(code >> bit) & 1 == 1], trees=len(roots)) for bit in bits],
         value=values,
     )
 
 
-def _by_tree(found: npt.NDArray[Any], *, trees: int) -> Places:
+def _group_by_tree(found: npt.NDArray[Any], *, trees: int) -> Places:
     """Places of leaves, a row per tree, filled up with -1."""
     counts = np.bincount(found[:, 0], minlength=trees)
     rows = np.full((trees, max(1, int(counts.max()))), -1, np.int32)
@@ -132,7 +132,7 @@ def sum_small_trees(trees: SmallTrees, columns: Any) -> Any:
 
     def chunk(index: Any, answers: Any) -> tuple[Any, Any]:
         some = by_column[:, index * CHUNK : (index + 1) * CHUNK]
-        return index + 1, answers.write(index, _chunk_sum(trees, some))
+        return index + 1, answers.write(index, _sum_chunk(trees, some))
 
     _, answers = tf.while_loop(
         lambda index, _: index < n_chunks,
@@ -146,7 +146,7 @@ def sum_small_trees(trees: SmallTrees, columns: Any) -> Any:
     return answers.concat()[:n_rows]
 
 
-def _chunk_sum(trees: SmallTrees, by_column: Any) -> Any:
+def _sum_chunk(trees: SmallTrees, by_column: Any) -> Any:
     """float64 (rows,) of int32 (columns, rows), rows a multiple of WORD."""
     tf = tensorflow()
     n_trees = len(trees.value)
@@ -174,16 +174,16 @@ def _chunk_sum(trees: SmallTrees, by_column: Any) -> Any:
         # A row reaches one leaf of a tree, so that adding is or-ing.
         has_bit = tf.reduce_sum(tf.gather(every, np.where(leaves < 0, none, leaves)), axis=1)
         eights = tf.cast(tf.reshape(tf.bitcast(has_bit, tf.uint8), [n_trees, -1]), tf.int32)
-        codes += tf.gather(tf.constant(_SPREAD << bit), eights)
+        codes += tf.gather(tf.constant(_SPREAD_TABLE << bit), eights)
     code = tf.cast(tf.reshape(tf.bitcast(codes, tf.uint8), [n_trees, n_rows]), tf.int32)
     start = trees.value.shape[1] * np.arange(n_trees, dtype=np.int32)[:, np.newaxis]
     return tf.reduce_sum(tf.gather(tf.constant(trees.value.reshape(-1)), start + code), axis=0)
 
 
-def _spread() -> npt.NDArray[np.int64]:
+def _build_spread_table() -> npt.NDArray[np.int64]:
     """A byte's bits, the lowest first, as the lowest bits of the eight bytes of an integer."""
     bits = (np.arange(256)[:, np.newaxis] >> np.arange(8)) & 1
     return np.ascontiguousarray(bits.astype(np.uint8)).view("<i8").reshape(-1).astype(np.int64)
 
 
-_SPREAD = _spread()
+_SPREAD_TABLE = _build_spread_table()

@@ -65,7 +65,7 @@ def build_booster_graph(booster: Any) -> Graph:
         raise PublicationError("XGBoost: several outputs cannot be exported: train one each")
     model = learner["gradient_booster"]
     if model["name"] == "gblinear":
-        return _linear_graph(model["model"], base=float(base[0]))
+        return _build_linear_graph(model["model"], base=float(base[0]))
     drop = model.get("weight_drop")
     grown = model.get("gbtree", model)["model"]
     if grown.get("cats", {}).get("enc"):
@@ -74,12 +74,12 @@ def build_booster_graph(booster: Any) -> Graph:
             " feature_types"
         )
     trees = [
-        _tree(one, weight=1.0 if drop is None else drop[place])
+        _read_tree(one, weight=1.0 if drop is None else drop[place])
         for place, one in enumerate(grown["trees"])
     ]
     predict = build_ensemble_graph(combine_trees(trees, base=float(base[0])))
     n_features = int(learner["learner_model_param"]["num_feature"])
-    by_category = _features_by_category(grown["trees"], n_features)
+    by_category = _find_category_features(grown["trees"], n_features)
     tf = tensorflow()
 
     def answer(features: Any) -> Any:
@@ -90,14 +90,14 @@ def build_booster_graph(booster: Any) -> Graph:
     return answer
 
 
-def _features_by_category(trees: list[dict[str, Any]], n_features: int) -> npt.NDArray[np.bool_]:
+def _find_category_features(trees: list[dict[str, Any]], n_features: int) -> npt.NDArray[np.bool_]:
     found = np.zeros(n_features, bool)
     for one in trees:
         found[np.array(one["split_indices"])[one["categories_nodes"]]] = True
     return found
 
 
-def _tree(written: dict[str, Any], *, weight: float) -> Tree:
+def _read_tree(written: dict[str, Any], *, weight: float) -> Tree:
     if int(written["tree_param"]["size_leaf_vector"]) > 1:
         raise PublicationError("XGBoost: several outputs cannot be exported: train one each")
     number = np.array(written["split_conditions"], np.float32)
@@ -121,7 +121,7 @@ def _tree(written: dict[str, Any], *, weight: float) -> Tree:
     )
 
 
-def _linear_graph(model: dict[str, Any], *, base: float) -> Graph:
+def _build_linear_graph(model: dict[str, Any], *, base: float) -> Graph:
     """Weights, the bias last; an unknown feature adds nothing."""
     tf = tensorflow()
     *weights, bias = np.array(model["weights"], np.float32).astype(np.float64)

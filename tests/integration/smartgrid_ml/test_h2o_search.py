@@ -25,21 +25,21 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
 
 HOLD_A_NODE = """
 import time
-from smartgrid_ml.automl.h2o_cluster import h2o_cluster
+from smartgrid_ml.automl.h2o_cluster import open_h2o_cluster
 
-with h2o_cluster(memory_mb=2_000):
+with open_h2o_cluster(memory_mb=2_000):
     time.sleep(600)
 """
 
 SEARCH = """
 import numpy as np
-from smartgrid_ml.automl.search import search
+from smartgrid_ml.automl.search import run_search
 from smartgrid_ml.automl.trials import Budget
 from smartgrid_ml.forecasting.point import Rows
 
 inputs = np.random.default_rng(1).normal(size=(960, 2))
 rows = Rows(["a", "b"], inputs, inputs[:, 0], np.ones(960), np.arange(960) // 24)
-search("h2o", rows, budget=Budget(seconds=600, memory_mb=3_000))
+run_search("h2o", rows, budget=Budget(seconds=600, memory_mb=3_000))
 """
 
 
@@ -114,7 +114,7 @@ def test_a_node_that_dies_in_use_says_how():
 
 def test_a_node_that_cannot_open_sessions_is_replaced(monkeypatch: pytest.MonkeyPatch):
     nodes: list[psutil.Process] = []
-    connect = h2o_cluster_module._connected
+    connect = h2o_cluster_module._connect
 
     @contextlib.contextmanager
     def connected(*arguments: Any, **named: Any) -> Iterator[None]:
@@ -125,7 +125,7 @@ def test_a_node_that_cannot_open_sessions_is_replaced(monkeypatch: pytest.Monkey
                 nodes[0].wait(60)
             yield
 
-    monkeypatch.setattr(h2o_cluster_module, "_connected", connected)
+    monkeypatch.setattr(h2o_cluster_module, "_connect", connected)
     with open_h2o_cluster(memory_mb=1_500) as h2o:
         assert h2o.cluster().cloud_healthy
         assert len(nodes) >= 2

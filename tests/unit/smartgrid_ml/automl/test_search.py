@@ -280,10 +280,10 @@ PARENT = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from test_search import a_few_rows
-from smartgrid_ml.automl.search import search
+from smartgrid_ml.automl.search import run_search
 from smartgrid_ml.automl.trials import Budget
 
-search(sys.argv[1], a_few_rows(), budget=Budget(600.0),
+run_search(sys.argv[1], a_few_rows(), budget=Budget(600.0),
        on_trial=lambda _, trial: print(trial.number, flush=True))
 """
 
