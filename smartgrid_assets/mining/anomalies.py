@@ -23,8 +23,8 @@ from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import DAY, HOUR, Window, midnight
 from smartgrid_ml.mining.anomalies import grid_inputs as inputs
-from smartgrid_ml.mining.anomalies.day_loop import list_judged_series
 from smartgrid_ml.mining.anomalies.detect import HISTORY_DAYS, Detection, detect
+from smartgrid_ml.mining.anomalies.readings_matrix import list_judged_series
 from smartgrid_ml.mining.anomalies.report import format_top_list, plot_worst_anomaly
 from smartgrid_ml.mining.plots import embed_figure
 

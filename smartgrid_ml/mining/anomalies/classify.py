@@ -1,26 +1,28 @@
 """From scores to anomalies: which stretches of a day are strange, of what kind, how grave."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from smartgrid_ml.mining.anomalies.episodes import Stretch, gather_episodes, has, kind_of, runs
-from smartgrid_ml.mining.anomalies.evidence import (
+from smartgrid_core.runs import find_true_runs
+from smartgrid_ml.mining.anomalies.episodes import (
     HOUR_US,
+    Episode,
+    Evidence,
+    Stretch,
+    gather_episodes,
+)
+from smartgrid_ml.mining.anomalies.evidence import (
+    Finding,
     JudgedDay,
     build_limit_evidence,
     build_shift_evidence,
     build_value_evidence,
     count_lag_steps,
 )
-from smartgrid_ml.mining.anomalies.expected_range import Bools, Floats, Ints
-from smartgrid_ml.mining.anomalies.score_day import (
-    HABIT_SHARE,
-    REST_HOURS,
-    DayScores,
-    DetectorSetup,
-)
+from smartgrid_ml.mining.anomalies.nan_arrays import Bools, Floats
+from smartgrid_ml.mining.anomalies.score_day import HABIT_SHARE, REST_HOURS
 from smartgrid_ml.mining.anomalies.state import (
     DAY_SHIFT,
     DETECTORS,
@@ -29,7 +31,6 @@ from smartgrid_ml.mining.anomalies.state import (
     POINT,
     SHIFT,
     SILENT,
-    DetectorState,
 )
 
 STAYS = 0.6
@@ -41,15 +42,11 @@ SPIKE_STEPS = 2
 
 FLAT_STEPS = 6
 FLAT_DAYS_KNOWN = 2
+"""A standstill has so many steps at least, after so many days of a series."""
+
 MISSING_STEPS = 2
 LONGEST_SILENCE_DAYS = 7
 """A series that is silent for longer is gone."""
-
-GAP_HOURS = 3.0
-"""Stretches that lie closer together are one anomaly."""
-
-ACCEPTED_DAYS = {"level_shift": 7, "phase_imbalance": 14, "drift": 21}
-"""What has lasted for so long is the new normal."""
 
 RAMP_DAYS = 6
 STEP_SHARE = 0.66
@@ -61,286 +58,330 @@ RARE_SCORE = 1.5
 """A drift shows on days that are not ordinary by themselves, though they come once a month."""
 
 LASTING_HOURS = 24.0
+"""What is strange for longer would spoil the profile's medians."""
 
 
 @dataclass(slots=True)
 class DayAnomalies:
     """A day's anomalies.
 
-    mask: (n_rows, per_day), what is strange; persistent: of that, what teaches no profile. begins:
-    (n_rows, detectors), what is new today. spells: (judged, SPELL_FIGURES), what stays open.
-    touched: the spells of which the day has something to say.
+    Attributes:
+        is_strange: bool (n_rows, per_day), what belongs to an anomaly and is no measure of what is
+            usual.
+        is_lasting: bool (n_rows, per_day), of that, what is no part of the profile either.
+        begins: bool (n_rows, DETECTORS), which detectors found a new anomaly.
+        open_episodes: Of each judged series, the episode that the next day may continue.
+        touched: Row and episode of every anomaly of which the day has a stretch.
     """
 
-    mask: Bools
-    persistent: Bools
+    is_strange: Bools
+    is_lasting: Bools
     begins: Bools
-    spells: Floats
-    touched: list[tuple[int, Floats]]
+    open_episodes: list[Episode | None]
+    touched: list[tuple[int, Episode]]
 
-    def mark(self, rows: list[int], first: int, last: int, *, lasting: bool) -> None:
-        """Steps [first, last) of these rows belong to an anomaly."""
-        self.mask[rows, max(first, 0) : last] = True
+    def mark(self, rows: Sequence[int], found: Finding, *, lasting: bool) -> None:
+        """Mark the steps of a finding in these rows, as far as they are of the day."""
+        steps = slice(max(found.first, 0), found.last)
+        self.is_strange[rows, steps] = True
         if lasting:
-            self.persistent[rows, max(first, 0) : last] = True
+            self.is_lasting[rows, steps] = True
 
 
-def classify_day(
-    memory: DetectorState,
-    verdict: DayScores,
-    setup: DetectorSetup,
-    phase_rows: Ints,
-    *,
-    start_us: float,
-    until: int,
-) -> DayAnomalies:
-    """Everything that is strange on a day whose first `until` steps have come."""
-    rows, per_day = verdict.values.shape
-    day = JudgedDay(memory, verdict, setup, start_us, until)
-    strange = DayAnomalies(
-        mask=np.zeros((rows, per_day), dtype=bool),
-        persistent=np.zeros((rows, per_day), dtype=bool),
-        begins=np.zeros((rows, DETECTORS), dtype=bool),
-        spells=memory.spell[: setup.judged].copy(),
+@dataclass(frozen=True, slots=True)
+class UnevenPlace:
+    """A place whose phases are strangely uneven.
+
+    Attributes:
+        members: Rows of its phases.
+        imbalances: Rows of their imbalances, in the same order.
+        worst: Place, among these, of the phase whose anomaly it is.
+    """
+
+    members: list[int]
+    imbalances: list[int]
+    worst: int
+
+
+def classify_day(day: JudgedDay) -> DayAnomalies:
+    """Return everything that is strange on a day, as far as it has come."""
+    shape = day.scores.values.shape
+    anomalies = DayAnomalies(
+        is_strange=np.zeros(shape, dtype=bool),
+        is_lasting=np.zeros(shape, dtype=bool),
+        begins=np.zeros((shape[0], DETECTORS), dtype=bool),
+        open_episodes=day.state.episodes[: day.setup.judged],
         touched=[],
     )
-    gap_us = max(GAP_HOURS * HOUR_US, 2 * day.step_us)
-    suspects = _find_suspects(day)
-    uneven = dict(_find_uneven_phases(day, phase_rows))
-    told = {int(one) for phases in setup.phases if uneven.keys() & set(phases) for one in phases}
-    for row in sorted({*np.flatnonzero(suspects).tolist(), *uneven}):
+    uneven = {place.members[place.worst]: place for place in _find_uneven_places(day)}
+    uneven_rows = {row for place in uneven.values() for row in place.members}
+    for row in sorted({*np.flatnonzero(_find_suspects(day)).tolist(), *uneven}):
         stretches: list[Stretch] = []
         detectors: list[tuple[int, int]] = []
-        for detector, first, last, stretch in _find_stretches(day, row, alone=row not in told):
-            strange.mark([row], first, last, lasting=_is_lasting(day, row, stretch))
+        for found, stretch in _find_stretches(day, row, is_alone=row not in uneven_rows):
+            anomalies.mark([row], found, lasting=_is_lasting(day, row, stretch))
             stretches.append(stretch)
-            detectors.append((row, detector))
+            detectors.append((row, found.detector))
         if row in uneven:
-            beside, members = uneven[row]
-            for detector, first, last, stretch in _find_imbalance(day, row, beside):
-                strange.mark([row, *members], first, last, lasting=True)
+            place = uneven[row]
+            imbalance = place.imbalances[place.worst]
+            for found, stretch in _find_imbalance(day, row, imbalance):
+                anomalies.mark([row, *place.imbalances], found, lasting=True)
                 stretches.append(stretch)
-                detectors.append((beside, detector))
-        spells, strange.spells[row] = gather_episodes(strange.spells[row], stretches, gap_us=gap_us)
-        strange.touched.extend((row, spell) for spell in spells)
-        if spells and any(spell[0] != memory.spell[row, 0] for spell in spells):
-            for where, detector in detectors:
-                strange.begins[where, detector] = True
-    return strange
+                detectors.append((imbalance, found.detector))
+        _gather(day, row, stretches, detectors, anomalies)
+    return anomalies
 
 
-def close_episodes(
-    after: DetectorState,
-    verdict: DayScores,
-    setup: DetectorSetup,
-    phase_rows: Ints,
-    *,
-    now_us: float,
+def _gather(
+    day: JudgedDay,
+    row: int,
+    stretches: Sequence[Stretch],
+    detectors: Sequence[tuple[int, int]],
+    anomalies: DayAnomalies,
 ) -> None:
-    """Close the spells that are over, and take for normal what has lasted; changes `after`."""
-    gap_us = max(GAP_HOURS * HOUR_US, 2 * setup.minutes * 60e6)
-    beside = {int(row): setup.judged + place for place, row in enumerate(phase_rows)}
-    bound = verdict.bounds[:, DRIFT]
-    over = verdict.cusum.max(axis=1) >= bound
-    back = np.abs(np.nan_to_num(verdict.drift)) < np.fmax(_measure_daily_spread(after), 0.1)
-    after.cusum[over & back] = 0.0
-    after.cusum[:] = np.minimum(after.cusum, 1.2 * bound[:, None])
-    for row in np.flatnonzero(np.isfinite(after.spell[: setup.judged, 0])):
-        spell = after.spell[row]
-        kind = kind_of(spell)
-        days = (spell[1] - spell[0]) / (24 * HOUR_US)
-        if days >= ACCEPTED_DAYS.get(kind, np.inf):
-            rows = [int(row)]
-            if kind == "phase_imbalance":
-                members = next(set_ for set_ in setup.phases if row in set_)
-                rows = [beside[int(member)] for member in members]
-            _accept_level(after, verdict, rows)
-            after.spell[row] = np.nan
-        elif now_us - spell[1] > gap_us + count_lag_steps(setup, DAY_SHIFT) * setup.minutes * 60e6:
-            after.spell[row] = np.nan
+    """Add the episodes that a series' stretches make to the day's anomalies.
 
-
-def _measure_daily_spread(memory: DetectorState) -> Floats:
-    known = np.isfinite(memory.daily)
-    spread = np.where(known, np.abs(memory.daily), 0.0).sum(axis=1)
-    return np.asarray(spread / np.maximum(known.sum(axis=1), 1))
-
-
-def _accept_level(after: DetectorState, verdict: DayScores, rows: list[int]) -> None:
-    """Move the remembered profile to where the day lay."""
-    for row in rows:
-        away = verdict.values[row] - verdict.centre[row]
-        away = away[np.isfinite(away)]
-        if away.size:
-            after.history[row] += float(np.median(away))
-        after.tail[row], after.cusum[row] = np.nan, 0.0
+    Args:
+        day: The scored day.
+        row: Row of the series.
+        stretches: What is strange about the series today.
+        detectors: Row and detector of each stretch.
+        anomalies: Changed: open episode, touched episodes and what begins.
+    """
+    before = day.state.episodes[row]
+    episodes, anomalies.open_episodes[row] = gather_episodes(
+        before, stretches, gap_us=day.setup.settings.gap_us
+    )
+    anomalies.touched.extend((row, episode) for episode in episodes)
+    if any(before is None or each.start_us != before.start_us for each in episodes):
+        for where, detector in detectors:
+            anomalies.begins[where, detector] = True
 
 
 def _find_suspects(day: JudgedDay) -> Bools:
-    """Which judged series need a closer look."""
-    setup, verdict = day.setup, day.verdict
-    judged = slice(0, setup.judged)
-    top = verdict.scores[judged, :, : day.until].max(axis=(1, 2), initial=0.0)
-    outside = verdict.is_outside[judged, : day.until].any(axis=1)
-    is_open = np.isfinite(day.memory.spell[judged, 0])
-    return np.asarray((top >= setup.threshold) | outside | is_open)
+    """Return which judged series need a closer look, (n_judged,)."""
+    scores, judged = day.scores, slice(0, day.setup.judged)
+    top = scores.scores[judged, :, : day.until].max(axis=(1, 2), initial=0.0)
+    is_outside = scores.is_outside[judged, : day.until].any(axis=1)
+    is_open = np.array([episode is not None for episode in day.state.episodes[judged]], dtype=bool)
+    return np.asarray((top >= day.setup.settings.threshold) | is_outside | is_open)
 
 
 def _find_stretches(
-    day: JudgedDay, row: int, *, alone: bool
-) -> Iterator[tuple[int, int, int, Stretch]]:
-    """Detector, first step, step behind the last, and the stretch, of one series.
+    day: JudgedDay, row: int, *, is_alone: bool
+) -> Iterator[tuple[Finding, Stretch]]:
+    """Yield what every detector found in one series, with its evidence.
 
-    A series that is not ``alone`` is a phase of a place whose imbalance tells of its deviations.
+    A series that is not ``is_alone`` is a phase of an uneven place: the imbalance stands for its
+    deviations.
     """
-    verdict, setup, until = day.verdict, day.setup, day.until
-    if verdict.ready[row] and alone:
-        found = list(_find_deviations(day, row, row, drifts=True))
-        yield from found
-        shifts = any(stretch.kind == "level_shift" for *_, stretch in found)
-        shifts = shifts or has(day.memory.spell[row], "level_shift")
-        if not shifts and _is_drifting(day, row):
-            reach = float(verdict.bounds[row, DAY_SHIFT])
+    if day.scores.is_ready[row] and is_alone:
+        deviations = list(_find_deviations(day, row, row, can_drift=True))
+        yield from deviations
+        is_shifted = any(stretch.kind == "level_shift" for _, stretch in deviations)
+        is_shifted = is_shifted or _shows(day.state.episodes[row], "level_shift")
+        if not is_shifted and _is_drifting(day, row):
+            found = Finding(DRIFT, "drift", 0, day.until, day.until - 1)
             yield (
-                DRIFT,
-                0,
-                until,
-                build_shift_evidence(day, row, "drift", until - 1, (0, until), DRIFT, reach),
+                found,
+                build_shift_evidence(
+                    day,
+                    row,
+                    found,
+                    away=float(day.scores.deviations.of_day[row]),
+                    reach=float(day.scores.bounds[row, DAY_SHIFT]),
+                ),
             )
-    scores = verdict.scores[row]
-    still, silent = verdict.still[row, :until], verdict.silent[row, :until]
-    hours = setup.minutes / 60
-    days_known = int(np.isfinite(day.memory.history[row]).any(axis=1).sum())
-    if days_known >= FLAT_DAYS_KNOWN and day.memory.run[row, 3] <= HABIT_SHARE:
-        flat = (still * hours >= REST_HOURS) & (still >= FLAT_STEPS)
-        flat &= scores[FLAT, :until] >= setup.threshold
-        for first, last in runs(flat, flat):
-            begin = first - int(still[first]) + 1
-            yield (
-                FLAT,
-                begin,
-                last,
-                build_value_evidence(day, row, "flatline", last - 1, (begin, last), FLAT),
-            )
-    missing = (silent >= MISSING_STEPS) & (scores[SILENT, :until] >= setup.threshold)
-    missing &= silent * hours <= LONGEST_SILENCE_DAYS * 24
-    for first, last in runs(missing, missing):
-        begin = first - int(silent[first]) + 1
-        yield (
-            SILENT,
-            begin,
-            last,
-            build_value_evidence(day, row, "missing", last - 1, (begin, last), SILENT),
-        )
-    outside = verdict.is_outside[row, :until]
-    for first, last in runs(outside, outside):
-        yield POINT, first, last, build_limit_evidence(day, row, first, last)
+    for found in (*_find_standstills(day, row), *_find_silences(day, row)):
+        yield found, build_value_evidence(day, row, found)
+    for found in _find_breaches(day, row):
+        yield found, build_limit_evidence(day, row, found)
 
 
 def _find_deviations(
-    day: JudgedDay, row: int, spell_row: int, *, drifts: bool
-) -> Iterator[tuple[int, int, int, Stretch]]:
-    """Values, hours and days away from the range."""
-    verdict, threshold = day.verdict, day.setup.threshold
-    measures = ((POINT, verdict.moves), (SHIFT, verdict.shift), (DAY_SHIFT, verdict.day_shift))
-    continues = np.isfinite(day.memory.spell[spell_row, 0])
+    day: JudgedDay, row: int, series: int, *, can_drift: bool
+) -> Iterator[tuple[Finding, Stretch]]:
+    """Yield the values, hours and days that are away from the range, with their evidence.
+
+    Args:
+        day: The scored day.
+        row: The row whose scores count: a judged series or the imbalance of a phase.
+        series: Row of the judged series whose open episode they may continue.
+        can_drift: Whether what has grown over days is a drift instead of a shift.
+
+    Yields:
+        Finding and stretch, by detector and time.
+    """
+    scores, settings = day.scores, day.setup.settings
+    measures = (
+        (POINT, scores.deviations.by_step),
+        (SHIFT, scores.deviations.over_hours),
+        (DAY_SHIFT, scores.deviations.over_day),
+    )
+    continues = day.state.episodes[series] is not None
     for detector, measure in measures:
-        score = verdict.scores[row, detector, : day.until]
-        strange, clear = score >= STAYS * threshold, score >= threshold
-        if continues and strange.size and strange[0] and detector != POINT:
-            clear[0] = True
-        late = count_lag_steps(day.setup, detector)
-        for first, last in runs(strange, clear):
+        score = scores.scores[row, detector, : day.until]
+        goes_on, is_clear = score >= STAYS * settings.threshold, score >= settings.threshold
+        if continues and goes_on.size and goes_on[0] and detector != POINT:
+            is_clear[0] = True
+        lag = count_lag_steps(settings, detector)
+        for first, last in find_true_runs(goes_on):
+            if not is_clear[first:last].any():
+                continue
             worst = first + int(np.argmax(score[first:last]))
-            is_long = (last - first) * day.setup.minutes / 60 > SPIKE_HOURS
-            is_spike = detector == POINT and not (is_long and last - first > SPIKE_STEPS)
-            of_day = abs(verdict.drift[row]) >= RISEN_SHARE * abs(measure[row, worst])
-            gradual = drifts and of_day and _is_gradual(day, row)
-            kind = "spike" if is_spike else ("drift" if gradual else "level_shift")
-            span = (first - late, last - late)
-            if detector == POINT:
-                stretch = build_value_evidence(day, row, kind, worst, span, POINT)
+            away = float(measure[row, worst])
+            if detector == POINT and not _outlasts_spike(day, first, last):
+                kind = "spike"
             else:
-                reach = float(verdict.bounds[row, detector])
-                stretch = build_shift_evidence(
-                    day, row, kind, worst, span, detector, reach, of=float(measure[row, worst])
-                )
-            yield detector, first - late, last, stretch
+                kind = "drift" if can_drift and _has_grown(day, row, away) else "level_shift"
+            found = Finding(detector, kind, first - lag, last, worst)
+            if detector == POINT:
+                yield found, build_value_evidence(day, row, found)
+            else:
+                reach = float(scores.bounds[row, detector])
+                yield found, build_shift_evidence(day, row, found, away=away, reach=reach)
+
+
+def _outlasts_spike(day: JudgedDay, first: int, last: int) -> bool:
+    """Whether steps [first, last) are too many for a spike."""
+    hours = (last - first) * day.setup.settings.minutes / 60
+    return hours > SPIKE_HOURS and last - first > SPIKE_STEPS
+
+
+def _has_grown(day: JudgedDay, row: int, away: float) -> bool:
+    """Whether a deviation of `away` spreads is the whole day's and has grown over days."""
+    is_of_day = abs(day.scores.deviations.of_day[row]) >= RISEN_SHARE * abs(away)
+    return bool(is_of_day and _is_gradual(day, row))
+
+
+def _find_standstills(day: JudgedDay, row: int) -> Iterator[Finding]:
+    """Yield the runs of one value that are too long for the series."""
+    settings, scores = day.setup.settings, day.scores
+    days_known = int(np.isfinite(day.state.history[row]).any(axis=1).sum())
+    if days_known < FLAT_DAYS_KNOWN or day.state.rest_share[row] > HABIT_SHARE:
+        return
+    still = scores.still[row, : day.until]
+    is_flat = (still * (settings.minutes / 60) >= REST_HOURS) & (still >= FLAT_STEPS)
+    is_flat &= scores.scores[row, FLAT, : day.until] >= settings.threshold
+    yield from _find_counted(FLAT, "flatline", is_flat, still)
+
+
+def _find_silences(day: JudgedDay, row: int) -> Iterator[Finding]:
+    """Yield the gaps that are too long for the series, until it counts as gone."""
+    settings, scores = day.setup.settings, day.scores
+    silent = scores.silent[row, : day.until]
+    is_missing = silent >= MISSING_STEPS
+    is_missing &= scores.scores[row, SILENT, : day.until] >= settings.threshold
+    is_missing &= silent * (settings.minutes / 60) <= LONGEST_SILENCE_DAYS * 24
+    yield from _find_counted(SILENT, "missing", is_missing, silent)
+
+
+def _find_counted(
+    detector: int, kind: str, is_strange: Bools, counted: Floats
+) -> Iterator[Finding]:
+    """Yield runs of strange steps, begun with the first step that was counted.
+
+    Args:
+        detector: Place of the detector in arrays.
+        kind: One of ANOMALY_KINDS.
+        is_strange: bool (n_steps,), where the count is strangely high.
+        counted: float64 (n_steps,), how many like steps end at each step.
+
+    Yields:
+        A finding per run; its worst step is its last.
+    """
+    for first, last in find_true_runs(is_strange):
+        yield Finding(detector, kind, first - int(counted[first]) + 1, last, last - 1)
+
+
+def _find_breaches(day: JudgedDay, row: int) -> Iterator[Finding]:
+    """Yield the runs of steps outside the limits, the worst where the mean is furthest beyond."""
+    limits = day.setup.limits
+    for first, last in find_true_runs(day.scores.is_outside[row, : day.until]):
+        mean = day.scores.mean_in_span[row, first:last]
+        beyond = np.fmax(mean - limits.high[row], limits.low[row] - mean)
+        yield Finding(POINT, "out_of_band", first, last, first + int(np.argmax(beyond)))
+
+
+def _shows(episode: Episode | None, kind: str) -> bool:
+    return episode is not None and kind in episode.worst
 
 
 def _is_drifting(day: JudgedDay, row: int) -> bool:
     """Whether small deviations of one sign have added up, and today's still is one that matters."""
-    verdict, setup = day.verdict, day.setup
-    if verdict.scores[row, DRIFT, 0] < setup.threshold:
+    scores = day.scores
+    if scores.scores[row, DRIFT, 0] < day.setup.settings.threshold:
         return False
-    sums = verdict.cusum[row]
-    same_way = verdict.drift[row] * (1 if sums[0] >= sums[1] else -1) > 0
-    rare = verdict.scores[row, DAY_SHIFT, : day.until].max(initial=0.0) >= RARE_SCORE
-    return bool(same_way and rare)
+    up, down = scores.deviations.cusum[row]
+    has_same_sign = scores.deviations.of_day[row] * (1 if up >= down else -1) > 0
+    top = scores.scores[row, DAY_SHIFT, : day.until].max(initial=0.0)
+    return bool(has_same_sign and top >= RARE_SCORE)
 
 
 def _is_lasting(day: JudgedDay, row: int, stretch: Stretch) -> bool:
     """Whether a stretch would spoil a median: what comes and goes is for the habits to know."""
-    since = day.memory.spell[row, 0]
-    age_hours = (stretch.end - since) / HOUR_US if np.isfinite(since) else 0.0
+    before = day.state.episodes[row]
+    age_hours = 0.0 if before is None else (stretch.end_us - before.start_us) / HOUR_US
     return stretch.kind in {"flatline", "drift"} or age_hours >= LASTING_HOURS
 
 
 def _is_gradual(day: JudgedDay, row: int) -> bool:
     """Whether the deviation has grown over days; a shift grows once."""
-    if has(day.memory.spell[row], "drift"):
+    if _shows(day.state.episodes[row], "drift"):
         return True
-    lately = np.array([*day.memory.daily[row, -RAMP_DAYS:], day.verdict.drift[row]])
-    lately = lately[np.isfinite(lately)]
-    if lately.size < RAMP_DAYS // 2:
+    # the last days' median deviations, today's last, turned so that today's is positive
+    days = np.array([*day.state.daily[row, -RAMP_DAYS:], day.scores.deviations.of_day[row]])
+    days = days[np.isfinite(days)]
+    if days.size < RAMP_DAYS // 2:
         return False
-    lately = lately * np.sign(lately[-1])
-    rise = lately.max() - lately.min()
-    two_days = lately[2:] - lately[:-2]
-    is_step = two_days.max(initial=0.0) >= STEP_SHARE * rise
-    return bool(not is_step and rise >= RISEN_SHARE * lately[-1] > 0)
+    days = days * np.sign(days[-1])
+    rise = days.max() - days.min()
+    is_step = (days[2:] - days[:-2]).max(initial=0.0) >= STEP_SHARE * rise
+    return bool(not is_step and rise >= RISEN_SHARE * days[-1] > 0)
 
 
-def _find_uneven_phases(
-    day: JudgedDay, phase_rows: Ints
-) -> Iterator[tuple[int, tuple[int, list[int]]]]:
-    """Per phase set that is strange: the phase that is so most, its row, and the set's rows."""
-    verdict, setup = day.verdict, day.setup
-    place = 0
+def _find_uneven_places(day: JudgedDay) -> Iterator[UnevenPlace]:
+    """Yield the places whose phases are uneven enough, or still were when the day began."""
+    scores, setup = day.scores, day.setup
+    first = setup.judged
     for members in setup.phases:
-        rows = list(range(setup.judged + place, setup.judged + place + len(members)))
-        place += len(members)
-        if not verdict.ready[rows].all():
+        rows = list(range(first, first + len(members)))
+        first += len(members)
+        if not scores.is_ready[rows].all():
             continue
-        top = verdict.scores[rows, :DRIFT, : day.until].max(axis=(1, 2), initial=0.0)
-        is_open = [has(day.memory.spell[member], "phase_imbalance") for member in members]
-        if top.max() < setup.threshold and not any(is_open):
-            continue
-        chosen = is_open.index(True) if any(is_open) else int(np.argmax(top))
-        yield int(members[chosen]), (rows[chosen], rows)
+        top = scores.scores[rows, :DRIFT, : day.until].max(axis=(1, 2), initial=0.0)
+        is_open = [_shows(day.state.episodes[member], "phase_imbalance") for member in members]
+        if top.max() >= setup.settings.threshold or any(is_open):
+            worst = is_open.index(True) if any(is_open) else int(np.argmax(top))
+            yield UnevenPlace(members.tolist(), rows, worst)
 
 
-def _find_imbalance(
-    day: JudgedDay, row: int, beside: int
-) -> Iterator[tuple[int, int, int, Stretch]]:
-    """What is strange about a phase's distance from the mean of its phases, in the phase's unit."""
-    for detector, first, last, stretch in _find_deviations(day, beside, row, drifts=False):
-        at = int((stretch.time - day.start_us) / day.step_us)
-        value, off = float(day.verdict.values[row, at]), float(day.verdict.values[beside, at])
-        mean = value / (1 + off / 100) if off > -100 else np.nan
+def _find_imbalance(day: JudgedDay, row: int, imbalance: int) -> Iterator[tuple[Finding, Stretch]]:
+    """Yield what is strange about a phase's distance from the mean of its phases.
+
+    ``row`` is the phase, ``imbalance`` the row of its distance, %. The evidence is turned into the
+    phase's unit.
+    """
+    values = day.scores.values
+    for found, stretch in _find_deviations(day, imbalance, row, can_drift=False):
+        worst = stretch.worst
+        at = int((worst.time_us - day.start_us) / day.setup.settings.step_us)
+        value, away_pct = float(values[row, at]), float(values[imbalance, at])
+        mean = value / (1 + away_pct / 100) if away_pct > -100 else np.nan
         yield (
-            detector,
-            first,
-            last,
+            found,
             Stretch(
                 kind="phase_imbalance",
-                start=stretch.start,
-                end=stretch.end,
-                score=stretch.score,
-                time=stretch.time,
-                value=mean * (1 + stretch.value / 100),
-                lower=mean * (1 + stretch.lower / 100),
-                upper=mean * (1 + stretch.upper / 100),
-                aside=stretch.value,
+                start_us=stretch.start_us,
+                end_us=stretch.end_us,
+                worst=Evidence(
+                    score=worst.score,
+                    time_us=worst.time_us,
+                    value=mean * (1 + worst.value / 100),
+                    lower=mean * (1 + worst.lower / 100),
+                    upper=mean * (1 + worst.upper / 100),
+                    imbalance_pct=worst.value,
+                ),
             ),
         )

@@ -1,15 +1,11 @@
-"""Spells: strange stretches that lie close together are one anomaly, over midnight too."""
+"""Episodes: strange stretches that lie close together are one anomaly, over midnight too."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
-import numpy as np
 import polars as pl
 
-from smartgrid_core.contracts.anomalies import ANOMALY_KINDS
-from smartgrid_ml.mining.anomalies.expected_range import Bools, Floats
-from smartgrid_ml.mining.anomalies.state import EVIDENCE, SPELL_FIGURES
+from smartgrid_core.time import HOUR, MICROSECOND
 
 PRECEDENCE = (
     "phase_imbalance",
@@ -20,9 +16,10 @@ PRECEDENCE = (
     "level_shift",
     "spike",
 )
-"""What a spell is called that shows several: the cause before what it brings about."""
+"""What an episode is called that shows several kinds: the cause before what it brings about."""
 
-MICROSECOND = timedelta(microseconds=1)
+HOUR_US = HOUR / MICROSECOND
+"""Microseconds of an hour."""
 
 ANOMALY = pl.Schema(
     {
@@ -41,184 +38,107 @@ ANOMALY = pl.Schema(
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """One strange stretch of one series, [start, end) in µs since 1970, and its worst moment."""
+class Evidence:
+    """The worst moment of a stretch, or of one kind within an episode; NaN is unknown.
 
-    kind: str
-    start: float
-    end: float
+    Attributes:
+        score: log10(1 + days until the series is expected to be as strange again).
+        time_us: When it was, microseconds since 1970-01-01T00:00Z.
+        value: The reading, or where the median of hours or of a day lay; unit of the series.
+        lower: Lower edge of what was expected at that time.
+        upper: Upper edge of what was expected at that time.
+        imbalance_pct: Of a phase, how far it is from the mean of its phases, % of the mean.
+    """
+
     score: float
-    time: float
+    time_us: float
     value: float
     lower: float
     upper: float
-    aside: float = float("nan")
-    """Of a phase: how far it is from the mean of its phases, %."""
+    imbalance_pct: float = float("nan")
 
 
-def runs(strange: Bools, clear: Bools) -> list[tuple[int, int]]:
-    """[first, last + 1) of every stretch of `strange` that is `clear` at least once."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], strange, [False]]).astype(np.int8)))
-    pairs = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
-    return [(first, end) for first, end in pairs if clear[first:end].any()]
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One strange stretch of one series, [start_us, end_us).
+
+    Attributes:
+        kind: One of ANOMALY_KINDS.
+        start_us: Its first instant, microseconds since 1970-01-01T00:00Z.
+        end_us: The instant behind its last step.
+        worst: Its worst moment.
+    """
+
+    kind: str
+    start_us: float
+    end_us: float
+    worst: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """An anomaly of one series, open or closed, [start_us, end_us).
+
+    Attributes:
+        start_us: Its first instant, microseconds since 1970-01-01T00:00Z.
+        end_us: The instant behind its last strange step so far.
+        worst: By kind that it shows, the worst moment of that kind.
+        hours: By kind, how long its stretches of that kind lasted together.
+    """
+
+    start_us: float
+    end_us: float
+    worst: Mapping[str, Evidence]
+    hours: Mapping[str, float]
+
+    @property
+    def kind(self) -> str:
+        """What the episode is called: the first kind of PRECEDENCE that it shows."""
+        return next(kind for kind in PRECEDENCE if kind in self.worst)
+
+    @classmethod
+    def of(cls, stretch: Stretch) -> "Episode":
+        """Return the episode that begins with this stretch."""
+        return cls(stretch.start_us, stretch.end_us, {}, {}).extended_by(stretch)
+
+    def extended_by(self, stretch: Stretch) -> "Episode":
+        """Return the episode with one more stretch in it."""
+        kind, worst = stretch.kind, self.worst.get(stretch.kind)
+        is_worst = worst is None or not worst.score >= stretch.worst.score
+        hours = (stretch.end_us - stretch.start_us) / HOUR_US + self.hours.get(kind, 0.0)
+        return Episode(
+            start_us=self.start_us,
+            end_us=max(self.end_us, stretch.end_us),
+            worst={**self.worst, kind: stretch.worst} if is_worst else self.worst,
+            hours={**self.hours, kind: hours},
+        )
 
 
 def gather_episodes(
-    open_spell: Floats, stretches: Sequence[Stretch], *, gap_us: float
-) -> tuple[list[Floats], Floats]:
-    """The spells that a day's stretches make, and the one among them that stays open.
+    open_episode: Episode | None, stretches: Sequence[Stretch], *, gap_us: float
+) -> tuple[list[Episode], Episode | None]:
+    """Return the episodes that a day's stretches make, and the one that stays open.
 
-    ``open_spell``: (SPELL_FIGURES,), NaN for none. Stretches no further apart than the gap are one
-    spell. An open spell that nothing continues is not among the answer and stays open: whoever
-    knows the time closes it.
+    Stretches no further apart than `gap_us` microseconds are one episode. An open episode that
+    nothing continues is not among the first and stays open: whoever knows the time closes it.
     """
-    touched: list[Floats] = []
-    current = open_spell.copy()
-    is_touched = False
-    for stretch in sorted(stretches, key=lambda one: (one.start, one.kind)):
-        if not (np.isfinite(current[0]) and stretch.start <= current[1] + gap_us):
-            if is_touched:
-                touched.append(current)
-            current = np.full(SPELL_FIGURES, np.nan)
-            current[0], current[1] = stretch.start, stretch.end
-        is_touched = True
-        current[1] = max(current[1], stretch.end)
-        _add(current, stretch)
-    if is_touched:
-        touched.append(current)
+    touched: list[Episode] = []
+    current = open_episode
+    for stretch in sorted(stretches, key=lambda each: (each.start_us, each.kind)):
+        if current is not None and stretch.start_us <= current.end_us + gap_us:
+            current = current.extended_by(stretch)
+            # The last of the list is the one that was extended; yesterday's is not in it yet.
+            touched[-1:] = [current]
+        else:
+            current = Episode.of(stretch)
+            touched.append(current)
     return touched, current
 
 
-def _add(spell: Floats, stretch: Stretch) -> None:
-    at = 2 + EVIDENCE * ANOMALY_KINDS.index(stretch.kind)
-    hours = (stretch.end - stretch.start) / 3.6e9 + float(np.nan_to_num(spell[at + 6]))
-    if not spell[at] >= stretch.score:
-        worst = (stretch.score, stretch.time, stretch.value, stretch.lower, stretch.upper)
-        spell[at : at + 6] = (*worst, stretch.aside)
-    spell[at + 6] = hours
-
-
-def kind_of(spell: Floats) -> str:
-    """What an open or closed spell is called."""
-    return next(kind for kind in PRECEDENCE if has(spell, kind))
-
-
-def has(spell: Floats, kind: str) -> bool:
-    """Whether a spell, open or closed, shows the kind."""
-    return bool(np.isfinite(spell[2 + EVIDENCE * ANOMALY_KINDS.index(kind)]))
-
-
-def to_anomaly_row(
-    series: str, spell: Floats, *, unit: str, limits: str | None
-) -> tuple[object, ...]:
-    """One row of ANOMALY, without the day; `limits` says in words what a band is."""
-    kind = kind_of(spell)
-    at = 2 + EVIDENCE * ANOMALY_KINDS.index(kind)
-    score, time, value, lower, upper, aside, hours = spell[at : at + EVIDENCE].tolist()
-    start, end = (_instant(edge) for edge in spell[:2])
-    at_time = _instant(time)
-    reason = describe_anomaly(
-        kind,
-        {
-            "value": value,
-            "lower": lower,
-            "upper": upper,
-            "score": score,
-            "aside": aside,
-            "hours": hours,
-        },
-        start=start,
-        end=end,
-        time=at_time,
-        unit=unit,
-        limits=limits,
-    )
-    figures = (_or_none(value), _or_none(lower), _or_none(upper), score)
-    return (series, start, end, at_time, *figures, kind, reason)
-
-
-def _instant(micros: float) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + MICROSECOND * int(micros)
-
-
-def _or_none(figure: float) -> float | None:
-    return figure if np.isfinite(figure) else None
-
-
-def describe_anomaly(
-    kind: str,
-    figures: Mapping[str, float],
-    *,
-    start: datetime,
-    end: datetime,
-    time: datetime,
-    unit: str,
-    limits: str | None,
-) -> str:
-    """A sentence for people: what was seen, what was expected, how rare it is."""
-    value, expected = format_figure(figures["value"], unit), _format_range(figures, unit)
-    lasted, worst = format_duration(end - start), f"{time:%Y-%m-%d %H:%MZ}"
-    rare = f"so strange a stretch comes about once in {_format_days(figures['score'])}"
-    if kind == "spike":
-        told = f"{value} at {worst}, expected was {expected}; {rare}"
-    elif kind == "level_shift":
-        told = f"about {value} for {lasted}, expected was {expected}; {rare}"
-    elif kind == "flatline":
-        told = f"every reading of {lasted} is {value}, expected was {expected}"
-    elif kind == "drift":
-        told = (
-            f"creeping away since {start:%Y-%m-%d}: {value} at {worst}, one reading alone may be "
-            f"{expected}; {rare}"
-        )
-    elif kind == "missing":
-        told = f"no reading for {lasted}, expected was {expected}"
-    elif kind == "out_of_band":
-        outside = format_duration(timedelta(hours=figures["hours"]))
-        told = f"{value} at {worst}, {limits or 'allowed'} is {expected}; outside for {outside}"
-    else:
-        off = f"{abs(figures['aside']):.3g} % {'above' if figures['aside'] > 0 else 'below'}"
-        told = f"{value}, {off} the mean of its phases, for {lasted}; usual is {expected}; {rare}"
-    return told
-
-
-def format_figure(figure: float, unit: str) -> str:
-    """A figure with four digits that count, and its unit."""
-    if not np.isfinite(figure):
-        return "nothing"
-    text = f"{figure:.4g}" if abs(figure) < 10_000 else f"{figure:,.0f}"
-    return f"{text} {unit}".strip()
-
-
-def _format_range(figures: Mapping[str, float], unit: str) -> str:
-    lower, upper = figures["lower"], figures["upper"]
-    if np.isfinite(lower) and np.isfinite(upper):
-        return f"{format_figure(lower, '')} to {format_figure(upper, unit)}"
-    if np.isfinite(upper):
-        return f"at most {format_figure(upper, unit)}"
-    if np.isfinite(lower):
-        return f"at least {format_figure(lower, unit)}"
-    return "not known yet"
-
-
-def _format_days(score: float) -> str:
-    days = 10**score
-    return f"{days:,.0f} days" if days < 10_000 else "more than 10,000 days"
-
-
-def format_duration(span: timedelta) -> str:
-    """`45 minutes`, `3.5 hours`, `4 days`."""
-    hours = span / timedelta(hours=1)
-    if hours < 1.5:
-        return f"{round(hours * 60)} minutes"
-    if hours < 48:
-        return f"{hours:.3g} hours"
-    return f"{hours / 24:.3g} days"
-
-
 def merge_day_parts(parts: pl.DataFrame) -> pl.DataFrame:
-    """One row per anomaly out of what each day said of it: the last day knows all of it.
+    """Return one row per anomaly, by series and start: its last day knows all of it.
 
-    ``parts``: columns of ANOMALY and `day`. Ordered by series and start.
+    ``parts``: columns of ANOMALY and `day`, one row per anomaly and day.
     """
     return (
         parts.sort("series", "start_time", "day")

@@ -4,112 +4,145 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smartgrid_ml.mining.anomalies.episodes import Stretch
-from smartgrid_ml.mining.anomalies.score_day import DayScores, DetectorSetup
+from smartgrid_ml.mining.anomalies.episodes import Evidence, Stretch
+from smartgrid_ml.mining.anomalies.score_day import DayScores
+from smartgrid_ml.mining.anomalies.settings import DetectorSettings, DetectorSetup
 from smartgrid_ml.mining.anomalies.state import DAY_SHIFT, POINT, SHIFT, DetectorState
-
-HOUR_US = 3.6e9
-"""Microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedDay:
-    """A judged UTC day; begins at `start_us`, µs since 1970; `until` steps of it have come."""
+    """A scored UTC day and what it was scored by.
 
-    memory: DetectorState
-    verdict: DayScores
+    Attributes:
+        state: What was known after the day before.
+        scores: The day's scores.
+        setup: Settings and rows.
+        start_us: The day's first instant, microseconds since 1970-01-01T00:00Z.
+        until: How many steps of the day have come.
+    """
+
+    state: DetectorState
+    scores: DayScores
     setup: DetectorSetup
     start_us: float
     until: int
 
-    @property
-    def step_us(self) -> float:
-        """The length of a step, µs."""
-        return self.setup.minutes * 60e6
-
     def at(self, step: float) -> float:
-        """The instant of a step of the day, µs; steps before the day are negative."""
-        return self.start_us + step * self.step_us
+        """Return the instant of a step of the day, µs; steps before the day are negative."""
+        return self.start_us + step * self.setup.settings.step_us
 
-    def at_least(self, row: int, lower: float) -> float:
-        """The lower edge of a range, no lower than the limit: less than nothing is not expected."""
-        return max(float(lower), float(self.setup.low[row]))
+    def clip_lower(self, row: int, lower: float) -> float:
+        """Return the lower edge of a range, no lower than the limit: load is not below nothing."""
+        return max(float(lower), float(self.setup.limits.low[row]))
 
-    def at_most(self, row: int, upper: float) -> float:
-        """The upper edge of a range, no higher than the limit."""
-        return min(float(upper), float(self.setup.high[row]))
-
-
-def count_lag_steps(setup: DetectorSetup, detector: int) -> int:
-    """How many steps a rolling median comes late."""
-    slots = {SHIFT: setup.short, DAY_SHIFT: setup.long}.get(detector, 0)
-    return slots * setup.per_slot // 2
+    def clip_upper(self, row: int, upper: float) -> float:
+        """Return the upper edge of a range, no higher than the limit."""
+        return min(float(upper), float(self.setup.limits.high[row]))
 
 
-def build_value_evidence(
-    day: JudgedDay, row: int, kind: str, worst: int, span: tuple[int, int], detector: int
-) -> Stretch:
-    """A stretch whose evidence is one value against its range."""
-    verdict = day.verdict
-    reach = float(verdict.bounds[row, POINT])
-    known = verdict.ready[row]
-    centre = float(verdict.centre[row, worst])
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Steps [first, last) of the day that one detector found strange in one row.
+
+    Attributes:
+        detector: Its place in arrays.
+        kind: One of ANOMALY_KINDS.
+        first: The first strange step; negative if it lies before the day.
+        last: The step behind the last one at which the detector still was beyond its bound. A
+            rolling median comes late: the strange stretch has ended that much earlier.
+        worst: The step at which the detector was furthest beyond it.
+    """
+
+    detector: int
+    kind: str
+    first: int
+    last: int
+    worst: int
+
+
+def count_lag_steps(settings: DetectorSettings, detector: int) -> int:
+    """Return how many steps the detector's rolling median comes late; 0 for the others."""
+    slots = {SHIFT: settings.short, DAY_SHIFT: settings.long}.get(detector, 0)
+    return slots * settings.per_slot // 2
+
+
+def build_value_evidence(day: JudgedDay, row: int, found: Finding) -> Stretch:
+    """Return the stretch of a finding whose evidence is one value against its range."""
+    scores, worst = day.scores, found.worst
+    lower = upper = np.nan
+    if scores.is_ready[row]:
+        expected, reach = scores.expected, float(scores.bounds[row, POINT])
+        centre = float(expected.centre[row, worst])
+        lower = day.clip_lower(row, centre - reach * expected.below[row, worst])
+        upper = day.clip_upper(row, centre + reach * expected.above[row, worst])
     return Stretch(
-        kind=kind,
-        start=day.at(span[0]),
-        end=day.at(span[1]),
-        score=float(verdict.scores[row, detector, worst]),
-        time=day.at(worst),
-        value=float(verdict.values[row, worst]),
-        lower=day.at_least(row, centre - reach * verdict.below[row, worst]) if known else np.nan,
-        upper=day.at_most(row, centre + reach * verdict.above[row, worst]) if known else np.nan,
+        kind=found.kind,
+        start_us=day.at(found.first),
+        end_us=day.at(found.last),
+        worst=Evidence(
+            score=float(scores.scores[row, found.detector, worst]),
+            time_us=day.at(worst),
+            value=float(scores.values[row, worst]),
+            lower=lower,
+            upper=upper,
+        ),
     )
 
 
 def build_shift_evidence(
-    day: JudgedDay,
-    row: int,
-    kind: str,
-    worst: int,
-    span: tuple[int, int],
-    detector: int,
-    reach: float,
-    *,
-    of: float | None = None,
+    day: JudgedDay, row: int, found: Finding, *, away: float, reach: float
 ) -> Stretch:
-    """A stretch whose evidence is where the values lie in the middle of hours or of a day."""
-    verdict = day.verdict
-    at = max(worst - count_lag_steps(day.setup, detector), 0)
-    away = float(verdict.drift[row]) if of is None else of
+    """Return the stretch of a finding whose evidence is where values lie over hours or a day.
+
+    Args:
+        day: The scored day.
+        row: The row that is strange.
+        found: What the detector found.
+        away: Where the values lie, in spreads from the centre.
+        reach: Half the width of the range, in spreads.
+
+    Returns:
+        The stretch; its worst moment is the middle of the rolling median's window.
+    """
+    scores = day.scores
+    lag = count_lag_steps(day.setup.settings, found.detector)
+    at = max(found.worst - lag, 0)
+    expected = scores.expected
     centre, below, above = (
-        float(part[row, at]) for part in (verdict.centre, verdict.below, verdict.above)
+        float(part[row, at]) for part in (expected.centre, expected.below, expected.above)
     )
     return Stretch(
-        kind=kind,
-        start=day.at(span[0]),
-        end=day.at(span[1]),
-        score=float(verdict.scores[row, detector, worst]),
-        time=day.at(at),
-        value=centre + away * (above if away >= 0 else below),
-        lower=day.at_least(row, centre - reach * below),
-        upper=day.at_most(row, centre + reach * above),
+        kind=found.kind,
+        start_us=day.at(found.first),
+        end_us=day.at(found.last - lag),
+        worst=Evidence(
+            score=float(scores.scores[row, found.detector, found.worst]),
+            time_us=day.at(at),
+            value=centre + away * (above if away >= 0 else below),
+            lower=day.clip_lower(row, centre - reach * below),
+            upper=day.clip_upper(row, centre + reach * above),
+        ),
     )
 
 
-def build_limit_evidence(day: JudgedDay, row: int, first: int, last: int) -> Stretch:
-    """A stretch, steps [first, last), whose evidence is the mean furthest beyond its limit."""
-    verdict, setup = day.verdict, day.setup
-    low, high = float(setup.low[row]), float(setup.high[row])
-    mean = verdict.mean_in_span[row, first:last]
-    worst = int(np.argmax(np.fmax(mean - high, low - mean)))
-    score = float(verdict.scores[row, POINT, first + worst]) if verdict.ready[row] else 0.0
+def build_limit_evidence(day: JudgedDay, row: int, found: Finding) -> Stretch:
+    """Return the stretch of a finding whose evidence is a mean beyond its limit.
+
+    It scores the threshold at least.
+    """
+    scores, limits = day.scores, day.setup.limits
+    low, high = float(limits.low[row]), float(limits.high[row])
+    score = float(scores.scores[row, POINT, found.worst]) if scores.is_ready[row] else 0.0
     return Stretch(
-        kind="out_of_band",
-        start=day.at(first),
-        end=day.at(last),
-        score=max(setup.threshold, score),
-        time=day.at(first + worst),
-        value=float(mean[worst]),
-        lower=low if np.isfinite(low) else np.nan,
-        upper=high if np.isfinite(high) else np.nan,
+        kind=found.kind,
+        start_us=day.at(found.first),
+        end_us=day.at(found.last),
+        worst=Evidence(
+            score=max(day.setup.settings.threshold, score),
+            time_us=day.at(found.worst),
+            value=float(scores.mean_in_span[row, found.worst]),
+            lower=low if np.isfinite(low) else np.nan,
+            upper=high if np.isfinite(high) else np.nan,
+        ),
     )

@@ -1,15 +1,26 @@
-"""What arrays with unknown values (NaN) say, row by row; nothing warns of what is unknown."""
+"""Array types of the detectors, and what arrays with unknown values (NaN) say, row by row."""
 
+import bottleneck as bn
 import numpy as np
+from numpy.typing import NDArray
 
-from smartgrid_ml.mining.anomalies.expected_range import Bools, Floats
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 LEAST_KNOWN_SHARE = 0.5
-"""Of a span with fewer known values nothing is said."""
+"""A span with fewer known values has no median."""
 
 
 def count_run_lengths(same: Bools, *, start: Floats) -> Floats:
-    """How many true values end here; a run that begins with the day goes on from `start`."""
+    """Return how many True values in a row end at each place, float64 (n, n_steps).
+
+    ``same``: bool (n, n_steps). ``start``: float64 (n,), the length that a run has already which
+    begins with the first step.
+
+    >>> count_run_lengths(np.array([[True, True, False, True]]), start=np.array([5.0])).tolist()
+    [[6.0, 7.0, 0.0, 1.0]]
+    """
     place = np.arange(1, same.shape[1] + 1)
     broken = np.maximum.accumulate(np.where(same, 0, place[None, :]), axis=1)
     length = (place[None, :] - broken).astype(np.float64)
@@ -17,22 +28,26 @@ def count_run_lengths(same: Bools, *, start: Floats) -> Floats:
 
 
 def compute_rolling_median(rows: Floats, length: int, *, last: int) -> Floats:
-    """Median of the `length` values up to each of the `last` ones; NaN if half are unknown."""
-    windows = np.lib.stride_tricks.sliding_window_view(rows, length, axis=1)[:, -last:]
-    known = np.isfinite(windows).sum(axis=2)
-    return np.where(known >= LEAST_KNOWN_SHARE * length, compute_median(windows, axis=2), np.nan)
+    """Return the median of the `length` values up to each of the `last` ones, (n, last).
+
+    ``rows``: float64 (n, m), NaN is unknown. NaN comes back where over half are unknown.
+
+    >>> compute_rolling_median(np.array([[1.0, 5.0, np.nan, np.nan]]), 2, last=3).tolist()
+    [[3.0, 5.0, nan]]
+    """
+    least = max(1, int(np.ceil(LEAST_KNOWN_SHARE * length)))
+    return np.asarray(bn.move_median(rows, length, min_count=least, axis=1)[:, -last:])
 
 
 def compute_median(values: Floats, *, axis: int) -> Floats:
-    """The median of what is known; NaN where nothing is."""
-    ordered = np.sort(np.moveaxis(values, axis, -1), axis=-1)
-    known = np.isfinite(ordered).sum(axis=-1)[..., None]
-    low = np.take_along_axis(ordered, np.maximum(known - 1, 0) // 2, axis=-1)
-    high = np.take_along_axis(ordered, np.minimum(known // 2, ordered.shape[-1] - 1), axis=-1)
-    return np.asarray(np.where(known > 0, (low + high) / 2, np.nan)[..., 0])
+    """Return the median of what is known along the axis; NaN where nothing is.
+
+    >>> compute_median(np.array([[1.0, np.nan, 4.0], [np.nan, np.nan, np.nan]]), axis=1).tolist()
+    [2.5, nan]
+    """
+    return np.asarray(bn.nanmedian(values, axis=axis))
 
 
 def find_largest(values: Floats) -> Floats:
-    """The largest known value of each row, (n,); NaN where none is known. ``values``: (n, m)."""
-    known = np.isfinite(values)
-    return np.where(known.any(axis=1), np.where(known, values, -np.inf).max(axis=1), np.nan)
+    """Return the largest known value of each row, (n,); NaN where none is. ``values``: (n, m)."""
+    return np.asarray(bn.nanmax(values, axis=1))

@@ -1,4 +1,4 @@
-"""What a detector remembers of a series from day to day, and how that is kept as a table."""
+"""What is remembered of every series from day to day, and how that is kept as a table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,47 +8,52 @@ import numpy as np
 import polars as pl
 
 from smartgrid_core.contracts.anomalies import ANOMALY_KINDS
-from smartgrid_ml.mining.anomalies.expected_range import Floats
+from smartgrid_ml.mining.anomalies.episodes import Episode, Evidence
+from smartgrid_ml.mining.anomalies.nan_arrays import Floats
 
 POINT, SHIFT, DAY_SHIFT, DRIFT, FLAT, SILENT = range(6)
+"""Detectors, by their place in arrays: one value, medians of hours and of a day, cumulated sums,
+standstill, silence."""
+
 DETECTORS = 6
 
 EXTREME_DAYS = 35
 """Five weeks of daily maxima: enough to know a habit, few enough to forget a season."""
 
-EVIDENCE = 7
-"""Figures of one kind within a spell: score, time, value, lower, upper, a figure aside, hours."""
+ARRAYS = ("history", "spread", "gram", "moment", "extremes", "tail", "daily", "cusum")
+"""Fields of a state that are stored under their own names."""
 
-SPELL_FIGURES = 2 + EVIDENCE * len(ANOMALY_KINDS)
-"""Start and end of the open spell (µs since 1970, NaN for none), then the evidence of each kind."""
+RUNS = ("last_value", "still_steps", "silent_steps", "rest_share")
+"""Fields of a state that are stored together, in this order, as the column `run`."""
 
+EVIDENCE_FIGURES = ("score", "time_us", "value", "lower", "upper", "imbalance_pct")
 
-ARRAYS = (
-    "history",
-    "spread",
-    "gram",
-    "moment",
-    "extremes",
-    "tail",
-    "daily",
-    "cusum",
-    "run",
-    "spell",
-)
+KIND_FIGURES = len(EVIDENCE_FIGURES) + 1
+"""Figures of one kind in a stored episode: its worst moment, then how many hours it lasted."""
+
+EPISODE_FIGURES = 2 + KIND_FIGURES * len(ANOMALY_KINDS)
+"""Figures of a stored episode: start and end, then those of each of ANOMALY_KINDS; NaN for none."""
 
 STATES = pl.Schema(
     {
         "series": pl.String(),
         "day": pl.Date(),
-        **{name: pl.List(pl.Float64()) for name in ARRAYS},
+        **{name: pl.List(pl.Float64()) for name in (*ARRAYS, "run", "spell")},
     }
 )
-"""The memory as a table: one row per series and day, each array as one flat list."""
+"""States as a table: one row per series and day, each array as one flat list."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateSizes:
-    """The lengths of what is remembered: days of profile, slots of a day, regressors."""
+    """The lengths of what is remembered of a series.
+
+    Attributes:
+        days: Days of the profile.
+        slots: Slots of a day.
+        regressors: Influences of the regression: the neighbours' and each channel of weather.
+        tail: Slots of deviations that a rolling median needs of the days before.
+    """
 
     days: int
     slots: int
@@ -58,15 +63,24 @@ class StateSizes:
 
 @dataclass(slots=True)
 class DetectorState:
-    """One row per series along the first axis of every array; NaN is unknown.
+    """What is known of n series when a day has ended; every array is float64, NaN is unknown.
 
-    history: (n, days, slots), values by local time of day without what neighbours and weather
-    explain, oldest day first. spread: (n, days), the day's median distance from the profile.
-    gram, moment: (n, k, k), (n, k), of the robust regression on neighbours and weather. extremes:
-    (n, detectors, EXTREME_DAYS), the daily maxima. tail: (n, tail), the last deviations.
-    daily: (n, EXTREME_DAYS), the days' median deviations. cusum: (n, 2). run: (n, 4), the last
-    value, how many steps it stands, how many steps are missing, share of the time at rest.
-    spell: (n, SPELL_FIGURES), the open spell.
+    Attributes:
+        series: Names of the rows.
+        history: (n, days, slots), unit of the series: values by local time of day without what
+            neighbours and weather explain, oldest day first.
+        spread: (n, days), the day's median distance from the profile, unit of the series.
+        gram: (n, k, k), sums of products of the k regressors, for the robust regression.
+        moment: (n, k), sums of products of regressors and deviations.
+        extremes: (n, DETECTORS, EXTREME_DAYS), each detector's largest strangeness of each day.
+        tail: (n, tail), the last slots' deviations, in spreads.
+        daily: (n, EXTREME_DAYS), the days' median deviations, in spreads.
+        cusum: (n, 2), cumulated sums of them upwards and downwards.
+        last_value: (n,), the last step's value, unit of the series.
+        still_steps: (n,), how many steps before the last one had that value already.
+        silent_steps: (n,), how many steps up to the last are missing; NaN before the first value.
+        rest_share: (n,), share of the time, 0 to 1, that the series stands still for hours.
+        episodes: n open episodes; None where nothing is strange.
     """
 
     series: tuple[str, ...]
@@ -78,12 +92,15 @@ class DetectorState:
     tail: Floats
     daily: Floats
     cusum: Floats
-    run: Floats
-    spell: Floats
+    last_value: Floats
+    still_steps: Floats
+    silent_steps: Floats
+    rest_share: Floats
+    episodes: list[Episode | None]
 
     @classmethod
     def blank(cls, series: Sequence[str], sizes: StateSizes) -> "DetectorState":
-        """Nothing is known yet."""
+        """Return the state of series of which nothing is known yet."""
         n, k = len(series), sizes.regressors
         return cls(
             series=tuple(series),
@@ -95,63 +112,112 @@ class DetectorState:
             tail=np.full((n, sizes.tail), np.nan),
             daily=np.full((n, EXTREME_DAYS), np.nan),
             cusum=np.zeros((n, 2)),
-            run=np.tile(np.array([np.nan, 0.0, np.nan, 0.0]), (n, 1)),
-            spell=np.full((n, SPELL_FIGURES), np.nan),
+            last_value=np.full(n, np.nan),
+            still_steps=np.zeros(n),
+            silent_steps=np.full(n, np.nan),
+            rest_share=np.zeros(n),
+            episodes=[None] * n,
         )
 
-    def arrays(self) -> dict[str, Floats]:
-        """Every array by its name."""
-        return {name: getattr(self, name) for name in ARRAYS}
-
-    def of(self, series: Sequence[str], sizes: StateSizes) -> "DetectorState":
-        """The memory of these series, in their order; blank for those that are new."""
+    def select(self, series: Sequence[str], sizes: StateSizes) -> "DetectorState":
+        """Return the state of these series, in their order; blank for those that are new."""
         wanted = DetectorState.blank(series, sizes)
         place = {name: row for row, name in enumerate(self.series)}
         known = [(row, place[name]) for row, name in enumerate(series) if name in place]
-        if known:
-            to, from_ = (list(rows) for rows in zip(*known, strict=True))
-            for name, array in wanted.arrays().items():
-                mine = getattr(self, name)
-                if mine.shape[1:] == array.shape[1:]:
-                    array[to] = mine[from_]
+        to, from_ = np.array(known, dtype=np.int64).reshape(-1, 2).T
+        for field in (*ARRAYS, *RUNS):
+            array, stored = getattr(wanted, field), getattr(self, field)
+            if stored.shape[1:] == array.shape[1:]:
+                array[to] = stored[from_]
+        for row, stored_row in known:
+            wanted.episodes[row] = self.episodes[stored_row]
         return wanted
 
-    def forget(self) -> None:
-        """Let series of which no day is known any more be as if they had never been."""
-        gone = ~np.isfinite(self.history).any(axis=(1, 2)) & np.isfinite(self.run[:, 2])
-        gone &= self.run[:, 2] > 0
+    def forget_silent(self) -> None:
+        """Blank, in place, the silent series of which no day of the history is known any more."""
+        is_gone = ~np.isfinite(self.history).any(axis=(1, 2)) & (self.silent_steps > 0)
         days, slots = self.history.shape[1:]
         sizes = StateSizes(days, slots, self.moment.shape[1], self.tail.shape[1])
-        blank = DetectorState.blank(self.series, sizes).arrays()
-        for name, array in self.arrays().items():
-            array[gone] = blank[name][gone]
+        blank = DetectorState.blank(self.series, sizes)
+        for name in (*ARRAYS, *RUNS):
+            getattr(self, name)[is_gone] = getattr(blank, name)[is_gone]
+        for row in np.flatnonzero(is_gone):
+            self.episodes[row] = None
 
-    def frame(self, day: date) -> pl.DataFrame:
-        """One row per series that was ever seen: series, day, each array as one list of float64."""
-        seen = np.isfinite(self.run[:, 2])
-        names = [name for name, is_seen in zip(self.series, seen, strict=True) if is_seen]
-        rows = len(names)
-        columns: dict[str, pl.Series] = {}
-        for name, array in self.arrays().items():
-            flat = array[seen].reshape(rows, int(np.prod(array.shape[1:])))
-            values = pl.Series(name, np.ascontiguousarray(flat).ravel(), dtype=pl.Float64)
-            lists = pl.Series(name, [], dtype=pl.List(pl.Float64))
-            if rows:
-                lists = values.reshape((rows, flat.shape[1])).arr.to_list().alias(name)
-            columns[name] = lists
-        days = pl.Series("day", [day] * rows, dtype=pl.Date)
-        series = pl.Series("series", names, dtype=pl.String)
-        return pl.DataFrame([series, days, *columns.values()])
+    def to_frame(self, day: date) -> pl.DataFrame:
+        """Return rows of STATES, one per series that ever had a value."""
+        is_known = np.isfinite(self.silent_steps)
+        names = [self.series[row] for row in np.flatnonzero(is_known)]
+        stored = {name: getattr(self, name) for name in ARRAYS}
+        stored["run"] = np.stack([getattr(self, name) for name in RUNS], axis=1)
+        stored["spell"] = _flatten_episodes(self.episodes)
+        return pl.DataFrame(
+            [
+                pl.Series("series", names, dtype=pl.String),
+                pl.Series("day", [day] * len(names), dtype=pl.Date),
+                *(_to_lists(name, array[is_known]) for name, array in stored.items()),
+            ]
+        )
 
     @classmethod
-    def read(cls, rows: pl.DataFrame, sizes: StateSizes) -> "DetectorState":
-        """The memory that `frame` wrote; arrays of other lengths than now wanted start anew."""
-        blank = cls.blank(rows["series"].to_list(), sizes)
-        for name, array in blank.arrays().items():
-            if rows.is_empty() or name not in rows.columns:
-                continue
-            lengths = rows[name].list.len().unique().to_list()
-            if lengths == [int(np.prod(array.shape[1:]))]:
-                flat = rows[name].explode().to_numpy()
-                array[...] = flat.reshape(array.shape)
-        return blank
+    def from_frame(cls, rows: pl.DataFrame, sizes: StateSizes) -> "DetectorState":
+        """Return the state that `to_frame` wrote; arrays of other lengths than wanted are blank."""
+        state = cls.blank(rows["series"].to_list(), sizes)
+        for name in ARRAYS:
+            array = getattr(state, name)
+            stored = _read_lists(rows, name, length=int(np.prod(array.shape[1:])))
+            if stored is not None:
+                array[...] = stored.reshape(array.shape)
+        runs = _read_lists(rows, "run", length=len(RUNS))
+        if runs is not None:
+            for name, figures in zip(RUNS, runs.T, strict=True):
+                getattr(state, name)[...] = figures
+        episodes = _read_lists(rows, "spell", length=EPISODE_FIGURES)
+        if episodes is not None:
+            state.episodes = [_read_episode(figures) for figures in episodes]
+        return state
+
+
+def _to_lists(name: str, array: Floats) -> pl.Series:
+    """Return one list of float64 per row of the array."""
+    rows, length = len(array), int(np.prod(array.shape[1:]))
+    if not rows:
+        return pl.Series(name, [], dtype=pl.List(pl.Float64))
+    flat = np.ascontiguousarray(array).ravel()
+    values = pl.Series(name, flat, dtype=pl.Float64)
+    return values.reshape((rows, length)).arr.to_list().alias(name)
+
+
+def _read_lists(rows: pl.DataFrame, name: str, *, length: int) -> Floats | None:
+    """Return a column of lists as (n_rows, length); None unless all lists have that length."""
+    if rows.is_empty() or name not in rows.columns:
+        return None
+    if rows[name].list.len().unique().to_list() != [length]:
+        return None
+    return rows[name].explode().to_numpy().reshape(rows.height, length)
+
+
+def _flatten_episodes(episodes: Sequence[Episode | None]) -> Floats:
+    """Return the stored form of the episodes, (n, EPISODE_FIGURES); NaN where there is none."""
+    flat = np.full((len(episodes), EPISODE_FIGURES), np.nan)
+    for figures, episode in zip(flat, episodes, strict=True):
+        if episode is None:
+            continue
+        figures[:2] = episode.start_us, episode.end_us
+        for kind, worst in episode.worst.items():
+            at = 2 + KIND_FIGURES * ANOMALY_KINDS.index(kind)
+            evidence = [getattr(worst, name) for name in EVIDENCE_FIGURES]
+            figures[at : at + KIND_FIGURES] = (*evidence, episode.hours[kind])
+    return flat
+
+
+def _read_episode(figures: Floats) -> Episode | None:
+    """Return the episode that is stored as (EPISODE_FIGURES,); None if its start is NaN."""
+    if not np.isfinite(figures[0]):
+        return None
+    worst, hours = {}, {}
+    by_kind = figures[2:].reshape(len(ANOMALY_KINDS), KIND_FIGURES).tolist()
+    for kind, (*evidence, lasted) in zip(ANOMALY_KINDS, by_kind, strict=True):
+        if np.isfinite(evidence[0]):
+            worst[kind], hours[kind] = Evidence(*evidence), lasted
+    return Episode(float(figures[0]), float(figures[1]), worst, hours)
