@@ -10,8 +10,8 @@ from smartgrid_core.protocols import AlertStore
 @dg.resource(required_resource_keys={"settings", "warehouse"})
 def alert_book(context: dg.InitResourceContext) -> Iterator[AlertStore]:
     """Alerts in the warehouse's database; posted to SMARTGRID_WEBHOOK_URL if it is set."""
-    from smartgrid_io.alerts import PostgresAlertStore
     from smartgrid_io.notify.webhook import WebhookNotifier
+    from smartgrid_io.postgres.alert_store import PostgresAlertStore
 
     settings = context.resources.settings
     secret = settings.webhook_secret

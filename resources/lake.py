@@ -3,7 +3,7 @@
 import dagster as dg
 
 from smartgrid_core.protocols import Lake
-from smartgrid_io.lake import ParquetLake
+from smartgrid_io.parquet_lake import ParquetLake
 
 
 @dg.resource(required_resource_keys={"settings"})

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from smartgrid_core.protocols import ModelRegistry
-from smartgrid_io.mlflow import MlflowRegistry
+from smartgrid_io.mlflow.registry import MlflowRegistry
 
 
 @dg.resource(required_resource_keys={"settings"})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from smartgrid_core.errors import SmartGridError
-from smartgrid_io.serving.mirror import ConfigMirror
+from smartgrid_io.serving.config_mirror import ConfigMirror
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from smartgrid_core.errors import PublicationError, SmartGridError
 from smartgrid_core.protocols import ModelRegistry, ModelRepository, ModelServer, ModelVersion
 from smartgrid_core.rollout.labels import ServingState
-from smartgrid_io.serving.moves import Journal, LabelMover, LabelMoveResult
+from smartgrid_io.serving.label_mover import Journal, LabelMover, LabelMoveResult
 from smartgrid_io.serving.publisher import measure_golden_parity
 from smartgrid_ml.export.artifact.golden import read_golden
 

@@ -7,7 +7,7 @@ from smartgrid_core.contracts.promotion import PromotionDecisions
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.protocols import AlertStore, Clock, ModelRegistry, ModelRepository, Warehouse
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
-from smartgrid_io.serving.moves import LabelMover
+from smartgrid_io.serving.label_mover import LabelMover
 from smartgrid_ml.promotion.canary_comparison import conclude_trial
 from smartgrid_ml.promotion.decision_records import build_decision_rows
 

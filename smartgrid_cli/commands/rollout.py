@@ -19,11 +19,11 @@ from smartgrid_core.errors import ConfigurationError
 from smartgrid_core.protocols import WriteResult
 from smartgrid_core.rollout.labels import CANARY, STABLE
 from smartgrid_core.settings import Settings
-from smartgrid_io.mlflow_aliases import MlflowAliases
+from smartgrid_io.mlflow.aliases import MlflowAliases
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 from smartgrid_io.serving.client import ModelServerClient
+from smartgrid_io.serving.label_mover import Journal, LabelMover, LabelMoveResult
 from smartgrid_io.serving.model_repository import ModelServerRepository
-from smartgrid_io.serving.moves import Journal, LabelMover, LabelMoveResult
 from smartgrid_io.serving.router import Split, find_split
 
 PATIENCE_S = 2.0

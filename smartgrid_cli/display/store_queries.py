@@ -19,7 +19,7 @@ from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.rollout.labels import LOAD_FORECASTER, OUTPUTS, STABLE
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
-from smartgrid_io.lake import ParquetLake
+from smartgrid_io.parquet_lake import ParquetLake
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 from smartgrid_io.serving.client import ModelServerClient
 

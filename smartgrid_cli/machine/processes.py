@@ -21,7 +21,7 @@ from smartgrid_cli.machine.supervisor import Service, Supervisor
 from smartgrid_cli.machine.tcp_ports import LOCALHOST, MovedPort, choose_ports
 from smartgrid_core.errors import ServerError
 from smartgrid_core.settings import Ports, Settings
-from smartgrid_io.mlflow_server import build_server_command
+from smartgrid_io.mlflow.server import build_server_command
 from smartgrid_io.serving.model_repository import ensure_config
 from smartgrid_services.model_server.launch import build_command as model_server_command
 from smartgrid_services.model_server.launch import read_health

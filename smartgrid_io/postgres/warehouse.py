@@ -15,11 +15,11 @@ from smartgrid_core.contracts.tables import get_table, to_table_name
 from smartgrid_core.errors import ContractError
 from smartgrid_core.protocols import WriteResult
 from smartgrid_core.time import Window
-from smartgrid_io.contract import to_polars_types, validate_rows
 from smartgrid_io.postgres import loading
 from smartgrid_io.postgres.copy import Connection, connect, copy_in, copy_out, quote_identifiers
 from smartgrid_io.postgres.schema import ensure_months, upgrade_tables
 from smartgrid_io.postgres.tables import PARTITIONED, TABLES
+from smartgrid_io.validate_rows import to_polars_types, validate_rows
 
 
 class PostgresWarehouse:

@@ -10,18 +10,18 @@ from smartgrid_core.errors import ModelUnavailableError, PublicationError
 from smartgrid_core.rollout.labels import ServingState
 from smartgrid_io.serving import publisher
 from smartgrid_io.serving.client import ModelServerClient
-from smartgrid_io.serving.folder import (
-    ModelFolder,
-    open_model_folder,
-    raise_publication_errors,
-    refuse_name,
-)
 from smartgrid_io.serving.model_config import (
     EMPTY_CONFIG,
     parse_config,
     read_all_served,
     read_served,
     write_served,
+)
+from smartgrid_io.serving.model_folder import (
+    ModelFolder,
+    open_model_folder,
+    raise_publication_errors,
+    refuse_name,
 )
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from smartgrid_core.errors import ModelUnavailableError, PublicationError
 from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_io.serving.client import VersionStatus
-from smartgrid_io.serving.folder import (
+from smartgrid_io.serving.model_folder import (
     GRAPH,
     ModelFolder,
     hash_folder,

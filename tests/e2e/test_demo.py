@@ -14,7 +14,7 @@ from smartgrid_core.aggregates.feeder import blank_silent_hours
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.settings import Settings
-from smartgrid_io.lake import ParquetLake
+from smartgrid_io.parquet_lake import ParquetLake
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2700), pytest.mark.xdist_group("e2e")]
 

@@ -17,7 +17,7 @@ from smartgrid_core.contracts.aggregates import (
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.readings import MeterReadings, RegisterBrackets, SensorData
 from smartgrid_core.contracts.tables import get_table
-from smartgrid_io.lake import ParquetLake
+from smartgrid_io.parquet_lake import ParquetLake
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.xdist_group("e2e")]
 

@@ -25,7 +25,7 @@ from smartgrid_core.contracts.aggregates import (
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.readings import LandedFiles
 from smartgrid_core.contracts.tables import get_table
-from smartgrid_io.lake import ParquetLake
+from smartgrid_io.parquet_lake import ParquetLake
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -13,7 +13,7 @@ from smartgrid_core.contracts.insights import InsightPages, Insights
 from smartgrid_core.contracts.inspections import EnergyBalance, Inspections
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window, midnight
-from smartgrid_io.lake import ParquetLake
+from smartgrid_io.parquet_lake import ParquetLake
 
 DAY = date(2026, 2, 8)
 NOON = midnight(DAY) + timedelta(hours=12)

@@ -21,8 +21,8 @@ from smartgrid_core.contracts.events import (
 from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
-from smartgrid_io.lake import ParquetLake
-from smartgrid_io.mlflow import MlflowRegistry
+from smartgrid_io.mlflow.registry import MlflowRegistry
+from smartgrid_io.parquet_lake import ParquetLake
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
 FIRST, LAST = date(2026, 1, 5), date(2026, 2, 8)

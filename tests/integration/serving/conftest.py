@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smartgrid_io.serving.client import ModelServerClient
+from smartgrid_io.serving.label_mover import LabelMover
 from smartgrid_io.serving.model_repository import ModelServerRepository, ensure_config
-from smartgrid_io.serving.moves import LabelMover
 from smartgrid_io.serving.publisher import publish_version, wait_until_available
 from smartgrid_services.model_server import launch
 from smartgrid_services.model_server.launch import RunningModelServer

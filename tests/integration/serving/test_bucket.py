@@ -13,11 +13,11 @@ from smartgrid_assets.serving.assets import read_served
 from smartgrid_cli.commands.status import read_served_models
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.rollout.labels import ServingState
-from smartgrid_io.object_store import S3FileStore
+from smartgrid_io.file_store import S3FileStore
 from smartgrid_io.serving.client import ModelServerClient
-from smartgrid_io.serving.folder import S3ModelFolder
-from smartgrid_io.serving.mirror import ConfigMirror
+from smartgrid_io.serving.config_mirror import ConfigMirror
 from smartgrid_io.serving.model_config import parse_config
+from smartgrid_io.serving.model_folder import S3ModelFolder
 from smartgrid_io.serving.model_repository import ModelServerRepository, ensure_config
 from smartgrid_io.serving.publisher import (
     list_published_versions,
@@ -119,7 +119,7 @@ def test_an_upload_that_was_cut_short_is_no_version_and_is_done_again(
 
     publish_version(saved_model, base=BASE, model="m", version=3)
     assert [key for key in keys(bucket) if key.startswith("served/m/2/")], "may still be at work"
-    monkeypatch.setattr("smartgrid_io.serving.folder.LEFTOVER_AGE_S", 0.0)
+    monkeypatch.setattr("smartgrid_io.serving.model_folder.LEFTOVER_AGE_S", 0.0)
     S3ModelFolder(BASE).sweep("m")
     assert [key for key in keys(bucket) if key.startswith("served/m/2/")] == []
     assert list_published_versions(base=BASE, model="m") == [1, 3]

@@ -188,7 +188,7 @@ def test_a_publisher_killed_between_copy_and_rename_leaves_the_old_version(servi
     script = f"""
         import time
         from pathlib import Path
-        from smartgrid_io.serving import folder, publisher
+        from smartgrid_io.serving import model_folder, publisher
         def rename(*_):
             print("copied", flush=True)
             time.sleep(600)

@@ -27,7 +27,7 @@ from smartgrid_core.features.load import build_load_features
 from smartgrid_core.protocols import Quantiles
 from smartgrid_core.rollout.label_journal import build_label_moves
 from smartgrid_core.rollout.labels import ServingState
-from smartgrid_io.serving.moves import LabelMoveResult
+from smartgrid_io.serving.label_mover import LabelMoveResult
 from smartgrid_io.serving.router import Split
 
 MODEL = "load_forecaster"

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from smartgrid_io.mlflow_server import build_server_command
+from smartgrid_io.mlflow.server import build_server_command
 
 STARTS_WITHIN_S = 180.0
 

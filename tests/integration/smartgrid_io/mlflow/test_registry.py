@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from smartgrid_core.errors import ConfigurationError, PublicationError
 from smartgrid_core.protocols import ModelVersion
 from smartgrid_core.time import Window
-from smartgrid_io.mlflow import MlflowRegistry
-from smartgrid_io.mlflow_aliases import MlflowAliases
+from smartgrid_io.mlflow.aliases import MlflowAliases
+from smartgrid_io.mlflow.registry import MlflowRegistry
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
 

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from smartgrid_core.features.load import build_load_features
-from smartgrid_io.mlflow import MlflowRegistry
+from smartgrid_io.mlflow.registry import MlflowRegistry
 from smartgrid_ml.export.artifact.golden import read_golden
 from smartgrid_ml.export.artifact.parity import ask_saved_model
 from smartgrid_ml.export.artifact.warmup import WARMUP

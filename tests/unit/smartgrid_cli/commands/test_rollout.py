@@ -7,7 +7,7 @@ from rich.console import Console
 from smartgrid_cli.commands.rollout import describe_moves
 from smartgrid_cli.display.tables import show_models
 from smartgrid_core.rollout.labels import ServingState
-from smartgrid_io.serving.moves import LabelMoveResult
+from smartgrid_io.serving.label_mover import LabelMoveResult
 
 TRIAL = ServingState("m", (1, 2, 3), stable=2, canary=3)
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartgrid_core.errors import ModelUnavailableError, PublicationError
-from smartgrid_io.serving import folder
+from smartgrid_io.serving import model_folder
 from smartgrid_io.serving.client import VersionStatus
 from smartgrid_io.serving.publisher import (
     list_published_versions,
@@ -93,7 +93,7 @@ def test_a_disk_that_refuses_leaves_nothing_behind(base, saved_model, monkeypatc
         raise OSError(28, "No space left on device")
 
     publish_version(saved_model("one"), base=base, model="m", version=1)
-    monkeypatch.setattr(folder, "_copy_durably", lambda source, target: full(target.mkdir()))
+    monkeypatch.setattr(model_folder, "_copy_durably", lambda source, target: full(target.mkdir()))
     with pytest.raises(PublicationError, match="No space left"):
         publish_version(saved_model("two"), base=base, model="m", version=2)
     assert sorted(path.name for path in (Path(base) / "m").iterdir()) == [".lock", "1"]

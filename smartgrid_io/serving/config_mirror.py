@@ -3,8 +3,8 @@
 import logging
 from pathlib import Path
 
-from smartgrid_io.serving.folder import LocalModelFolder, S3ModelFolder
 from smartgrid_io.serving.model_config import EMPTY_CONFIG, read_all_served
+from smartgrid_io.serving.model_folder import LocalModelFolder, S3ModelFolder
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from smartgrid_core.contracts.aggregates import DailyConsumption, FeederLoad
 from smartgrid_core.contracts.grid import PlantedFaults
 from smartgrid_core.errors import ContractError
 from smartgrid_core.time import Window
-from smartgrid_io.lake import ParquetLake
+from smartgrid_io.parquet_lake import ParquetLake
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

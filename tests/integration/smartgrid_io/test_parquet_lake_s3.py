@@ -11,7 +11,7 @@ from moto.server import ThreadedMotoServer
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.grid import PlantedFaults
 from smartgrid_core.time import Window
-from smartgrid_io.lake import ParquetLake
+from smartgrid_io.parquet_lake import ParquetLake
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

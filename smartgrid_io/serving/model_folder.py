@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_io.object_store import LEFTOVER_AGE_S, LocalFileStore, S3FileStore
+from smartgrid_io.file_store import LEFTOVER_AGE_S, LocalFileStore, S3FileStore
 
 CONFIG = "models.config"
 GRAPH = "saved_model.pb"

@@ -20,7 +20,7 @@ from smartgrid_core.contracts.alerts import (
     Outbox,
 )
 from smartgrid_core.protocols import Delivery, DeliveryReport
-from smartgrid_io.alerts import PostgresAlertStore, deliver_pending, record_alerts
+from smartgrid_io.postgres.alert_store import PostgresAlertStore, deliver_pending, record_alerts
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
 NOW = datetime(2026, 3, 2, 0, 30, tzinfo=UTC)

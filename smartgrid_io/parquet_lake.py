@@ -18,8 +18,8 @@ from smartgrid_core.contracts.tables import Table, get_table
 from smartgrid_core.errors import ContractError
 from smartgrid_core.protocols import WriteResult
 from smartgrid_core.time import Window, midnight
-from smartgrid_io.contract import to_polars_types, validate_rows
-from smartgrid_io.object_store import FileStore, open_file_store
+from smartgrid_io.file_store import FileStore, open_file_store
+from smartgrid_io.validate_rows import to_polars_types, validate_rows
 
 FILE_NAME = "part.parquet"
 

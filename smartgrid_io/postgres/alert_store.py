@@ -23,8 +23,8 @@ from smartgrid_core.alerts.messages import (
 )
 from smartgrid_core.contracts.alerts import Alerts
 from smartgrid_core.protocols import DeliveryReport, Notifier
-from smartgrid_io.contract import to_polars_types, validate_rows
 from smartgrid_io.postgres.copy import Connection, connect, copy_out, quote_identifiers
+from smartgrid_io.validate_rows import to_polars_types, validate_rows
 
 MOST_PER_ROUND = 100
 """Messages tried in one round: if every one times out, the round still ends within ten minutes."""

@@ -1,4 +1,4 @@
-from smartgrid_io.mlflow_server import build_server_command
+from smartgrid_io.mlflow.server import build_server_command
 
 
 def test_the_password_of_the_database_stays_off_the_command_line():

@@ -1,0 +1,1 @@
+"""Trainings, SavedModels and aliases in MLflow; `registry.MlflowRegistry` is the way in."""
