@@ -67,6 +67,30 @@ def status() -> None:
 
 
 @app.command()
+def digest(
+    *,
+    out: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write the digests to this JSON file.")
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Say what differs from this JSON file."),
+    ] = None,
+    all_columns: Annotated[
+        bool,
+        typer.Option("--all-columns", help="Count when and by which run rows were written, too."),
+    ] = False,
+) -> None:
+    """Show a digest of every table; equal rows have equal digests, whenever they were written."""
+    from smartgrid_cli.commands.digest import show_digest
+
+    if not show_digest(
+        _open_home(make=False), console, out=out, against=against, all_columns=all_columns
+    ):
+        raise typer.Exit(1)
+
+
+@app.command()
 def demo(
     *,
     days: Annotated[

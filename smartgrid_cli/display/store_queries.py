@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import dataframely as dy
@@ -13,7 +14,7 @@ from smartgrid_core.contracts.alerts import Alerts
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest
 from smartgrid_core.contracts.promotion import PromotionDecisions
-from smartgrid_core.contracts.tables import CONTRACT_TABLES
+from smartgrid_core.contracts.tables import CONTRACT_TABLES, Table
 from smartgrid_core.errors import ConfigurationError
 from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.rollout.labels import LOAD_FORECASTER, OUTPUTS, STABLE
@@ -81,6 +82,25 @@ def measure_tables(database_url: str, lake: Lake) -> list[TableSize]:
             if rows is not None or history:
                 sizes.append(TableSize(entry.name, rows, history))
     return sizes
+
+
+def list_warehouse_days(database_url: str, table: Table) -> list[date] | None:
+    """Return the UTC days of a table that is cut by day, in order; [] for one that is kept whole.
+
+    None: PostgreSQL holds no such table.
+    """
+    with psycopg.connect(database_url) as connection:
+        stored = connection.execute("SELECT to_regclass(%s)", [table.name]).fetchone()
+        if stored is None or stored[0] is None:
+            return None
+        if table.day_column is None:
+            return []
+        # A Date becomes midnight UTC, an instant stays what it is: its UTC day either way.
+        query = sql.SQL(
+            "SELECT DISTINCT ({0}::timestamptz AT TIME ZONE 'UTC')::date FROM {1} ORDER BY 1"
+        ).format(sql.Identifier(table.day_column), sql.Identifier(table.name))
+        connection.execute("SET LOCAL TIME ZONE 'UTC'")
+        return [day for (day,) in connection.execute(query)]
 
 
 def read_leaderboard(warehouse: Warehouse) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """How answers look in a terminal: tables and figures, nothing that asks or computes."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from smartgrid_cli.dagster_api.client import Check
 from smartgrid_cli.display.store_queries import ServedForecast, TableSize
+from smartgrid_core.digest import TableDigest
 from smartgrid_core.rollout.labels import OUTPUTS, ServingState
 
 MOST_ALERTS = 10
@@ -49,6 +51,16 @@ def show_sizes(sizes: Sequence[TableSize], console: Console) -> None:
         if size.warehouse or size.lake:
             grid.add_row(size.name, _format_count(size.warehouse), _format_count(size.lake))
     console.print(grid)
+
+
+def show_digests(digests: Sequence[TableDigest], console: Console) -> None:
+    """Print one line per table and store, and the digest of all of them."""
+    grid = build_table("Digests", "table", "store", "rows", "sha256", right=("rows",))
+    for digest in digests:
+        grid.add_row(digest.table, digest.store, f"{digest.rows:,}", digest.sha256[:16])
+    console.print(grid)
+    whole = hashlib.sha256("".join(digest.sha256 for digest in digests).encode()).hexdigest()
+    console.print(f"All {len(digests)}: {whole[:16]}")
 
 
 def show_checks(checks: Sequence[Check], console: Console) -> None:

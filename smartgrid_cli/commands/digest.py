@@ -1,0 +1,114 @@
+"""`smartgrid digest`: one digest per table, to tell whether two homes hold the same rows."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import dataframely as dy
+import polars as pl
+from rich.console import Console
+
+from smartgrid_cli.commands.status import read_local_settings
+from smartgrid_cli.display.store_queries import Stores, list_warehouse_days
+from smartgrid_cli.display.tables import show_digests
+from smartgrid_cli.machine.home import Home
+from smartgrid_core.contracts.tables import CONTRACT_TABLES, get_table
+from smartgrid_core.digest import (
+    WHEN_AND_BY_WHOM,
+    TableDigest,
+    compare_digests,
+    digest_rows,
+)
+from smartgrid_core.errors import ConfigurationError
+from smartgrid_core.time import Window
+
+
+def show_digest(
+    home: Home,
+    console: Console,
+    *,
+    out: Path | None = None,
+    against: Path | None = None,
+    all_columns: bool = False,
+) -> bool:
+    """Print the digests of all tables that hold rows; return whether they are as expected.
+
+    Args:
+        home: whose running machine is asked, unless the environment names stores.
+        console: where the table is printed.
+        out: JSON file that the digests are written to.
+        against: JSON file of an earlier call; what differs from it is printed.
+        all_columns: count the columns that say when and by which run a row was written, too.
+
+    Returns:
+        False if something differs from `against`.
+
+    Raises:
+        ConfigurationError: no database is known, or `against` is no file of this command.
+    """
+    earlier = None if against is None else read_digests(against)
+    stores = Stores.open(read_local_settings(home))
+    left_out = frozenset[str]() if all_columns else WHEN_AND_BY_WHOM
+    digests = []
+    for number, digest in enumerate(iter_digests(stores, left_out=left_out), start=1):
+        digests.append(digest)
+        if console.is_terminal:
+            console.print(f"[dim]{number} {digest.table} ({digest.store})[/dim]", end="\r")
+    show_digests(digests, console)
+    if out is not None:
+        out.write_text(json.dumps([asdict(digest) for digest in digests], indent=1) + "\n")
+    if earlier is None:
+        return True
+    differences = compare_digests(earlier, digests)
+    for sentence in differences:
+        console.print(f"[yellow]{sentence}[/yellow]")
+    if not differences:
+        console.print(f"[green]The same rows as in[/green] {against}")
+    return not differences
+
+
+def iter_digests(stores: Stores, *, left_out: frozenset[str]) -> Iterator[TableDigest]:
+    """Yield the digest of every table that holds rows, first of the warehouse, then of the lake."""
+    for schema in CONTRACT_TABLES:
+        rows, sha256 = digest_rows(_iter_warehouse_parts(stores, schema), left_out=left_out)
+        if rows:
+            yield TableDigest(get_table(schema).name, "warehouse", rows, sha256)
+    for schema in CONTRACT_TABLES:
+        rows, sha256 = digest_rows(_iter_lake_parts(stores, schema), left_out=left_out)
+        if rows:
+            yield TableDigest(get_table(schema).name, "lake", rows, sha256)
+
+
+def read_digests(file: Path) -> list[TableDigest]:
+    """Return the digests that `--out` wrote.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is of another kind.
+    """
+    try:
+        return [TableDigest(**entry) for entry in json.loads(file.read_text())]
+    except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f"{file} holds no digests ({error}): write it by `smartgrid digest --out {file}`"
+        ) from error
+
+
+def _iter_warehouse_parts(stores: Stores, schema: type[dy.Schema]) -> Iterator[pl.DataFrame]:
+    """Yield a table's rows in PostgreSQL, a UTC day at a time if it is cut by day."""
+    days = list_warehouse_days(stores.warehouse.url, get_table(schema))
+    if days is None:
+        return
+    if get_table(schema).day_column is None:
+        yield stores.warehouse.read(schema)
+    for day in days:
+        yield stores.warehouse.read(schema, window=Window.of_day(day))
+
+
+def _iter_lake_parts(stores: Stores, schema: type[dy.Schema]) -> Iterator[pl.DataFrame]:
+    """Yield a table's rows in the lake, a UTC day at a time if it is cut by day."""
+    if get_table(schema).day_column is None:
+        yield stores.lake.scan(schema).collect()
+        return
+    for day in stores.lake.days(schema):
+        yield stores.lake.scan(schema, window=Window.of_day(day)).collect()

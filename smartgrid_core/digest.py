@@ -1,0 +1,99 @@
+"""Digests of tables: equal for equal rows, whatever their order, store or time of writing."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import polars as pl
+
+WHEN_AND_BY_WHOM = frozenset(
+    {
+        *("event_id", "revision_id", "seq", "backtest_id", "request_id", "alert_id", "message_id"),
+        *("ingested_at", "landed_at", "touched_at", "replaced_at", "quarantined_at", "known_at"),
+        *("scored_at", "created_at", "asked_at", "changed_at", "moved_at", "compared_at"),
+        *("decided_at", "opened_at", "closed_at", "tried_at", "next_attempt_at"),
+        *("train_s", "predict_ms", "latency_ms", "duration_ms"),
+    }
+)
+"""Columns that say when, by which run or how fast a row came to be, not what the grid did."""
+
+FIELD, ROW, NULL = "\x1f", "\x1e", "\x00"
+"""Separators that no text of a contract holds, so that no two rows read alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableDigest:
+    """The digest of one table in one store.
+
+    Attributes:
+        table: its name, as in `smartgrid_core.contracts.tables`.
+        store: `warehouse` or `lake`.
+        rows: how many rows it holds.
+        sha256: hexadecimal digest of all rows, 64 characters.
+    """
+
+    table: str
+    store: str
+    rows: int
+    sha256: str
+
+
+def digest_rows(
+    parts: Iterable[pl.DataFrame], *, left_out: frozenset[str] = WHEN_AND_BY_WHOM
+) -> tuple[int, str]:
+    """Return how many rows the parts hold, and the digest of them.
+
+    Args:
+        parts: the table's rows, cut the same way whenever digests are compared (a day each, in
+            order of days, or all at once); rows within a part in any order.
+        left_out: columns that do not count.
+
+    >>> one, other = pl.DataFrame({"kw": [1.0, 2.0]}), pl.DataFrame({"kw": [2.0, 1.0]})
+    >>> digest_rows([one]) == digest_rows([other])
+    True
+    """
+    rows, whole = 0, hashlib.sha256()
+    for part in parts:
+        if part.is_empty():
+            continue
+        rows += part.height
+        texts = part.select(to_row_text(part, left_out=left_out)).to_series().sort()
+        whole.update(hashlib.sha256(ROW.join(texts).encode()).digest())
+    return rows, whole.hexdigest()
+
+
+def to_row_text(frame: pl.DataFrame, *, left_out: frozenset[str] = frozenset()) -> pl.Expr:
+    """Return an expression that writes each row as one text, columns in alphabetical order.
+
+    Null, NaN and the empty text are three things. Columns in `left_out` do not count.
+    """
+    names = sorted(set(frame.columns) - left_out)
+    cells = [_to_cell_text(name, frame.schema[name]) for name in names]
+    return pl.concat_str(cells or [pl.lit("")], separator=FIELD).alias("row")
+
+
+def compare_digests(before: Iterable[TableDigest], after: Iterable[TableDigest]) -> list[str]:
+    """Return a sentence for every table that differs between two runs; none if they are equal."""
+    old, new = ({(each.table, each.store): each for each in side} for side in (before, after))
+    sentences = []
+    for table, store in sorted(old.keys() | new.keys()):
+        was, is_now = old.get((table, store)), new.get((table, store))
+        if was is None or is_now is None:
+            where = "only the new run" if was is None else "only the old run"
+            sentences.append(f"{table} ({store}): {where} has it")
+        elif was.rows != is_now.rows:
+            sentences.append(f"{table} ({store}): {was.rows:,} rows before, {is_now.rows:,} now")
+        elif was.sha256 != is_now.sha256:
+            sentences.append(f"{table} ({store}): {was.rows:,} rows, but not the same")
+    return sentences
+
+
+def _to_cell_text(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Return an expression that writes one column as text, lists element by element."""
+    column = pl.col(name)
+    if isinstance(dtype, pl.Array):
+        column, dtype = column.cast(pl.List(dtype.inner)), pl.List(dtype.inner)
+    if isinstance(dtype, pl.List):
+        elements = pl.element().cast(pl.String).fill_null(NULL)
+        return column.list.eval(elements).list.join(",").fill_null(NULL).alias(name)
+    return column.cast(pl.String).fill_null(NULL).alias(name)
