@@ -37,6 +37,11 @@ test: $(DEV_STAMP)  ## unit, integration and end-to-end tests on real embedded s
 check: $(DEV_STAMP)  ## format, lint, types, floors and unit tests, in under a minute
 	@JOBS=$(JOBS) $(BIN)/python .ci/check.py
 
+coverage: $(DEV_STAMP)  ## branch coverage of unit and integration tests, held against its floors
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report= tests/unit tests/integration
+	@$(BIN)/coverage report --sort=cover --include='smartgrid_core/*,smartgrid_ml/*' --fail-under=90
+	@$(BIN)/coverage report --sort=cover --omit='smartgrid_core/*,smartgrid_ml/*' --fail-under=80
+
 format: $(DEV_STAMP)  ## write the format and the mends that ruff knows
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
