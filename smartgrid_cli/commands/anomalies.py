@@ -155,6 +155,7 @@ def write_results(
 ) -> dict[str, Any]:
     """Write the four files, times as the file has them, and return what metrics.json says."""
     from smartgrid_cli.files.anomaly_rows import as_written, count_kinds, write_anomalies
+    from smartgrid_cli.files.timestamps import find_time_span
     from smartgrid_ml.mining.anomalies.evaluation_page import render_detection
     from smartgrid_ml.mining.anomalies.evaluation_summary import summarise_detection
 
@@ -173,7 +174,7 @@ def write_results(
     (folder / "metrics.json").write_text(
         json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8"
     )
-    first, last = shown_as.rows["time"].min(), shown_as.rows["time"].max()
+    first, last = find_time_span(shown_as.rows["time"])
     facts = [
         f"{metrics['series']} series, step {format_duration(readings.step)}, "
         f"{found.rows.height:,} rows,"

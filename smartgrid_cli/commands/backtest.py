@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -12,14 +12,14 @@ from rich.markup import escape
 from smartgrid_cli.files.durations import format_duration, parse_clock, parse_duration
 from smartgrid_cli.files.options import Teller, console, parse_step, parse_zone, show_progress
 from smartgrid_core.errors import ConfigurationError
-from smartgrid_core.time import DAY
+from smartgrid_core.time import DAY, midnight
 
 if TYPE_CHECKING:
     import polars as pl
 
     from smartgrid_cli.files.series import How, SeriesTable
     from smartgrid_ml.evaluation.backtest import Backtest
-    from smartgrid_ml.forecasting.protocol import Forecaster
+    from smartgrid_ml.forecasting.protocol import Forecaster, ServableForecaster
     from smartgrid_ml.forecasting.registry import SearchSettings
 
 NEEDED_DAYS = 14
@@ -113,7 +113,8 @@ def backtest(
     --out pjme
     """
     from smartgrid_cli.display.backtest import show_leaderboard, show_searches
-    from smartgrid_cli.files.series import Columns, read_series
+    from smartgrid_cli.files.series import read_series
+    from smartgrid_cli.files.table import Columns
     from smartgrid_ml.export.artifact.saved_model import measure_saved_model_mb
     from smartgrid_ml.forecasting.registry import SearchSettings, share_budget
 
@@ -151,12 +152,13 @@ def backtest(
             ),
             on_trial=lambda engine, trial: tell(trial.line(engine)),
         )
-        result = run_backtest(
+        result = backtest_table(
             table,
             protocol=protocol,
             tell=tell,
             searching=searching,
-            artifact_mb=measure_saved_model_mb,
+            # It is asked of servable ones only.
+            artifact_mb=lambda model: measure_saved_model_mb(cast("ServableForecaster", model)),
         )
         tell("writing")
         write_results(result, table=table, protocol=protocol, out=out, title=data.name)
@@ -170,7 +172,7 @@ def backtest(
     console.print(f"{files} are in {escape(str(out))}")
 
 
-def run_backtest(
+def backtest_table(
     table: "SeriesTable",
     *,
     protocol: BacktestProtocol,
@@ -200,8 +202,8 @@ def run_backtest(
         _add_exogenous(features, table.exog),
         BacktestSettings(
             models=protocol.models,
-            test_start=_to_midnight(protocol.test_start),
-            test_end=_to_midnight(protocol.test_end),
+            test_start=midnight(protocol.test_start),
+            test_end=midnight(protocol.test_end),
             folds=max(1, protocol.folds),
         ),
         make=lambda name: create_forecaster(name, searching=searching or QUICK_SEARCH),
@@ -257,10 +259,10 @@ def format_clock(since_midnight: timedelta) -> str:
 
 def _list_issue_times(table: "SeriesTable", *, protocol: BacktestProtocol) -> list[datetime]:
     """One issue time per local day, from a week after the first row to the end of the test span."""
-    first, last = table.loads["hour_start"].min(), table.loads["hour_start"].max()
-    assert isinstance(first, datetime)  # noqa: S101 - a table of series is never empty
-    assert isinstance(last, datetime)  # noqa: S101 - the same
-    start, end = _to_midnight(protocol.test_start), _to_midnight(protocol.test_end)
+    from smartgrid_cli.files.timestamps import find_time_span
+
+    first, last = find_time_span(table.loads["hour_start"])
+    start, end = midnight(protocol.test_start), midnight(protocol.test_end)
     if start >= end:
         raise ConfigurationError(
             f"--test-start {protocol.test_start} is not before --test-end {protocol.test_end}"
@@ -275,14 +277,14 @@ def _list_issue_times(table: "SeriesTable", *, protocol: BacktestProtocol) -> li
             f"the data end at {last:%Y-%m-%d %H:%M}: nothing to test from --test-start"
             f" {protocol.test_start} on"
         )
-    begin = _to_midnight(first.date()) + 7 * DAY
+    begin = midnight(first.date()) + 7 * DAY
     training = (start - begin) // DAY
     if training < NEEDED_DAYS:
         raise ConfigurationError(
             f"too little history: the data begin on {first:%Y-%m-%d}, --test-start must be"
             f" {(begin + NEEDED_DAYS * DAY).date()} or later"
         )
-    days = (min(end, _to_midnight(last.date()) + DAY) - begin) // DAY
+    days = (min(end, midnight(last.date()) + DAY) - begin) // DAY
     issues = [begin + day * DAY + protocol.issue_at for day in range(days)]
     return [issue for issue in issues if issue <= last]
 
@@ -328,7 +330,3 @@ def _parse_day(text: str, *, option: str) -> date:
         return date.fromisoformat(text[:10])
     except ValueError as error:
         raise ConfigurationError(f"{option} {text!r} is no day; write 2018-01-31") from error
-
-
-def _to_midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -81,10 +81,14 @@ def as_html(page: str) -> str:
     from markdown_it import MarkdownIt
 
     renderer = MarkdownIt("commonmark", {"html": False})
-    # Its own list of links that may stand leaves out pictures within the page.
-    renderer.validateLink = lambda url: url.startswith(("http", "/", "data:image/"))  # type: ignore[method-assign]
+    # Its own list of allowed links leaves out pictures within the page; its manual replaces it so.
+    renderer.validateLink = _is_allowed_link  # type: ignore[method-assign]
     title = escape(page.splitlines()[0].lstrip("# "))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{STYLE}</style></head><body>{renderer.render(page)}</body></html>\n"
     )
+
+
+def _is_allowed_link(url: str) -> bool:
+    return url.startswith(("http", "/", "data:image/"))

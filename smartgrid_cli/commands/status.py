@@ -1,5 +1,7 @@
 """`smartgrid status`: which processes run, where they answer, what the stores hold."""
 
+from typing import Any
+
 from rich.console import Console
 
 from smartgrid_cli.commands.demo_state import DemoState
@@ -73,7 +75,7 @@ def read_local_settings(home: Home) -> Settings:
 
     What the environment and `.env` say counts; where they say nothing, the running machine does.
     """
-    found: dict[str, object] = {"home": home.root}
+    found: dict[str, Any] = {"home": home.root}
     settings = Settings()
     if settings.database_url is None:
         server = EmbeddedPostgres(home.root)
@@ -92,4 +94,4 @@ def read_local_settings(home: Home) -> Settings:
     }.items():
         if name in addresses:
             found[field] = addresses[name]
-    return Settings(**found)  # type: ignore[arg-type]  # pydantic checks each value
+    return Settings(**found)

@@ -334,13 +334,13 @@ class DagsterClient:
         sensors = []
         for sensor in running:
             ticks = [t for t in sensor["sensorState"]["ticks"] if t["status"] != "STARTED"]
-            last = max(ticks, key=lambda tick: tick["timestamp"], default=None)
+            last: dict[str, Any] = max(ticks, key=lambda tick: tick["timestamp"], default={})
             sensors.append(
                 Sensor(
                     name=sensor["name"],
                     every_s=sensor["minIntervalSeconds"],
-                    last_tick=None if last is None else last["timestamp"],
-                    last_error=(last or {}).get("error") and last["error"]["message"],
+                    last_tick=last.get("timestamp"),
+                    last_error=(last.get("error") or {}).get("message"),
                 )
             )
         return sensors

@@ -70,10 +70,10 @@ class GraphQLTransport:
                 f"Dagster answered {answer.status_code}: {answer.text[:300]}"
             )
         content: dict[str, Any] = answer.json()
-        for error in content.get("errors") or []:
+        for refusal in content.get("errors") or []:
             # What GraphQL refuses has no path; what broke while it was executed has one.
-            kind = DagsterUnreachableError if error.get("path") else DagsterApiError
-            raise kind(f"Dagster refused: {error['message']}")
+            kind = DagsterUnreachableError if refusal.get("path") else DagsterApiError
+            raise kind(f"Dagster refused: {refusal['message']}")
         data: dict[str, Any] = content["data"]
         for name, value in data.items():
             if isinstance(value, Mapping) and value.get("__typename") == "PythonError":

@@ -13,8 +13,9 @@ from fnmatch import fnmatchcase
 import polars as pl
 
 from smartgrid_cli.files.readings import Readings
+from smartgrid_cli.files.timestamps import find_time_span
 from smartgrid_core.errors import ConfigurationError
-from smartgrid_core.time import DAY
+from smartgrid_core.time import DAY, Window
 
 WEEK = 7 * DAY
 
@@ -25,7 +26,7 @@ THRESHOLD = 2.0
 """Expected once in a hundred days of a series: a person who asks about one file wants to look at
 more than a control room that watches thousands of sensors every day."""
 
-WARM_UP_DAYS = 7
+REHEARSED_WARM_UP_DAYS = 7
 """A week that was rehearsed is enough to judge by: a file of some days has no more."""
 
 STEPS_AT_ONCE = 4_000_000
@@ -77,51 +78,46 @@ def detect_anomalies(
 
     Raises ConfigurationError for limits or phases of a series that is not there.
     """
-    from smartgrid_ml.mining.anomalies.detect import WARM_UP_DAYS as WATCH_WARM_UP_DAYS
-    from smartgrid_ml.mining.anomalies.detect import detect
+    from smartgrid_ml.mining.anomalies.detect import WARM_UP_DAYS, detect
     from smartgrid_ml.mining.anomalies.episodes import merge_day_parts
 
     grid = readings.grid.select("series", "time", "value")
     names = grid["series"].unique().sort().to_list()
-    given = {
-        "groups": build_groups(names, asked),
-        "limits": build_limits(names, asked.limits),
-    }
-    begin = _to_midnight(grid["time"].min())
-    end = _to_instant(grid["time"].max()) + readings.step
+    groups, limits = build_groups(names, asked), build_limits(names, asked.limits)
+    threshold = THRESHOLD if asked.threshold is None else asked.threshold
+    span = _find_span(grid, step=readings.step)
+    begin, end = span.start, span.end
     rehearsal = None if asked.past_only else build_rehearsal(grid, begin=begin)
     context = readings.context
     if rehearsal is not None:
         grid = pl.concat([rehearsal, grid])
         if context is not None:
             context = pl.concat([_move_before(context, begin=begin), context])
-    first = _to_midnight(grid["time"].min())
     at_once = count_days_at_once(len(names), readings.step)
     state, parts, scores = None, [], []
-    while first < end:
-        until = min(first + at_once * DAY, end)
-        tell(f"{first:%Y-%m-%d} of {begin:%Y-%m-%d} to {end:%Y-%m-%d}")
+    for part in _find_span(grid, step=readings.step).parts(days=at_once):
+        tell(f"{part.start:%Y-%m-%d} of {begin:%Y-%m-%d} to {end:%Y-%m-%d}")
         detection = detect(
-            grid.filter((pl.col("time") >= first) & (pl.col("time") < until)),
+            grid.filter((pl.col("time") >= part.start) & (pl.col("time") < part.end)),
             step=readings.step,
             timezone="UTC" if readings.clock != "UTC" else asked.timezone,
             country=asked.country,
             context=context,
-            threshold=THRESHOLD if asked.threshold is None else asked.threshold,
-            warm_up_days=WATCH_WARM_UP_DAYS if asked.habits else WARM_UP_DAYS,
+            threshold=threshold,
+            warm_up_days=WARM_UP_DAYS if asked.habits else REHEARSED_WARM_UP_DAYS,
             habits=asked.habits,
             state=state,
-            end=until,
-            **given,
+            end=part.end,
+            groups=groups,
+            limits=limits,
         )
         state = detection.states.filter(pl.col("day") == pl.col("day").max())
         parts.append(detection.parts)
         scores.append(detection.scores.filter(pl.col("time") >= begin))
-        first = until
     return DetectedAnomalies(
         spells=merge_day_parts(pl.concat(parts)).filter(pl.col("end_time") > begin),
         scores=pl.concat(scores).sort("series", "time"),
-        threshold=THRESHOLD if asked.threshold is None else asked.threshold,
+        threshold=threshold,
     )
 
 
@@ -130,7 +126,7 @@ def build_rehearsal(grid: pl.DataFrame, *, begin: datetime) -> pl.DataFrame | No
 
     None if the grid is shorter than a week.
     """
-    weeks = min(REHEARSED_WEEKS, (_to_instant(grid["time"].max()) - begin) // WEEK)
+    weeks = min(REHEARSED_WEEKS, (find_time_span(grid["time"])[1] - begin) // WEEK)
     if not weeks:
         return None
     return _move_before(grid.filter(pl.col("time") < begin + weeks * WEEK), begin=begin)
@@ -191,11 +187,7 @@ def build_limits(names: Sequence[str], limits: Limits) -> pl.DataFrame | None:
     return pl.DataFrame(table, schema=schema, orient="row")
 
 
-def _to_instant(moment: object) -> datetime:
-    if not isinstance(moment, datetime):
-        raise TypeError(f"{moment!r} is no time")
-    return moment
-
-
-def _to_midnight(moment: object) -> datetime:
-    return _to_instant(moment).replace(hour=0, minute=0, second=0, microsecond=0)
+def _find_span(grid: pl.DataFrame, *, step: timedelta) -> Window:
+    """Return the span from the midnight before the first step to the end of the last one."""
+    first, last = find_time_span(grid["time"])
+    return Window(first.replace(hour=0, minute=0, second=0, microsecond=0), last + step)

@@ -216,7 +216,7 @@ def _split_by_values(
             ", ..." if len(empty) > len(empty[:5]) else ""
         )
         notes.append(f"{len(empty)} series without any value, not judged: {shown_names}")
-    if begins["values"].max() < FEWEST_VALUES:  # type: ignore[operator]
+    if (begins["values"] < FEWEST_VALUES).all():
         raise SeriesFileError(
             f"{path}: one value per series is too little to say what is usual; give a file with"
             " some days of readings"

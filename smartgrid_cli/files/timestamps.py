@@ -1,5 +1,6 @@
 """Times as people write them in files: which formats there are, and which one a column has."""
 
+from datetime import datetime
 from typing import Literal
 
 import polars as pl
@@ -45,7 +46,7 @@ def parse_times(raw: pl.Series, time_format: str | None) -> pl.Series:
     if dtype == pl.Date:
         return raw.cast(pl.Datetime("us"))
     if dtype.is_integer():
-        unit: Literal["s", "ms", "us"] = "s" if (raw.max() or 0) < 10**11 else "ms"  # type: ignore[operator]
+        unit: Literal["s", "ms", "us"] = "s" if (raw.cast(pl.Float64) < 1e11).all() else "ms"
         return pl.select(pl.from_epoch(raw, time_unit=unit)).to_series().dt.replace_time_zone("UTC")
     text = raw.cast(pl.String).str.strip_chars()
     if time_format is not None:
@@ -60,6 +61,14 @@ def parse_times(raw: pl.Series, time_format: str | None) -> pl.Series:
         if times.null_count() < best.null_count():
             best = times
     return best
+
+
+def find_time_span(times: pl.Series) -> tuple[datetime, datetime]:
+    """Return the first and the last of some times. Raises ValueError if there is none."""
+    first, last = times.min(), times.max()
+    if not isinstance(first, datetime) or not isinstance(last, datetime):
+        raise ValueError(f"no time in {times.name!r}")
+    return first, last
 
 
 def convert_wall_to_utc(wall: pl.Expr, *, timezone: str) -> pl.Expr:

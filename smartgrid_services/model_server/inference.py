@@ -45,11 +45,15 @@ class Classes:
         given = self.labels if self.labels is not None else self.scores
         if given is None:
             return []
-        labels = np.full(given.shape, b"", object) if self.labels is None else self.labels
-        scores = np.zeros(given.shape) if self.scores is None else self.scores
+        labels: NDArray[Any] = np.full(given.shape, b"", object)
+        scores: NDArray[Any] = np.zeros(given.shape)
+        if self.labels is not None:
+            labels = self.labels
+        if self.scores is not None:
+            scores = self.scores
         return [
-            list(zip(some, those, strict=True))
-            for some, those in zip(labels.tolist(), scores.tolist(), strict=True)
+            list(zip(example_labels, example_scores, strict=True))
+            for example_labels, example_scores in zip(labels.tolist(), scores.tolist(), strict=True)
         ]
 
 

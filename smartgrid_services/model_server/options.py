@@ -233,14 +233,14 @@ def parse_options(arguments: Sequence[str] | None = None) -> ServerOptions:
     for one in fields(ServerOptions):
         names = (_get_option_name(one), *one.metadata["also"])
         dashed = [f"--{name}" for name in names]
-        is_flag = isinstance(one.default, bool)
+        flag: dict[str, Any] = {"nargs": "?", "const": True}
         parser.add_argument(
             *dashed,
             dest=one.name,
             type=one.metadata["parse"],
             default=one.default,
             help=one.metadata["said"],
-            **({"nargs": "?", "const": True} if is_flag else {}),
+            **(flag if isinstance(one.default, bool) else {}),
         )
     words = sys.argv[1:] if arguments is None else arguments
     options = ServerOptions(**vars(parser.parse_args([_to_dashed(word) for word in words])))

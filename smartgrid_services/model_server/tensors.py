@@ -105,7 +105,9 @@ def write_tensor(array: NDArray[Any], tensor: Any) -> None:
         tensor.tensor_shape.dim.add(size=size)
     flat = array.ravel()
     if number == _STRING:
-        values = [item if isinstance(item, bytes) else str(item).encode() for item in flat.tolist()]
+        values: list[Any] = [
+            item if isinstance(item, bytes) else str(item).encode() for item in flat.tolist()
+        ]
     elif dtype.kind == "c":
         values = flat.view(flat.real.dtype).tolist()
     elif number == _HALF:

@@ -3,11 +3,7 @@
 from typing import Any
 
 import grpc
-from tensorflow_serving.apis import (
-    get_model_status_pb2,
-    model_management_pb2,
-    model_service_pb2_grpc,
-)
+from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
 
 from smartgrid_services.model_server.model_config import convert_model_config
 from smartgrid_services.model_server.rpc.calls import answer_call, read_requested
@@ -18,7 +14,7 @@ _RELOAD_SECONDS = 600.0
 """What new models of a sent config get to load, where the caller sets no earlier deadline."""
 
 
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+class ModelService:
     """Answers over one catalog and the watch that fills it."""
 
     def __init__(self, catalog: VersionManager, watch: ModelWatch) -> None:

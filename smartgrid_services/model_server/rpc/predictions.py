@@ -8,7 +8,6 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     inference_pb2,
     predict_pb2,
-    prediction_service_pb2_grpc,
     regression_pb2,
 )
 
@@ -30,7 +29,7 @@ from smartgrid_services.model_server.version_manager import VersionManager
 _SIGNATURE_DEF = "signature_def"
 
 
-class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+class PredictionService:
     """Answers over one catalog, from any thread.
 
     Inputs that are not sent value by value but filled up take `largest_filled` bytes at most.

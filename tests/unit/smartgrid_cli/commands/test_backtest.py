@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from smartgrid_cli.commands.backtest import BacktestProtocol, backtest, run_backtest
+from smartgrid_cli.commands.backtest import BacktestProtocol, backtest, backtest_table
 from smartgrid_cli.files.series import SeriesTable
 from smartgrid_cli.files.timestamps import convert_wall_to_utc
 from smartgrid_core.errors import ConfigurationError
@@ -134,7 +134,7 @@ def test_a_column_known_ahead_reaches_the_models_for_the_target_hour_itself():
         country=None,
         models=["naive_24h", "boosting"],
     )
-    fitted = run_backtest(table, protocol=protocol).fitted["boosting"]
+    fitted = backtest_table(table, protocol=protocol).fitted["boosting"]
     assert fitted.feature_names[-2:] == ("exog_price", "exog_price_change_1d")
 
 
