@@ -1,16 +1,16 @@
-"""Errors that name the culprit and the mend. Everything of ours derives from SmartGridError."""
+"""Errors that name the cause and the remedy. Everything of ours derives from SmartGridError."""
 
 
 class SmartGridError(Exception):
-    """A failure that a person can act on; its text says how."""
+    """A failure that a person can act on; its text tells how."""
 
 
 class ContractError(SmartGridError):
-    """A table does not keep its contract; the text names the table and the first bad column."""
+    """A table breaks its contract; the text names the table and the first bad column."""
 
 
 class LandingError(SmartGridError):
-    """A file cannot be landed at all; the text names the file, the cause and the mend."""
+    """A file cannot be landed at all; the text names the file, the cause and the remedy."""
 
 
 class ModelUnavailableError(SmartGridError):
@@ -26,4 +26,4 @@ class ConfigurationError(SmartGridError):
 
 
 class ServerError(SmartGridError):
-    """A server that we run does not start or answer; the text has the end of its log."""
+    """A server that we run does not start or answer; the text holds the end of its log."""

@@ -1,4 +1,4 @@
-"""Protocols: what assets, sensors and commands need, said without naming a product."""
+"""Protocols: what assets, sensors and commands need, without the name of a product."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,28 +16,27 @@ from smartgrid_core.time import Window
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What a store took: `count` rows, and the figures people ask about next.
-
-    `frame` may be a lazy scan of what was written, so that a large table is not held in memory.
-    """
+    """What a store wrote, and the figures that people ask for next."""
 
     count: int
+    """Rows that were written."""
     frame: pl.DataFrame | pl.LazyFrame
+    """The rows; a lazy scan of what was written where a large table is not held in memory."""
 
     def _figure(self, figure: pl.Expr) -> Any:
         return self.frame.lazy().select(figure).collect().item()
 
     def collect(self) -> pl.DataFrame:
-        """All rows that were written, in memory."""
+        """Return all rows that were written, in memory."""
         return self.frame.lazy().collect()
 
     def max(self, column: str) -> float | None:
-        """Largest value of a numeric column, None for no rows."""
+        """Return the largest value of a numeric column, None for no rows."""
         largest: float | None = self._figure(pl.col(column).cast(pl.Float64).max())
         return largest
 
     def sum(self, column: str) -> float:
-        """Sum of a numeric or boolean column, 0 for no rows."""
+        """Return the sum of a numeric or boolean column, 0 for no rows."""
         return float(self._figure(pl.col(column).cast(pl.Float64).sum()))
 
     def distinct(self, column: str) -> int:
@@ -45,16 +44,21 @@ class WriteResult:
         return int(self._figure(pl.col(column).n_unique()))
 
     def count_by(self, column: str) -> dict[str, int]:
-        """Rows per value of a text column."""
+        """Return the number of rows per value of a text column.
+
+        >>> rows = pl.DataFrame({"kind": ["gap", "spike", "gap"]})
+        >>> WriteResult(count=3, frame=rows).count_by("kind")
+        {'gap': 2, 'spike': 1}
+        """
         counts = self.frame.lazy().group_by(column).len().sort(column).collect()
         return dict(counts.iter_rows())
 
 
 class Clock(Protocol):
-    """Says what time it is, so that nothing else needs to ask."""
+    """Tells the time, so that nothing else needs to ask."""
 
     def now(self) -> datetime:
-        """The present instant, UTC."""
+        """Return the present instant, UTC."""
         ...
 
 
@@ -62,7 +66,7 @@ class Lake(Protocol):
     """History as day-partitioned Parquet."""
 
     def scan(self, schema: type[dy.Schema], *, window: Window | None = None) -> pl.LazyFrame:
-        """Rows of the window, all for None; without any, an empty frame of the right columns."""
+        """Return the rows of the window, all for None; no rows are an empty frame."""
         ...
 
     def replace(
@@ -74,12 +78,14 @@ class Lake(Protocol):
     ) -> WriteResult:
         """Make `rows` the whole content of the window's days, each day atomically.
 
-        Raises ContractError naming the first bad column, or a row outside the window.
+        Raises:
+            ContractError: A column breaks the contract, or a row lies outside the window; the first
+                is named.
         """
         ...
 
     def days(self, schema: type[dy.Schema]) -> Sequence[date]:
-        """The UTC days that hold rows, in order."""
+        """Return the UTC days that hold rows, in order."""
         ...
 
     def forget(self, schema: type[dy.Schema], *, before: date) -> int:
@@ -91,7 +97,7 @@ class Warehouse(Protocol):
     """The operational store."""
 
     def read(self, schema: type[dy.Schema], *, window: Window | None = None) -> pl.DataFrame:
-        """Rows of the window (all of them for None), ordered by key."""
+        """Return the rows of the window (all of them for None), ordered by key."""
         ...
 
     def upsert(self, schema: type[dy.Schema], rows: pl.DataFrame) -> WriteResult:
@@ -105,22 +111,26 @@ class Warehouse(Protocol):
         ...
 
     def register_brackets(self, days: Sequence[date]) -> pl.DataFrame:
-        """Rows of `RegisterBrackets` for each of the days, from the raw readings."""
+        """Return rows of `RegisterBrackets` for each of the days, from the raw readings."""
         ...
 
     def read_touched_since(self, seq: int, *, limit: int = 1000) -> pl.DataFrame:
-        """Rows of `TouchedDays` with a larger `seq`, in order."""
+        """Return rows of `TouchedDays` with a larger `seq`, in order, at most `limit`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A model that the registry holds. `version` is the registry's number, as text."""
+    """One version of a model in the registry."""
 
     name: str
+    """The registered model's name."""
     version: str
+    """The registry's number, as text."""
     run_id: str
+    """The run that trained it."""
     aliases: tuple[str, ...] = ()
+    """Such as `champion`."""
 
 
 RunStatus = Literal["FINISHED", "FAILED"]
@@ -128,7 +138,7 @@ RunStatus = Literal["FINISHED", "FAILED"]
 
 
 class ModelRegistry(Protocol):
-    """Knows what was trained, keeps the models, and says which version bears which alias."""
+    """Holds what was trained: runs, models, and which version has which alias."""
 
     def log_training(
         self,
@@ -142,7 +152,21 @@ class ModelRegistry(Protocol):
         tags: Mapping[str, str] | None = None,
         run_name: str | None = None,
     ) -> str:
-        """Write a training down and return its run id; the run stays open until `finish`."""
+        """Record a training and return its run id; the run stays open until `finish`.
+
+        Args:
+            experiment: Name of the experiment that the run belongs to.
+            params: What the training was given; values are kept as text.
+            metrics: What it reached; None leaves a metric out.
+            data_window: The span of the training data.
+            figures: Plotly figures by file name without suffix.
+            tables: Tables by file name without suffix.
+            tags: Tags of the run.
+            run_name: What people see as the run's name.
+
+        Returns:
+            The run id.
+        """
         ...
 
     def log_trial(
@@ -156,33 +180,44 @@ class ModelRegistry(Protocol):
         memory_mb: float,
         error: str | None = None,
     ) -> str:
-        """Write down one trial of a search as a finished run within its parent; return its id.
+        """Record one trial of a search as a finished run within its parent; return its run id.
 
-        `fold_scores`: mean absolute error per fold. One with an `error` is FAILED.
+        Args:
+            parent_run_id: The search's run.
+            name: What people see as the trial's name.
+            params: What was tried.
+            fold_scores: Mean absolute error per fold, in the target's unit.
+            seconds: Wall time of the trial, s.
+            memory_mb: Memory at its peak, MB.
+            error: Why it failed; such a trial is FAILED. None for one that ended.
+
+        Returns:
+            The trial's run id.
         """
         ...
 
     def log_saved_model(self, run_id: str, folder: Path, *, example: pl.DataFrame) -> str:
-        """Keep a SavedModel with the run; return its URI. `example` has a column per input."""
+        """Store a SavedModel with the run; return its URI. `example` has a column per input."""
         ...
 
     def register(self, name: str, run_id: str) -> ModelVersion:
-        """The version of `name` that holds the run's model; made if there is none yet.
+        """Return the version of `name` that holds the run's model; made if there is none yet.
 
-        Raises PublicationError for a run that has no SavedModel.
+        Raises:
+            PublicationError: The run has no SavedModel.
         """
         ...
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Let `alias` mean this version from now on; it leaves the one that had it."""
+        """Give this version the alias; the version that had it loses it."""
         ...
 
     def find_by_alias(self, name: str, alias: str) -> ModelVersion | None:
-        """The version that bears the alias; None if none does or there is no such model."""
+        """Return the version that has the alias; None if none has, or there is no such model."""
         ...
 
     def params(self, version: ModelVersion) -> Mapping[str, str]:
-        """What was written down of its training: `forecaster`, `data_end` and more."""
+        """Return what was recorded of the version's training: `forecaster`, `data_end` and more."""
         ...
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
@@ -190,11 +225,11 @@ class ModelRegistry(Protocol):
         ...
 
     def find_by_tag(self, experiment: str, key: str, value: str) -> str | None:
-        """The newest finished run of the experiment with that tag; None if there is none."""
+        """Return the newest finished run of the experiment with that tag; None if there is none."""
         ...
 
     def fail_unfinished(self, experiment: str, key: str, value: str) -> int:
-        """End as FAILED what a killed process left running under that tag; say how many."""
+        """Mark as FAILED what a killed process left running under that tag; return how many."""
         ...
 
     def finish(self, run_id: str, status: RunStatus) -> None:
@@ -204,23 +239,24 @@ class ModelRegistry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Quantiles:
-    """What a model server answered: P10, P50, P90 in kW, float32 (batch,), and who said so."""
+    """What a model server answered for a batch."""
 
     frame: pl.DataFrame
+    """p10, p50, p90 in kW, Float32 (batch,)."""
     model: str
+    """The model that answered."""
     model_version: str
+    """Its version, as text."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoutedForecasts:
-    """What the variants of a model answered for a batch, and the log of it.
-
-    `frame`: p10, p50, p90 in kW, model_version and variant, (batch,), null for a row that nobody
-    answered. `log`: rows of `PredictionLog`.
-    """
+    """What the variants of a model answered for a batch, and the log of the calls."""
 
     frame: pl.DataFrame
+    """p10, p50, p90 in kW, model_version and variant, (batch,); null where nobody answered."""
     log: pl.DataFrame
+    """Rows of `PredictionLog`."""
 
 
 class ModelServer(Protocol):
@@ -234,10 +270,21 @@ class ModelServer(Protocol):
         *,
         label: str | None = None,
     ) -> Quantiles:
-        """Quantiles for a batch: one float32 array (batch,) per feature.
+        """Return the quantiles for a batch.
 
-        Asked is the version, or the one with the label, else the newest. Raises
-        ModelUnavailableError if that one is not live or the server does not answer.
+        The given version answers, else the one with the label, else the newest.
+
+        Args:
+            model: The model's name on the server.
+            features: One float32 array (batch,) per feature.
+            version: The version to ask; None for the label's or the newest.
+            label: The label to ask, if no version is given.
+
+        Returns:
+            P10, P50, P90 in kW, and the version that answered.
+
+        Raises:
+            ModelUnavailableError: That version is not live, or the server does not answer.
         """
         ...
 
@@ -247,7 +294,7 @@ class ModelServer(Protocol):
 
 
 class ModelRepository(Protocol):
-    """The folder from which the model server takes its versions, and what it is told of them."""
+    """The folder that the model server loads from, and the server's configuration."""
 
     def served(self, model: str) -> ServingState:
         """Which versions the server shall load, and their labels; none for an unknown model."""
@@ -262,26 +309,35 @@ class ModelRepository(Protocol):
         ...
 
     def publish(self, saved_model: Path, *, model: str, version: int) -> str:
-        """Put a version there, whole or not at all; the same again changes nothing.
+        """Put a version into the repository, whole or not at all; the same again changes nothing.
 
-        Raises PublicationError if that version is there with other content.
+        Raises:
+            PublicationError: That version is there with other content.
         """
         ...
 
     def wait_until_live(self, model: str, version: int) -> None:
-        """Return once the server answers with it. Raises PublicationError if it does not come."""
+        """Return once the server answers with the version.
+
+        Raises:
+            PublicationError: It does not answer in time.
+        """
         ...
 
     def wait_until_labelled(self, model: str, label: str, version: int) -> None:
-        """Return once the label means this version. Raises PublicationError if it does not."""
+        """Return once the label means the version.
+
+        Raises:
+            PublicationError: It does not in time.
+        """
         ...
 
     def withdraw(self, model: str, version: int) -> None:
-        """Take a version away; none is no error."""
+        """Remove a version; a version that is not there is no error."""
         ...
 
     def prune(self, model: str) -> Sequence[int]:
-        """Remove versions too old to fall back to that are not served; returns which."""
+        """Remove versions too old to fall back to that are not served; return which."""
         ...
 
 
@@ -291,100 +347,116 @@ class Notifier(Protocol):
     def send(
         self, channel: str, recipient: str, payload: Mapping[str, Any], *, message_id: str
     ) -> "Delivery":
-        """Try once. Never raises for what the far side does: the delivery says it.
+        """Try once to send; an error of the receiver does not raise, the result tells it.
 
-        `message_id` is the same in every try, so that the far side can drop a repeat.
+        Args:
+            channel: One of `CHANNELS`.
+            recipient: The address on that channel, such as a URL.
+            payload: The message as a JSON object.
+            message_id: The same in every try, so that the receiver can drop a repeat.
+
+        Returns:
+            How the try ended.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How one attempt ended: `outcome` as in `NotificationAttempts`."""
+    """How one attempt to deliver a message ended."""
 
     outcome: str
+    """As in `NotificationAttempts`."""
     status_code: int | None
+    """The HTTP status; None without an answer."""
     detail: str | None
+    """What went wrong, for people; None for a delivery."""
     duration_ms: float
+    """Wall time of the attempt, ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """What a round of deliveries did: messages delivered, to be tried again, and given up."""
+    """How a round of deliveries ended, in messages."""
 
     delivered: int
+    """Messages that arrived."""
     retried: int
+    """Messages that will be tried again."""
     dead: int
+    """Messages that were given up."""
 
 
 class AlertStore(Protocol):
-    """The alerts on record, and the outbox that carries them to people."""
+    """The stored alerts, and the outbox that carries them to people."""
 
     def open_alerts(self) -> pl.DataFrame:
-        """Rows of `Alerts` that nobody has closed."""
+        """Return the rows of `Alerts` that are not closed."""
         ...
 
     def record(self, alerts: pl.DataFrame) -> int:
-        """Write rows of `Alerts` down, each with its message to deliver; say how many are new.
+        """Write rows of `Alerts`, each with its message to deliver; return how many are new.
 
-        A fact that is on record (by `dedupe_key`) is left alone and sends nothing.
+        A fact that is stored already (by `dedupe_key`) is left alone and sends nothing.
         """
         ...
 
     def due(self, *, now: datetime) -> Sequence[str]:
-        """The messages that wait to be tried, each as `<message_id>#<attempts so far>`."""
+        """Return the messages to be tried, each as `<message_id>#<attempts so far>`."""
         ...
 
     def deliver(self, *, now: datetime) -> DeliveryReport:
-        """Try every message that is due once. What the far side does raises nothing."""
+        """Try every due message once; an error of the receiver does not raise."""
         ...
 
 
 class QualitySuites(Protocol):
-    """The suites of expectations, one per table, and the documents that their runs leave."""
+    """The suites of expectations, one per table, and the documents that their runs write."""
 
     def run(self, name: str, frame: pl.DataFrame, *, at: datetime) -> SuiteResult:
-        """Judge rows of table `name`, which should reach up to `at`.
+        """Return how rows of the table `name` do in its suite; they should reach up to `at`.
 
-        Raises KeyError for a table without a suite.
+        Raises:
+            KeyError: The table has no suite.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A file that waits in the landing folder and no longer grows.
-
-    `identity` changes with the file's content; `name` is how the folder knows it.
-    """
+    """A file that waits in the landing folder and no longer grows."""
 
     name: str
     identity: str
 
 
 class LandingFolder(Protocol):
-    """The watched folder: what has arrived, and the way from there into the warehouse."""
+    """The watched folder: which files wait, and the way from there into the warehouse."""
 
     def arrivals(self) -> Sequence[Arrival]:
-        """Files that wait and no longer grow, the longest waiting first."""
+        """Return the files that wait and no longer grow, the longest waiting first."""
         ...
 
     def land(self, name: str) -> Mapping[str, Any]:
-        """Bring one file into the warehouse and say what became of it.
+        """Land one file in the warehouse; return what became of it.
 
-        `status` is landed, already_landed, refused (`message` says why) or growing; rows_read =
+        `status` is landed, already_landed, refused (`message` tells why) or growing; rows_read =
         rows_new + rows_changed + rows_repeated + rows_refused; rows_removed are nodes of the grid
-        that a whole tree left out. Raises LandingError if there is no such file.
+        that a whole tree left out.
+
+        Raises:
+            LandingError: There is no such file.
         """
         ...
 
 
 class WeatherSource(Protocol):
-    """Somebody who knows the weather of past days."""
+    """A source of the weather of past days."""
 
     def fetch(self, window: Window) -> pl.DataFrame:
-        """Rows of `Weather` for the window's UTC days, as far as they are known; none if unset.
+        """Return rows of `Weather` for the window's UTC days; none if no source is set.
 
-        Raises ServerError naming who does not answer.
+        Raises:
+            ServerError: The source does not answer; it is named.
         """
         ...

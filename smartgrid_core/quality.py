@@ -1,7 +1,7 @@
-"""Figures that quality is judged by: gaps, silence, standstill, register steps, completeness.
+"""Figures that the data-quality suites judge: gaps, silence, standstill, completeness.
 
-Every function takes the rows of one contract and returns the same rows with figures beside them; it
-decides nothing. What a figure may be is said by the suites, whether that blocks by the checks.
+Every `add_..._figures` takes the rows of one contract and returns the same rows with figures
+beside them; it decides nothing. The suites hold the limits, the asset checks decide what blocks.
 """
 
 from collections.abc import Sequence
@@ -39,27 +39,32 @@ FLOAT_SLACK = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One expectation that the rows do not meet.
-
-    `observed` says what was seen, `unexpected_count` in how many rows, `examples` names the first
-    of them. `severity` "info" is worth a look and fails nothing.
-    """
+    """One expectation that the rows do not meet."""
 
     expectation: str
+    """What was expected, in words."""
     column: str | None
+    """The column that it is about; None for the whole row."""
     observed: str
+    """What the rows hold instead."""
     unexpected_count: int
+    """In how many rows."""
     examples: tuple[str, ...] = ()
+    """The first of these rows, in words."""
     severity: str = "warning"
+    """"error", "warning", or "info", which fails nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class SuiteResult:
-    """What a suite says of `rows` rows; `docs_link` leads to the page of this very run."""
+    """What a data-quality suite found in a table's rows."""
 
     suite: str
+    """The suite's name."""
     passed: bool
+    """Whether every expectation but those of severity "info" was met."""
     rows: int
+    """How many rows were judged."""
     failed: tuple[Violation, ...]
     docs_link: str
 
@@ -67,9 +72,9 @@ class SuiteResult:
 def find_contract_violations(
     schema: type[dy.Schema], rows: pl.DataFrame, *, examples: int = 5
 ) -> list[Violation]:
-    """Every rule of the contract that rows break, the first bad rows named; columns first.
+    """Return every rule of the contract that rows break, the first bad rows named; columns first.
 
-    A missing column or a wrong dtype is one finding and nothing else is looked at.
+    A missing column or a wrong dtype is one violation, and then no rows are looked at.
     """
     expected = schema.create_empty().schema
     wrong = [
@@ -105,7 +110,11 @@ def find_contract_violations(
 
 
 def describe_row(row: dict[str, object]) -> str:
-    """`sensor_id=S1 event_time=2026-03-01T00:15:00+00:00`."""
+    """Return the row as one line of text.
+
+    >>> describe_row({"sensor_id": "S1", "event_time": datetime(2026, 3, 1, 0, 15)})
+    'sensor_id=S1 event_time=2026-03-01T00:15:00'
+    """
     return " ".join(
         f"{name}={value.isoformat() if isinstance(value, datetime) else value}"
         for name, value in row.items()
@@ -113,7 +122,7 @@ def describe_row(row: dict[str, object]) -> str:
 
 
 def add_sensor_figures(readings: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
-    """Rows of `SensorData` in order, with their figures.
+    """Return rows of `SensorData` in order, with their figures.
 
     `voltage_pu`: over the declared voltage that is nearest to the sensor's median, 1 is nominal.
     `current_a`, `power_kw`, `frequency_hz`: the value by its quantity.
@@ -138,7 +147,9 @@ def add_sensor_figures(readings: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
 
 
 def add_meter_figures(readings: pl.DataFrame, *, at: datetime, capacity_kwh: float) -> pl.DataFrame:
-    """Rows of `MeterReadings` in order, with their figures; those of registers null for intervals.
+    """Return rows of `MeterReadings` in order, with their figures.
+
+    A register's figures are null in rows of intervals, and the other way round.
 
     `register_step_kwh`: energy since the meter's previous register reading, kWh, a rollover at
     `capacity_kwh` counted through; negative when the register fell.
@@ -174,7 +185,7 @@ def add_meter_figures(readings: pl.DataFrame, *, at: datetime, capacity_kwh: flo
 
 
 def add_aggregate_figures(hours: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
-    """Rows of `SensorAggregates` with the mean by its unit and their figures.
+    """Return rows of `SensorAggregates` with the mean by its unit and their figures.
 
     `completeness`: readings received over readings expected, null for an hour that is not over at
     `at`. `mean_outside`: by how much the mean lies outside [min, max]; 0 or less when it does not.
@@ -199,11 +210,10 @@ def add_aggregate_figures(hours: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
 
 
 def add_consumption_figures(intervals: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
-    """Rows of `MeterConsumption` with their figures.
+    """Return rows of `MeterConsumption` with their figures.
 
     `mean_kw`: power over the interval, kW. `estimated`: 1 for an estimate, else 0.
-    `compute_day_coverage`: share of the UTC day that the meter's intervals cover, null until it is
-    over.
+    `day_coverage`: share of the UTC day that the meter's intervals cover, null until it is over.
     `silence_hours` counts from the interval's end.
     """
     length = pl.duration(minutes=pl.col("interval_minutes"))
@@ -225,10 +235,9 @@ def add_consumption_figures(intervals: pl.DataFrame, *, at: datetime) -> pl.Data
 
 
 def add_feeder_figures(load: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
-    """Rows of `FeederLoad` with their figures.
+    """Return rows of `FeederLoad` with their figures.
 
-    `compute_day_coverage`: the share of the UTC day's hours that the feeder has, null until it is
-    over.
+    `day_coverage`: the share of the UTC day's hours that the feeder has, null until it is over.
     `meter_share`: meters that reported over those that the topology expects. `grid_residual_kw`: in
     rows of "grid", its load minus the sum of all feeders, kW. `silence_hours` counts from the
     hour's end.
@@ -253,13 +262,13 @@ def add_feeder_figures(load: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
 
 
 def add_feature_figures(features: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
-    """Rows of `LoadFeatures` with their figures.
+    """Return rows of `LoadFeatures` with their figures.
 
     `lead_residual_h`: by how much `lead_hours` misses hour_start - issue_time, h.
     `circle_residual`: by how much (hour_sin, hour_cos) misses the unit circle.
     `mean_outside_kw`: by how much the mean of the last 24 hours lies outside their extremes, kW;
     0 or less when it does not.
-    `known_share`: the share of the row's load features that its history could tell.
+    `known_share`: the share of the row's load features that are known.
     `silence_hours` counts from a day after the feeder's last issue time.
     """
     lead = (pl.col("hour_start") - pl.col("issue_time")).dt.total_seconds(fractional=True) / 3600
@@ -283,7 +292,17 @@ def add_feature_figures(features: pl.DataFrame, *, at: datetime) -> pl.DataFrame
 
 
 def compute_day_coverage(series: str, *, start: str, hours: pl.Expr, at: datetime) -> pl.Expr:
-    """The share of the UTC day of `start` that the series' rows cover; null until it is over."""
+    """Return the share of a UTC day that a series' rows cover; null until the day is over.
+
+    Args:
+        series: The column that names the series.
+        start: The column with the start of a row's interval, UTC.
+        hours: Length of a row's interval, h.
+        at: The instant up to which data should reach, UTC.
+
+    Returns:
+        Float64, 0 to 1, the same in every row of a series and day.
+    """
     day = pl.col(start).dt.truncate("1d")
     return pl.when(day + pl.duration(days=1) <= _to_instant(at)).then(
         hours.sum().over(series, day) / 24
@@ -295,7 +314,7 @@ def _to_instant(at: datetime) -> pl.Expr:
 
 
 def split_by_unit(value: str, *, series: Sequence[str]) -> list[pl.Expr]:
-    """One column per quantity, named with its unit, null in the rows of other quantities."""
+    """Return one column per quantity, named with its unit, null in the rows of other quantities."""
     is_voltage = pl.col("sensor_type") == "voltage"
     usual = pl.col(value).median().over(series)
     return [
@@ -308,7 +327,7 @@ def split_by_unit(value: str, *, series: Sequence[str]) -> list[pl.Expr]:
 
 
 def _find_declared_voltage(voltage: pl.Expr) -> pl.Expr:
-    """The nearest of NOMINAL_V, by ratio."""
+    """Return the nearest of NOMINAL_V, by ratio, V."""
     nearest = pl.lit(NOMINAL_V[0])
     for lower, upper in pairwise(NOMINAL_V):
         nearest = pl.when(voltage > (lower * upper) ** 0.5).then(upper).otherwise(nearest)
@@ -316,7 +335,7 @@ def _find_declared_voltage(voltage: pl.Expr) -> pl.Expr:
 
 
 def _sort_series(rows: pl.DataFrame, *, series: Sequence[str], time: str) -> pl.DataFrame:
-    """Rows by series and time; `_first` and `_last` mark where a series begins and ends."""
+    """Return rows by series and time; `_first` and `_last` mark where a series begins and ends."""
     same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in series)
     return (
         rows.sort(*series, time)
@@ -326,6 +345,7 @@ def _sort_series(rows: pl.DataFrame, *, series: Sequence[str], time: str) -> pl.
 
 
 def _measure_gap(series: Sequence[str], *, time: str) -> pl.Expr:
+    """Return the time since the series' previous row, in its usual (median) intervals."""
     gap = pl.when(~pl.col("_first")).then(
         pl.col(time).diff().dt.total_microseconds().cast(pl.Float64)
     )
@@ -333,6 +353,7 @@ def _measure_gap(series: Sequence[str], *, time: str) -> pl.Expr:
 
 
 def _measure_standstill(value: str, *, time: str) -> pl.Expr:
+    """Return how long the same value other than 0 has been repeated, h."""
     changed = pl.col("_first") | pl.col(value).ne_missing(pl.col(value).shift())
     since = pl.when(changed).then(pl.col(time)).forward_fill()
     hours = (pl.col(time) - since).dt.total_seconds(fractional=True) / 3600
@@ -340,6 +361,7 @@ def _measure_standstill(value: str, *, time: str) -> pl.Expr:
 
 
 def _measure_silence(*, time: str | pl.Expr, at: datetime) -> pl.Expr:
+    """Return how long before `at` a series' last row was sent, h; null in other rows."""
     sent = pl.col(time) if isinstance(time, str) else time
     hours = (_to_instant(at) - sent).dt.total_seconds(fractional=True) / 3600
     return pl.when("_last").then(hours).alias("silence_hours")

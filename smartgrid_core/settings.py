@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Ports(BaseSettings):
-    """Ports on localhost; `smartgrid up` moves to the next free one and says so."""
+    """TCP ports on localhost; `smartgrid up` moves to the next free one and prints it."""
 
     model_config = SettingsConfigDict(env_prefix="SMARTGRID_PORT_", env_file=".env", extra="ignore")
 
@@ -23,7 +23,7 @@ class Ports(BaseSettings):
 
 
 class Settings(BaseSettings):
-    """What a process needs to know about where things are."""
+    """What a process needs to know about where things are and how they are set."""
 
     model_config = SettingsConfigDict(env_prefix="SMARTGRID_", env_file=".env", extra="ignore")
 

@@ -30,13 +30,22 @@ class Window:
 
     @classmethod
     def of_day(cls, day: date) -> "Window":
-        """The UTC day `day`."""
+        """Return the window of one UTC day.
+
+        >>> Window.of_day(date(2026, 3, 1)).end.isoformat()
+        '2026-03-02T00:00:00+00:00'
+        """
         start = midnight(day)
         return cls(start, start + DAY)
 
     @classmethod
     def of_days(cls, first: date, last: date) -> "Window":
-        """UTC days `first` to `last`, both included."""
+        """Return the window of the UTC days `first` to `last`, both included.
+
+        >>> window = Window.of_days(date(2026, 3, 1), date(2026, 3, 3))
+        >>> [day.day for day in window.days()]
+        [1, 2, 3]
+        """
         return cls(midnight(first), midnight(last) + DAY)
 
     @classmethod
@@ -52,14 +61,19 @@ class Window:
         return cls.of_days(last - (count - 1) * DAY, last)
 
     def days(self) -> Iterator[date]:
-        """The UTC days that the window touches, in order."""
+        """Yield the UTC days that the window touches, in order."""
         day = self.start.date()
         while midnight(day) < self.end:
             yield day
             day += DAY
 
     def parts(self, *, days: int) -> Iterator["Window"]:
-        """The window cut into spans of so many days, the last one shorter; in order."""
+        """Yield the window in spans of `days` days, the last one shorter; in order.
+
+        >>> window = Window.of_days(date(2026, 3, 1), date(2026, 3, 5))
+        >>> [(part.end - part.start).days for part in window.parts(days=2)]
+        [2, 2, 1]
+        """
         start = self.start
         while start < self.end:
             end = min(start + days * DAY, self.end)
@@ -69,12 +83,16 @@ class Window:
     def widened(
         self, *, before: timedelta = timedelta(0), after: timedelta = timedelta(0)
     ) -> "Window":
-        """The same window, reaching further back or ahead."""
+        """Return a window that begins `before` earlier and ends `after` later."""
         return Window(self.start - before, self.end + after)
 
 
 def midnight(day: date) -> datetime:
-    """The first instant of a UTC day."""
+    """Return the first instant of a UTC day.
+
+    >>> midnight(date(2026, 3, 1)).isoformat()
+    '2026-03-01T00:00:00+00:00'
+    """
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
@@ -93,7 +111,12 @@ def to_epoch_ms(instant: datetime) -> int:
 
 
 def local_day_window(day: date, *, timezone: ZoneInfo) -> Window:
-    """The UTC window of a local calendar day: 23, 24 or 25 hours long."""
+    """Return the UTC window of a local calendar day: 23, 24 or 25 hours long.
+
+    >>> window = local_day_window(date(2026, 3, 29), timezone=ZoneInfo("Europe/Tirane"))
+    >>> (window.end - window.start) // HOUR
+    23
+    """
 
     def start_of(a_day: date) -> datetime:
         return datetime(a_day.year, a_day.month, a_day.day, tzinfo=timezone).astimezone(UTC)

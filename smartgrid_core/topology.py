@@ -9,10 +9,11 @@ ABOVE_A_METER = ("transformer", "feeder", "substation")
 
 
 def place_meters(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
-    """Rows of `MeterPlaces`, ordered by meter_id.
+    """Return rows of `MeterPlaces`, ordered by meter_id, from rows of `GridTopology`.
 
-    ``topology``: rows of `GridTopology`. Raises ContractError naming the first meter that
-    lacks a transformer, feeder or substation above it.
+    Raises:
+        ContractError: A meter lacks a transformer, feeder or substation above it; the first is
+            named.
     """
     nodes = topology.lazy().select("node_id", "node_kind", "parent_id").collect()
     kind_of = dict(zip(nodes["node_id"], nodes["node_kind"], strict=True))
@@ -43,7 +44,7 @@ def place_meters(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
 def _find_nodes_above(
     node_id: str, *, kind_of: dict[str, str], parent_of: dict[str, str | None]
 ) -> dict[str, str]:
-    """The nearest node of each kind on the way up; a circle ends the walk."""
+    """Return the nearest node of each kind on the way up; a circle ends the walk."""
     above: dict[str, str] = {}
     seen = {node_id}
     parent = parent_of[node_id]
@@ -55,7 +56,12 @@ def _find_nodes_above(
 
 
 def map_nodes_to_feeders(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
-    """One row per feeder and per node below one: node_id, feeder_id, ordered by node_id."""
+    """Return one row per feeder and per node below one: node_id, feeder_id, ordered by node_id.
+
+    >>> nodes = {"node_id": ["F1", "T1"], "node_kind": ["feeder", "transformer"]}
+    >>> map_nodes_to_feeders(pl.DataFrame(nodes | {"parent_id": [None, "F1"]})).rows()
+    [('F1', 'F1'), ('T1', 'F1')]
+    """
     nodes = topology.lazy().select("node_id", "node_kind", "parent_id").collect()
     kind_of = dict(zip(nodes["node_id"], nodes["node_kind"], strict=True))
     parent_of = dict(zip(nodes["node_id"], nodes["parent_id"], strict=True))
@@ -70,7 +76,7 @@ def map_nodes_to_feeders(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
 
 
 def list_feeder_ratings(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
-    """One row per feeder with a known thermal limit: feeder_id, rating_kw, ordered by feeder_id."""
+    """Return one row per feeder with a known thermal limit: feeder_id, rating_kw, by feeder_id."""
     return (
         topology.lazy()
         .filter(pl.col("node_kind") == "feeder", pl.col("rating_kw").is_not_null())
@@ -81,7 +87,7 @@ def list_feeder_ratings(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
 
 
 def list_sensor_voltages(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
-    """One row per sensor whose nominal voltage is known: sensor_id, nominal_v, by sensor_id.
+    """Return one row per sensor whose nominal voltage is known: sensor_id, nominal_v, by sensor_id.
 
     `nominal_v` is phase to neutral in V, as sensors measure it; a sensor without a nominal
     voltage of its own has that of the node it hangs on.

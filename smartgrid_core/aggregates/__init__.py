@@ -1,1 +1,1 @@
-"""Hourly and daily figures, written once as narwhals expressions: Polars or Spark run them."""
+"""Sums and means of readings: `hourly` by sensor, `daily` by meter, `feeder` by feeder and grid."""

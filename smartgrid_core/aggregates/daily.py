@@ -16,11 +16,11 @@ def sum_daily_consumption(
     timezone: ZoneInfo | str,
     days: Sequence[date] | None = None,
 ) -> pl.DataFrame:
-    """Rows of `DailyConsumption`, ordered by key.
+    """Return rows of `DailyConsumption`, ordered by key: energy by local day, kWh.
 
-    ``consumption``: rows of `MeterConsumption`. A local day takes rows of two UTC days, so hand in
-    one more on each side and name the local `days` that are wanted; None takes all that appear.
-    An interval belongs to the local day in which it starts.
+    `consumption` has rows of `MeterConsumption`. A local day takes rows of two UTC days: hand in
+    one UTC day more on each side and name the local `days` that are wanted; None takes all that
+    appear. An interval belongs to the local day in which it starts.
     """
     zone = ZoneInfo(str(timezone))
     energy = pl.col("energy_kwh")
@@ -52,5 +52,6 @@ def sum_daily_consumption(
 
 
 def _count_hours(day: date, zone: ZoneInfo) -> int:
+    """Return the length of a local day: 23, 24 or 25 hours."""
     window = local_day_window(day, timezone=zone)
     return round((window.end - window.start) / HOUR)

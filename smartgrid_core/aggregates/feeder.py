@@ -16,12 +16,12 @@ COUNT_SLACK = 1e-9
 
 
 def sum_meters_per_feeder(consumption: IntoFrameT, *, places: IntoFrameT) -> IntoFrameT:
-    """Rows of `FeederLoad`, in no particular order; a lazy frame stays lazy.
+    """Return rows of `FeederLoad`, in no particular order; a lazy frame stays lazy.
 
-    ``consumption``: rows of `MeterConsumption`; ``places``: `MeterPlaces`, in the same kind of
-    frame. A meter's load is its mean power over the minutes of the hour that it covers; a meter
-    without any is silent and adds nothing, but is expected. Meters without a place are left out:
-    they hang on no feeder.
+    `consumption` has rows of `MeterConsumption`; `places` has rows of `MeterPlaces`, in the same
+    kind of frame. A meter's load is its mean power over the minutes of the hour that it covers, kW;
+    feed-in counts negative. A meter without any minutes adds nothing, but is expected. Meters
+    without a place are left out.
     """
     energy, covered = nw.col("energy_kwh"), nw.col("interval_minutes")
     on_feeders = to_narwhals(places).select("meter_id", "feeder_id", "customer_kind")
@@ -75,10 +75,15 @@ def sum_meters_per_feeder(consumption: IntoFrameT, *, places: IntoFrameT) -> Int
 
 
 def blank_silent_hours(load: IntoFrameT, *, least_share: float) -> IntoFrameT:
-    """Rows of `FeederLoad` whose `load_kw` is null where too few of the meters reported.
+    """Return rows of `FeederLoad` with `load_kw` null where too few of the meters reported.
 
-    Such an hour is low because meters are silent, not because little was drawn. Hours of which the
-    expected meters are not on record stay as they are.
+    Such an hour is low because meters are silent, not because little was drawn. `least_share` (0 to
+    1) of the expected meters must have reported. Hours without `expected_meters` stay as they are.
+
+    >>> import polars as pl
+    >>> load = pl.DataFrame({"load_kw": [1.0, 2.0], "meters": [9, 8], "expected_meters": [10, 10]})
+    >>> blank_silent_hours(load, least_share=0.9)["load_kw"].to_list()
+    [1.0, None]
     """
     least = nw.col("expected_meters") * least_share - COUNT_SLACK
     is_known = nw.col("expected_meters").is_null() | (nw.col("meters") >= least)
@@ -91,6 +96,7 @@ def blank_silent_hours(load: IntoFrameT, *, least_share: float) -> IntoFrameT:
 
 
 def _sum_meters() -> list[nw.Expr]:
+    """Return an hour's sums over the meters: net load, load of any sign, estimated part, count."""
     return [
         nw.col("load_kw").sum(),
         nw.col("mean_kw").sum(),

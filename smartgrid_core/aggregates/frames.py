@@ -1,4 +1,4 @@
-"""The door between a caller's frames and narwhals."""
+"""The one conversion between a caller's frames and narwhals."""
 
 from typing import Any, cast
 
@@ -6,5 +6,5 @@ import narwhals as nw
 
 
 def to_narwhals(native: object) -> nw.LazyFrame[Any]:
-    """Any frame that narwhals knows, eager or lazy, named by the verbs that both kinds have."""
+    """Return any frame that narwhals knows, typed by the verbs of eager and lazy ones."""
     return cast("nw.LazyFrame[Any]", nw.from_native(cast("Any", native)))

@@ -9,10 +9,11 @@ SENSOR_HOUR = ("sensor_id", "sensor_type", "hour_bucket")
 
 
 def aggregate_sensor_hours(sensor_data: IntoFrameT, *, sensor_interval_minutes: int) -> IntoFrameT:
-    """Rows of `SensorAggregates`, in no particular order; a lazy frame stays lazy.
+    """Return rows of `SensorAggregates`, in no particular order; a lazy frame stays lazy.
 
-    ``sensor_data``: rows of `SensorData` (sensor_id, sensor_type, event_time, value are used), in
-    any frame that narwhals knows. `expected_count` is at least 1.
+    `sensor_data` has rows of `SensorData` (sensor_id, sensor_type, event_time and value are used),
+    in any frame that narwhals knows. `expected_count` is 60 / `sensor_interval_minutes`, at least
+    1.
     """
     value = nw.col("value")
     expected = max(60 // sensor_interval_minutes, 1)

@@ -1,1 +1,1 @@
-"""What needs a person: rules that decide, and never send."""
+"""What needs a person: `exceedance` finds it, `decide` makes alerts, `messages` words them."""

@@ -1,4 +1,4 @@
-"""Rules that turn facts into alerts: grouping, hysteresis, severity, words. Never sends."""
+"""Rules that turn facts into alerts: grouping, hysteresis, severity, wording. Nothing is sent."""
 
 import json
 import uuid
@@ -41,12 +41,22 @@ def decide_limit_alerts(
     threshold: float = OPEN_AT,
     release: float = KEEP_AT,
 ) -> pl.DataFrame:
-    """Rows of `Alerts` that `exceedances` (rows of `LimitExceedances`) newly call for, by key.
+    """Return the rows of `Alerts` that forecast exceedances newly call for, ordered by key.
 
-    Of several issues about one hour the latest counts. A spell begins in an hour at or above
-    `threshold` and takes in neighbouring hours at or above `release`. All spells of one feeder that
-    begin on one local day of `timezone` are one fact, `limit:<feeder>:<day>`; it is left out if
-    `open_alerts` (rows of `Alerts`) has it.
+    An episode begins in an hour at or above `threshold` and takes in neighbouring hours at or above
+    `release`. All episodes of one feeder that begin on one local day are one fact,
+    `limit:<feeder>:<day>`. Of several issues about one hour the latest counts.
+
+    Args:
+        exceedances: Rows of `LimitExceedances`, in any order.
+        now: When the alerts are opened, UTC.
+        timezone: Whose calendar cuts the days, and whose clock stands in the message.
+        open_alerts: Rows of `Alerts` that are open; their facts are left out. None for none.
+        threshold: Probability (0 to 1) from which an hour opens an episode.
+        release: Probability (0 to 1) from which a neighbouring hour prolongs it.
+
+    Returns:
+        One row of `Alerts` per new fact, ordered by `dedupe_key`.
     """
     known = set() if open_alerts is None else set(open_alerts["dedupe_key"].to_list())
     latest = (
@@ -69,7 +79,18 @@ def decide_limit_alerts(
 def build_failure_alert(
     *, job_name: str, run_id: str, error: str, now: datetime, root_run_id: str | None = None
 ) -> pl.DataFrame:
-    """The row of `Alerts` for a failed run; the retries of one run are one fact."""
+    """Return the one row of `Alerts` for a failed run; the retries of a run are one fact.
+
+    Args:
+        job_name: The job that failed; it is the alert's subject.
+        run_id: The run that failed.
+        error: Its error text; the first line goes into the message.
+        now: When the alert is opened, UTC.
+        root_run_id: The run of which this one is a retry; None for a first try.
+
+    Returns:
+        One row with the key `failure:<job>:<first run>`.
+    """
     key = f"failure:{job_name}:{root_run_id or run_id}"
     lines = error.strip().splitlines() or ["no error text"]
     return _build_alerts(
@@ -88,7 +109,22 @@ def build_failure_alert(
 
 
 def build_rollback_alert(*, model: str, version: int, reason: str, now: datetime) -> pl.DataFrame:
-    """The row of `Alerts` for a canary that was taken back by itself; once per version."""
+    """Return the one row of `Alerts` for a canary that was rolled back automatically.
+
+    Args:
+        model: The registered model's name; it is the alert's subject.
+        version: The version that was rolled back.
+        reason: Why, as a sentence.
+        now: When the alert is opened, UTC.
+
+    Returns:
+        One row with the key `rollback:<model>:<version>`.
+
+    >>> from datetime import UTC
+    >>> noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    >>> build_rollback_alert(model="m", version=4, reason="slow", now=noon)["message"].item()
+    'Version 4 of m was rolled back: slow'
+    """
     return _build_alerts(
         [
             {
@@ -105,7 +141,7 @@ def build_rollback_alert(*, model: str, version: int, reason: str, now: datetime
 
 
 def _split_episodes(hours: Sequence[Row], *, threshold: float) -> Iterator[list[Row]]:
-    """Runs of consecutive hours that reach the threshold at least once."""
+    """Yield the runs of consecutive hours that reach the threshold at least once."""
     breaks = [
         at
         for at, (before, after) in enumerate(pairwise(hours), start=1)
@@ -120,6 +156,17 @@ def _split_episodes(hours: Sequence[Row], *, threshold: float) -> Iterator[list[
 def _build_limit_alert(
     key: str, hours: Sequence[Row], *, now: datetime, timezone: ZoneInfo
 ) -> dict[str, Any]:
+    """Return the alert of one feeder and local day, without its identifier and state.
+
+    Args:
+        key: The fact's `dedupe_key`.
+        hours: Rows of `LimitExceedances` of the feeder, in order; at least one.
+        now: When the alert is opened, UTC.
+        timezone: Whose clock stands in the message.
+
+    Returns:
+        The columns of `Alerts` that the fact itself decides.
+    """
     peak = max(hours, key=lambda hour: (hour["p50_kw"] / hour["rating_kw"], hour["probability"]))
     probability = max(hour["probability"] for hour in hours)
     depth = peak["p50_kw"] / peak["rating_kw"]
@@ -153,7 +200,7 @@ def _build_limit_alert(
 
 
 def _format_spans(hours: Sequence[Row], *, timezone: ZoneInfo) -> str:
-    """`on 2026-03-02 from 18:00 to 21:00 and from 22:00 to 23:00`, in local time."""
+    """Return `on 2026-03-02 from 18:00 to 21:00 and from 22:00 to 23:00`, in local time."""
     starts = [hour["hour_start"] for hour in hours]
     edges = [0, *(at for at, (a, b) in enumerate(pairwise(starts), 1) if b - a != HOUR)]
     spans = []
@@ -165,6 +212,7 @@ def _format_spans(hours: Sequence[Row], *, timezone: ZoneInfo) -> str:
 
 
 def _format_kw(power: float) -> str:
+    """Return the power in words: one decimal below 100 kW."""
     return f"{power:,.1f} kW" if abs(power) < 100 else f"{power:,.0f} kW"
 
 
@@ -173,6 +221,7 @@ def _to_json(evidence: Mapping[str, Any]) -> str:
 
 
 def _build_alerts(facts: Iterator[dict[str, Any]] | Sequence[dict[str, Any]]) -> pl.DataFrame:
+    """Return the facts as open rows of `Alerts`, each with the identifier that its key gives."""
     rows = [
         {
             **fact,

@@ -18,10 +18,10 @@ def find_limit_exceedances(
     ratings: pl.DataFrame | pl.LazyFrame,
     floor_probability: float = FLOOR_PROBABILITY,
 ) -> pl.DataFrame:
-    """Rows of `LimitExceedances` with at least `floor_probability`, ordered by key.
+    """Return the rows of `LimitExceedances` with at least `floor_probability`, ordered by key.
 
-    ``forecast``: rows of `LoadForecasts`; ``ratings``: feeder_id, rating_kw, one row per feeder.
-    Feeders without a rating cannot exceed it.
+    `forecast` has rows of `LoadForecasts`; `ratings` has feeder_id and rating_kw, one row per
+    feeder. A feeder without a rating has no row.
     """
     rated = forecast.lazy().join(ratings.lazy(), on="feeder_id", how="inner").collect()
     probable = (
@@ -35,7 +35,9 @@ def find_limit_exceedances(
 
 
 def compute_exceedance_probability(rated: pl.DataFrame) -> pl.Series:
-    """Probability that the load exceeds `rating_kw`, one per row of p10, p50, p90, rating_kw.
+    """Return the probability that the load exceeds its rating: Float64 (n_rows,), 0 to 1.
+
+    `rated` has columns p10, p50, p90 and rating_kw, all kW.
 
     The load's distribution is two halves of normal distributions that meet at P50: the lower one
     has the deviation (P50 - P10) / z, the upper one (P90 - P50) / z, with z the standard normal's
@@ -43,6 +45,10 @@ def compute_exceedance_probability(rated: pl.DataFrame) -> pl.Series:
     distributions and its fitting, 1982) joined at the median, so that it passes exactly
     through all three quantiles. Its tails are the normal's: beyond P90 the probability falls
     faster than a heavy-tailed load's would. A side without spread is a step at P50.
+
+    >>> row = {"p10": [50.0], "p50": [70.0], "p90": [110.0], "rating_kw": [110.0]}
+    >>> compute_exceedance_probability(pl.DataFrame(row)).round(3).to_list()
+    [0.1]
     """
     from scipy.special import ndtr
 

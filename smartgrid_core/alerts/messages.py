@@ -1,4 +1,4 @@
-"""What a message about an alert says to machines, and when it is tried again or given up."""
+"""What a message about an alert holds, and when it is sent again or given up."""
 
 import json
 import uuid
@@ -16,12 +16,12 @@ LONGEST_WAIT = timedelta(hours=1)
 
 
 def derive_message_id(alert_id: str, *, channel: str, recipient: str) -> str:
-    """The same for the same alert on the same way to the same recipient: the Idempotency-Key."""
+    """Return the Idempotency-Key: the same for one alert, channel and recipient."""
     return str(uuid.uuid5(NAMESPACE, f"{alert_id}:{channel}:{recipient}"))
 
 
 def build_alert_payload(alert: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON object that is posted about a row of `Alerts`; instants in ISO 8601, UTC."""
+    """Return the JSON object that is sent about a row of `Alerts`; instants in ISO 8601, UTC."""
     return {
         "alert_id": alert["alert_id"],
         "alert_type": alert["alert_type"],
@@ -36,9 +36,24 @@ def build_alert_payload(alert: Mapping[str, Any]) -> dict[str, Any]:
 def plan_next_attempt(
     outcome: str, *, attempts: int, now: datetime, most: int = MOST_ATTEMPTS
 ) -> tuple[str, datetime]:
-    """State of a message after its `attempts`-th try, and when it may be tried again.
+    """Return a message's state after a try, and the instant from which it may be tried again.
 
     The wait doubles with every try, from FIRST_WAIT to LONGEST_WAIT.
+
+    Args:
+        outcome: How the try ended, as in `NotificationAttempts`.
+        attempts: Tries so far, this one included; at least 1.
+        now: When the try ended, UTC.
+        most: Tries after which the message is given up.
+
+    Returns:
+        The state of `Outbox` (delivered, dead or pending) and the earliest next try, UTC.
+
+    >>> from datetime import UTC
+    >>> now = datetime(2026, 3, 1, tzinfo=UTC)
+    >>> state, again = plan_next_attempt("timeout", attempts=2, now=now)
+    >>> f"{state} until {again:%H:%M:%S}"
+    'pending until 00:01:00'
     """
     if outcome == "delivered":
         return "delivered", now

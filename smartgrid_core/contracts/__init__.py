@@ -1,1 +1,1 @@
-"""One dataframely Schema per table: key, dtype, range; units and grain in the docstring."""
+"""The tables: a contract states columns, key and rules; `tables` lists all of them."""

@@ -5,12 +5,12 @@ import polars as pl
 
 
 def utc(*, primary_key: bool = False, nullable: bool = False) -> dy.Datetime:
-    """An instant: UTC, microseconds, `timestamptz` in PostgreSQL."""
+    """Return the column of an instant: UTC, microseconds, `timestamptz` in PostgreSQL."""
     return dy.Datetime(primary_key=primary_key, nullable=nullable, time_zone="UTC", time_unit="us")
 
 
 def one_of(*values: str, primary_key: bool = False, nullable: bool = False) -> dy.String:
-    """Text out of a closed list. A plain string, so that every engine can join on it."""
+    """Return a column of text out of a closed list: a plain string, for engines to join on."""
 
     def is_listed(column: pl.Expr) -> pl.Expr:
         return column.is_in(values)
@@ -25,5 +25,5 @@ def one_of(*values: str, primary_key: bool = False, nullable: bool = False) -> d
 
 
 def identifier(*, primary_key: bool = False, nullable: bool = False) -> dy.String:
-    """The name of a thing of the grid: 1 to 128 characters."""
+    """Return the column that names a thing of the grid: 1 to 128 characters."""
     return dy.String(primary_key=primary_key, nullable=nullable, min_length=1, max_length=128)

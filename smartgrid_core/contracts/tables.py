@@ -1,4 +1,4 @@
-"""Which tables there are, what each is called and by which column it is cut into days."""
+"""Which tables there are, what each is called and which column gives a row's UTC day."""
 
 import re
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from smartgrid_core.contracts import (
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A contract and its place: `day_column` is the Datetime or Date that says a row's UTC day."""
+    """A contract and its place in the stores."""
 
     schema: type[dy.Schema]
     day_column: str | None = None
@@ -42,7 +42,11 @@ class Table:
 
 
 def to_table_name(schema: type[dy.Schema]) -> str:
-    """`MeterReadings` -> `meter_readings`."""
+    """Return the name under which a contract's rows are stored.
+
+    >>> to_table_name(readings.MeterReadings)
+    'meter_readings'
+    """
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", schema.__name__).lower()
 
 
@@ -102,5 +106,9 @@ CONTRACT_TABLES: dict[type[dy.Schema], Table] = {
 
 
 def get_table(schema: type[dy.Schema]) -> Table:
-    """The catalogue's entry for a contract. Raises KeyError naming a schema that is not a table."""
+    """Return a contract's table. Raises KeyError naming a schema that is not a table.
+
+    >>> get_table(grid.Weather).day_column
+    'hour_start'
+    """
     return CONTRACT_TABLES[schema]

@@ -1,1 +1,1 @@
-"""Features: what a model may know about an hour at the moment it forecasts."""
+"""Features: what a model may know. `load`, `profiles` and `events` are the ways in."""

@@ -25,9 +25,16 @@ CALENDAR_FEATURES = (
 
 
 def list_public_holidays(first: date, last: date, *, country: str | None) -> frozenset[date]:
-    """Public holidays of a country (ISO 3166, also `US-NY`), both ends included.
+    """Return the public holidays of a country from `first` to `last`, both included.
 
-    None for no country: no holidays. Raises ValueError naming an unknown country.
+    `country` is an ISO 3166 code, also with a part (`US-NY`); None has no holidays.
+
+    Raises:
+        ValueError: There is no calendar for the country.
+
+    >>> days = list_public_holidays(date(2026, 1, 1), date(2026, 1, 31), country="DE")
+    >>> [day.isoformat() for day in days]
+    ['2026-01-01']
     """
     if country is None:
         return frozenset()
@@ -45,10 +52,13 @@ def list_public_holidays(first: date, last: date, *, country: str | None) -> fro
 
 
 def build_calendar_days(days: Iterable[int], *, country: str | None) -> dict[str, list[float]]:
-    """Columns of CALENDAR_FEATURES and `local_day`, one row per distinct day, in order.
+    """Return the columns of CALENDAR_FEATURES and `local_day`, one row per distinct day, in order.
 
     `days` and `local_day` count days since 1970-01-01. Monday is 0. Flags are 0.0 or 1.0;
     distances to a holiday are in days, 0 on the holiday, at most HOLIDAY_REACH.
+
+    >>> build_calendar_days([0], country=None)["day_of_week"]
+    [3.0]
     """
     numbers = sorted(set(days))
     columns: dict[str, list[float]] = {"local_day": [float(number) for number in numbers]}
@@ -65,6 +75,8 @@ def build_calendar_days(days: Iterable[int], *, country: str | None) -> dict[str
 
 
 def _describe_day(day: date, holidays: frozenset[date]) -> dict[str, float]:
+    """Return the values of CALENDAR_FEATURES of one local day."""
+
     def distance(step: int) -> float:
         near = (n for n in range(HOLIDAY_REACH) if day + timedelta(days=n * step) in holidays)
         return float(next(near, HOLIDAY_REACH))

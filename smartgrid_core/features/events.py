@@ -70,11 +70,26 @@ def find_grid_events(
     findings: pl.DataFrame | pl.LazyFrame | None = None,
     limits: EventLimits | None = None,
 ) -> pl.DataFrame:
-    """Rows of `GridEvents` for the window's whole UTC days, ordered by key.
+    """Return rows of `GridEvents` for the window's whole UTC days, ordered by key.
 
-    ``load``: `FeederLoad` from LOAD_HISTORY before the window on; ``sensors``: `SensorAggregates`;
-    ``exceedances``: `LimitExceedances`; ``findings``: `ReadingFindings`; the rest as named. An
-    hour in which neither a meter nor a sensor of any feeder said anything has no events.
+    An hour without data from any meter or sensor of any feeder has no events. Inputs that are None
+    add no items.
+
+    Args:
+        window: Whole UTC days.
+        topology: Rows of `GridTopology`.
+        load: Rows of `FeederLoad`, from LOAD_HISTORY before the window on.
+        sensors: Rows of `SensorAggregates`.
+        timezone: Whose clock and calendar the items are read from.
+        country: ISO 3166 code whose holidays count; None for none.
+        weather: Rows of `Weather`.
+        exceedances: Rows of `LimitExceedances`.
+        alerts: Rows of `Alerts`.
+        findings: Rows of `ReadingFindings`.
+        limits: Where an item begins; the usual limits for None.
+
+    Returns:
+        One row per feeder, hour and item.
     """
     limits = limits or EventLimits()
     nodes = map_nodes_to_feeders(topology)
@@ -121,6 +136,7 @@ def find_grid_events(
 
 
 def _select_window(rows: pl.LazyFrame, window: Window) -> pl.DataFrame:
+    """Return the rows whose `hour_start` lies in the window."""
     inside = pl.col("hour_start").is_between(window.start, window.end, closed="left")
     return rows.filter(inside).collect()
 
@@ -128,12 +144,13 @@ def _select_window(rows: pl.LazyFrame, window: Window) -> pl.DataFrame:
 def _select_nodes(
     kind: str, *, topology: pl.DataFrame | pl.LazyFrame, nodes: pl.DataFrame
 ) -> pl.DataFrame:
-    """The nodes of a kind below a feeder: node_id, feeder_id."""
+    """Return the nodes of a kind below a feeder: node_id, feeder_id."""
     of_kind = topology.lazy().filter(pl.col("node_kind") == kind).select("node_id").collect()
     return nodes.join(of_kind, on="node_id", how="semi")
 
 
 def _label_item(rows: pl.DataFrame, item: str | pl.Expr) -> pl.DataFrame:
+    """Return the rows' feeder and hour with an item's name beside them."""
     named = pl.lit(item) if isinstance(item, str) else item
     return rows.select("feeder_id", "hour_start", item=named.cast(pl.String))
 
@@ -141,7 +158,7 @@ def _label_item(rows: pl.DataFrame, item: str | pl.Expr) -> pl.DataFrame:
 def _find_clock_items(
     hours: pl.DataFrame, *, timezone: ZoneInfo, country: str | None
 ) -> Iterator[pl.DataFrame]:
-    """The hour band and the kind of day, both local."""
+    """Yield the hour band and the kind of day, both local."""
     local = pl.col("hour_start").dt.convert_time_zone(str(timezone))
     read = hours.with_columns(hour=local.dt.hour(), day=local.dt.date())
     yield _label_item(read, _assign_band(pl.col("hour"), HOUR_BANDS))
@@ -161,7 +178,7 @@ def _find_clock_items(
 
 
 def _assign_band(value: pl.Expr, bands: tuple[tuple[float, str], ...]) -> pl.Expr:
-    """The first band whose end lies above the value."""
+    """Return the name of the first band whose end lies above the value."""
     band = pl.lit(bands[-1][1])
     for end, name in reversed(bands[:-1]):
         band = pl.when(value < end).then(pl.lit(name)).otherwise(band)
@@ -171,7 +188,10 @@ def _assign_band(value: pl.Expr, bands: tuple[tuple[float, str], ...]) -> pl.Exp
 def _find_voltage_items(
     sensed: pl.DataFrame, *, topology: pl.DataFrame | pl.LazyFrame, limits: EventLimits
 ) -> Iterator[pl.DataFrame]:
-    """Any sensor of the feeder. The hour's mean, which one odd reading does not move."""
+    """Yield outages and voltages outside the band, at any sensor of the feeder.
+
+    The hour's mean is judged, which a single odd reading does not move.
+    """
     volts = sensed.filter(pl.col("sensor_type") == "voltage").join(
         list_sensor_voltages(topology), on="sensor_id"
     )
@@ -185,7 +205,7 @@ def _find_voltage_items(
 def _find_meter_items(
     load: pl.DataFrame, *, metered: pl.DataFrame, limits: EventLimits
 ) -> Iterator[pl.DataFrame]:
-    """Silence and estimates; no word from any meter of a feeder, but from others, is an outage."""
+    """Yield silence and estimates; a feeder without data, while others have some, is out."""
     others = load.select("hour_start").unique()
     nobody = (
         metered.select("feeder_id")
@@ -203,7 +223,17 @@ def _find_meter_items(
 def _find_load_items(
     load: pl.DataFrame, *, ratings: pl.DataFrame, window: Window, limits: EventLimits
 ) -> Iterator[pl.DataFrame]:
-    """Peaks and ramps against the feeder's own past, peaks also against its rating."""
+    """Yield peaks and ramps against the feeder's own past, peaks also against its rating.
+
+    Args:
+        load: Rows of `FeederLoad`, from LOAD_HISTORY before the window on.
+        ratings: feeder_id, rating_kw.
+        window: Whole UTC days.
+        limits: Where an item begins.
+
+    Returns:
+        One frame per item.
+    """
     known = (
         blank_silent_hours(load, least_share=limits.least_meter_share)
         .filter(pl.col("load_kw").is_not_null())
@@ -236,7 +266,7 @@ def _find_load_items(
 
 
 def _compute_load_limits(known: pl.DataFrame, *, day: Window, limits: EventLimits) -> pl.DataFrame:
-    """Quantiles of every feeder's load and changes in the LOAD_HISTORY before the day."""
+    """Return quantiles of every feeder's load and changes in the LOAD_HISTORY before the day."""
     past = known.filter(
         pl.col("hour_start").is_between(day.start - LOAD_HISTORY, day.start, closed="left")
     )
@@ -255,9 +285,9 @@ def _compute_load_limits(known: pl.DataFrame, *, day: Window, limits: EventLimit
 
 
 def _find_silent_sensors(sensed: pl.DataFrame, *, placed: pl.DataFrame) -> pl.DataFrame:
-    """A sensor of the feeder of which less than half of an hour's readings came, or none.
+    """Return hours in which a sensor of the feeder sent less than half of its readings, or none.
 
-    Only hours in which some sensor spoke: when all are silent the line to them is down.
+    Only hours in which some sensor sent enough: when all are silent the line to them is down.
     """
     spoken = sensed.filter(pl.col("count") * 2 >= pl.col("expected_count"))
     missing = (
@@ -270,7 +300,7 @@ def _find_silent_sensors(sensed: pl.DataFrame, *, placed: pl.DataFrame) -> pl.Da
 
 
 def _find_weather_items(weather: pl.DataFrame, *, hours: pl.DataFrame) -> pl.DataFrame:
-    """The band of the stations' mean temperature."""
+    """Return the band of the stations' mean temperature."""
     mean = weather.group_by("hour_start").agg(pl.col("temperature_c").mean()).drop_nulls()
     joined = hours.join(mean, on="hour_start")
     return _label_item(joined, _assign_band(pl.col("temperature_c"), TEMPERATURE_BANDS))
@@ -279,7 +309,7 @@ def _find_weather_items(weather: pl.DataFrame, *, hours: pl.DataFrame) -> pl.Dat
 def _find_finding_items(
     findings: pl.LazyFrame, *, nodes: pl.DataFrame, window: Window
 ) -> pl.DataFrame:
-    """Every hour that a spell of a finding on a meter or sensor of the feeder touches."""
+    """Return every hour that a finding on a meter or sensor of the feeder touches."""
     last = pl.max_horizontal(
         pl.col("end_time").dt.offset_by("-1us").dt.truncate("1h"),
         pl.col("start_time").dt.truncate("1h"),
@@ -305,7 +335,7 @@ def _find_finding_items(
 
 
 def group_into_shifts(events: pl.DataFrame, *, timezone: ZoneInfo) -> pl.DataFrame:
-    """Rows of `GridEvents` by 8-hour shift: `hour_start` is the first hour that the shift has.
+    """Return rows of `GridEvents` by 8-hour shift; `hour_start` is the shift's first hour.
 
     Shifts begin at 6:00, 14:00 and 22:00 local time; a shift has every item that one of its hours
     has, and of the hour band and the kind of day that of its first hour. The shifts of a night in

@@ -73,17 +73,27 @@ def build_load_features(
     weather_delay: timedelta = USUAL_DELAY,
     step: timedelta = HOUR,
 ) -> IntoDataFrameT:
-    """One row of `LoadFeatures` per (feeder_id, issue_time, hour_start), ordered by that key.
+    """Return rows of `LoadFeatures`, ordered by (feeder_id, issue_time, hour_start).
 
-    `history` has columns feeder_id, hour_start (UTC, on the step's grid, unique per feeder) and
-    load_kw; more columns are ignored. HISTORY_NEEDED before the first issue time is enough of it.
-    Known at an issue time is every row with hour_start before it: issue times lie on the grid.
-    `load_kw` of the answer is the target, null where `history` does not reach. NaN and infinite
-    loads count as unknown. `weather` has rows of `Weather`, each of which counts from its
-    `known_at`, or `weather_delay` after its hour if it has none; stations are averaged.
-    `step` divides a day; the features' names keep saying hour and kW whatever the step and unit.
+    Known at an issue time is every row with `hour_start` before it. `load_kw` of the result is the
+    target, null where `history` does not reach. NaN and infinite loads count as unknown.
 
-    Raises ValueError for an issue time off the grid or without time zone.
+    Args:
+        history: feeder_id, hour_start (UTC, on the step's grid, unique per feeder) and load_kw;
+            more columns are ignored. HISTORY_NEEDED before the first issue time is enough of it.
+        issue_times: When forecasts are made; on the step's grid.
+        horizon_hours: Hours ahead; one row per step of them.
+        timezone: IANA name of the clock of "the same hour".
+        country: ISO 3166 code whose holidays count; None for none.
+        weather: Rows of `Weather`, averaged over the stations; each counts from its `known_at`.
+        weather_delay: How long after its hour a weather row without `known_at` counts.
+        step: Grain of the load; it divides a day. The names keep saying hour and kW.
+
+    Returns:
+        Rows in the kind of frame that `history` is.
+
+    Raises:
+        ValueError: An issue time is off the grid or has no time zone.
     """
     slots = Slots(timezone=timezone, step=step)
     loads = _select_known(nw.from_native(history, eager_only=True), slots=slots)
@@ -114,6 +124,7 @@ def build_load_features(
 
 
 def _require_on_grid(issue: datetime, *, step: timedelta) -> datetime:
+    """Return the issue time in UTC. Raises ValueError if it is off the grid or has no time zone."""
     if issue.utcoffset() is None:
         raise ValueError(f"issue time {issue} has no time zone; give it in UTC")
     issue = issue.astimezone(UTC)
@@ -123,7 +134,7 @@ def _require_on_grid(issue: datetime, *, step: timedelta) -> datetime:
 
 
 def _select_known(history: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
-    """Feeder, time, slot, and `load_kw`: null where it is no finite number."""
+    """Return feeder, time, slot, and `load_kw`: null where it is no finite number."""
     column = nw.col("load_kw").cast(nw.Float64)
     return history.select(
         "feeder_id",
@@ -135,10 +146,19 @@ def _select_known(history: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[A
 def _build_targets(
     loads: nw.DataFrame[Any], *, issues: Sequence[datetime], horizon_hours: int, slots: Slots
 ) -> nw.DataFrame[Any]:
-    """Every feeder x issue time x lead, with the slots at which features are looked up.
+    """Return every feeder x issue time x lead, with the slots at which features are looked up.
 
     `known_slot` is the last known slot; `day_slot` lies whole days before the target, at most a
     day after the last known slot; `week_slot` the same with weeks.
+
+    Args:
+        loads: Feeders whose rows are wanted, with their columns of `_select_known`.
+        issues: Issue times, UTC, on the grid.
+        horizon_hours: Hours ahead.
+        slots: The local clock.
+
+    Returns:
+        One row per (feeder_id, issue_time, hour_start).
     """
     steps = max(1, horizon_hours * HOUR // slots.step)
     micro = timedelta(microseconds=1)
@@ -177,7 +197,7 @@ def _build_targets(
 def _fill_grid(
     loads: nw.DataFrame[Any], *, targets: nw.DataFrame[Any], slots: Slots
 ) -> nw.DataFrame[Any]:
-    """Every slot of every feeder from HISTORY_NEEDED before the targets on; nulls in the gaps."""
+    """Return all slots of all feeders from HISTORY_NEEDED before the targets on; gaps are null."""
     if not len(targets):
         first, last = 0, -1
     else:
@@ -201,17 +221,18 @@ def _fill_grid(
 
 
 def _shift_back(slots_back: int, *, column: str = "load_kw") -> nw.Expr:
+    """Return the column as it was so many slots before."""
     return nw.col(column).shift(slots_back).over("feeder_id", order_by="slot")
 
 
 def _roll_mean(column: str, window: int) -> nw.Expr:
-    """Mean of the slot and those before it; null if less than a quarter of them is known."""
+    """Return the mean over the last slots; null if less than a quarter of them is known."""
     mean = nw.col(column).rolling_mean(window, min_samples=max(1, window // 4))
     return mean.over("feeder_id", order_by="slot")
 
 
 def _summarise_same_hour(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
-    """The slot's own time of day on the days before it."""
+    """Return the load at the slot's own time of day on the days before it, by `day_slot`."""
     names = [f"same_hour_{days}d_kw" for days in SAME_HOUR_DAYS]
     day = slots.per_day
     recent = grid.with_columns(time_of_day=nw.col("slot") % day).with_columns(
@@ -243,7 +264,7 @@ def _summarise_same_hour(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFra
 
 
 def _summarise_same_weekday(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
-    """The slot's own time of day on the same weekday of the weeks before it."""
+    """Return the load at the slot's own time of day on the same weekday of the weeks before."""
     names = [f"week_{days}d" for days in SAME_WEEKDAY_DAYS]
     weeks = grid.select(
         "feeder_id",
@@ -258,7 +279,7 @@ def _summarise_same_weekday(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.Data
 
 
 def _summarise_latest(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
-    """What the last known hours and days looked like, one row per slot taken as the last known."""
+    """Return what the last known hours and days looked like, one row per `known_slot`."""
     day = slots.per_day
 
     means = grid.with_columns(
@@ -302,19 +323,20 @@ def _summarise_latest(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[
 
 
 def _clip_to_tenth(size: str) -> nw.Expr:
-    """A recent size as a scale: no less than a tenth of the level, the level where not known."""
+    """Return a recent size as a scale: at least a tenth of the level, the level if unknown."""
     level = nw.col("level_kw")
     recent = nw.when(~nw.col(size).is_null()).then(nw.col(size).abs()).otherwise(level)
     return nw.when(level > 0).then(nw.max_horizontal(recent, level / 10))
 
 
 def _build_calendar(targets: nw.DataFrame[Any], *, country: str | None) -> nw.DataFrame[Any]:
+    """Return CALENDAR_FEATURES of the targets' local days, one row per day."""
     days = build_calendar_days(targets["local_day"].unique().to_list(), country=country)
     return build_frame_like(days, targets).with_columns(nw.col("local_day").cast(nw.Int64))
 
 
 def _add_shifted(features: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
-    """Past days moved to the level of the last known day."""
+    """Return the features with past days moved to the level of the last known day."""
     moved_week = nw.col("mean_24h_kw") - nw.col("mean_24h_week_before_kw")
     moved_day = nw.col("mean_24h_kw") - nw.col("mean_24h_day_before_kw")
     return features.with_columns(

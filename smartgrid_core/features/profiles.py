@@ -54,17 +54,26 @@ def build_consumer_profiles(
     min_coverage: float = 0.5,
     meters_per_batch: int = METERS_PER_BATCH,
 ) -> Profiles:
-    """The profiles of all meters that have energy in the window.
+    """Return the profiles of all meters that have energy in the window.
 
-    ``consumption``: rows of `MeterConsumption` of the window; ``places``: rows of `MeterPlaces`;
-    a meter without a place is profiled, but has no neighbours. Estimated intervals are left aside:
-    their energy is right, their shape is a straight line. ``holidays`` count as weekend.
-
-    Rows are read once per batch of meters and never held together: memory is that of a batch and of
-    the profiles. Parquet files in the order of their key are only opened where a batch lies.
+    Estimated intervals are left aside: their energy is right, their shape is a straight line. Rows
+    are read once per batch of meters and never held together: memory is that of a batch and of the
+    profiles. Parquet files in the order of their key are only opened where a batch lies.
 
     Features after Haben, Singleton and Grindrod (2016), IEEE Transactions on Smart Grid 7(1):
     power relative to the mean by time of day, relative deviation, weekday against weekend.
+
+    Args:
+        consumption: Rows of `MeterConsumption` of the window.
+        places: Rows of `MeterPlaces`; a meter without a place is profiled, but has no neighbours.
+        window: The span that profiles look at.
+        timezone: Whose clock cuts the hours and days.
+        holidays: Local days that count as weekend.
+        min_coverage: Share of the window (0 to 1) below which a meter gets no profile.
+        meters_per_batch: How many meters are read at once.
+
+    Returns:
+        The profiles, and how many meters have none and why.
     """
     usable = consumption.filter(
         pl.col("interval_start").is_between(window.start, window.end, closed="left")
@@ -98,18 +107,19 @@ def build_consumer_profiles(
 
 
 def _list_meters(consumption: pl.LazyFrame, places: pl.DataFrame) -> list[str]:
-    """Every meter that has rows or a place, in order."""
+    """Return every meter that has rows or a place, in order."""
     seen = consumption.select("meter_id").unique().collect(engine="streaming")
     return pl.concat([seen, places.select("meter_id")])["meter_id"].unique().sort().to_list()
 
 
 def _split_batches(meters: Sequence[str], *, size: int) -> Iterator[tuple[str, str]]:
-    """The first and last meter of every batch."""
+    """Yield the first and last meter of every batch."""
     for start in range(0, len(meters), size):
         yield meters[start], meters[min(start + size, len(meters)) - 1]
 
 
 def _batch_schema() -> dict[str, pl.DataType]:
+    """Return the columns of a batch: typical days as lists of 24 hours, and sizes, kW."""
     kw = pl.Float64()
     return {
         "meter_id": pl.String(),
@@ -130,7 +140,19 @@ def _profile_batch(
     timezone: str,
     holidays: frozenset[date],
 ) -> pl.DataFrame:
-    """Typical days in kW of the meters `first` to `last`, in the columns of `_batch_schema`."""
+    """Return the typical days of a batch of meters, kW, in the columns of `_batch_schema`.
+
+    Args:
+        consumption: Rows of `MeterConsumption` of the window.
+        first: The first meter_id of the batch.
+        last: The last meter_id of the batch, included.
+        window: The span that coverage is measured against.
+        timezone: IANA name of the clock that cuts hours and days.
+        holidays: Local days that count as weekend.
+
+    Returns:
+        One row per meter that has measured intervals.
+    """
     local = pl.col("interval_start").dt.convert_time_zone(timezone)
     hours = (
         consumption.filter(
@@ -180,6 +202,7 @@ def _profile_batch(
 
 
 def _select_days(typical: pl.DataFrame, *, weekend: bool) -> pl.DataFrame:
+    """Return the typical day of one kind of day: meter_id, and 24 hours as a list, kW."""
     name = "weekend_kw" if weekend else "weekday_kw"
     return typical.filter(pl.col("is_weekend") == weekend).select(
         "meter_id", pl.col("kw").alias(name)
@@ -187,12 +210,12 @@ def _select_days(typical: pl.DataFrame, *, weekend: bool) -> pl.DataFrame:
 
 
 def _average_week(weekday: pl.Expr, weekend: pl.Expr) -> pl.Expr:
-    """The mean over a standard week."""
+    """Return the mean over a standard week."""
     return (WEEKDAYS * weekday + WEEKEND_DAYS * weekend) / (WEEKDAYS + WEEKEND_DAYS)
 
 
 def _add_shapes(batch: pl.DataFrame, *, window: Window) -> pl.DataFrame:
-    """The columns of `ConsumerProfiles` that need no other meter, and `midday`."""
+    """Return the columns of `ConsumerProfiles` that need no other meter, and `midday`."""
     relative = batch.with_columns(
         (pl.col(f"{kind}_kw") / pl.col("mean_kw"))
         .cast(pl.List(pl.Float32))
@@ -217,7 +240,7 @@ def _add_shapes(batch: pl.DataFrame, *, window: Window) -> pl.DataFrame:
 
 
 def _add_neighbours(profiles: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
-    """What a meter is beside others: its feed-in register, its midday against its feeder's."""
+    """Return the profiles with feed-in registers and midday against the feeder's median."""
     known = places.select("meter_id", "customer_id", "customer_kind", "feeder_id")
     feeding = known.filter(pl.col("customer_kind").is_in(FEED_IN_KINDS))
     customers = feeding["customer_id"].drop_nulls().unique().to_list()

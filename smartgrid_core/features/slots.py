@@ -33,5 +33,5 @@ class Slots:
 
 
 def build_frame_like(columns: Mapping[str, Any], like: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
-    """A frame of these columns in the other frame's engine."""
+    """Return a frame of these columns in the other frame's engine."""
     return nw.from_dict(columns, backend=like.implementation)

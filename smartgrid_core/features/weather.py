@@ -1,4 +1,4 @@
-"""Weather features: what had been told of the weather at the issue time, and nothing later.
+"""Weather features: what was known of the weather at the issue time, and nothing later.
 
 A forecast is issued when the weather of the last hours, with many archives of the last days, has
 not arrived yet. A model that was trained on weather that came later would miss it when it answers.
@@ -38,7 +38,7 @@ LATEST_ARRIVAL = 8 * DAY
 
 
 def add_known_at(weather: pl.DataFrame, *, now: datetime) -> pl.DataFrame:
-    """Rows of `Weather` that arrive now, with `known_at` where nobody said.
+    """Return rows of `Weather` that arrive now, with `known_at` filled where it was null.
 
     Rows older than LATEST_ARRIVAL keep null: they are an archive's.
     """
@@ -54,11 +54,20 @@ def add_weather_features(
     slots: Slots,
     usual_delay: timedelta,
 ) -> nw.DataFrame[Any]:
-    """The features and WEATHER_FEATURES beside them; null where nothing was known.
+    """Return the features with WEATHER_FEATURES beside them; null where nothing was known.
 
-    ``features`` has columns issue_time, known_slot (the last slot before the issue) and day_slot
-    (at the target's time of day). `..._1d_...` is the weather of the target's time of day on the
-    last day of which it was known; the means reach back from the last known hour.
+    `..._1d_...` is the weather of the target's time of day on the last day of which it was known;
+    the means reach back from the last known hour.
+
+    Args:
+        features: Rows with issue_time, known_slot (the last slot before the issue) and day_slot (at
+            the target's time of day).
+        weather: Rows of `Weather`; None for none.
+        slots: The local clock.
+        usual_delay: How long after its hour a row without `known_at` counts.
+
+    Returns:
+        The same rows with four columns more.
     """
     if weather is None:
         nothing = nw.lit(None, dtype=nw.Float64)
@@ -80,7 +89,7 @@ def add_weather_features(
 def _average_stations(
     weather: nw.DataFrame[Any], *, slots: Slots, usual_delay: timedelta
 ) -> nw.DataFrame[Any]:
-    """Means over the stations by slot, and when the last station's row was known."""
+    """Return means over the stations by slot, and when the last station's row was known."""
     said = nw.col("known_at").cast(nw.Datetime("us", "UTC"))
     ended = nw.col("hour_start").cast(nw.Datetime("us", "UTC")) + HOUR
     usual = ended + usual_delay
@@ -103,7 +112,7 @@ def _average_stations(
 def _select_known_weather(
     issues: nw.DataFrame[Any], weather: nw.DataFrame[Any], *, slots: Slots
 ) -> nw.DataFrame[Any]:
-    """One row per issue time and hour that was known then; `age` is slots since the last such."""
+    """Return one row per issue time and known hour; `age` is slots since the last known hour."""
     reach = (OLDEST_NEWS_DAYS + LONGEST_MEAN_DAYS) * slots.per_day
     back = build_frame_like({"back": np.arange(reach, dtype=np.int64)}, issues)
     known = (
@@ -121,6 +130,7 @@ def _select_known_weather(
 
 
 def _select_same_hour(known: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
+    """Return the newest known weather per issue time and time of day."""
     return (
         known.filter(nw.col("age") < OLDEST_NEWS_DAYS * slots.per_day)
         .with_columns(time_of_day=nw.col("slot") % slots.per_day)
@@ -136,7 +146,7 @@ def _select_same_hour(known: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame
 
 
 def _average_temperature(known: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[Any]:
-    """Null if less than a quarter of the hours is known, as with the load."""
+    """Return mean temperatures up to the issue; null if under a quarter of the hours is known."""
     spans = {"temperature_mean_24h_c": 1, "temperature_mean_7d_c": LONGEST_MEAN_DAYS}
     temperature = nw.col("temperature_c")
     lengths = {name: days * slots.per_day for name, days in spans.items()}

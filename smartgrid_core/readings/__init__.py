@@ -1,1 +1,1 @@
-"""Raw readings judged and mended: validation, estimation and editing (VEE)."""
+"""Raw readings, from text to energy: `validation` judges rows, `vee` makes interval energy."""

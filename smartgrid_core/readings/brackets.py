@@ -1,4 +1,4 @@
-"""The register readings around a day: the pure statement of what `RegisterBrackets` holds."""
+"""The register readings around a day: the pure definition of what `RegisterBrackets` holds."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -11,9 +11,10 @@ from smartgrid_core.time import Window
 
 
 def select_register_brackets(readings: pl.DataFrame, *, days: Sequence[date]) -> pl.DataFrame:
-    """Rows of `RegisterBrackets` of the days, ordered by key.
+    """Return the rows of `RegisterBrackets` of the days, ordered by key.
 
-    ``readings``: rows of `MeterReadings`, one per key, reaching as far around the days as wanted.
+    `readings` has rows of `MeterReadings`, one per key, as far around the days as brackets are
+    wanted.
     """
     registers = (
         readings.filter(pl.col("reading_kind") == "register")

@@ -1,7 +1,7 @@
 """The hour that the local clock shows twice in autumn: which of the two a reading means.
 
-A time without an offset does not say. The readings around it may: their order, if the hour is there
-twice, or that they lead up to it or follow from it. Where they do not, nobody guesses.
+A time without an offset does not tell. The readings around it may: their order, if the hour is
+there twice, or that they lead up to it or follow from it. Where they do not, the answer is null.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,12 @@ class RepeatedHour:
 
 @lru_cache(maxsize=64)
 def list_repeated_hours(zone: str) -> tuple[RepeatedHour, ...]:
-    """All of a zone from FIRST_YEAR to LAST_YEAR, in order."""
+    """Return all repeated hours of a zone from FIRST_YEAR to LAST_YEAR, in order.
+
+    >>> hours = list_repeated_hours("Europe/Tirane")
+    >>> [hour.start.isoformat() for hour in hours if hour.start.year == 2026]
+    ['2026-10-25T02:00:00']
+    """
     clock = ZoneInfo(zone)
     found = []
     day = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
@@ -47,11 +52,12 @@ def list_repeated_hours(zone: str) -> tuple[RepeatedHour, ...]:
 
 
 def _get_offset(instant: datetime, clock: ZoneInfo) -> timedelta:
+    """Return the clock's offset from UTC at an instant."""
     return instant.astimezone(clock).utcoffset() or timedelta(0)
 
 
 def _find_change(start: datetime, end: datetime, clock: ZoneInfo) -> datetime:
-    """The first minute with another offset than `start` has."""
+    """Return the first minute with another offset than `start` has."""
     before = _get_offset(start, clock)
     while end - start > timedelta(minutes=1):
         middle = start + (end - start) // timedelta(minutes=2) * timedelta(minutes=1)
@@ -63,7 +69,7 @@ def _find_change(start: datetime, end: datetime, clock: ZoneInfo) -> datetime:
 
 
 def find_nearby_change(local: pl.Series, *, zone: str) -> pl.Series:
-    """For each local time the start of the repeated hour that it lies in or near to, else null."""
+    """Return per local time the start of the repeated hour in or near which it lies, else null."""
     answer = pl.lit(None, dtype=pl.Datetime("us"))
     times = local.to_frame("local")
     for hour in _list_hours_near(local, zone=zone):
@@ -77,15 +83,23 @@ def find_nearby_change(local: pl.Series, *, zone: str) -> pl.Series:
 def resolve_repeated_times(
     frame: pl.DataFrame, *, local: str, order: str, subject: Sequence[str], zone: str
 ) -> pl.Series:
-    """0 for the first pass of a repeated hour, 1 for the second, null where it cannot be told.
+    """Return 0 for the first pass of a repeated hour, 1 for the second, null where unknown.
 
-    ``frame``: local times without zone in the column `local`, in the order in which they stand in
-    their source; rows with one `order` stand beside each other there. `subject` says of what they
-    are: one after the other the times of one subject go up, and back once where the hour begins
-    again; a time that only stands there twice is no step back if the series' step is known to be
-    shorter than the hour. Of an hour that is there once, readings right before it make it the
-    first, right after it the second, if that step is no longer than the hour: a longer one may step
-    over a whole pass. Rows outside the hour count as first.
+    One after the other the times of one subject rise, and step back once where the hour begins
+    again. A time that only stands there twice is no step back if the series' step is known to be
+    shorter than the hour. If an hour is there once, readings right before it make it the first pass
+    and readings right after it the second, provided that the step is no longer than the hour: a
+    longer one may step over a whole pass. Rows outside the hour count as first.
+
+    Args:
+        frame: Rows in the order in which they stand in their source.
+        local: The column of local times, Datetime without zone.
+        order: The column whose equal values are cells beside each other.
+        subject: The columns that name a series; none for one series.
+        zone: IANA name of the clock.
+
+    Returns:
+        Int32 (n_rows,).
     """
     keys = [*subject] or ["_all"]
     rows = frame.select(
@@ -106,7 +120,7 @@ def resolve_repeated_times(
 
 
 def _list_hours_near(local: pl.Series, *, zone: str) -> Iterator[RepeatedHour]:
-    """The repeated hours that some of the local times lie in or near to."""
+    """Yield the repeated hours in or near which some of the local times lie."""
     first, last = local.min(), local.max()
     if not isinstance(first, datetime) or not isinstance(last, datetime):
         return
@@ -116,7 +130,7 @@ def _list_hours_near(local: pl.Series, *, zone: str) -> Iterator[RepeatedHour]:
 
 
 def _resolve_hour(rows: pl.DataFrame, hour: RepeatedHour, *, keys: list[str]) -> pl.DataFrame:
-    """`_row` and `_pass` of the rows within the hour."""
+    """Return `_row` and `_pass` of the rows within the hour; `_pass` is null where unknown."""
     local, at = pl.col("_local"), pl.col("_at")
     is_inside = local.is_between(hour.start, hour.end, closed="left")
     near = rows.filter(local.is_between(hour.start - NEAR, hour.end + NEAR, closed="left"))

@@ -1,4 +1,4 @@
-"""Everything that is wrong with the readings in one table, and how well it meets a known truth."""
+"""All that is wrong with the readings in one table, and how well it meets a known truth."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -56,14 +56,21 @@ def collect_reading_findings(
     nominal_voltages: pl.DataFrame | pl.LazyFrame | None = None,
     sensor_interval_minutes: int = 15,
 ) -> pl.DataFrame:
-    """One row per spell of a fault: subject_id, kind, start_time, end_time, evidence; by these.
+    """Return one row per episode of a fault: subject_id, kind, start_time, end_time, evidence.
 
-    Each input adds what it can show. ``consumption``: `MeterConsumption`, the faults that VEE
-    mended and registers that stand still. ``sensor_data``: `SensorData`, flat lines and
-    silence; with ``nominal_voltages`` (sensor_id, nominal_v) sags. ``readings``: `MeterReadings`,
-    late arrival; what ``revisions`` (`ReadingRevisions`) know to have been there before was not
-    late but corrected. ``repeats``: subject_id, start_time, end_time, rows, as `repeated_readings`
-    makes them. `kind` is one of `FINDING_KINDS`; `evidence` is text for people.
+    Each input adds what it can show; None leaves its faults out.
+
+    Args:
+        consumption: Rows of `MeterConsumption`: faults that VEE mended, registers that stand still.
+        sensor_data: Rows of `SensorData`: flat lines and silence.
+        readings: Rows of `MeterReadings`: late arrival.
+        repeats: subject_id, start_time, end_time, rows, as `find_repeated_readings` makes them.
+        revisions: Rows of `ReadingRevisions`: corrections; what they replaced did not arrive late.
+        nominal_voltages: sensor_id, nominal_v (V, phase to neutral): voltage sags of `sensor_data`.
+        sensor_interval_minutes: How often a sensor sends, minutes.
+
+    Returns:
+        Rows ordered by these columns; `kind` is one of `FINDING_KINDS`, `evidence` text for people.
     """
     found: list[pl.DataFrame] = [pl.DataFrame(schema=COLUMNS)]
     if consumption is not None:
@@ -95,6 +102,17 @@ def collect_reading_findings(
 def _to_finding_rows(
     frame: pl.DataFrame, subject: str, kind: str | pl.Expr, evidence: pl.Expr
 ) -> pl.DataFrame:
+    """Return the episodes in the columns of COLUMNS.
+
+    Args:
+        frame: One row per episode with start_time and end_time.
+        subject: The column that names the meter or sensor.
+        kind: One of `FINDING_KINDS`, or an expression for it.
+        evidence: The sentence for people.
+
+    Returns:
+        The same rows in COLUMNS.
+    """
     return frame.select(
         subject_id=pl.col(subject),
         kind=pl.lit(kind) if isinstance(kind, str) else kind,
@@ -105,6 +123,7 @@ def _to_finding_rows(
 
 
 def _find_in_consumption(consumption: pl.LazyFrame) -> Iterable[pl.DataFrame]:
+    """Yield the faults that VEE mended and the registers that stand still."""
     strange = consumption.filter(pl.col("quality") != "measured")
     mended = group_adjoining_intervals(strange, subject="meter_id", same=("quality",))
     kwh = pl.col("energy_kwh").round(3)
@@ -125,6 +144,7 @@ def _find_in_consumption(consumption: pl.LazyFrame) -> Iterable[pl.DataFrame]:
 def _find_in_sensors(
     sensor_data: pl.LazyFrame, *, nominal: pl.DataFrame | pl.LazyFrame | None, minutes: int
 ) -> Iterable[pl.DataFrame]:
+    """Yield flat lines, silence and, with nominal voltages, sags."""
     yield _to_finding_rows(
         find_stuck_values(sensor_data, sensor_interval_minutes=minutes),
         "sensor_id",
@@ -153,13 +173,12 @@ def _find_in_sensors(
 def score_findings(
     findings: pl.DataFrame, planted: pl.DataFrame, *, slack: timedelta = SLACK
 ) -> pl.DataFrame:
-    """One row per planted fault: fault_id, kind, subject_id, found, findings, evidence.
+    """Return one row per planted fault: fault_id, kind, subject_id, found, findings, evidence.
 
-    ``findings``: as `collect_reading_findings` gives them; ``planted``: rows of `PlantedFaults`,
-    of which
-    those in `READING_FAULTS` are scored. A fault is found if a finding of its kind on its
-    subject overlaps it, give or take `slack`. `findings` counts those; `evidence`
-    is the first one's, null if there is none.
+    `findings` is as `collect_reading_findings` returns it; of `planted` (rows of `PlantedFaults`)
+    the kinds in READING_FAULTS are scored. A fault is found if a finding of its kind on its subject
+    overlaps it, give or take `slack`. `findings` counts those; `evidence` is the first one's, null
+    if there is none.
     """
     truth = planted.filter(pl.col("kind").is_in(READING_FAULTS))
     hits = _join_overlapping(truth, findings, slack=slack)
@@ -185,7 +204,7 @@ def score_findings(
 def select_unexplained_findings(
     findings: pl.DataFrame, planted: pl.DataFrame, *, slack: timedelta = SLACK
 ) -> pl.DataFrame:
-    """The findings that no planted fault of any kind on their subject explains: false alarms."""
+    """Return the false alarms: findings that no planted fault on their subject explains."""
     numbered = findings.with_row_index("finding")
     explained = _join_overlapping(planted, numbered, slack=slack, same_kind=False)
     return numbered.join(explained.select("finding").unique(), on="finding", how="anti").drop(
@@ -196,7 +215,17 @@ def select_unexplained_findings(
 def _join_overlapping(
     planted: pl.DataFrame, findings: pl.DataFrame, *, slack: timedelta, same_kind: bool = True
 ) -> pl.DataFrame:
-    """Pairs of a planted fault and a finding on its subject that overlap in time."""
+    """Return the pairs of a planted fault and a finding on its subject that overlap in time.
+
+    Args:
+        planted: Rows of `PlantedFaults`.
+        findings: Rows in COLUMNS, and whatever else they carry.
+        slack: By how much they may miss each other.
+        same_kind: Whether the two must be of one kind.
+
+    Returns:
+        One row per pair; the finding's span is start_found, end_found.
+    """
     keys = ["subject_id", "kind"] if same_kind else ["subject_id"]
     seen = findings.rename({"start_time": "start_found", "end_time": "end_found"})
     return (

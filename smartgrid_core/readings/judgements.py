@@ -1,6 +1,6 @@
 """What is wrong with a series over a span of time: standstill, silence, sags, late arrival.
 
-Every function answers with spells: one row per unbroken run of the fault, over [start_time,
+Every function returns episodes: one row per unbroken run of the fault, over [start_time,
 end_time), ordered by subject and time.
 """
 
@@ -34,9 +34,9 @@ def find_stuck_values(
     sensor_interval_minutes: int,
     min_readings: int = STUCK_READINGS,
 ) -> pl.DataFrame:
-    """Flat lines: sensor_id, sensor_type, start_time, end_time, value, readings.
+    """Return flat lines: sensor_id, sensor_type, start_time, end_time, value, readings.
 
-    ``sensor_data``: rows of `SensorData`. Zero is a flat line of a plant that is off, not of a
+    `sensor_data` has rows of `SensorData`. A flat line of zeros is a plant that is off, not a
     sensor that is stuck, and is left out.
     """
     series = ("sensor_id", "sensor_type")
@@ -65,9 +65,9 @@ def find_silent_sensors(
     sensor_interval_minutes: int,
     min_missing: int = 2,
 ) -> pl.DataFrame:
-    """Holes between two readings: sensor_id, sensor_type, start_time, end_time, missing.
+    """Return holes between two readings: sensor_id, sensor_type, start_time, end_time, missing.
 
-    ``sensor_data``: rows of `SensorData`. `missing` counts the readings that did not come.
+    `sensor_data` has rows of `SensorData`. `missing` counts the readings that did not come.
     """
     series = ("sensor_id", "sensor_type")
     step = sensor_interval_minutes * 60
@@ -91,9 +91,15 @@ def find_silent_sensors(
 def find_silent_meters(
     last_seen: pl.DataFrame | pl.LazyFrame, *, now: datetime, limit: timedelta
 ) -> pl.DataFrame:
-    """Meters that have said nothing for longer than `limit`: meter_id, last_seen, silent_hours.
+    """Return meters without a reading for longer than `limit`: meter_id, last_seen, silent_hours.
 
-    ``last_seen``: meter_id, last_seen; one row per meter, null for one that was never heard.
+    `last_seen` has meter_id and last_seen, one row per meter, null for one that never sent.
+
+    >>> from datetime import UTC
+    >>> noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    >>> last = pl.DataFrame({"meter_id": ["M1"], "last_seen": [noon - timedelta(hours=7)]})
+    >>> find_silent_meters(last, now=noon, limit=timedelta(hours=6))["silent_hours"].to_list()
+    [7.0]
     """
     silence = (pl.lit(now) - pl.col("last_seen")).dt.total_seconds() / 3600
     return (
@@ -112,9 +118,9 @@ def find_stuck_registers(
     min_hours: float = STUCK_HOURS,
     habit_share: float = HABIT_SHARE,
 ) -> pl.DataFrame:
-    """Registers that stand still unlike themselves: meter_id, start_time, end_time, intervals.
+    """Return unusual standstill of registers: meter_id, start_time, end_time, intervals.
 
-    ``consumption``: rows of `MeterConsumption` over a week or more, for a meter's habit to show.
+    `consumption` has rows of `MeterConsumption` over a week or more, for a meter's habit to show.
     """
     idle = (pl.col("energy_kwh") == 0) & (pl.col("quality") == "measured")
     runs = group_adjoining_intervals(
@@ -137,10 +143,16 @@ def find_voltage_sags(
     sensor_interval_minutes: int,
     sag_share: float = SAG_SHARE,
 ) -> pl.DataFrame:
-    """Spells below the band: sensor_id, start_time, end_time, lowest_v, nominal_v, readings.
+    """Return sags: sensor_id, start_time, end_time, lowest_v, nominal_v, readings.
 
-    ``sensor_data``: rows of `SensorData`. ``nominal``: sensor_id, nominal_v, phase to neutral in V,
-    as `sensor_voltages` of `smartgrid_core.topology` gives them.
+    Args:
+        sensor_data: Rows of `SensorData`.
+        nominal: sensor_id, nominal_v (V, phase to neutral), as `list_sensor_voltages` returns them.
+        sensor_interval_minutes: How often a sensor sends, minutes.
+        sag_share: Share of the nominal voltage below which it sags.
+
+    Returns:
+        One row per episode, ordered by sensor_id and start_time; voltages in V.
     """
     step = pl.duration(minutes=sensor_interval_minutes)
     low = (
@@ -172,12 +184,12 @@ def find_late_arrivals(
     revisions: pl.DataFrame | pl.LazyFrame | None = None,
     slack: timedelta = ARRIVAL_SLACK,
 ) -> pl.DataFrame:
-    """Readings overtaken by later ones: meter_id, start_time, end_time, readings.
+    """Return readings that later ones overtook: meter_id, start_time, end_time, readings.
 
-    ``readings``: rows of `MeterReadings`. Compared with the meter's own stream, not with the clock,
-    a history that is landed years afterwards is not late, but the hole that is filled later is.
-    A reading that ``revisions`` (`ReadingRevisions`) know arrived when the value it replaced did,
-    before anybody noted: it is not judged.
+    `readings` has rows of `MeterReadings`. A reading is compared with the meter's own stream, not
+    with the clock: a history that is landed years afterwards is not late, but a hole that is filled
+    later is. A reading in `revisions` (`ReadingRevisions`) is not judged: it carries the arrival of
+    the correction, not its own.
     """
     series = ("meter_id", "reading_kind")
     arrived = pl.col("ingested_at")
@@ -212,11 +224,11 @@ def find_late_arrivals(
 
 
 def summarise_corrections(revisions: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
-    """What each delivery corrected: subject_id, quantity, source, replaced_at, start_time, ...
+    """Return what each delivery corrected: subject_id, quantity, source, replaced_at, span.
 
-    ``revisions``: rows of `ReadingRevisions`. One row per subject, quantity and delivery, from the
-    first to the last corrected reading (`end_time` is just after it); `rows` counts them and `most`
-    is the largest change, in the reading's unit.
+    `revisions` has rows of `ReadingRevisions`. One row per subject, quantity and delivery, from the
+    first (`start_time`) to the last corrected reading (`end_time` is just after it); `rows` counts
+    them and `most` is the largest change, in the reading's unit.
     """
     change = (pl.col("new_value") - pl.col("old_value")).abs()
     return (
@@ -236,11 +248,10 @@ def summarise_corrections(revisions: pl.DataFrame | pl.LazyFrame) -> pl.DataFram
 def find_repeated_readings(
     raw: pl.DataFrame | pl.LazyFrame, *, subject: str = "meter_id"
 ) -> pl.DataFrame:
-    """Instants that were sent more than once: subject_id, start_time, end_time, rows.
+    """Return instants that were sent more than once: subject_id, start_time, end_time, rows.
 
-    ``raw``: `subject` and event_time of every row as it was sent, before the keyed table took it
-    in; one row of the answer per subject, from its first to its last repeat. `rows` counts the
-    rows too many.
+    `raw` has `subject` and event_time of every row as it was sent, before the keyed table took it
+    in. One row per subject, from its first to its last repeat; `rows` counts the rows too many.
     """
     return (
         raw.lazy()
@@ -261,9 +272,10 @@ def find_repeated_readings(
 def group_adjoining_intervals(
     rows: pl.LazyFrame, *, subject: str, same: tuple[str, ...]
 ) -> pl.DataFrame:
-    """Runs of adjoining intervals that agree in `same`: subject, same, start_time, end_time, ...
+    """Return runs of adjoining intervals that agree in `same`, ordered by subject and time.
 
-    ``rows``: `MeterConsumption` with the columns `same`. `intervals` and `energy_kwh` are the
+    `rows` has rows of `MeterConsumption` with the columns `same`. The result has subject, same,
+    start_time and end_time; `intervals` and `energy_kwh` are the
     run's count and sum.
     """
     end = pl.col("interval_start") + pl.duration(minutes=pl.col("interval_minutes"))

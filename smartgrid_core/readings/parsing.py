@@ -53,9 +53,13 @@ class Dialect:
 
 
 def parse_number(column: str, *, dtype: pl.DataType, decimal_comma: bool = False) -> pl.Expr:
-    """The column as Float64; null where it is no number.
+    """Return the column as Float64; null where it is no number.
 
-    With a decimal comma, `1.234,5` is 1234.5 and `13.5` is none: a dot marks off thousands.
+    With a decimal comma, `1.234,5` is 1234.5 and `13.5` is no number: a dot marks off thousands.
+
+    >>> texts = pl.DataFrame({"kwh": ["1.234,5", "13.5"]})
+    >>> texts.select(parse_number("kwh", dtype=pl.String(), decimal_comma=True))["kwh"].to_list()
+    [1234.5, None]
     """
     if dtype.is_numeric():
         return pl.col(column).cast(pl.Float64)
@@ -73,14 +77,14 @@ def parse_number(column: str, *, dtype: pl.DataType, decimal_comma: bool = False
 
 
 def is_blank(column: str, *, dtype: pl.DataType) -> pl.Expr:
-    """Is nothing written there?"""
+    """Return whether nothing is written in the column."""
     if isinstance(dtype, pl.String):
         return pl.col(column).str.strip_chars().fill_null("") == ""
     return pl.col(column).is_null()
 
 
 def parse_identifier(column: str, *, dtype: pl.DataType) -> pl.Expr:
-    """The column as an identifier without white space around it; null where there is none.
+    """Return the column as an identifier without white space around it; null where there is none.
 
     A float is one if it is a whole number that it holds exactly: others would lose digits.
     """
@@ -95,12 +99,21 @@ def parse_identifier(column: str, *, dtype: pl.DataType) -> pl.Expr:
 def add_instants(
     frame: pl.DataFrame, column: str, *, subject: Sequence[str], zone: str
 ) -> pl.DataFrame:
-    """The frame with `event_time` (UTC), `is_local` and `is_ambiguous` beside its time column.
+    """Return the frame with `event_time` (UTC), `is_local` and `is_ambiguous` added.
 
-    ISO 8601, with or without a zone; without one it is local time in `zone`. Null where it cannot
-    be read, where the clock skipped that hour, and where it showed that hour twice and the other
-    rows of the same `subject` do not tell which is meant (`is_ambiguous`): see `which_of_two`. Rows
-    with one `row_number` are cells beside each other.
+    `event_time` is null where the text cannot be read, where the clock skipped that hour, and where
+    it showed that hour twice and the other rows of the `subject` do not tell which is meant
+    (`is_ambiguous`): see `resolve_repeated_times`.
+
+    Args:
+        frame: Rows in the order of their source; rows with one `row_number` are cells beside each
+            other.
+        column: The time column: ISO 8601 text with or without a zone, Date or Datetime.
+        subject: The columns that name a series.
+        zone: IANA name of the clock of times that are written without a zone.
+
+    Returns:
+        The same rows in the same order, with three columns more.
     """
     return (
         _parse_instants(frame, column, subject=subject, zone=zone)
@@ -110,7 +123,7 @@ def add_instants(
 
 
 def read_local_times(frame: pl.DataFrame, column: str) -> pl.Series:
-    """The column's times that are written without a zone, as they are; null for all others."""
+    """Return the column's times that are written without a zone; null for all others."""
     dtype = frame.schema[column]
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
         return pl.Series("local", [None] * frame.height, dtype=pl.Datetime("us"))
@@ -139,6 +152,17 @@ def _read_local(text: pl.Expr) -> pl.Expr:
 def _parse_instants(
     frame: pl.DataFrame, column: str, *, subject: Sequence[str], zone: str
 ) -> pl.DataFrame:
+    """Return the frame with `event_time`, `is_local` and `_is_ambiguous` (possibly null) added.
+
+    Args:
+        frame: Rows in the order of their source.
+        column: The time column.
+        subject: The columns that name a series.
+        zone: IANA name of the clock of times without a zone.
+
+    Returns:
+        The same rows in the same order.
+    """
     dtype = frame.schema[column]
     certain = pl.lit(value=False).alias("_is_ambiguous")
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
@@ -184,7 +208,7 @@ def _parse_instants(
 
 
 def _place_local_times(frame: pl.DataFrame, *, subject: Sequence[str], zone: str) -> pl.DataFrame:
-    """`_local` as the instant `event_time`."""
+    """Return the frame with the local times of `_local` as the instant `event_time`."""
     local = pl.col("_local")
 
     def put(ambiguous: str) -> pl.Expr:
@@ -212,7 +236,13 @@ def _place_local_times(frame: pl.DataFrame, *, subject: Sequence[str], zone: str
 
 
 def expand_unit_spellings(units: dict[str, float]) -> dict[str, float]:
-    """The units as they may be written: as they are, and in any case where that is unambiguous."""
+    """Return the factors by every spelling of their unit: as written, and in upper and lower case.
+
+    Where the letter's case is a factor (mW and MW) the unit is taken as written only.
+
+    >>> expand_unit_spellings({"kWh": 1.0, "MW": 1e3})
+    {'kWh': 1.0, 'kwh': 1.0, 'KWH': 1.0, 'MW': 1000.0}
+    """
     spelled = dict(units)
     for name, factor in units.items():
         if name.lower() not in MILLI_OR_MEGA:

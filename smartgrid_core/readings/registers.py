@@ -56,11 +56,24 @@ class Step:
 def compute_register_steps(
     times: Sequence[int], counts: Sequence[float], *, capacity_kwh: float, max_kw: float
 ) -> list[Step]:
-    """Steps of one register, without holes between the first and the last believed reading.
+    """Return the steps of one register, without holes from the first to the last believed reading.
 
-    ``times``: microseconds since 1970, strictly rising. ``counts``: kWh, finite, at least 0.
     The energies sum to the register's difference, plus `capacity_kwh` at a rollover; a reset counts
-    what the register shows since it, a lasting backward step nothing. No energy is made up.
+    what the register shows since it, a lasting backward step nothing.
+
+    Args:
+        times: Microseconds since 1970, strictly rising.
+        counts: kWh, finite, at least 0; one per time.
+        capacity_kwh: The count at which the register rolls over to zero.
+        max_kw: No healthy register rises faster.
+
+    Returns:
+        Steps in order.
+
+    >>> hour = 3_600_000_000
+    >>> steps = compute_register_steps([0, hour], [10.0, 10.5], capacity_kwh=1e6, max_kw=630.0)
+    >>> [(step.energy_kwh, step.quality) for step in steps]
+    [(0.5, 'measured')]
     """
     readings = [Reading(time, kwh) for time, kwh in zip(times, counts, strict=True)]
     readings = _drop_false_zeros(readings, max_kw=max_kw)
@@ -69,11 +82,12 @@ def compute_register_steps(
 
 
 def _hours_between(earlier: Reading, later: Reading) -> float:
+    """Return the hours from one reading to the other."""
     return (later.time - earlier.time) / MICROSECONDS_PER_HOUR
 
 
 def _drop_false_zeros(readings: list[Reading], *, max_kw: float) -> list[Reading]:
-    """Drop zeros after which the count goes on where it was; keep those of a reset."""
+    """Return the readings without false zeros, after which the count goes on; a reset's stay."""
     kept: list[Reading] = []
     zeros: list[Reading] = []
     for reading in readings:
@@ -91,7 +105,7 @@ def _drop_false_zeros(readings: list[Reading], *, max_kw: float) -> list[Reading
 
 
 def _mend_unit_slips(readings: list[Reading], *, capacity_kwh: float) -> None:
-    """Bring spells that are 1000 times too large or too small back to scale, in place."""
+    """Bring readings that are 1000 times too large or too small back to scale. In place."""
     levels = _count_levels(readings)
     normal = _find_normal_level(readings, levels, capacity_kwh=capacity_kwh)
     if normal is None:
@@ -104,7 +118,7 @@ def _mend_unit_slips(readings: list[Reading], *, capacity_kwh: float) -> None:
 
 
 def _count_levels(readings: list[Reading]) -> list[int]:
-    """How many factors of 1000 each reading stands above the first one."""
+    """Return how many factors of 1000 each reading stands above the first one."""
     low, high = SLIP * (1 - SLIP_TOLERANCE), SLIP * (1 + SLIP_TOLERANCE)
     level = 0
     levels = [0]
@@ -121,9 +135,9 @@ def _count_levels(readings: list[Reading]) -> list[int]:
 def _find_normal_level(
     readings: list[Reading], levels: list[int], *, capacity_kwh: float
 ) -> int | None:
-    """Which level is the true one; None if nothing slipped or nothing can be told.
+    """Return which level is the true one; None if nothing slipped or nothing can be told.
 
-    Two edges frame the spell. With one edge only, the spell runs out of sight: a count beyond the
+    Two edges frame the slip. With one edge only, it runs out of sight: a count beyond the
     register's capacity gives it away, else the two sides' mean power, which must differ
     like the counts do; of the two, the one nearer 1 kW (in orders of magnitude) is a customer's.
     """
@@ -147,7 +161,7 @@ def _find_normal_level(
 
 
 def _compute_mean_kw(readings: list[Reading], levels: list[int], level: int) -> float:
-    """Mean power while the register stood at `level`, in that level's own unit."""
+    """Return the mean power while the register stood at `level`, in that level's own unit."""
     energy = hours = 0.0
     for (before, after), (at, then) in zip(pairwise(readings), pairwise(levels), strict=True):
         if at == then == level and after.kwh >= before.kwh:
@@ -157,7 +171,7 @@ def _compute_mean_kw(readings: list[Reading], levels: list[int], level: int) -> 
 
 
 def _hold_between_neighbours(readings: list[Reading]) -> None:
-    """Keep mended counts rising between the sound ones: /1000 rounded their decimals off."""
+    """Keep mended counts rising between the sound ones, in place: /1000 rounded them."""
     after: list[float] = []
     bound = inf
     for reading in reversed(readings):

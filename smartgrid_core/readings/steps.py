@@ -13,10 +13,10 @@ INSTANT = pl.Datetime("us", "UTC")
 def compute_energy_steps(
     series: pl.DataFrame, *, register_capacity_kwh: float, max_plausible_kw: float
 ) -> pl.DataFrame:
-    """One row per (meter_id, day, step_start): energy up to `step_end`, kWh, and its quality.
+    """Return one row per (meter_id, day, step_start): energy up to `step_end`, kWh, quality.
 
-    ``series``: meter_id, day, event_time, reading; one row per (meter_id, day, event_time), for one
-    series or for any number of them. Series do not see each other.
+    `series` has meter_id, day, event_time and reading (kWh); one row per (meter_id, day,
+    event_time), for one series or for any number of them. No series depends on another.
     """
     before, hours, rise = pl.col("step_start"), pl.col("hours"), pl.col("energy_kwh")
     steps = (
@@ -52,7 +52,7 @@ def compute_energy_steps(
 def _mend_steps(
     series: pl.DataFrame, *, register_capacity_kwh: float, max_plausible_kw: float
 ) -> pl.DataFrame:
-    """The same rows for series that hold a fault, one series after the other."""
+    """Return the same rows for series that hold a fault, one series after the other."""
     rows: list[tuple[object, ...]] = []
     groups = series.group_by(SERIES, maintain_order=True).agg(
         pl.col("event_time").dt.timestamp("us"), pl.col("reading")

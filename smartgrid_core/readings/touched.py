@@ -1,4 +1,4 @@
-"""Which days a reading bears on: the pure statement of what a landing journals."""
+"""Which days a reading bears on: the pure definition of what a landing journals."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,13 +13,12 @@ NEIGHBOURS = 4
 def find_touched_days(
     changed: Iterable[tuple[str, datetime]], *, known: Iterable[tuple[str, datetime]]
 ) -> set[date]:
-    """UTC days whose own register readings or brackets a set of new or revised readings changes.
+    """Return the UTC days whose readings or brackets new or revised register readings change.
 
-    ``changed`` and ``known``: (meter_id, event_time) of register readings; `known` holds all
+    `changed` and `known` hold (meter_id, event_time) of register readings; `known` holds all
     readings after the change, the changed ones among them. A reading touches its own day and each
-    other day, with readings or not, of which it is one of the four nearest before or after.
-    Days after the last reading and before the first one of a meter have no energy: they are not
-    named.
+    other day, with readings or not, of which it is one of the four nearest before or after. Days
+    after the last reading and before the first one of a meter have no energy: they are left out.
     """
     times: dict[str, list[datetime]] = defaultdict(list)
     for meter_id, instant in sorted(set(known)):
@@ -31,9 +30,9 @@ def find_touched_days(
 
 
 def _find_days_near(instant: datetime, times: list[datetime]) -> set[date]:
-    """The reading's own day, and onwards and backwards the days that see it across the others.
+    """Return the reading's own day and the days around it whose energy depends on it.
 
-    A day sees a reading unless as many as `NEIGHBOURS` others stand between the two.
+    A day depends on a reading unless as many as `NEIGHBOURS` others stand between the two.
     """
     days = {instant.date()}
     later = [time.date() for time in times if time > instant]
@@ -50,5 +49,10 @@ def _find_days_near(instant: datetime, times: list[datetime]) -> set[date]:
 
 
 def find_interval_day(event_time: datetime) -> date:
-    """The UTC day in which the interval lies that an interval reading ends."""
+    """Return the UTC day of the interval that an interval reading ends.
+
+    >>> from datetime import UTC
+    >>> find_interval_day(datetime(2026, 3, 2, tzinfo=UTC)).isoformat()
+    '2026-03-01'
+    """
     return (event_time - timedelta(minutes=1)).date()

@@ -1,4 +1,4 @@
-"""Which rows of what arrives are readings, and why the others are not: pure, for every way in."""
+"""Which rows of a delivery are readings, and why the others are not: pure, for every way in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,12 +74,21 @@ def validate_readings(
     dialect: Dialect,
     source_id: str,
 ) -> Validated:
-    """Split rows of raw columns into readings and refused rows.
+    """Return the rows split into readings and refused rows; a row has one refusal per fault.
 
-    ``frame``: `row_number` and the contract's columns by name, as text or typed, the time as
-    `timestamp`. What a row may leave out may be absent as a column. `source_id` and the row number
-    make an `event_id` for rows without. A row has one refusal per fault. Raises KeyError for a
-    table that is not one of raw readings.
+    Args:
+        schema: `SensorData` or `MeterReadings`.
+        frame: `row_number` and the contract's columns by name, as text or typed, the time as
+            `timestamp`; optional columns may be absent.
+        now: When the rows arrived, UTC; readings from the future are refused.
+        dialect: What the source's rows leave unsaid.
+        source_id: With the row number it makes an `event_id` for rows without.
+
+    Returns:
+        Good rows in the contract's columns, refused ones in REFUSED_COLUMNS.
+
+    Raises:
+        KeyError: The contract is not one of raw readings.
     """
     judge = {SensorData: _validate_sensor_data, MeterReadings: _validate_meter_readings}[schema]
     return judge(frame, now, dialect, source_id)
@@ -88,6 +97,17 @@ def validate_readings(
 def _validate_meter_readings(
     frame: pl.DataFrame, now: datetime, dialect: Dialect, source_id: str
 ) -> Validated:
+    """Return meter readings split into rows of `MeterReadings` and refused rows.
+
+    Args:
+        frame: Raw rows, as in `validate_readings`.
+        now: When the rows arrived, UTC.
+        dialect: What the source's rows leave unsaid.
+        source_id: What event identifiers are made of.
+
+    Returns:
+        Good and refused rows.
+    """
     known = expand_unit_spellings(METER_UNITS)
     low, high = METER_RANGE
     rows = _parse_columns(
@@ -141,6 +161,17 @@ def _validate_meter_readings(
 def _validate_sensor_data(
     frame: pl.DataFrame, now: datetime, dialect: Dialect, source_id: str
 ) -> Validated:
+    """Return sensor readings split into rows of `SensorData` and refused rows.
+
+    Args:
+        frame: Raw rows, as in `validate_readings`.
+        now: When the rows arrived, UTC.
+        dialect: What the source's rows leave unsaid.
+        source_id: What event identifiers are made of.
+
+    Returns:
+        Good and refused rows.
+    """
     rows = _parse_columns(
         frame, subject="sensor_id", value="value", kind="sensor_type", dialect=dialect
     )
@@ -215,7 +246,18 @@ def _validate_sensor_data(
 def _parse_columns(
     frame: pl.DataFrame, *, subject: str, value: str, kind: str, dialect: Dialect
 ) -> pl.DataFrame:
-    """`_subject`, `_value`, `_kind`, `event_time` beside the raw columns."""
+    """Return the rows with `_subject`, `_value`, `_kind` and `event_time` beside the raw columns.
+
+    Args:
+        frame: Raw rows.
+        subject: The column of the meter or sensor.
+        value: The column of the reading.
+        kind: The column of the reading kind or sensor type.
+        dialect: What the source's rows leave unsaid.
+
+    Returns:
+        The same rows in the same order.
+    """
     unsaid = dialect.reading_kind if kind == "reading_kind" else dialect.sensor_type
     named = frame.with_columns(
         _subject=parse_identifier(subject, dtype=frame.schema[subject]),
@@ -228,7 +270,7 @@ def _parse_columns(
 
 
 def _read_text(rows: pl.DataFrame, column: str, default: str | None) -> pl.Expr:
-    """What a row says of itself, else the source's default."""
+    """Return what the row itself writes, else the source's default."""
     unsaid = pl.lit(default, dtype=pl.String)
     if column not in rows.columns:
         return unsaid
@@ -237,17 +279,19 @@ def _read_text(rows: pl.DataFrame, column: str, default: str | None) -> pl.Expr:
 
 
 def _read_optional_text(rows: pl.DataFrame, column: str) -> pl.Expr:
+    """Return the column's text under its own name; null if it is blank or absent."""
     return _read_text(rows, column, None).alias(column)
 
 
 def _read_optional_number(rows: pl.DataFrame, column: str, dialect: Dialect) -> pl.Expr:
+    """Return the column's number; null if it is blank, absent or no number."""
     if column not in rows.columns:
         return pl.lit(None, dtype=pl.Float64)
     return parse_number(column, dtype=rows.schema[column], decimal_comma=dialect.decimal_comma)
 
 
 def _derive_event_id(rows: pl.DataFrame, source_id: str) -> pl.Expr:
-    """The source's own name of the event, else the place where the row stood."""
+    """Return the source's own name of the event, else the place where the row stood."""
     place = pl.format("{}-{}", pl.lit(source_id), pl.col("row_number"))
     if "column_number" in rows.columns:
         place = pl.format("{}-{}", place, pl.col("column_number"))
@@ -263,7 +307,17 @@ def split_rows(
     rules: list[Rule],
     finish: Callable[[pl.DataFrame], pl.DataFrame],
 ) -> Validated:
-    """Good rows, finished; bad ones as `raw` has them, once for every rule that they break."""
+    """Return good rows, finished, and refused ones as `raw` has them, once per broken rule.
+
+    Args:
+        raw: Rows as the source wrote them.
+        rows: The same rows with the parsed columns that the rules look at.
+        rules: The faults.
+        finish: Makes rows of the contract from good `rows`.
+
+    Returns:
+        Good and refused rows.
+    """
     flags = [
         rule.breaks.fill_null(value=False).alias(f"_breaks_{index}")
         for index, rule in enumerate(rules)
@@ -296,6 +350,6 @@ def split_rows(
 
 
 def as_text(rows: pl.DataFrame) -> pl.Expr:
-    """Every row as JSON of what the source wrote."""
+    """Return every row as JSON of what the source wrote."""
     own = [name for name in rows.columns if not name.startswith("_") and name != "row_number"]
     return pl.struct(own).struct.json_encode()

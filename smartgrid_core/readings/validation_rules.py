@@ -1,4 +1,4 @@
-"""The faults that a reading can have: each as an expression, with its reason and its mend."""
+"""The faults that a reading can have: each as an expression, with its reason and its remedy."""
 
 import json
 from collections.abc import Iterable
@@ -35,7 +35,18 @@ class Rule:
 def build_common_rules(
     rows: pl.DataFrame, *, subject: str, value: str, now: datetime, decimal_comma: bool
 ) -> list[Rule]:
-    """What every reading needs: a name, a finite value, an instant that has passed."""
+    """Return the rules for every reading: a name, a finite value, an instant that has passed.
+
+    Args:
+        rows: Raw rows with `_subject`, `_value`, `event_time` and `is_ambiguous` beside them.
+        subject: The column of the meter or sensor.
+        value: The column of the reading.
+        now: When the rows arrived, UTC.
+        decimal_comma: Whether the source writes `1.234,5`; it chooses the example in the message.
+
+    Returns:
+        Rules over the columns of `rows`.
+    """
     point = ("12.5", "12,5 needs SMARTGRID_LANDING_DECIMAL_COMMA=true")
     comma = ("1.234,5", "12.5 needs SMARTGRID_LANDING_DECIMAL_COMMA=false")
     example, mend = comma if decimal_comma else point
@@ -82,13 +93,23 @@ def build_common_rules(
 
 
 def build_listed_rule(reason: str, column: str, breaks: pl.Expr, allowed: Iterable[str]) -> Rule:
-    """A word that is none of the allowed ones."""
+    """Return the rule that a word is one of the allowed ones.
+
+    Args:
+        reason: The refusal's reason.
+        column: The column that is judged.
+        breaks: True where the word is none of them.
+        allowed: The words, for the message.
+
+    Returns:
+        The rule.
+    """
     names = ", ".join(allowed)
     return Rule(reason, column, breaks, f"one of {names} is expected")
 
 
 def build_text_rules(rows: pl.DataFrame, column: str, *, parsed: str | None = None) -> list[Rule]:
-    """An identifier fits its column and has no characters that a database refuses."""
+    """Return the rules that an identifier fits its column and has no zero bytes."""
     if column not in rows.columns:
         return []
     text = pl.col(parsed or column).cast(pl.String)
@@ -109,7 +130,7 @@ def build_text_rules(rows: pl.DataFrame, column: str, *, parsed: str | None = No
 
 
 def build_place_rules(rows: pl.DataFrame) -> list[Rule]:
-    """Degrees are numbers within their circle."""
+    """Return the rules that degrees are numbers within their circle."""
     rules = []
     for name, limit in (("latitude", 90.0), ("longitude", 180.0)):
         if name in rows.columns:
@@ -126,7 +147,7 @@ def build_place_rules(rows: pl.DataFrame) -> list[Rule]:
 
 
 def build_metadata_rules(rows: pl.DataFrame) -> list[Rule]:
-    """Metadata is JSON that PostgreSQL can keep."""
+    """Return the rule that metadata is JSON that PostgreSQL can keep; none if all of it is."""
     if rows["metadata"].null_count() == rows.height:
         return []
     texts = rows["metadata"].drop_nulls().unique().to_list()

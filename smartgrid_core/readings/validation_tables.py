@@ -17,10 +17,10 @@ from smartgrid_core.readings.validation_rules import AMBIGUOUS_TIME, Rule
 
 
 def validate_table(schema: type[dy.Schema], frame: pl.DataFrame, *, dialect: Dialect) -> Validated:
-    """Split rows of raw columns into rows of the contract and refused rows.
+    """Return raw rows split into rows of the contract and refused rows; one refusal per fault.
 
-    ``frame``: `row_number` and the contract's columns by name, as text or typed; optional ones may
-    be absent. Of rows with one key the last counts. A row has one refusal per fault.
+    `frame` has `row_number` and the contract's columns by name, as text or typed; optional ones may
+    be absent. Of rows with one key the last counts.
     """
     columns = schema.columns()
     time = next((name for name, c in columns.items() if isinstance(c, dy.Datetime)), None)
@@ -48,7 +48,17 @@ def validate_table(schema: type[dy.Schema], frame: pl.DataFrame, *, dialect: Dia
 
 
 def _parse_value(frame: pl.DataFrame, name: str, dtype: pl.DataType, dialect: Dialect) -> pl.Expr:
-    """A column in the contract's type; null where nothing or nothing sensible is written."""
+    """Return a column in the contract's type; null where nothing or nothing sensible is written.
+
+    Args:
+        frame: Raw rows.
+        name: The column, which may be absent.
+        dtype: The contract's type.
+        dialect: Whether numbers have a decimal comma.
+
+    Returns:
+        The expression over `frame`.
+    """
     if name not in frame.columns:
         return pl.lit(None, dtype=dtype)
     if dtype.is_numeric():
@@ -58,7 +68,7 @@ def _parse_value(frame: pl.DataFrame, name: str, dtype: pl.DataType, dialect: Di
 
 
 def _build_rules(frame: pl.DataFrame, name: str, column: dy.Column) -> list[Rule]:
-    """What the contract asks of one column."""
+    """Return what the contract asks of one column."""
     parsed = pl.col(f"_{name}")
     written = (
         ~is_blank(name, dtype=frame.schema[name]) if name in frame.columns else pl.lit(value=False)
@@ -85,7 +95,7 @@ def _build_rules(frame: pl.DataFrame, name: str, column: dy.Column) -> list[Rule
 
 
 def _describe_limits(column: dy.Column) -> str:
-    """The contract's limits in words."""
+    """Return the contract's limits as the end of a message; empty if there are none."""
     listed = (column.metadata or {}).get("one_of")
     if listed:
         return f": one of {', '.join(listed)} is expected"

@@ -38,16 +38,27 @@ def compute_interval_energy(
     register_capacity_kwh: float,
     max_plausible_kw: float = MAX_PLAUSIBLE_KW,
 ) -> pl.DataFrame:
-    """Rows of `MeterConsumption` for the UTC days of `window`, ordered by key.
+    """Return rows of `MeterConsumption` for the UTC days of `window`, ordered by key.
 
-    ``readings``: rows of `MeterReadings`; those outside the window are not looked at, interval
-    readings that end at the window's end excepted. ``brackets``: `RegisterBrackets` of the days.
     Each day's rows follow from its own readings and brackets alone, so that days may be computed
     one by one or together. A register's energy is spread evenly between two readings, and given
     out only for intervals that lie wholly between the first and the last believed reading.
     Interval readings are taken as they are; where a meter sends both kinds they win.
 
-    Raises ConfigurationError for an interval that does not divide the day.
+    Args:
+        readings: Rows of `MeterReadings`; those outside the window are not looked at, except
+            interval readings that end at the window's end.
+        brackets: Rows of `RegisterBrackets` of the days.
+        window: Whole UTC days.
+        interval_minutes: Length of an interval, minutes; it divides the day.
+        register_capacity_kwh: The count at which a register rolls over to zero, kWh.
+        max_plausible_kw: No meter draws more, kW.
+
+    Returns:
+        One row per meter and interval.
+
+    Raises:
+        ConfigurationError: The interval does not divide the day.
     """
     if 1440 % interval_minutes:
         raise ConfigurationError(
@@ -79,7 +90,7 @@ def _parts(window: Window) -> Iterator[Window]:
 def _collect_series(
     readings: pl.LazyFrame, brackets: pl.LazyFrame, *, window: Window
 ) -> pl.DataFrame:
-    """Every day's register readings with its brackets: the latest word on each instant."""
+    """Return every day's register readings and brackets; of each instant the latest arrival."""
     own = readings.filter(
         pl.col("reading_kind") == "register", _is_within(pl.col("event_time"), window)
     ).select(
@@ -104,14 +115,14 @@ def _is_within(instant: pl.Expr, window: Window) -> pl.Expr:
 
 
 def _keep_latest(rows: pl.LazyFrame, *, key: list[str]) -> pl.DataFrame:
-    """One row per key: of several the one that came in last."""
+    """Return one row per key: of several the one that arrived last."""
     return rows.sort("ingested_at", "reading", nulls_last=False).unique(key, keep="last").collect()
 
 
 def _sum_interval_readings(
     readings: pl.LazyFrame, *, window: Window, interval_minutes: int
 ) -> pl.DataFrame:
-    """Interval readings on the grid; shorter ones than the grid's are added up."""
+    """Return interval readings on the grid; shorter ones than the grid's are added up."""
     start = (
         (pl.col("event_time") - CLOCK_DRIFT)
         .dt.truncate(f"{interval_minutes}m")
@@ -140,7 +151,7 @@ def _sum_interval_readings(
 
 
 def _spread_over_intervals(steps: pl.DataFrame, *, interval_minutes: int) -> pl.DataFrame:
-    """Steps cut at the interval grid; intervals that they do not fill are left out."""
+    """Return steps cut at the interval grid; intervals that they do not fill are left out."""
     interval = pl.duration(minutes=interval_minutes)
     grid = f"{interval_minutes}m"
     span = pl.col("step_end") - pl.col("step_start")
@@ -194,9 +205,9 @@ def _spread_over_intervals(steps: pl.DataFrame, *, interval_minutes: int) -> pl.
 
 
 def summarise_vee(consumption: pl.DataFrame) -> pl.DataFrame:
-    """One row per (meter_id, quality): how many `intervals`, their `energy_kwh`, first and last.
+    """Return one row per (meter_id, quality): intervals, energy_kwh, first_start, last_start.
 
-    ``consumption``: rows of `MeterConsumption`.
+    `consumption` has rows of `MeterConsumption`.
     """
     return (
         consumption.group_by("meter_id", "quality")

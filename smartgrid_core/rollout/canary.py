@@ -1,4 +1,4 @@
-"""When a canary is taken back at once: it fails or is slow where stable is not. Pure."""
+"""When a canary is rolled back at once: it fails or is slow where stable is not. Pure."""
 
 import polars as pl
 
@@ -18,11 +18,11 @@ FEWEST_TIMED = 5
 
 
 def describe_regression(log: pl.DataFrame, *, version: int) -> str | None:
-    """Why the canary shall be taken back, in words; None if it does as well as stable.
+    """Return why the canary must be rolled back, as a sentence; None if it does as well as stable.
 
-    `log`: rows of `PredictionLog` of one model since `version` is its canary. What counts are
-    calls, whatever the number of subjects in them. If stable fails as often, the server is ill, not
-    the canary.
+    `log` has rows of `PredictionLog` of one model since `version` is its canary. Calls are counted,
+    whatever the number of subjects in them. If stable fails as often, the server is the cause and
+    the canary stays.
     """
     calls = log.unique("request_id").filter(
         (pl.col("variant") == STABLE)
@@ -44,14 +44,14 @@ def describe_regression(log: pl.DataFrame, *, version: int) -> str | None:
 
 
 def _count_failures(calls: pl.DataFrame, variant: str) -> tuple[int, float]:
-    """How many calls of the variant failed, and which share of them."""
+    """Return how many calls of the variant failed, and their share (0 to 1)."""
     outcomes = calls.filter(pl.col("variant") == variant)["outcome"]
     failed = int((outcomes == "failed").sum())
     return failed, failed / len(outcomes) if len(outcomes) else 0.0
 
 
 def _measure_latency(calls: pl.DataFrame, variant: str) -> float | None:
-    """The 95th percentile of answered calls, ms; None for too few."""
+    """Return the 95th percentile of the variant's answered calls, ms; None for too few calls."""
     times = calls.filter(pl.col("variant") == variant, pl.col("outcome") == "answered")
     if times.height < FEWEST_TIMED:
         return None

@@ -1,4 +1,4 @@
-"""The record of the gate's decisions, and what it says about a version. Pure."""
+"""What the journal of promotion decisions says about a version. Pure."""
 
 import polars as pl
 
@@ -9,10 +9,10 @@ PASSING = ("promote", "keep")
 
 
 def explain_refusal(decisions: pl.DataFrame, served: ServingState, version: int) -> str | None:
-    """Why a version may not be published, in words; None if it may.
+    """Return why a version may not be published, as a sentence; None if it may.
 
-    `decisions` are rows of `PromotionDecisions`; the newest about the version counts. A version
-    that bears a label may be published again: that repairs what a killed run left undone.
+    `decisions` has rows of `PromotionDecisions`; the newest about the version counts. A version
+    that has a label may be published again: that repairs what a killed run left undone.
     """
     if version in served.labels.values():
         return None
@@ -28,5 +28,5 @@ def explain_refusal(decisions: pl.DataFrame, served: ServingState, version: int)
 
 
 def describe_undecided(version: int) -> str:
-    """What is said of a version that never came before the gate."""
+    """Return the sentence about a version on which no decision was made."""
     return f"no decision about version {version} is on record: materialise promotion_decision"

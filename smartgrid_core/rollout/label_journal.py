@@ -1,4 +1,4 @@
-"""The journal of label moves: its rows, and what it says about versions. Pure."""
+"""The journal of label moves: the rows to add, and what the rows say about versions. Pure."""
 
 from datetime import datetime, timedelta
 from typing import Literal
@@ -24,9 +24,21 @@ def build_label_moves(
     by: str,
     now: datetime,
 ) -> pl.DataFrame:
-    """Rows of `LabelMoves` that `noted`, the journal so far, lacks to end with `after`.
+    """Return the rows of `LabelMoves` that the journal lacks to end with the state `after`.
 
-    Noting twice notes nothing new, and a move whose noting was cut short is made good by the next.
+    Noting the same twice adds no row, and a move that was not noted is made good by the next one.
+
+    Args:
+        noted: The journal so far, rows of `LabelMoves`.
+        before: The serving state before the move.
+        after: The serving state now.
+        action: What was done: published, promoted or rolled_back.
+        reason: Why, as a sentence.
+        by: The asset, job or command that did it.
+        now: When it was done, UTC.
+
+    Returns:
+        At most one row per label.
     """
     rows = []
     for label in (STABLE, CANARY):
@@ -55,9 +67,9 @@ def build_label_moves(
 
 
 def is_rejected(moves: pl.DataFrame, version: str, *, model: str) -> bool:
-    """Whether the last that happened to the version was that a label was taken from it.
+    """Return whether the last move of the version took a label away from it.
 
-    `moves` are rows of `LabelMoves`. Such a version does not go live by itself again.
+    `moves` has rows of `LabelMoves`. Such a version does not go live by itself again.
     """
     about = moves.filter(
         pl.col("model") == model,
@@ -70,7 +82,7 @@ def is_rejected(moves: pl.DataFrame, version: str, *, model: str) -> bool:
 
 
 def find_label_start(moves: pl.DataFrame, served: ServingState, label: str) -> datetime | None:
-    """When the label began to mean the version that it means now; None if nobody noted it."""
+    """Return when the label began to mean its present version; None if the journal does not say."""
     version = _to_text(served.labels.get(label))
     if version is None:
         return None
@@ -85,10 +97,19 @@ def find_label_start(moves: pl.DataFrame, served: ServingState, label: str) -> d
 def explain_wait(
     moves: pl.DataFrame, served: ServingState, version: int, *, now: datetime
 ) -> str | None:
-    """Why a version that was trained does not go live by itself at present; None if it may.
+    """Return why a trained version does not go live by itself now, as a sentence; None if it may.
 
-    It was taken back before, or another one is on trial: a trial that is cut short by the next
-    training would never end. After TRIAL_ENDS without a verdict the next version takes its place.
+    It was rolled back before, or another version is on trial: a trial that the next training cut
+    short would never end. After TRIAL_ENDS without a verdict the next version takes its place.
+
+    Args:
+        moves: Rows of `LabelMoves`.
+        served: The model's serving state.
+        version: The version that was trained.
+        now: The present instant, UTC.
+
+    Returns:
+        A sentence, or None.
     """
     if is_rejected(moves, str(version), model=served.model):
         return f"version {version} was rolled back: see label_moves"
@@ -101,6 +122,7 @@ def explain_wait(
 
 
 def _find_last_version(noted: pl.DataFrame, model: str, label: str) -> str | None:
+    """Return the version that the journal last gave the label, None for none."""
     about = noted.filter(pl.col("model") == model, pl.col("label") == label).sort("moved_at")
     return None if about.is_empty() else about["version_after"][-1]
 
