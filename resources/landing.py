@@ -26,7 +26,7 @@ class WatchedFolder:
     grace: timedelta
     clock: Clock
 
-    def arrivals(self) -> Sequence[Arrival]:
+    def list_arrivals(self) -> Sequence[Arrival]:
         """Files that wait and no longer grow, the longest waiting first."""
         from smartgrid_io.landing.folder import find_candidates
 

@@ -55,7 +55,7 @@ def new_exceedances(
     window = choose_issue_window(now=now, last_day=settings.last_day)
     facts = decide_alerts(
         warehouse.read(LimitExceedances, window=window),
-        open_alerts=alert_book.open_alerts(),
+        open_alerts=alert_book.read_open_alerts(),
         now=now,
         timezone=settings.zone,
     )
@@ -89,7 +89,7 @@ def waiting_messages(
         return dg.SkipReason("messages are being delivered")
     attempts = plan_attempts(
         "deliver",
-        alert_book.due(now=clock.now()),
+        alert_book.list_due(now=clock.now()),
         before=read_cursor(context.cursor),
         most=None,
     )

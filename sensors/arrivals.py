@@ -64,7 +64,7 @@ def landing_arrivals(
     """Files that arrived in the landing folder and no longer grow."""
     if is_at_work(context.instance, JOB):
         return dg.SkipReason("files are being landed")
-    decision = decide_landing(landing.arrivals(), before=read_cursor(context.cursor))
+    decision = decide_landing(landing.list_arrivals(), before=read_cursor(context.cursor))
     cursor = write_cursor(decision.cursor)
     if not decision.names:
         return dg.SensorResult(skip_reason=explain_waiting(decision.given_up), cursor=cursor)

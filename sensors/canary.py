@@ -72,7 +72,7 @@ def canary_watch(
     clock: dg.ResourceParam[Clock],
 ) -> dg.SensorResult | dg.SkipReason:
     """A canary whose calls fail or are slow, or whose comparison has come to a verdict."""
-    served = model_shelf.served(LOAD_FORECASTER)
+    served = model_shelf.read_state(LOAD_FORECASTER)
     if served.canary is None:
         return dg.SkipReason("no canary is on trial")
     if is_at_work(context.instance, JOB):

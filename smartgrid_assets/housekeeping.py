@@ -31,7 +31,7 @@ def purge(context: dg.OpExecutionContext, settings: dg.ResourceParam[Settings]) 
 def forget_states(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
     """What days remembered for the next, once the newest is two months further."""
     days = lake.days(AnomalyStates)
-    forgotten = lake.forget(AnomalyStates, before=days[-1] - STATES_KEPT) if days else 0
+    forgotten = lake.delete_before(AnomalyStates, before=days[-1] - STATES_KEPT) if days else 0
     context.add_output_metadata({"days": forgotten})
 
 

@@ -29,7 +29,7 @@ def land(
 
     Fails at the end, naming every file that could not be landed.
     """
-    names = config.names or [arrival.name for arrival in landing.arrivals()]
+    names = config.names or [arrival.name for arrival in landing.list_arrivals()]
     totals = dict.fromkeys(COUNTS, 0)
     files: Counter[str] = Counter()
     refused: list[str] = []

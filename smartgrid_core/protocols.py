@@ -39,7 +39,7 @@ class WriteResult:
         """Return the sum of a numeric or boolean column, 0 for no rows."""
         return float(self._figure(pl.col(column).cast(pl.Float64).sum()))
 
-    def distinct(self, column: str) -> int:
+    def count_distinct(self, column: str) -> int:
         """How many different values a column holds."""
         return int(self._figure(pl.col(column).n_unique()))
 
@@ -88,7 +88,7 @@ class Lake(Protocol):
         """Return the UTC days that hold rows, in order."""
         ...
 
-    def forget(self, schema: type[dy.Schema], *, before: date) -> int:
+    def delete_before(self, schema: type[dy.Schema], *, before: date) -> int:
         """Remove the days before this one for good, as if never computed; say how many."""
         ...
 
@@ -110,7 +110,7 @@ class Warehouse(Protocol):
         """Make `rows` the whole content of the window (of the table for None); one transaction."""
         ...
 
-    def register_brackets(self, days: Sequence[date]) -> pl.DataFrame:
+    def read_register_brackets(self, days: Sequence[date]) -> pl.DataFrame:
         """Return rows of `RegisterBrackets` for each of the days, from the raw readings."""
         ...
 
@@ -288,7 +288,7 @@ class ModelServer(Protocol):
         """
         ...
 
-    def live_versions(self, model: str) -> Sequence[str]:
+    def list_live_versions(self, model: str) -> Sequence[str]:
         """Versions in state AVAILABLE, newest first; empty if none or the server is away."""
         ...
 
@@ -296,15 +296,17 @@ class ModelServer(Protocol):
 class ModelRepository(Protocol):
     """The folder that the model server loads from, and the server's configuration."""
 
-    def served(self, model: str) -> ServingState:
+    def read_state(self, model: str) -> ServingState:
         """Which versions the server shall load, and their labels; none for an unknown model."""
         ...
 
-    def change(self, model: str, move: Callable[[ServingState], ServingState]) -> ServingState:
+    def update_state(
+        self, model: str, move: Callable[[ServingState], ServingState]
+    ) -> ServingState:
         """Apply one move to what is served and tell the server; return what is served now."""
         ...
 
-    def published(self, model: str) -> Sequence[int]:
+    def list_versions(self, model: str) -> Sequence[int]:
         """Versions that lie there, oldest first."""
         ...
 
@@ -390,7 +392,7 @@ class DeliveryReport:
 class AlertStore(Protocol):
     """The stored alerts, and the outbox that carries them to people."""
 
-    def open_alerts(self) -> pl.DataFrame:
+    def read_open_alerts(self) -> pl.DataFrame:
         """Return the rows of `Alerts` that are not closed."""
         ...
 
@@ -401,7 +403,7 @@ class AlertStore(Protocol):
         """
         ...
 
-    def due(self, *, now: datetime) -> Sequence[str]:
+    def list_due(self, *, now: datetime) -> Sequence[str]:
         """Return the messages to be tried, each as `<message_id>#<attempts so far>`."""
         ...
 
@@ -433,7 +435,7 @@ class Arrival:
 class LandingFolder(Protocol):
     """The watched folder: which files wait, and the way from there into the warehouse."""
 
-    def arrivals(self) -> Sequence[Arrival]:
+    def list_arrivals(self) -> Sequence[Arrival]:
         """Return the files that wait and no longer grow, the longest waiting first."""
         ...
 

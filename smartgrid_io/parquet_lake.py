@@ -116,7 +116,7 @@ class ParquetLake:
             if name.startswith("day=")
         )
 
-    def forget(self, schema: type[dy.Schema], *, before: date) -> int:
+    def delete_before(self, schema: type[dy.Schema], *, before: date) -> int:
         """Remove the days before this one for good, as if never computed; say how many."""
         table = get_table(schema)
         old = [day for day in self.computed_days(schema) if day < before]

@@ -57,7 +57,7 @@ def alerts(
         warehouse.read(LimitExceedances, window=get_run_window(context)),
         now=clock.now(),
         timezone=settings.zone,
-        open_alerts=alert_book.open_alerts(),
+        open_alerts=alert_book.read_open_alerts(),
     )
     new = alert_book.record(called_for)
     return dg.MaterializeResult(

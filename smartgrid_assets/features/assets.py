@@ -55,5 +55,5 @@ def load_features(
     )
     rows = lake.replace(LoadFeatures, features, window=window)
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": rows.count, "series": rows.distinct("feeder_id")}
+        metadata={"dagster/row_count": rows.count, "series": rows.count_distinct("feeder_id")}
     )

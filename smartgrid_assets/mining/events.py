@@ -69,7 +69,7 @@ def grid_events(
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": rows.count,
-            "feeders": rows.distinct("feeder_id"),
+            "feeders": rows.count_distinct("feeder_id"),
             **{f"hours/{item}": hours for item, hours in rows.count_by("item").items()},
         }
     )

@@ -80,7 +80,7 @@ def head_energy(
     )
     rows = lake.replace(HeadEnergy, hours, window=window)
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": rows.count, "nodes": rows.distinct("node_id")}
+        metadata={"dagster/row_count": rows.count, "nodes": rows.count_distinct("node_id")}
     )
 
 
@@ -104,7 +104,7 @@ def energy_balance(
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": rows.count,
-            "nodes": rows.distinct("node_id"),
+            "nodes": rows.count_distinct("node_id"),
             "days_beyond_their_band": beyond.height,
             "unexplained_kwh": float(beyond["unexplained_kwh"].sum()),
         }

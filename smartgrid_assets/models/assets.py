@@ -193,7 +193,7 @@ def served_model(
     version = model_registry.find_by_alias(LOAD_FORECASTER, CHALLENGER)
     if version is None:
         return dg.MaterializeResult(metadata={"outcome": "no model is registered yet"})
-    served, number = model_shelf.served(LOAD_FORECASTER), int(version.version)
+    served, number = model_shelf.read_state(LOAD_FORECASTER), int(version.version)
     reason = explain_refusal(warehouse.read(PromotionDecisions), served, number) or explain_wait(
         warehouse.read(LabelMoves), served, number, now=clock.now()
     )

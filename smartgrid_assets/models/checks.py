@@ -30,7 +30,7 @@ def promotion_gate(
         return dg.AssetCheckResult(passed=True, description="no model is registered yet")
     version = int(challenger.version)
     reason = explain_refusal(
-        warehouse.read(PromotionDecisions), model_shelf.served(LOAD_FORECASTER), version
+        warehouse.read(PromotionDecisions), model_shelf.read_state(LOAD_FORECASTER), version
     )
     is_broken = reason == describe_undecided(version)
     return dg.AssetCheckResult(

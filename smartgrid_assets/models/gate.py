@@ -53,7 +53,7 @@ def promotion_decision(
     challenger = model_registry.find_by_alias(LOAD_FORECASTER, CHALLENGER)
     if challenger is None:
         return dg.MaterializeResult(metadata={"outcome": "no model is registered yet"})
-    labels = model_shelf.served(LOAD_FORECASTER).labels
+    labels = model_shelf.read_state(LOAD_FORECASTER).labels
     for label, version in labels.items():
         if str(version) == challenger.version:
             told = f"version {version} bears the label {label} already"

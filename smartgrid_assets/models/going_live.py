@@ -39,32 +39,34 @@ def go_live(
 ) -> Live:
     """Publish a version, wait for the server, compare its golden answers, then give it its label.
 
-    The first version of a model becomes stable, a later one canary: see `Served.labelled`. A new
-    version that does not come to life, or answers otherwise than it did offline, is withdrawn.
-    What was labelled before goes on answering throughout. Killed at any step, the next call for
+    The first version of a model becomes stable, a later one canary: see `ServingState.with_label`.
+    A new version that does not come to life, or answers otherwise than it did offline, is
+    withdrawn. What was labelled before goes on answering throughout. Killed at any step, the next call for
     this version finishes the work, and one for another version undoes it. Raises SmartGridError
     naming the step that refused.
     """
     model, number = version.name, int(version.version)
-    before = repository.served(model)
+    before = repository.read_state(model)
     with tempfile.TemporaryDirectory() as folder:
         saved_model = registry.download(version, Path(folder))
         rows, offline = read_golden(saved_model)
         repository.publish(saved_model, model=model, version=number)
-    repository.change(model, lambda served: served.offered(number))
+    repository.update_state(model, lambda served: served.with_trial(number))
     try:
         repository.wait_until_live(model, number)
         features = {name: rows[name].to_numpy() for name in rows.columns}
         parity = measure_golden_parity(server.predict(model, features, number).frame, offline)
     except SmartGridError:
-        left = repository.change(model, lambda served: served.without(number))
+        left = repository.update_state(model, lambda served: served.without_trial(number))
         if number not in left.versions:
             repository.withdraw(model, number)
         raise
-    after = repository.change(model, lambda served: served.labelled(number).beside(served))
+    after = repository.update_state(
+        model, lambda served: served.with_label(number).with_loaded(served)
+    )
     (label,) = [name for name, labelled in after.labels.items() if labelled == number]
     repository.wait_until_labelled(model, label, number)
-    after = repository.change(model, ServingState.settled)
+    after = repository.update_state(model, ServingState.without_former)
     moved = LabelMover(repository, registry, journal, by).follow(
         LabelMoveResult(before, after),
         action="published",

@@ -35,7 +35,7 @@ def sensor_data(
     window = get_run_window(context)
     rows = copy_rows(SensorData, warehouse=warehouse, lake=lake, window=window)
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": rows.count, "sensors": rows.distinct("sensor_id")}
+        metadata={"dagster/row_count": rows.count, "sensors": rows.count_distinct("sensor_id")}
     )
 
 
@@ -49,7 +49,7 @@ def meter_readings(
     window = get_run_window(context)
     rows = copy_rows(MeterReadings, warehouse=warehouse, lake=lake, window=window)
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": rows.count, "meters": rows.distinct("meter_id")}
+        metadata={"dagster/row_count": rows.count, "meters": rows.count_distinct("meter_id")}
     )
 
 
@@ -68,7 +68,7 @@ def register_brackets(
     They let a day's energy be computed from its own partition alone, across any gap.
     """
     window = get_run_window(context)
-    brackets = warehouse.register_brackets(list(window.days()))
+    brackets = warehouse.read_register_brackets(list(window.days()))
     rows = lake.replace(RegisterBrackets, brackets, window=window)
     return dg.MaterializeResult(metadata={"dagster/row_count": rows.count})
 

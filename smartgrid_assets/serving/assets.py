@@ -98,7 +98,7 @@ def variant_comparison(
     Both are asked for the same rows, so that neither profits from easier feeders.
     """
     _forget_old_predictions(warehouse, now=clock.now())
-    served = model_shelf.served(LOAD_FORECASTER)
+    served = model_shelf.read_state(LOAD_FORECASTER)
     since = find_label_start(warehouse.read(LabelMoves), served, CANARY)
     if served.stable is None or served.canary is None or since is None:
         return dg.MaterializeResult(metadata={"outcome": "no canary is on trial"})
@@ -171,7 +171,7 @@ def _forget_old_predictions(warehouse: Warehouse, *, now: datetime) -> None:
 def read_served(repository: ModelRepository) -> ServingState:
     """What is served; where the config cannot be read, stable is asked for everything."""
     try:
-        return repository.served(LOAD_FORECASTER)
+        return repository.read_state(LOAD_FORECASTER)
     except (SmartGridError, OSError) as error:
         dg.get_dagster_logger().warning("no canary is asked: %s", error)
         return ServingState(LOAD_FORECASTER)

@@ -16,7 +16,7 @@ def canary_verdict(
     warehouse: dg.ResourceParam[Warehouse], model_shelf: dg.ResourceParam[ModelRepository]
 ) -> dg.AssetCheckResult:
     """Reads the newest comparison of the present canary; fails if it shall be rolled back."""
-    served = model_shelf.served(LOAD_FORECASTER)
+    served = model_shelf.read_state(LOAD_FORECASTER)
     about = (
         warehouse.read(VariantComparisons)
         .filter(pl.col("model") == LOAD_FORECASTER, pl.col("canary_version") == str(served.canary))

@@ -36,7 +36,7 @@ def settle(
 
     Done again it changes nothing.
     """
-    served = model_shelf.served(LOAD_FORECASTER)
+    served = model_shelf.read_state(LOAD_FORECASTER)
     if config.action == "roll_back" and served.canary == config.version:
         # Before the move: who dies in between finds the canary again, and the alert is once.
         alert_book.record(

@@ -55,19 +55,19 @@ class ServingState:
         before = self.proven[:-1]
         return before[-1] if before else None
 
-    def offered(self, version: int) -> "ServingState":
+    def with_trial(self, version: int) -> "ServingState":
         """Load this version, too, without a label; another one that was tried out is let go of."""
         if version in self.proven or version == self.canary:
-            return self.settled()
+            return self.without_former()
         return self._of(self.proven, canary=self.canary, trial=version)
 
-    def without(self, version: int) -> "ServingState":
+    def without_trial(self, version: int) -> "ServingState":
         """Let go of a version that was tried out; one that is or was labelled stays."""
         if version in self.proven or version == self.canary:
             return self
-        return self.settled()
+        return self.without_former()
 
-    def labelled(self, version: int) -> "ServingState":
+    def with_label(self, version: int) -> "ServingState":
         """Give a version that proved itself its label.
 
         The first one is stable, later ones are canary; one that is stable or canary stays so.
@@ -78,7 +78,7 @@ class ServingState:
             return self
         return self._of([each for each in self.proven if each != version], canary=version)
 
-    def beside(self, before: "ServingState") -> "ServingState":
+    def with_loaded(self, before: "ServingState") -> "ServingState":
         """The same labels, with all that was loaded before still loaded, until it is `settled`.
 
         So whoever still asks by a label's former version gets its answer.
@@ -86,7 +86,7 @@ class ServingState:
         former = [version for version in before.versions if version not in self.versions]
         return replace(self, versions=(*self.versions, *former))
 
-    def settled(self) -> "ServingState":
+    def without_former(self) -> "ServingState":
         """The same labels, and loaded no more than they and the way back need."""
         return self._of(self.proven, canary=self.canary)
 

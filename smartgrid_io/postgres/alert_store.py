@@ -42,7 +42,7 @@ class PostgresAlertStore:
     recipient: str | None
     channel: str = "webhook"
 
-    def open_alerts(self) -> pl.DataFrame:
+    def read_open_alerts(self) -> pl.DataFrame:
         """Rows of `Alerts` that nobody has closed."""
         types = to_polars_types(Alerts)
         query = sql.SQL("SELECT {} FROM alerts WHERE state <> 'closed'").format(
@@ -55,7 +55,7 @@ class PostgresAlertStore:
         """Write rows of `Alerts` down, each with its message to deliver; say how many are new."""
         return record_alerts(self.url, alerts, channel=self.channel, recipient=self.recipient)
 
-    def due(self, *, now: datetime) -> list[str]:
+    def list_due(self, *, now: datetime) -> list[str]:
         """The messages that wait to be tried, each as `<message_id>#<attempts so far>`."""
         with connect(self.url) as connection:
             found = connection.execute(

@@ -97,7 +97,7 @@ class PostgresWarehouse:
             loading.end_load(connection, schema, now=now)
         return WriteResult(frame.height, frame)
 
-    def register_brackets(self, days: Sequence[date]) -> pl.DataFrame:
+    def read_register_brackets(self, days: Sequence[date]) -> pl.DataFrame:
         """Rows of `RegisterBrackets` for each of the days, from the raw readings.
 
         A meter has brackets for the days from its first register reading to its last: outside

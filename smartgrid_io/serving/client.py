@@ -146,7 +146,7 @@ class ModelServerClient:
         if label is not None:
             version = self.version_of_label(model, label)
         elif version is None:
-            version = next(iter(self.live_versions(model)), None)
+            version = next(iter(self.list_live_versions(model)), None)
         if version is None:
             asked = "no version is live" if label is None else f"label {label} means no version"
             raise self._unavailable(model, asked, server=self.rest_url)
@@ -171,7 +171,7 @@ class ModelServerClient:
             model_version=str(version),
         )
 
-    def live_versions(self, model: str) -> Sequence[str]:
+    def list_live_versions(self, model: str) -> Sequence[str]:
         """Versions in state AVAILABLE, newest first; empty if none or the server is away."""
         try:
             statuses = self.version_status(model)

@@ -78,7 +78,7 @@ class LabelMover:
         PublicationError
         if there is nothing to go back to, no such version, or it does not load.
         """
-        served = self.repository.served(model)
+        served = self.repository.read_state(model)
         if to is not None and to not in served.versions:
             served.rolled_back(to)
             self._load(model, to)
@@ -142,8 +142,8 @@ class LabelMover:
         reason: str,
         now: datetime,
     ) -> LabelMoveResult:
-        before = self.repository.served(model)
-        after = self.repository.change(model, lambda served: move(served).beside(served))
+        before = self.repository.read_state(model)
+        after = self.repository.update_state(model, lambda served: move(served).with_loaded(served))
         troubles = []
         for label, version in after.labels.items():
             try:
@@ -151,23 +151,23 @@ class LabelMover:
             except PublicationError as error:
                 troubles.append(f"the model server does not follow yet: {error}")
         if not troubles:
-            after = self.repository.change(model, ServingState.settled)
+            after = self.repository.update_state(model, ServingState.without_former)
         moved = LabelMoveResult(before, after, tuple(troubles))
         return self.follow(moved, action=action, reason=reason, now=now)
 
     def _load(self, model: str, version: int) -> None:
-        published = self.repository.published(model)
+        published = self.repository.list_versions(model)
         if version not in published:
             there = ", ".join(map(str, published)) or "none"
             raise PublicationError(
                 f"roll back: version {version} of {model} is not in the model folder; "
                 f"there are {there}"
             )
-        self.repository.change(model, lambda served: served.offered(version))
+        self.repository.update_state(model, lambda served: served.with_trial(version))
         try:
             self.repository.wait_until_live(model, version)
         except PublicationError:
-            self.repository.change(model, lambda served: served.without(version))
+            self.repository.update_state(model, lambda served: served.without_trial(version))
             raise
 
 

@@ -46,7 +46,7 @@ class ModelServerRepository:
     _refusal: str | None = field(default=None, init=False)
     """Why the server did not take the last change."""
 
-    def served(self, model: str) -> ServingState:
+    def read_state(self, model: str) -> ServingState:
         """What the server is told of a model. Raises PublicationError if nobody can say it."""
         return read_served(self._config(), model)
 
@@ -54,7 +54,9 @@ class ModelServerRepository:
         """What the server is told of every model. Raises PublicationError if nobody can say it."""
         return read_all_served(self._config())
 
-    def change(self, model: str, move: Callable[[ServingState], ServingState]) -> ServingState:
+    def update_state(
+        self, model: str, move: Callable[[ServingState], ServingState]
+    ) -> ServingState:
         """Apply one move; the config is replaced at once, then the server is asked to reload it.
 
         A move that changes nothing tells the server once more: what said it first may have died.
@@ -82,7 +84,7 @@ class ModelServerRepository:
                 told = newest
         return read_served(text, model)
 
-    def published(self, model: str) -> Sequence[int]:
+    def list_versions(self, model: str) -> Sequence[int]:
         """Versions that lie there, oldest first."""
         return publisher.list_published_versions(base=self.base, model=model)
 
@@ -123,7 +125,7 @@ class ModelServerRepository:
     def prune(self, model: str) -> Sequence[int]:
         """Remove versions too old to fall back to that are not served; returns which."""
         return publisher.prune_versions(
-            base=self.base, model=model, spare=self.served(model).versions
+            base=self.base, model=model, spare=self.read_state(model).versions
         )
 
     @property
@@ -159,7 +161,7 @@ def ensure_config(base: str) -> None:
             served = ServingState(model)
             for version in folder.versions(model):
                 served = served.promoted() if served.canary else served
-                served = served.offered(version).labelled(version)
+                served = served.with_trial(version).with_label(version)
             served = served.promoted() if served.canary else served
             text = write_served(text, served, base_path=folder.base_path(model))
         return text

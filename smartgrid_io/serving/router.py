@@ -78,7 +78,7 @@ class Router:
         is_open = np.ones(batch.height, dtype=bool)
         if self.served.canary is not None:
             # The connection is made here, or the variant that is asked first would seem the slower.
-            self.server.live_versions(self.served.model)
+            self.server.list_live_versions(self.served.model)
         answers, log = [pl.DataFrame(schema={"row": pl.Int64, **_ANSWER_COLUMNS})], []
         for variant in (CANARY, STABLE):
             is_own = (batch["routed_to"] == CANARY).to_numpy()

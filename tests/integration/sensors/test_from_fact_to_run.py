@@ -163,7 +163,7 @@ def test_an_exceedance_is_posted_once(handles, instance, receiver):
             warehouse.read(LimitExceedances),
             now=NOW,
             timezone=handles["settings"].zone,
-            open_alerts=book.open_alerts(),
+            open_alerts=book.read_open_alerts(),
         )
     )
     again = tick(new_exceedances, handles, instance, *names, cursor=found.cursor)

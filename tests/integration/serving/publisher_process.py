@@ -104,15 +104,15 @@ def publish(
         for name in ("download", "set_alias", "upsert"):
             stop_before(name, books, name, stop_at)
         stop_before("predict", client, "predict", stop_at)
-        change = repository.change
+        change = repository.update_state
 
         def change_or_stay(name: str, move):
             called = move.__code__.co_names
             step = {"offered": "offer", "labelled": "label"}.get(called[0], "settle")
             stop_before(step, repository, "change", stop_at)
-            return repository.change(name, move) if step == stop_at else change(name, move)
+            return repository.update_state(name, move) if step == stop_at else change(name, move)
 
-        repository.change = change_or_stay
+        repository.update_state = change_or_stay
         return go_live(
             ModelVersion(model, str(version), "run"),
             registry=books,

@@ -131,10 +131,10 @@ def test_labels_move_in_the_buckets_config(bucket, saved_model):
     repository = ModelServerRepository(BASE, server)
     for version in (1, 2):
         repository.publish(saved_model, model="m", version=version)
-        repository.change("m", lambda served, version=version: served.offered(version))
-        repository.change("m", lambda served, version=version: served.labelled(version))
-    assert repository.served("m") == ServingState("m", (1, 2), stable=1, canary=2)
-    assert repository.change("m", lambda served: served.rolled_back()).labels == {"stable": 1}
+        repository.update_state("m", lambda served, version=version: served.with_trial(version))
+        repository.update_state("m", lambda served, version=version: served.with_label(version))
+    assert repository.read_state("m") == ServingState("m", (1, 2), stable=1, canary=2)
+    assert repository.update_state("m", lambda served: served.rolled_back()).labels == {"stable": 1}
     text = bucket.Object("served/models.config").get()["Body"].read().decode()
     assert parse_config(text).model_config_list.config[0].base_path == f"{BASE}/m"
     assert server.told == parse_config(text).SerializeToString()
@@ -144,18 +144,18 @@ def test_of_two_that_change_the_config_at_once_neither_loses_its_change(bucket):
     server = Server()
     mine, operators = ModelServerRepository(BASE, server), ModelServerRepository(BASE, Server())
     for version in (1, 2):
-        mine.change("m", lambda served, version=version: served.labelled(version))
+        mine.update_state("m", lambda served, version=version: served.with_label(version))
     seen = []
 
     def offered_while_an_operator_rolls_back(served: ServingState) -> ServingState:
         seen.append(served)
         if len(seen) == 1:
-            operators.change("m", lambda now: now.rolled_back())
-        return served.offered(3)
+            operators.update_state("m", lambda now: now.rolled_back())
+        return served.with_trial(3)
 
-    after = mine.change("m", offered_while_an_operator_rolls_back)
+    after = mine.update_state("m", offered_while_an_operator_rolls_back)
     assert [each.canary for each in seen] == [2, None]
-    assert after == mine.served("m") == ServingState("m", (1, 3), stable=1)
+    assert after == mine.read_state("m") == ServingState("m", (1, 3), stable=1)
     text = bucket.Object("served/models.config").get()["Body"].read().decode()
     assert server.told == parse_config(text).SerializeToString()
 
@@ -163,40 +163,42 @@ def test_of_two_that_change_the_config_at_once_neither_loses_its_change(bucket):
 def test_of_two_first_configs_one_is_made_after_the_other(bucket):
     def beside_another(served: ServingState) -> ServingState:
         if not keys(bucket):
-            ModelServerRepository(BASE, Server()).change("theirs", lambda now: now.labelled(7))
-        return served.labelled(1)
+            ModelServerRepository(BASE, Server()).update_state(
+                "theirs", lambda now: now.with_label(7)
+            )
+        return served.with_label(1)
 
     repository = ModelServerRepository(BASE, Server())
-    repository.change("mine", beside_another)
+    repository.update_state("mine", beside_another)
     assert {each.model: each.stable for each in repository.all_served()} == {"mine": 1, "theirs": 7}
 
 
 def test_a_change_whose_answer_was_lost_is_not_made_twice(bucket, monkeypatch):
     repository = ModelServerRepository(BASE, Server())
     for version in (1, 2, 3):
-        repository.change("m", lambda served, version=version: served.labelled(version))
-        repository.change("m", lambda served: served.promoted() if served.canary else served)
+        repository.update_state("m", lambda served, version=version: served.with_label(version))
+        repository.update_state("m", lambda served: served.promoted() if served.canary else served)
     write = S3FileStore.write_instead
 
     def answers_late(self, content: bytes, file: str, *, mark: str | None) -> bool:
         return write(self, content, file, mark=mark) and write(self, content, file, mark=mark)
 
     monkeypatch.setattr(S3FileStore, "write_instead", answers_late)
-    assert repository.change("m", lambda served: served.rolled_back()).stable == 2
-    assert repository.served("m").stable == 2
+    assert repository.update_state("m", lambda served: served.rolled_back()).stable == 2
+    assert repository.read_state("m").stable == 2
 
 
 def test_a_server_that_is_told_late_ends_with_the_newest_config(bucket):
     class Slow(Server):
         def reload_config(self, config: bytes) -> None:
             if not hasattr(self, "told"):
-                ModelServerRepository(BASE, Server()).change(
-                    "theirs", lambda served: served.labelled(2)
+                ModelServerRepository(BASE, Server()).update_state(
+                    "theirs", lambda served: served.with_label(2)
                 )
             super().reload_config(config)
 
     server = Slow()
-    ModelServerRepository(BASE, server).change("mine", lambda served: served.labelled(1))
+    ModelServerRepository(BASE, server).update_state("mine", lambda served: served.with_label(1))
     text = bucket.Object("served/models.config").get()["Body"].read().decode()
     assert server.told == parse_config(text).SerializeToString()
 
@@ -205,7 +207,7 @@ def test_a_bucket_from_before_there_were_labels_goes_on_answering(bucket, saved_
     for version in (1, 2):
         publish_version(saved_model, base=BASE, model="old", version=version)
     ensure_config(BASE)
-    assert ModelServerRepository(BASE, Server()).served("old") == ServingState(
+    assert ModelServerRepository(BASE, Server()).read_state("old") == ServingState(
         "old", (1, 2), stable=2
     )
 
@@ -215,15 +217,15 @@ def test_a_copy_follows_the_buckets_config_and_stays_as_it_was_while_it_cannot(b
     mirror, local = ConfigMirror(BASE, folder), ModelServerRepository(str(folder), Server())
     assert mirror.follow()
     assert local.all_served() == []
-    repository.change("m", lambda served: served.labelled(1))
+    repository.update_state("m", lambda served: served.with_label(1))
     assert mirror.follow()
-    assert local.served("m") == ServingState("m", (1,), stable=1)
+    assert local.read_state("m") == ServingState("m", (1,), stable=1)
     assert not mirror.follow(), "nothing is to do"
 
     bucket.Object("served/models.config").put(Body=b"model_config_lis {")
     with pytest.raises(PublicationError, match=r"models.config cannot be read"):
         mirror.follow()
-    assert local.served("m") == ServingState("m", (1,), stable=1)
+    assert local.read_state("m") == ServingState("m", (1,), stable=1)
 
 
 @pytest.fixture
@@ -249,10 +251,10 @@ def test_a_bucket_that_is_away_is_told_and_no_copy_of_its_config_is_lost(saved_m
         ModelServerRepository(BASE, Server()),
         ModelServerRepository(str(tmp_path), Server()),
     )
-    local.change("m", lambda served: served.labelled(1))
+    local.update_state("m", lambda served: served.with_label(1))
     with pytest.raises(OSError, match="EndpointConnectionError"):
         ConfigMirror(BASE, tmp_path).follow()
-    assert local.served("m") == ServingState("m", (1,), stable=1)
+    assert local.read_state("m") == ServingState("m", (1,), stable=1)
 
     assert read_served(repository) == ServingState("load_forecaster"), (
         "stable is asked for everything"
@@ -263,7 +265,7 @@ def test_a_bucket_that_is_away_is_told_and_no_copy_of_its_config_is_lost(saved_m
     with pytest.raises(PublicationError, match=r"copy: .*EndpointConnectionError"):
         publish_version(saved_model, base=BASE, model="m", version=1)
     with pytest.raises(PublicationError, match=r"config: .*EndpointConnectionError"):
-        repository.change("m", lambda served: served.labelled(1))
+        repository.update_state("m", lambda served: served.with_label(1))
 
 
 @pytest.mark.slow
@@ -281,9 +283,13 @@ def test_a_version_in_a_bucket_answers_under_its_label(
                 for version in (1, 2):
                     source = saved_models / f"times_{version}"
                     repository.publish(source, model="m", version=version)
-                    repository.change("m", lambda served, version=version: served.offered(version))
+                    repository.update_state(
+                        "m", lambda served, version=version: served.with_trial(version)
+                    )
                     repository.wait_until_live("m", version)
-                    after = repository.change("m", lambda served, v=version: served.labelled(v))
+                    after = repository.update_state(
+                        "m", lambda served, v=version: served.with_label(v)
+                    )
                     repository.wait_until_labelled("m", [*after.labels][-1], version)
                 features = {"load_kw": [10.0], "temperature_c": [0.0]}
                 said = [client.predict("m", features, label=each) for each in after.labels]

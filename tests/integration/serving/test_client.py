@@ -66,7 +66,7 @@ def test_every_batch_size_is_answered(serving, two_versions, rows):
 
 
 def test_versions_and_inputs_are_told(serving, two_versions):
-    assert serving.client.live_versions(two_versions) == ["2", "1"]
+    assert serving.client.list_live_versions(two_versions) == ["2", "1"]
     assert serving.client.version_status(two_versions) == [
         VersionStatus("2", "AVAILABLE"),
         VersionStatus("1", "AVAILABLE"),
@@ -82,7 +82,7 @@ def test_an_unknown_model_or_version_is_unavailable_by_name(serving, two_version
         client.predict(two_versions, FEATURES, version=7)
     with pytest.raises(ModelUnavailableError, match=rf"nobody.*{client.rest_url}"):
         client.predict_over_rest("nobody", FEATURES)
-    assert client.live_versions("nobody") == []
+    assert client.list_live_versions("nobody") == []
     assert client.version_status("nobody") == []
 
 
@@ -94,7 +94,7 @@ def test_a_server_that_is_away_is_said_at_once():
             client.predict_over_rest("load_forecaster", FEATURES, version=1)
         with pytest.raises(ModelUnavailableError, match="load_forecaster"):
             client.input_names("load_forecaster")
-        assert client.live_versions("load_forecaster") == []
+        assert client.list_live_versions("load_forecaster") == []
 
 
 @pytest.mark.parametrize(

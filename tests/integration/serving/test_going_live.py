@@ -26,7 +26,7 @@ def test_a_publisher_killed_at_any_step_never_stops_stable_and_the_next_run_ends
         assert place.says(model, "stable") == ("1", 10.0)
 
         assert place.publish(model, 2) == "canary"
-        assert place.repository.served(model) == ServingState(model, (1, 2), stable=1, canary=2)
+        assert place.repository.read_state(model) == ServingState(model, (1, 2), stable=1, canary=2)
         assert place.says(model, "stable") == ("1", 10.0)
         assert place.says(model, "canary") == ("2", 20.0)
         noted = [row for row in place.books.rows() if row["model"] == model]
@@ -46,7 +46,7 @@ def test_what_a_killed_publisher_left_is_undone_by_the_next_version(place):
         place.publish(model, 1)
         place.kill_publisher(model, 2, before=step)
         assert place.publish(model, 3) == "canary"
-        assert place.repository.served(model) == ServingState(model, (1, 3), stable=1, canary=3)
+        assert place.repository.read_state(model) == ServingState(model, (1, 3), stable=1, canary=3)
         assert place.says(model, "canary") == ("3", 30.0)
 
 

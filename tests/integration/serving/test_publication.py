@@ -94,7 +94,7 @@ def test_versions_change_under_steady_load_and_no_request_is_lost(serving, model
             serving.publish(f"times_{version}", model=model, version=version)
             eventually(lambda version=version: load.answers[(str(version), float(version))] > 0)
         withdraw_version(base=str(serving.base), model=model, version=4)
-        eventually(lambda: serving.client.live_versions(model) == ["3", "2"])
+        eventually(lambda: serving.client.list_live_versions(model) == ["3", "2"])
         before = load.answers[("3", 3.0)]
         eventually(lambda: load.answers[("3", 3.0)] > before)
     assert load.failures == []
@@ -125,7 +125,7 @@ def test_a_request_in_flight_ends_on_the_version_it_began_with(serving, model):
     time.sleep(0.5)
     publish_version(serving.saved_models / "slow_2", base=str(serving.base), model=model, version=2)
     withdraw_version(base=str(serving.base), model=model, version=1)
-    eventually(lambda: serving.client.live_versions(model) == ["2"])
+    eventually(lambda: serving.client.list_live_versions(model) == ["2"])
     assert states(serving, model)["1"] == "UNLOADING"
     thread.join()
     assert answers == [{"outputs": {"reached": [steps], "version": [1.0]}}]
@@ -147,7 +147,7 @@ def test_a_corrupt_version_is_told_harms_no_other_and_is_tried_again_when_mended
         publish_version(good, base=str(serving.base), model=model, version=2)
 
     (corrupt / "saved_model.pb").write_bytes(graph)
-    eventually(lambda: serving.client.live_versions(model) == ["2", "1"])
+    eventually(lambda: serving.client.list_live_versions(model) == ["2", "1"])
     assert serving.client.predict(model, FEATURES).frame["p50"].to_list() == [2.0]
 
 
@@ -157,7 +157,7 @@ def test_an_incomplete_version_is_no_version(serving, model, missing):
     (serving.base / model / "3" / missing).unlink()
     with pytest.raises(PublicationError, match="was refused by the model server"):
         wait_until_available(serving.client, model, 3)
-    assert serving.client.live_versions(model) == []
+    assert serving.client.list_live_versions(model) == []
     status = serving.client.version_status(model)[0]
     assert (status.state, status.failed, bool(status.error_message)) == ("END", True, True)
 
@@ -178,7 +178,7 @@ def test_a_version_whose_answer_differs_is_withdrawn_and_the_one_before_answers(
     with pytest.raises(PublicationError, match="golden row 0"):
         measure_golden_parity(served, offline)
     withdraw_version(base=str(serving.base), model=model, version=2)
-    eventually(lambda: serving.client.live_versions(model) == ["1"])
+    eventually(lambda: serving.client.list_live_versions(model) == ["1"])
     assert serving.client.predict(model, FEATURES).model_version == "1"
 
 
@@ -204,7 +204,7 @@ def test_a_publisher_killed_between_copy_and_rename_leaves_the_old_version(servi
     folder = serving.base / model
     assert list_published_versions(base=str(serving.base), model=model) == [1]
     assert [path for path in folder.iterdir() if path.name.startswith(".publishing-2-")]
-    assert serving.client.live_versions(model) == ["1"]
+    assert serving.client.list_live_versions(model) == ["1"]
 
     serving.publish("times_2", model=model, version=2)
     assert sorted(path.name for path in folder.iterdir()) == [".lock", "1", "2"]
@@ -234,9 +234,9 @@ def test_a_server_killed_and_started_again_answers_the_same_client(
             server = start_server(base, **ports)
             wait_until_available(client, "m", 2)
             assert client.predict("m", FEATURES).frame["p50"].to_list() == [2.0]
-            eventually(lambda: client.live_versions("m") == ["2", "1"])
+            eventually(lambda: client.list_live_versions("m") == ["2", "1"])
             assert server.stop() == 0
-            assert client.live_versions("m") == []
+            assert client.list_live_versions("m") == []
     finally:
         server.process.kill()
         server.process.wait()

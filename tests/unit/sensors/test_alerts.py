@@ -58,13 +58,13 @@ class Book:
         self.alerts = Alerts.create_empty() if alerts is None else alerts
         self.waiting = due or []
 
-    def open_alerts(self) -> pl.DataFrame:
+    def read_open_alerts(self) -> pl.DataFrame:
         return self.alerts
 
     def record(self, alerts: pl.DataFrame) -> int:
         raise AssertionError("a sensor records nothing")
 
-    def due(self, *, now: datetime) -> list[str]:
+    def list_due(self, *, now: datetime) -> list[str]:
         return self.waiting
 
     def deliver(self, *, now: datetime) -> DeliveryReport:

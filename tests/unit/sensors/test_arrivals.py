@@ -13,7 +13,7 @@ class Folder:
     def __init__(self, *arrivals: Arrival) -> None:
         self.content = list(arrivals)
 
-    def arrivals(self) -> list[Arrival]:
+    def list_arrivals(self) -> list[Arrival]:
         return self.content
 
     def land(self, name: str) -> dict[str, int]:

@@ -123,7 +123,7 @@ class Store:
 
 
 class Shelf:
-    def served(self, model: str) -> ServingState:
+    def read_state(self, model: str) -> ServingState:
         return TRIAL
 
 

@@ -61,13 +61,13 @@ class FakeStore:
         assert column is not None
         return sorted(self.read(schema)[column].cast(pl.Date).unique())
 
-    def forget(self, schema: type[dy.Schema], *, before: date) -> int:
+    def delete_before(self, schema: type[dy.Schema], *, before: date) -> int:
         old = [day for day in self.days(schema) if day < before]
         day = pl.col(str(get_table(schema).day_column)).cast(pl.Date)
         self.tables[schema] = self.read(schema).filter(day >= before)
         return len(old)
 
-    def register_brackets(self, days: Sequence[date]) -> pl.DataFrame:
+    def read_register_brackets(self, days: Sequence[date]) -> pl.DataFrame:
         return self.brackets.filter(pl.col("day").is_in(list(days)))
 
     def read_touched_since(self, seq: int, *, limit: int = 1000) -> pl.DataFrame:

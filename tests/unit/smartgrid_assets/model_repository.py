@@ -14,10 +14,12 @@ class Shelf:
         self.versions: set[int] = set()
         self.now = ServingState(MODEL)
 
-    def served(self, model: str) -> ServingState:
+    def read_state(self, model: str) -> ServingState:
         return self.now
 
-    def change(self, model: str, move: Callable[[ServingState], ServingState]) -> ServingState:
+    def update_state(
+        self, model: str, move: Callable[[ServingState], ServingState]
+    ) -> ServingState:
         self.now = move(self.now)
         return self.now
 

@@ -16,7 +16,7 @@ class Folder:
     def __init__(self) -> None:
         self.landed: list[str] = []
 
-    def arrivals(self) -> list[Arrival]:
+    def list_arrivals(self) -> list[Arrival]:
         return [Arrival("a.csv", "1"), Arrival("b.csv", "2")]
 
     def land(self, name: str) -> dict[str, int]:

@@ -46,10 +46,12 @@ class Shelf:
         self.now = TRIAL
         self.dies: str | None = None
 
-    def served(self, model: str) -> ServingState:
+    def read_state(self, model: str) -> ServingState:
         return self.now
 
-    def change(self, model: str, move: Callable[[ServingState], ServingState]) -> ServingState:
+    def update_state(
+        self, model: str, move: Callable[[ServingState], ServingState]
+    ) -> ServingState:
         if self.dies == "before":
             raise MemoryError("killed before the move")
         self.now = move(self.now)
@@ -68,7 +70,7 @@ class Server:
         self.error_kw = error_kw
         self.away: set[str] = set()
 
-    def live_versions(self, model: str) -> list[str]:
+    def list_live_versions(self, model: str) -> list[str]:
         return ["2", "1"]
 
     def predict(self, model, features, version=None, *, label=None):

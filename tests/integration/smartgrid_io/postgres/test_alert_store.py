@@ -203,10 +203,10 @@ def test_from_exceedance_to_message_and_nothing_on_the_second_look(url: str):
     counts = []
     for _ in range(2):
         alerts = decide_limit_alerts(
-            rows, now=NOW, timezone=ZoneInfo("Europe/Tirane"), open_alerts=book.open_alerts()
+            rows, now=NOW, timezone=ZoneInfo("Europe/Tirane"), open_alerts=book.read_open_alerts()
         )
         counts.append(
-            (book.record(alerts), len(book.due(now=NOW)), book.deliver(now=NOW).delivered)
+            (book.record(alerts), len(book.list_due(now=NOW)), book.deliver(now=NOW).delivered)
         )
     assert counts == [(1, 1, 1), (0, 0, 0)]
     assert postbox.sent[0][2]["message"] == (

@@ -282,7 +282,7 @@ def test_brackets_are_the_four_nearest_on_each_side(warehouse: PostgresWarehouse
         MeterReadings, readings(*(("a", time, index) for index, time in enumerate(times)))
     )
     warehouse.upsert(MeterReadings, readings(("only_interval", START, 1), kind="interval"))
-    brackets = warehouse.register_brackets([START.date()])
+    brackets = warehouse.read_register_brackets([START.date()])
     assert brackets.select("meter_id", "reading", "side").rows() == [
         ("a", 2.0, "before"),
         ("a", 3.0, "before"),
@@ -301,7 +301,7 @@ def test_a_meter_has_no_brackets_before_its_first_and_after_its_last_reading(
 ):
     warehouse.upsert(MeterReadings, readings(("a", START, 1), ("a", START + 48 * HOUR, 2)))
     days = [START.date() + timedelta(days=offset) for offset in range(-1, 4)]
-    brackets = warehouse.register_brackets(days)
+    brackets = warehouse.read_register_brackets(days)
     assert brackets.select("day", "reading", "side").rows() == [
         (days[1], 2.0, "after"),
         (days[2], 1.0, "before"),
@@ -330,11 +330,11 @@ def test_a_load_journals_exactly_the_days_that_its_readings_bear_on(
     if first:
         warehouse.upsert(MeterReadings, readings(*((*moment, 1.0) for moment in first)))
     seen = warehouse.read_touched_since(0)["seq"].max() or 0
-    was = warehouse.register_brackets(days)
+    was = warehouse.read_register_brackets(days)
     warehouse.upsert(MeterReadings, readings(*((*moment, 2.0) for moment in second)))
     named = set(journal(warehouse, since=seen))
     assert named == find_touched_days(second, known={*first, *second})
-    is_now = warehouse.register_brackets(days)
+    is_now = warehouse.read_register_brackets(days)
     for day in days:
         if not is_now.filter(day=day).equals(was.filter(day=day)):
             assert day in named

@@ -14,17 +14,17 @@ def gone_live(*versions: int) -> ServingState:
     """Each version offered, labelled, and promoted if it became canary."""
     served = NOTHING
     for version in versions:
-        served = served.offered(version).labelled(version)
+        served = served.with_trial(version).with_label(version)
         served = served.promoted() if served.canary else served
     return served
 
 
 def test_the_first_version_is_stable_and_the_next_one_a_canary():
-    first = NOTHING.offered(1)
+    first = NOTHING.with_trial(1)
     assert (first.versions, first.labels) == ((1,), {})
-    first = first.labelled(1)
+    first = first.with_label(1)
     assert (first.versions, first.labels) == ((1,), {"stable": 1})
-    second = first.offered(2).labelled(2)
+    second = first.with_trial(2).with_label(2)
     assert (second.versions, second.labels) == ((1, 2), {"stable": 1, "canary": 2})
 
 
@@ -47,21 +47,21 @@ def test_going_back_counts_by_who_was_stable_not_by_number():
 
 
 def test_a_version_whose_trial_was_cut_short_gives_way_to_the_next():
-    served = gone_live(1).offered(2)
+    served = gone_live(1).with_trial(2)
     assert served.versions == (1, 2)
-    assert served.offered(3).versions == (1, 3)
-    assert served.without(2) == gone_live(1)
+    assert served.with_trial(3).versions == (1, 3)
+    assert served.without_trial(2) == gone_live(1)
 
 
 def test_what_is_or_was_labelled_is_not_let_go_of_with_a_trial():
-    served = gone_live(1, 2).offered(3).labelled(3)
-    assert [served.without(version) for version in (1, 2, 3)] == [served] * 3
-    assert [served.offered(version) for version in (1, 2, 3)] == [served] * 3
-    assert served.labelled(2) == served.labelled(3) == served
+    served = gone_live(1, 2).with_trial(3).with_label(3)
+    assert [served.without_trial(version) for version in (1, 2, 3)] == [served] * 3
+    assert [served.with_trial(version) for version in (1, 2, 3)] == [served] * 3
+    assert served.with_label(2) == served.with_label(3) == served
 
 
 def test_a_canary_that_is_taken_back_leaves_stable_as_it_was():
-    served = gone_live(1, 2).offered(3).labelled(3)
+    served = gone_live(1, 2).with_trial(3).with_label(3)
     assert served.without_canary() == gone_live(1, 2)
     assert served.rolled_back() == served.rolled_back(2) == gone_live(1, 2)
     assert served.rolled_back().rolled_back() == served.rolled_back(1) == gone_live(1)
@@ -92,16 +92,16 @@ def test_a_move_that_cannot_be_made_says_why(move, words):
 
 def test_what_was_loaded_stays_so_until_the_labels_have_moved():
     served = gone_live(1, 2)
-    moving = served.rolled_back().beside(served)
+    moving = served.rolled_back().with_loaded(served)
     assert (moving.versions, moving.labels) == ((1, 2), {"stable": 1})
-    assert moving.settled() == served.rolled_back()
-    assert served.beside(served) == served.settled() == served
+    assert moving.without_former() == served.rolled_back()
+    assert served.with_loaded(served) == served.without_former() == served
 
 
 MOVES = {
-    "offer": lambda served, version: served.offered(version),
-    "label": lambda served, version: served.offered(version).labelled(version),
-    "drop": lambda served, version: served.without(version),
+    "offer": lambda served, version: served.with_trial(version),
+    "label": lambda served, version: served.with_trial(version).with_label(version),
+    "drop": lambda served, version: served.without_trial(version),
     "promote": lambda served, version: served.promoted(),
     "end": lambda served, version: served.without_canary(),
     "back": lambda served, version: served.rolled_back(),

@@ -44,8 +44,10 @@ def base(tmp_path: Path) -> Path:
 def test_a_change_is_in_the_file_and_told_to_the_server(base: Path):
     server = Server()
     repository = ModelServerRepository(str(base), server)
-    assert repository.change("m", lambda served: served.offered(1)) == ServingState("m", (1,))
-    assert repository.served("m") == ServingState("m", (1,))
+    assert repository.update_state("m", lambda served: served.with_trial(1)) == ServingState(
+        "m", (1,)
+    )
+    assert repository.read_state("m") == ServingState("m", (1,))
     written = parse_config((base / "models.config").read_text())
     assert server.told == [written.SerializeToString()]
     assert written.model_config_list.config[0].base_path == str(base / "m")
@@ -56,8 +58,8 @@ def test_a_server_that_is_away_or_refuses_is_named_where_the_label_is_waited_for
     server = Server()
     server.refusal = "UNAVAILABLE: away"
     repository = ModelServerRepository(str(base), server, patience_s=0.1)
-    repository.change("m", lambda served: served.labelled(1))
-    assert repository.served("m") == ServingState("m", (1,), stable=1)
+    repository.update_state("m", lambda served: served.with_label(1))
+    assert repository.read_state("m") == ServingState("m", (1,), stable=1)
     words = r"stable of m is not version 1 .* the label means nothing; UNAVAILABLE: away"
     with pytest.raises(PublicationError, match=words):
         repository.wait_until_labelled("m", "stable", 1)
@@ -87,11 +89,11 @@ def test_pruning_spares_what_is_served(base: Path, saved_model: Path):
     repository = ModelServerRepository(str(base), Server())
     for version in (1, 2, 3, 4, 5):
         repository.publish(saved_model, model="m", version=version)
-    repository.change("m", lambda served: served.labelled(1))
+    repository.update_state("m", lambda served: served.with_label(1))
     assert repository.prune("m") == [2]
-    assert repository.published("m") == [1, 3, 4, 5]
+    assert repository.list_versions("m") == [1, 3, 4, 5]
 
 
 def test_a_name_that_leaves_the_folder_is_refused(base: Path):
     with pytest.raises(PublicationError, match="cannot name a model"):
-        ModelServerRepository(str(base), Server()).change("../m", lambda served: served)
+        ModelServerRepository(str(base), Server()).update_state("../m", lambda served: served)

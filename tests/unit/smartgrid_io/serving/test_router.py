@@ -70,7 +70,7 @@ class Server:
             time.sleep(self.connects_in_s)
             self.is_connected = True
 
-    def live_versions(self, model: str) -> list[str]:
+    def list_live_versions(self, model: str) -> list[str]:
         self.connect()
         return ["2", "1"]
 
