@@ -41,9 +41,9 @@ def go_live(
 
     The first version of a model becomes stable, a later one canary: see `ServingState.with_label`.
     A new version that does not come to life, or answers otherwise than it did offline, is
-    withdrawn. What was labelled before goes on answering throughout. Killed at any step, the next call for
-    this version finishes the work, and one for another version undoes it. Raises SmartGridError
-    naming the step that refused.
+    withdrawn. What was labelled before goes on answering throughout. Killed at any step, the next
+    call for this version finishes the work, and one for another version undoes it. Raises
+    SmartGridError naming the step that refused.
     """
     model, number = version.name, int(version.version)
     before = repository.read_state(model)
