@@ -1,4 +1,4 @@
-"""Tables of what is out of place: anomalies, scores of every reading, what is remembered."""
+"""Tables of anomalies: the anomalies, the scores of every reading, the state of every series."""
 
 import dataframely as dy
 
@@ -25,9 +25,10 @@ class Anomalies(dy.Schema):
     """One row per (subject_id, quantity, start_time): a stretch in which a series is out of place.
 
     The stretch is [start_time, end_time). `value` is the worst, at `worst_time`, null where nothing
-    came; [`lower_value`, `upper_value`] was expected there, null where unknown or unlimited; all in
-    the unit of the quantity. `score` is log10(1 + days until the series is expected to be as
-    strange again), the same measure for every series. `reason` is a sentence for people.
+    was measured; [`lower_value`, `upper_value`] was expected there, null where unknown or
+    unlimited; all in the unit of the quantity. `score` is log10(1 + days until the series is
+    expected to be as strange again), the same measure for every series. `reason` is a sentence for
+    people.
     """
 
     subject_id = identifier(primary_key=True)
@@ -45,7 +46,7 @@ class Anomalies(dy.Schema):
 
 
 class AnomalyDays(Anomalies):
-    """What one UTC day said of an anomaly: one row per (subject_id, quantity, start_time, day).
+    """One row per (subject_id, quantity, start_time, day): an anomaly as a UTC day left it.
 
     An anomaly of several days has a row on each; the last one knows all of it and is the row of
     `Anomalies`.
@@ -58,7 +59,7 @@ class AnomalyScores(dy.Schema):
     """One row per (subject_id, quantity, time): a reading, its range and how strange it is.
 
     Beyond the range a value is an anomaly by itself. Range and score are null and 0 while a series
-    is too new. `value` is null for an hour of which the meter said nothing.
+    is too new. `value` is null for an hour without a reading.
     """
 
     subject_id = identifier(primary_key=True)
@@ -71,16 +72,17 @@ class AnomalyScores(dy.Schema):
 
 
 def _float_list() -> dy.List:
-    """Figures of which some are unknown (NaN)."""
+    """Return a column of lists of float64; NaN is unknown."""
     return dy.List(dy.Float64(allow_inf=True, allow_nan=True))
 
 
 class AnomalyStates(dy.Schema):
-    """What the next day needs to know of a series: one row per (subject_kind, series, day).
+    """One row per (subject_kind, series, day): what the next day needs to know of a series.
 
     Each list is an array of `smartgrid_ml.mining.anomalies.state.DetectorState`, flat: weeks of a
-    daily
-    profile, daily maxima of strangeness, the open anomaly. A few thousand figures per series,
+    daily profile, daily maxima of strangeness. `run` holds the last value, how many steps it has
+    stood, how many steps are missing and the share of time at rest; `spell` the open anomaly (NaN
+    for none): start and end, then seven figures of each kind. A few thousand figures per series,
     however long its past.
     """
 

@@ -80,9 +80,9 @@ class DayAnomalies:
     open_episodes: list[Episode | None]
     touched: list[tuple[int, Episode]]
 
-    def mark(self, rows: Sequence[int], found: Finding, *, lasting: bool) -> None:
+    def mark(self, rows: Sequence[int], finding: Finding, *, lasting: bool) -> None:
         """Mark the steps of a finding in these rows, as far as they are of the day."""
-        steps = slice(max(found.first, 0), found.last)
+        steps = slice(max(finding.first, 0), finding.last)
         self.is_strange[rows, steps] = True
         if lasting:
             self.is_lasting[rows, steps] = True
@@ -118,17 +118,17 @@ def classify_day(day: JudgedDay) -> DayAnomalies:
     for row in sorted({*np.flatnonzero(_find_suspects(day)).tolist(), *uneven}):
         stretches: list[Stretch] = []
         detectors: list[tuple[int, int]] = []
-        for found, stretch in _find_stretches(day, row, is_alone=row not in uneven_rows):
-            anomalies.mark([row], found, lasting=_is_lasting(day, row, stretch))
+        for finding, stretch in _find_stretches(day, row, is_alone=row not in uneven_rows):
+            anomalies.mark([row], finding, lasting=_is_lasting(day, row, stretch))
             stretches.append(stretch)
-            detectors.append((row, found.detector))
+            detectors.append((row, finding.detector))
         if row in uneven:
             place = uneven[row]
             imbalance = place.imbalances[place.worst]
-            for found, stretch in _find_imbalance(day, row, imbalance):
-                anomalies.mark([row, *place.imbalances], found, lasting=True)
+            for finding, stretch in _find_imbalance(day, row, imbalance):
+                anomalies.mark([row, *place.imbalances], finding, lasting=True)
                 stretches.append(stretch)
-                detectors.append((imbalance, found.detector))
+                detectors.append((imbalance, finding.detector))
         _gather(day, row, stretches, detectors, anomalies)
     return anomalies
 
@@ -171,7 +171,7 @@ def _find_suspects(day: JudgedDay) -> Bools:
 def _find_stretches(
     day: JudgedDay, row: int, *, is_alone: bool
 ) -> Iterator[tuple[Finding, Stretch]]:
-    """Yield what every detector found in one series, with its evidence.
+    """Yield what every detector finding in one series, with its evidence.
 
     A series that is not ``is_alone`` is a phase of an uneven place: the imbalance stands for its
     deviations.
@@ -182,21 +182,21 @@ def _find_stretches(
         is_shifted = any(stretch.kind == "level_shift" for _, stretch in deviations)
         is_shifted = is_shifted or _shows(day.state.episodes[row], "level_shift")
         if not is_shifted and _is_drifting(day, row):
-            found = Finding(DRIFT, "drift", 0, day.until, day.until - 1)
+            finding = Finding(DRIFT, "drift", 0, day.until, day.until - 1)
             yield (
-                found,
+                finding,
                 build_shift_evidence(
                     day,
                     row,
-                    found,
+                    finding,
                     away=float(day.scores.deviations.of_day[row]),
                     reach=float(day.scores.bounds[row, DAY_SHIFT]),
                 ),
             )
-    for found in (*_find_standstills(day, row), *_find_silences(day, row)):
-        yield found, build_value_evidence(day, row, found)
-    for found in _find_breaches(day, row):
-        yield found, build_limit_evidence(day, row, found)
+    for finding in (*_find_standstills(day, row), *_find_silences(day, row)):
+        yield finding, build_value_evidence(day, row, finding)
+    for finding in _find_breaches(day, row):
+        yield finding, build_limit_evidence(day, row, finding)
 
 
 def _find_deviations(
@@ -235,12 +235,12 @@ def _find_deviations(
                 kind = "spike"
             else:
                 kind = "drift" if can_drift and _has_grown(day, row, away) else "level_shift"
-            found = Finding(detector, kind, first - lag, last, worst)
+            finding = Finding(detector, kind, first - lag, last, worst)
             if detector == POINT:
-                yield found, build_value_evidence(day, row, found)
+                yield finding, build_value_evidence(day, row, finding)
             else:
                 reach = float(scores.bounds[row, detector])
-                yield found, build_shift_evidence(day, row, found, away=away, reach=reach)
+                yield finding, build_shift_evidence(day, row, finding, away=away, reach=reach)
 
 
 def _outlasts_spike(day: JudgedDay, first: int, last: int) -> bool:
@@ -364,13 +364,13 @@ def _find_imbalance(day: JudgedDay, row: int, imbalance: int) -> Iterator[tuple[
     phase's unit.
     """
     values = day.scores.values
-    for found, stretch in _find_deviations(day, imbalance, row, can_drift=False):
+    for finding, stretch in _find_deviations(day, imbalance, row, can_drift=False):
         worst = stretch.worst
         at = int((worst.time_us - day.start_us) / day.setup.settings.step_us)
         value, away_pct = float(values[row, at]), float(values[imbalance, at])
         mean = value / (1 + away_pct / 100) if away_pct > -100 else np.nan
         yield (
-            found,
+            finding,
             Stretch(
                 kind="phase_imbalance",
                 start_us=stretch.start_us,

@@ -1,4 +1,4 @@
-"""How well anomalies were found: figures of rows, of scores, and of labelled events.
+"""How well labelled anomalies are detected: figures of rows, of scores, and of events.
 
 Three grains, never mixed. Rows: every row is right or wrong by itself. Scores: how well the score
 ranks rows, whatever the threshold. Events: an unbroken run of labelled rows is one event, found or
@@ -7,15 +7,13 @@ not, and when; an unbroken run of flagged rows is one alarm, right or false.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-if TYPE_CHECKING:
-    from datetime import datetime
+from smartgrid_core.time import MICROSECOND
 
 Flags = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.float64]
@@ -26,11 +24,19 @@ PRECISION_AT = (10, 20, 50, 100)
 
 @dataclass(frozen=True, slots=True)
 class RowFigures:
-    """Figures of rows; None where nothing can be said, as recall is without a labelled row.
+    """Figures of rows; None where there is none, as recall without a labelled row.
 
-    `pr_auc` is average precision, the sum over thresholds of the gain in recall times precision,
-    without interpolation; `labelled / rows` is what a random score reaches. `roc_auc` is the chance
-    that a labelled row scores above one that is not, ties half.
+    Attributes:
+        rows: How many rows there are.
+        labelled: How many of them are labelled.
+        flagged: How many of them are flagged.
+        precision: Share of flagged rows that are labelled.
+        recall: Share of labelled rows that are flagged.
+        f1: Harmonic mean of precision and recall.
+        pr_auc: Average precision, the sum over thresholds of the gain in recall times precision,
+            without interpolation; a random score reaches `labelled / rows`.
+        roc_auc: The chance that a labelled row scores above one that is not, ties half.
+        precision_at: By k, the share of labelled rows among the k highest scores.
     """
 
     rows: int
@@ -46,10 +52,15 @@ class RowFigures:
 
 @dataclass(frozen=True, slots=True)
 class EventFigures:
-    """Figures of events. `delays` holds a duration per found event: first alarmed row minus start.
+    """Figures of events.
 
-    A negative delay is a lead. `precision` is the share of alarms that touch an event, `recall` the
-    share of events that an alarm touches.
+    Attributes:
+        events: How many events there are.
+        found: How many of them an alarm touches.
+        alarms: How many alarms there are.
+        true_alarms: How many of them touch an event.
+        delays: Of each event that is found, the first alarmed instant minus its start; a negative
+            one is a lead.
     """
 
     events: int
@@ -60,12 +71,12 @@ class EventFigures:
 
     @property
     def precision(self) -> float | None:
-        """None without alarms."""
+        """Share of alarms that touch an event; None without alarms."""
         return self.true_alarms / self.alarms if self.alarms else None
 
     @property
     def recall(self) -> float | None:
-        """None without events."""
+        """Share of events that an alarm touches; None without events."""
         return self.found / self.events if self.events else None
 
     @property
@@ -74,12 +85,40 @@ class EventFigures:
         return compute_f1(self.precision, self.recall)
 
 
+@dataclass(frozen=True, slots=True)
+class NearFigures:
+    """Figures of rows where a neighbouring row is right as well.
+
+    Attributes:
+        precision: Share of flagged rows near a labelled one; None without a flagged row.
+        recall: Share of labelled rows near a flagged one; None without a labelled row.
+    """
+
+    precision: float | None
+    recall: float | None
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of precision and recall."""
+        return compute_f1(self.precision, self.recall)
+
+
 def evaluate_rows(
     labels: Flags, flags: Flags, scores: Scores, *, at: Sequence[int] = PRECISION_AT
 ) -> RowFigures:
-    """Figures of rows; the arrays have one element per row, in any order.
+    """Return the figures of rows, in any order.
 
-    A row without a score (NaN) ranks below all others; an infinite score ranks above all finite.
+    Args:
+        labels: bool (n_rows,), what is anomalous in truth.
+        flags: bool (n_rows,), what is called anomalous.
+        scores: float64 (n_rows,); NaN, no score, ranks below all others, infinity above all finite.
+        at: How many of the highest scores people look at, each with a figure of its own.
+
+    Returns:
+        Figures, None where there is nothing to judge.
+
+    Raises:
+        ValueError: If the arrays have different lengths.
     """
     from sklearn.metrics import average_precision_score, precision_recall_fscore_support
     from sklearn.metrics import roc_auc_score as roc_auc
@@ -108,16 +147,21 @@ def evaluate_rows(
 
 
 def rank_scores(scores: Scores) -> Scores:
-    """The scores as finite numbers of the same order: NaN lowest, infinity highest."""
+    """Return the scores as finite numbers of the same order: NaN lowest, infinity highest.
+
+    >>> rank_scores(np.array([1.0, np.nan, np.inf, 3.0])).tolist()
+    [1.0, -1.0, 4.0, 3.0]
+    """
     finite = scores[np.isfinite(scores)]
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
     return np.nan_to_num(scores, nan=low - 2.0, neginf=low - 1.0, posinf=high + 1.0)
 
 
 def compute_precision_at(labels: Flags, scores: Scores, *, k: int) -> float:
-    """Share of labelled rows among the `k` highest finite scores; of tied ones, what chance gives.
+    """Return the share of labelled rows among the `k` highest scores, which are finite.
 
-    The order of the rows therefore never counts. Raises ValueError for k outside 1 to len(labels).
+    Of tied scores it counts what chance gives: the order of the rows never matters. Raises
+    ValueError for k outside 1 to len(labels).
     """
     if not 1 <= k <= len(labels):
         raise ValueError(f"k is {k}; there are {len(labels)} rows")
@@ -128,7 +172,11 @@ def compute_precision_at(labels: Flags, scores: Scores, *, k: int) -> float:
 
 
 def compute_f1(precision: float | None, recall: float | None) -> float | None:
-    """F1; None without recall, 0 where nothing was found."""
+    """Return the harmonic mean; None without recall, 0 where nothing is right.
+
+    >>> compute_f1(0.5, 1.0), compute_f1(None, 0.0), compute_f1(0.5, None)
+    (0.6666666666666666, 0.0, None)
+    """
     if recall is None:
         return None
     if not precision or not recall:
@@ -136,17 +184,15 @@ def compute_f1(precision: float | None, recall: float | None) -> float | None:
     return 2 * precision * recall / (precision + recall)
 
 
-def evaluate_rows_within(
-    rows: pl.DataFrame, *, within: timedelta
-) -> tuple[float | None, float | None, float | None]:
-    """Precision, recall and F1 of rows where being off by `within` is right.
+def evaluate_rows_within(rows: pl.DataFrame, *, within: timedelta) -> NearFigures:
+    """Return the figures of rows where being off by `within` is right.
 
     ``rows``: series, time, label, flag, one row per (series, time). A flagged row is right if a
     labelled row of its series is no further away; a labelled row is found if a flagged one is.
     """
     right = found = flagged = labelled = 0
     for _, times, labels, flags in _split_by_series(rows, "label", "flag"):
-        width = within // timedelta(microseconds=1)
+        width = within // MICROSECOND
         label_times, flag_times = times[labels], times[flags]
         right += int(_has_near(flag_times, label_times, width=width).sum())
         found += int(_has_near(label_times, flag_times, width=width).sum())
@@ -154,14 +200,15 @@ def evaluate_rows_within(
         labelled += len(label_times)
     precision = right / flagged if flagged else None
     recall = found / labelled if labelled else None
-    return precision, recall, compute_f1(precision, recall)
+    return NearFigures(precision, recall)
 
 
 def find_row_runs(rows: pl.DataFrame, flag: str, *, apart: timedelta | None = None) -> pl.DataFrame:
-    """Unbroken runs of rows whose `flag` is set: series, start, end (first and last row), rows.
+    """Return unbroken runs of rows whose `flag` is set: series, start, end, rows.
 
+    Start and end are the times of the first and the last row, `rows` is how many there are.
     ``rows``: series, time and the Boolean column `flag`. A row without the flag ends a run. With
-    `apart`, runs of a series no further than that from each other are one.
+    ``apart``, runs of a series no further than that from each other are one.
     """
     ordered = rows.select("series", "time", flag=pl.col(flag).fill_null(value=False)).sort(
         "series", "time"
@@ -187,11 +234,19 @@ def evaluate_events(
     early: timedelta = timedelta(0),
     late: timedelta = timedelta(0),
 ) -> EventFigures:
-    """Match alarms with the events of the same series.
+    """Return the figures of events, each matched with the alarms of the same series.
 
-    ``events``, ``alarms``: series, start, end, as from `runs`. An alarm is right for an event if
-    some part of it lies from `early` before the event's start to `late` after its end. The delay is
-    from the event's start to the first such part.
+    An alarm is right for an event if some part of it lies from `early` before the event's start to
+    `late` after its end. The delay is from the event's start to the first such part.
+
+    Args:
+        events: series, start, end, as `find_row_runs` returns them.
+        alarms: series, start, end, as `find_row_runs` returns them.
+        early: How long before its start an event may be found.
+        late: How long after its end an event may be found.
+
+    Returns:
+        Counts and delays.
     """
     found = true_alarms = 0
     delays: list[timedelta] = []
@@ -208,8 +263,8 @@ def evaluate_events(
         for place, (begin, finish) in enumerate(by_series.get(series, ())):
             if begin <= closes and finish >= opens:
                 hits[series].add(place)
-                seen = max(begin, opens)
-                first = seen if first is None else min(first, seen)
+                touched = max(begin, opens)
+                first = touched if first is None else min(first, touched)
         if first is not None:
             found += 1
             delays.append(first - start)
@@ -226,7 +281,7 @@ def evaluate_events(
 def _split_by_series(
     rows: pl.DataFrame, *flags: str
 ) -> Iterator[tuple[str, npt.NDArray[np.int64], Flags, Flags]]:
-    """Times of each series in microseconds, ascending, with two columns of flags."""
+    """Yield each series with its times, ascending, in microseconds, and two columns of flags."""
     for key, group in rows.sort("series", "time").group_by("series", maintain_order=True):
         times = group["time"].dt.timestamp("us").to_numpy()
         first, second = (group[name].fill_null(value=False).to_numpy() for name in flags)
@@ -234,7 +289,7 @@ def _split_by_series(
 
 
 def _has_near(times: npt.NDArray[np.int64], others: npt.NDArray[np.int64], *, width: int) -> Flags:
-    """Whether each time has one of the others within `width` of it; both ascending."""
+    """Return whether each time has one of the others within `width` of it; both ascending."""
     return np.searchsorted(others, times - width, side="left") < np.searchsorted(
         others, times + width, side="right"
     )

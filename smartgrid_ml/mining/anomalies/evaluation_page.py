@@ -1,4 +1,4 @@
-"""What was found in a file's series as one self-contained page: figures, plots, reasons."""
+"""Anomalies of a file's series as one self-contained page: figures, plots, reasons."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -46,11 +46,18 @@ def render_detection(
     facts: Sequence[str] = (),
     clock: str = "UTC",
 ) -> str:
-    """The page's text; it loads nothing from anywhere.
+    """Return the page as HTML; it loads nothing from anywhere.
 
-    ``rows``: series, time, value, lower, upper, label; ``anomalies``: series, time, value, lower,
-    upper, score, kind, reason; ``metrics``: as written to metrics.json; ``clock``: the zone that
-    the times are of.
+    Args:
+        rows: series, time, value, lower, upper, label; one row per reading.
+        anomalies: series, time, value, lower, upper, score, kind, reason; one row per anomaly.
+        title: The page's heading.
+        metrics: Figures by name, as written to metrics.json.
+        facts: Sentences below the heading.
+        clock: The zone that the times are of.
+
+    Returns:
+        The whole document.
     """
     lines = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
     plots = "".join(
@@ -65,13 +72,13 @@ def render_detection(
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         f"<title>{escape(title)}</title><style>{STYLE}td.reason{{text-align:left}}</style></head>"
-        f"<body><h1>{escape(title)}</h1><ul>{lines}</ul>{_render_figures(metrics)}{_render_kinds(anomalies)}"
-        f"{plots}{_render_table(anomalies, clock=clock)}</body></html>"
+        f"<body><h1>{escape(title)}</h1><ul>{lines}</ul>{_render_figures(metrics)}"
+        f"{_render_kinds(anomalies)}{plots}{_render_table(anomalies, clock=clock)}</body></html>"
     )
 
 
 def choose_plotted_series(rows: pl.DataFrame, anomalies: pl.DataFrame) -> list[str]:
-    """The series that are plotted, most anomalous first."""
+    """Return the series that are plotted, most anomalous first."""
     worst = anomalies.group_by("series").agg(pl.col("score").max())
     return (
         rows.select(pl.col("series").unique())
@@ -83,9 +90,10 @@ def choose_plotted_series(rows: pl.DataFrame, anomalies: pl.DataFrame) -> list[s
 
 
 def thin_rows(rows: pl.DataFrame, *, parts: int = PLOTTED_PARTS) -> pl.DataFrame:
-    """Of each part of a series' rows those with the lowest and the highest value, in order.
+    """Return, of each part of a series, the rows with the lowest and the highest value, in order.
 
-    A part without any value keeps its first row, so that a gap stays one.
+    A part without any value keeps its first row, so that a gap stays one. ``rows``: those of one
+    series, with a column `value`.
     """
     if rows.height <= 2 * parts:
         return rows
@@ -100,6 +108,7 @@ def thin_rows(rows: pl.DataFrame, *, parts: int = PLOTTED_PARTS) -> pl.DataFrame
 
 
 def _plot_series(rows: pl.DataFrame, anomalies: pl.DataFrame, *, with_library: bool) -> str:
+    """Return the plot of one series as HTML, with the drawing library in it if asked to."""
     import plotly.graph_objects as go
 
     shown = thin_rows(rows)
@@ -120,14 +129,13 @@ def _plot_series(rows: pl.DataFrame, anomalies: pl.DataFrame, *, with_library: b
     figure.add_trace(go.Scatter(x=times, y=shown["value"].to_list(), name="value", line=line))
     labelled = rows.filter("label")
     if labelled.height:
-        marker = {"symbol": "line-ns-open", "size": 12, "color": "#2f9e5b"}
         figure.add_trace(
             go.Scatter(
                 x=labelled["time"].to_list(),
                 y=labelled["value"].fill_null(0.0).to_list(),
                 name="labelled",
                 mode="markers",
-                marker=marker,
+                marker={"symbol": "line-ns-open", "size": 12, "color": "#2f9e5b"},
             )
         )
     for kind in anomalies["kind"].unique(maintain_order=True).sort():
@@ -147,6 +155,7 @@ def _plot_series(rows: pl.DataFrame, anomalies: pl.DataFrame, *, with_library: b
 
 
 def _render_figures(metrics: Mapping[str, Any]) -> str:
+    """Return the table of figures, each with what it means."""
     if metrics["labels"] is None:
         return "<h2>Figures</h2><p>The file has no labels: what was found is not judged.</p>"
     lines = [(name, metrics[name], meaning) for name, meaning in FIGURES]
@@ -168,14 +177,15 @@ def _render_figures(metrics: Mapping[str, Any]) -> str:
         ),
         ("delay, median", metrics["detection_delay"]["median_s"], "seconds from an event's start"),
     ]
-    body = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(meaning)}</td><td>{_format_figure(value)}</td></tr>"
-        for name, value, meaning in lines
-    )
+    cells = [
+        (escape(name), escape(meaning), _format_figure(value)) for name, value, meaning in lines
+    ]
+    body = "".join(f"<tr><td>{'</td><td>'.join(line)}</td></tr>" for line in cells)
     return f"<h2>Figures</h2><table><tbody>{body}</tbody></table>"
 
 
 def _render_kinds(anomalies: pl.DataFrame) -> str:
+    """Return the table of how often each kind came, the most frequent first."""
     if anomalies.is_empty():
         return "<h2>Kinds</h2><p>Nothing unusual was found.</p>"
     counts = (
@@ -185,15 +195,14 @@ def _render_kinds(anomalies: pl.DataFrame) -> str:
     )
     body = "".join(
         f"<tr><td>{escape(kind.replace('_', ' '))}</td><td>{times}</td><td>{series}</td></tr>"
-        for kind, times, series in counts.sort(
-            "times", "kind", descending=[True, False]
-        ).iter_rows()
+        for kind, times, series in counts.iter_rows()
     )
     head = "<tr><th>kind</th><th>times</th><th>series</th></tr>"
     return f"<h2>Kinds</h2><table><thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
 def _render_table(anomalies: pl.DataFrame, *, clock: str) -> str:
+    """Return the table of the anomalies with the highest scores."""
     if anomalies.is_empty():
         return ""
     top = anomalies.sort(
@@ -207,13 +216,13 @@ def _render_table(anomalies: pl.DataFrame, *, clock: str) -> str:
         + f"<td class='reason'>{escape(row['reason'])}</td></tr>"
         for row in top.iter_rows(named=True)
     )
-    told = (
+    extent = (
         f"The {LISTED_ANOMALIES} highest of {anomalies.height}"
         if anomalies.height > LISTED_ANOMALIES
         else f"All {anomalies.height}"
     )
     return (
-        f"<h2>Anomalies</h2><p>{told}, by score; times are of {escape(clock)}.</p>"
+        f"<h2>Anomalies</h2><p>{extent}, by score; times are of {escape(clock)}.</p>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
 

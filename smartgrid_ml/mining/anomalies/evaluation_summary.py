@@ -1,7 +1,6 @@
 """The figures of a detection as one nested mapping, as it is written to a file of metrics."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import timedelta
 from statistics import fmean, median
 from typing import Any
@@ -36,10 +35,17 @@ DELAY = "seconds from an event's first labelled row to the first flagged one, of
 def summarise_detection(
     rows: pl.DataFrame, *, step: timedelta, shared_label: bool, label: str | None
 ) -> dict[str, Any]:
-    """Figures of rows, of events and of each series; all None without a label column.
+    """Return the figures of rows, of events and of each series; all None without a label column.
 
-    ``rows``: series, time, label, flag, score, one row per (series, time); rows whose label is null
-    are not judged. With `shared_label` the series of a time have one label together.
+    Args:
+        rows: series, time, label, flag, score, one row per (series, time); rows whose label is null
+            are not judged.
+        step: How far a row may be off in the figures that allow it.
+        shared_label: Whether the series of a time have one label together.
+        label: Name of the label's column; None if there is none.
+
+    Returns:
+        Figures by name, nested, as they are written to metrics.json.
     """
     if label is None:
         return {
@@ -67,7 +73,7 @@ def summarise_detection(
 
 
 def _merge_series(rows: pl.DataFrame) -> pl.DataFrame:
-    """One row per time: labelled and flagged if any series is, with the highest score."""
+    """Return one row per time: labelled and flagged if any series is, with the highest score."""
     return (
         rows.group_by("time")
         .agg(pl.col("label", "flag").any(), pl.col("score").max())
@@ -76,25 +82,29 @@ def _merge_series(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _evaluate(rows: pl.DataFrame, *, step: timedelta) -> dict[str, Any]:
+    """Return the figures of rows and events of these rows."""
     figures = evaluate_rows(
         rows["label"].to_numpy(),
         rows["flag"].to_numpy(),
         rows["score"].cast(pl.Float64).fill_null(float("nan")).to_numpy(),
     )
-    precision, recall, f1 = evaluate_rows_within(rows, within=step)
+    near = evaluate_rows_within(rows, within=step)
     events = evaluate_events(
         find_row_runs(rows, "label"), find_row_runs(rows, "flag"), early=step, late=step
     )
-    told = asdict(figures)
-    at_k = {str(k): share for k, share in told.pop("precision_at").items()}
     return {
-        **{name: told[name] for name in JUDGED},
-        "precision_at_k": at_k,
+        **{name: getattr(figures, name) for name in JUDGED},
+        "precision_at_k": {str(k): share for k, share in figures.precision_at.items()},
         "detection_delay": _describe_delays(events),
-        "rows": told["rows"],
-        "labelled_rows": told["labelled"],
-        "flagged_rows": told["flagged"],
-        "within_one_step": {"precision": precision, "recall": recall, "f1": f1, "basis": NEAR},
+        "rows": figures.rows,
+        "labelled_rows": figures.labelled,
+        "flagged_rows": figures.flagged,
+        "within_one_step": {
+            "precision": near.precision,
+            "recall": near.recall,
+            "f1": near.f1,
+            "basis": NEAR,
+        },
         "by_event": _describe_events(events),
     }
 
@@ -113,7 +123,7 @@ def _describe_events(events: EventFigures) -> dict[str, Any]:
 
 
 def _describe_delays(events: EventFigures) -> dict[str, Any]:
-    """A flag one step before an event is no delay."""
+    """Return mean, median and largest delay, seconds; a flag a step before an event is no delay."""
     seconds: Sequence[float] = [max(0.0, delay.total_seconds()) for delay in events.delays]
     figures: Mapping[str, float | None] = {
         "mean_s": fmean(seconds) if seconds else None,

@@ -67,9 +67,9 @@ def count_lag_steps(settings: DetectorSettings, detector: int) -> int:
     return slots * settings.per_slot // 2
 
 
-def build_value_evidence(day: JudgedDay, row: int, found: Finding) -> Stretch:
+def build_value_evidence(day: JudgedDay, row: int, finding: Finding) -> Stretch:
     """Return the stretch of a finding whose evidence is one value against its range."""
-    scores, worst = day.scores, found.worst
+    scores, worst = day.scores, finding.worst
     lower = upper = np.nan
     if scores.is_ready[row]:
         expected, reach = scores.expected, float(scores.bounds[row, POINT])
@@ -77,11 +77,11 @@ def build_value_evidence(day: JudgedDay, row: int, found: Finding) -> Stretch:
         lower = day.clip_lower(row, centre - reach * expected.below[row, worst])
         upper = day.clip_upper(row, centre + reach * expected.above[row, worst])
     return Stretch(
-        kind=found.kind,
-        start_us=day.at(found.first),
-        end_us=day.at(found.last),
+        kind=finding.kind,
+        start_us=day.at(finding.first),
+        end_us=day.at(finding.last),
         worst=Evidence(
-            score=float(scores.scores[row, found.detector, worst]),
+            score=float(scores.scores[row, finding.detector, worst]),
             time_us=day.at(worst),
             value=float(scores.values[row, worst]),
             lower=lower,
@@ -91,14 +91,14 @@ def build_value_evidence(day: JudgedDay, row: int, found: Finding) -> Stretch:
 
 
 def build_shift_evidence(
-    day: JudgedDay, row: int, found: Finding, *, away: float, reach: float
+    day: JudgedDay, row: int, finding: Finding, *, away: float, reach: float
 ) -> Stretch:
     """Return the stretch of a finding whose evidence is where values lie over hours or a day.
 
     Args:
         day: The scored day.
         row: The row that is strange.
-        found: What the detector found.
+        finding: What the detector finding.
         away: Where the values lie, in spreads from the centre.
         reach: Half the width of the range, in spreads.
 
@@ -106,18 +106,18 @@ def build_shift_evidence(
         The stretch; its worst moment is the middle of the rolling median's window.
     """
     scores = day.scores
-    lag = count_lag_steps(day.setup.settings, found.detector)
-    at = max(found.worst - lag, 0)
+    lag = count_lag_steps(day.setup.settings, finding.detector)
+    at = max(finding.worst - lag, 0)
     expected = scores.expected
     centre, below, above = (
         float(part[row, at]) for part in (expected.centre, expected.below, expected.above)
     )
     return Stretch(
-        kind=found.kind,
-        start_us=day.at(found.first),
-        end_us=day.at(found.last - lag),
+        kind=finding.kind,
+        start_us=day.at(finding.first),
+        end_us=day.at(finding.last - lag),
         worst=Evidence(
-            score=float(scores.scores[row, found.detector, found.worst]),
+            score=float(scores.scores[row, finding.detector, finding.worst]),
             time_us=day.at(at),
             value=centre + away * (above if away >= 0 else below),
             lower=day.clip_lower(row, centre - reach * below),
@@ -126,22 +126,22 @@ def build_shift_evidence(
     )
 
 
-def build_limit_evidence(day: JudgedDay, row: int, found: Finding) -> Stretch:
+def build_limit_evidence(day: JudgedDay, row: int, finding: Finding) -> Stretch:
     """Return the stretch of a finding whose evidence is a mean beyond its limit.
 
     It scores the threshold at least.
     """
     scores, limits = day.scores, day.setup.limits
     low, high = float(limits.low[row]), float(limits.high[row])
-    score = float(scores.scores[row, POINT, found.worst]) if scores.is_ready[row] else 0.0
+    score = float(scores.scores[row, POINT, finding.worst]) if scores.is_ready[row] else 0.0
     return Stretch(
-        kind=found.kind,
-        start_us=day.at(found.first),
-        end_us=day.at(found.last),
+        kind=finding.kind,
+        start_us=day.at(finding.first),
+        end_us=day.at(finding.last),
         worst=Evidence(
             score=max(day.setup.settings.threshold, score),
-            time_us=day.at(found.worst),
-            value=float(scores.mean_in_span[row, found.worst]),
+            time_us=day.at(finding.worst),
+            value=float(scores.mean_in_span[row, finding.worst]),
             lower=low if np.isfinite(low) else np.nan,
             upper=high if np.isfinite(high) else np.nan,
         ),

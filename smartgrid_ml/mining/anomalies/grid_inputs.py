@@ -16,7 +16,7 @@ ENERGY = "energy"
 UNITS = {"voltage": "V", "current": "A", "power": "kW", "frequency": "Hz", ENERGY: "kWh"}
 
 PHASE = r"^(.+)-L[123]$"
-"""A sensor of one phase says so at the end of its id: `S-F2-T1-L1`."""
+"""The id of a sensor of one phase ends with the phase: `S-F2-T1-L1`."""
 
 SHORTEST_STEP_MINUTES = 15
 """Sensors that report more often are judged by their means over so long."""
@@ -36,7 +36,11 @@ LIMITS = pl.Schema(
 
 
 def choose_sensor_step(interval_minutes: int) -> timedelta:
-    """The step at which sensors of this interval are judged: it divides a day."""
+    """Return the step at which sensors of this interval are judged; it divides a day.
+
+    >>> [choose_sensor_step(minutes) // timedelta(minutes=1) for minutes in (1, 15, 50)]
+    [15, 15, 60]
+    """
     lengths = (m for m in range(interval_minutes, 24 * 60 + 1) if (24 * 60) % m == 0)
     return timedelta(minutes=max(next(lengths), SHORTEST_STEP_MINUTES))
 
@@ -44,7 +48,7 @@ def choose_sensor_step(interval_minutes: int) -> timedelta:
 def average_sensor_readings(
     sensor_data: pl.DataFrame | pl.LazyFrame, *, step: timedelta
 ) -> pl.DataFrame:
-    """series, time, value of rows of `SensorData`: means over the step."""
+    """Return series, time, value: means over the step of rows of `SensorData`."""
     return (
         sensor_data.lazy()
         .group_by(
@@ -58,10 +62,10 @@ def average_sensor_readings(
 
 
 def sum_meter_energy(consumption: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
-    """series, time, value of rows of `MeterConsumption`: kWh of whole hours.
+    """Return series, time, value: kWh of whole hours, of rows of `MeterConsumption`.
 
-    An hour that was not measured through, because a reading lacks, has no value. What VEE mended
-    for another reason counts as mended.
+    An hour that was not measured throughout, because a reading is missing, has no value. What VEE
+    estimated for another reason counts as estimated.
     """
     minutes, is_gap = pl.col("interval_minutes"), pl.col("quality") == "gap"
     return (
@@ -88,7 +92,11 @@ def sum_meter_energy(consumption: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
 
 
 def group_sensors(series: Sequence[str]) -> pl.DataFrame:
-    """series, peer_group, phase_set: sensors of one type are peers, those of one place phases."""
+    """Return series, peer_group, phase_set: sensors of a type are peers, those of a place phases.
+
+    >>> group_sensors(["S-F2-T1-L1/voltage", "S-F2/power"]).rows()
+    [('S-F2-T1-L1/voltage', 'voltage', 'S-F2-T1/voltage'), ('S-F2/power', 'power', None)]
+    """
     sensor, quantity = _split_series_name("series")
     place = sensor.str.extract(PHASE)
     return pl.DataFrame({"series": series}, schema={"series": pl.String}).with_columns(
@@ -98,7 +106,7 @@ def group_sensors(series: Sequence[str]) -> pl.DataFrame:
 
 
 def group_meters(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
-    """series, peer_group, phase_set: meters of one kind of customer are peers."""
+    """Return series, peer_group, phase_set (null): meters of one kind of customer are peers."""
     return (
         topology.lazy()
         .filter(pl.col("node_kind") == "meter")
@@ -113,7 +121,7 @@ def group_meters(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
 
 
 def build_sensor_limits(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
-    """Rows of LIMITS: 10 % around nominal voltage (EN 50160), the rating of what is watched."""
+    """Return rows of LIMITS: 10 % around nominal voltage (EN 50160), a node's rating."""
     voltage = pl.col("nominal_v")
     bands = list_sensor_voltages(topology).select(
         series=pl.concat_str("sensor_id", pl.lit("voltage"), separator=SEPARATOR),
@@ -141,7 +149,7 @@ def build_sensor_limits(topology: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
 
 
 def build_meter_limits(series: Sequence[str]) -> pl.DataFrame:
-    """Rows of LIMITS: energy is never negative."""
+    """Return rows of LIMITS: energy, kWh, is never negative."""
     return (
         pl.DataFrame({"series": series}, schema={"series": pl.String})
         .with_columns(
@@ -155,7 +163,7 @@ def build_meter_limits(series: Sequence[str]) -> pl.DataFrame:
 
 
 def build_weather_context(weather: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
-    """time, temperature_c, irradiance_wm2, means over the stations.
+    """Return time, temperature_c, irradiance_wm2: means over the stations of rows of `Weather`.
 
     Always both columns, also where nothing is known: an archive is days behind, and a day without
     weather must not make the detectors forget what weather does.
@@ -170,12 +178,16 @@ def build_weather_context(weather: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
 
 
 def look_up_units(series: Sequence[str]) -> dict[str, str]:
-    """The unit of each series."""
+    """Return the unit of each series.
+
+    >>> look_up_units(["S-F2/power", "M0001/energy"])
+    {'S-F2/power': 'kW', 'M0001/energy': 'kWh'}
+    """
     return {name: UNITS[name.rpartition(SEPARATOR)[2]] for name in series}
 
 
 def to_anomaly_rows(rows: pl.DataFrame, *, subject_kind: str) -> pl.DataFrame:
-    """Rows of `Anomalies` (or `AnomalyDays`) out of anomalies (or parts) of a `Detection`."""
+    """Return rows of `Anomalies` (or `AnomalyDays`) of anomalies (or parts) of a `Detection`."""
     subject, quantity = _split_series_name("series")
     names = {"time": "worst_time", "lower": "lower_value", "upper": "upper_value"}
     return (
@@ -186,14 +198,14 @@ def to_anomaly_rows(rows: pl.DataFrame, *, subject_kind: str) -> pl.DataFrame:
 
 
 def to_score_rows(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `AnomalyScores` out of scores of a `Detection`."""
+    """Return rows of `AnomalyScores` of the scores of a `Detection`."""
     subject, quantity = _split_series_name("series")
     names = {"lower": "lower_value", "upper": "upper_value"}
     return rows.with_columns(subject_id=subject, quantity=quantity).drop("series").rename(names)
 
 
 def merge_anomaly_days(days: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `Anomalies` out of rows of `AnomalyDays`: the last day knows all of an anomaly."""
+    """Return rows of `Anomalies`, the last of each anomaly's rows of `AnomalyDays`."""
     key = ["subject_id", "quantity", "start_time"]
     return (
         days.sort(*key, "day").unique(key, keep="last", maintain_order=True).drop("day").sort(*key)
@@ -201,6 +213,6 @@ def merge_anomaly_days(days: pl.DataFrame) -> pl.DataFrame:
 
 
 def _split_series_name(column: str) -> tuple[pl.Expr, pl.Expr]:
-    """Subject and quantity of a series; the subject may hold the separator itself."""
+    """Return subject and quantity of a series; the subject may hold the separator itself."""
     pieces = pl.col(column).str.extract_groups(f"^(.*){SEPARATOR}([a-z]+)$")
     return pieces.struct[0], pieces.struct[1]

@@ -1,4 +1,4 @@
-"""How well anomalies meet a known truth: which planted faults are found, which alarms are false."""
+"""How well anomalies meet a known truth: which faults are found, which alarms are false."""
 
 from datetime import timedelta
 
@@ -16,7 +16,8 @@ SHOWN_AS = {
     ("phase_imbalance", "sensor"): ("phase_imbalance",),
     ("feeder_overload", "feeder"): ("out_of_band", "level_shift", "spike"),
 }
-"""The kinds of anomaly as which a planted fault may show; other faults are for other eyes."""
+"""By kind of fault and of its subject: the kinds of anomaly as which it may show. Readings cannot
+show faults of other kinds."""
 
 SLACK = timedelta(hours=3)
 """An anomaly that ends so little before a fault, or begins so little after it, is still its own."""
@@ -27,14 +28,17 @@ MONTH_DAYS = 30
 def match_faults(
     anomalies: pl.DataFrame, planted: pl.DataFrame, *, topology: pl.DataFrame
 ) -> pl.DataFrame:
-    """One row per planted fault that readings can show: fault_id, kind, subject_id, found, reason.
+    """Return one row per planted fault that readings can show, by fault_id.
 
-    ``anomalies``: rows of `Anomalies`; ``planted``: of `PlantedFaults`; ``topology``: of
-    `GridTopology`. A fault is found by an anomaly of a kind as which it may show, at its subject
-    or, for a feeder's fault, at a sensor of the feeder. `reason` is the first one's.
+    The columns are fault_id, kind, subject_id, found, and reason, that of the first anomaly that
+    found it. A fault is found by an anomaly of a kind as which it may show, at its subject or, for
+    a feeder's fault, at a sensor of the feeder.
+
+    ``anomalies``: rows of `Anomalies`. ``planted``: of `PlantedFaults`. ``topology``: of
+    `GridTopology`.
     """
     shown = pl.DataFrame(
-        [(kind, subject, seen) for (kind, subject), kinds in SHOWN_AS.items() for seen in kinds],
+        [(kind, subject, shows) for (kind, subject), kinds in SHOWN_AS.items() for shows in kinds],
         schema=["kind", "subject_kind", "shown_as"],
         orient="row",
     )
@@ -46,7 +50,7 @@ def match_faults(
         .join(shown, on=["kind", "subject_kind"])
         .join(_as_shown(anomalies), on=["subject", "shown_as"])
         .filter(_is_overlapping())
-        .sort("seen_start")
+        .sort("anomaly_start")
         .unique("fault_id", keep="first")
     )
     return (
@@ -61,11 +65,14 @@ def match_faults(
 def find_false_alarms(
     anomalies: pl.DataFrame, planted: pl.DataFrame, *, topology: pl.DataFrame
 ) -> pl.DataFrame:
-    """The rows of `Anomalies` that no planted fault explains.
+    """Return the rows of `Anomalies` that no planted fault explains.
 
     A fault explains what is strange at the same time at its own subject and at other sensors of its
     place; an overload explains it at all sensors of its feeder and above. What is out of band is
     measured against a fixed limit: true, whether somebody planted it or not.
+
+    ``anomalies``: rows of `Anomalies`. ``planted``: of `PlantedFaults`. ``topology``: of
+    `GridTopology`.
     """
     numbered = anomalies.filter(pl.col("kind") != "out_of_band").with_row_index("anomaly")
     explained = (
@@ -79,9 +86,10 @@ def find_false_alarms(
 
 
 def count_most_per_month(alarms: pl.DataFrame) -> int:
-    """The largest number of alarms of one subject in 30 days, counted from the first.
+    """Return the largest number of alarms of one subject in 30 days, counted from the first.
 
-    What several quantities of a subject show at the same time is one alarm.
+    What several quantities of a subject show at the same time is one alarm. ``alarms``: rows of
+    `Anomalies`.
     """
     so_far = pl.col("end_time").cum_max().shift().over("subject_id")
     occasions = alarms.sort("subject_id", "start_time").filter(
@@ -94,33 +102,37 @@ def count_most_per_month(alarms: pl.DataFrame) -> int:
 
 
 def _as_shown(anomalies: pl.DataFrame) -> pl.DataFrame:
+    """Return anomalies with names that do not clash with those of planted faults."""
     return anomalies.rename(
         {
             "subject_id": "subject",
             "kind": "shown_as",
-            "start_time": "seen_start",
-            "end_time": "seen_end",
+            "start_time": "anomaly_start",
+            "end_time": "anomaly_end",
         }
     ).drop("subject_kind")
 
 
 def _is_overlapping() -> pl.Expr:
-    begins = pl.col("seen_start") < pl.col("end_time") + SLACK
-    return begins & (pl.col("seen_end") > pl.col("start_time") - SLACK)
+    """Return whether fault and anomaly are no further apart than SLACK."""
+    begins = pl.col("anomaly_start") < pl.col("end_time") + SLACK
+    return begins & (pl.col("anomaly_end") > pl.col("start_time") - SLACK)
 
 
 def _spread_to_subjects(
     planted: pl.DataFrame, *, topology: pl.DataFrame, reach: str
 ) -> pl.DataFrame:
-    """The faults once per `subject` at which they may be seen.
+    """Return the faults once per `subject` at which they may show.
 
-    ``reach``: "own" for the fault's subject and a feeder's own sensors, "place" for all sensors of
-    the place as well, and for a feeder's fault those below and above it.
+    ``planted``: rows of `PlantedFaults`. ``topology``: of `GridTopology`. ``reach``: "own" for the
+    fault's subject and a feeder's own sensors, "place" for all sensors of the place as well, and
+    for a feeder's fault those below and above it.
     """
     parent = dict(topology.select("node_id", "parent_id").iter_rows())
     sensors = topology.filter(pl.col("node_kind") == "sensor")["node_id"].to_list()
 
-    def above(node: str) -> list[str]:
+    def list_above(node: str) -> list[str]:
+        """Return the nodes above one, the nearest first."""
         path: list[str] = []
         up = parent.get(node)
         while up is not None and up not in path:
@@ -130,12 +142,14 @@ def _spread_to_subjects(
 
     rows: list[tuple[str, str]] = []
     for fault_id, kind, subject in planted.select("fault_id", "subject_kind", "subject_id").rows():
-        seen = {subject}
-        if kind == "feeder":
-            seen |= {s for s in sensors if subject in above(s)[: 1 if reach == "own" else None]}
-            seen |= {s for s in sensors if reach == "place" and parent[s] in above(subject)}
+        subjects = {subject}
+        if kind == "feeder" and reach == "own":
+            subjects |= {sensor for sensor in sensors if subject in list_above(sensor)[:1]}
+        elif kind == "feeder":
+            subjects |= {sensor for sensor in sensors if subject in list_above(sensor)}
+            subjects |= {sensor for sensor in sensors if parent[sensor] in list_above(subject)}
         elif reach == "place":
-            seen |= {s for s in sensors if parent[s] == parent.get(subject)}
-        rows.extend((fault_id, one) for one in sorted(seen))
+            subjects |= {sensor for sensor in sensors if parent[sensor] == parent.get(subject)}
+        rows.extend((fault_id, at_subject) for at_subject in sorted(subjects))
     at = pl.DataFrame(rows, schema={"fault_id": pl.String, "subject": pl.String}, orient="row")
     return planted.join(at, on="fault_id")

@@ -14,7 +14,7 @@ LISTED = 10
 
 
 def sort_worst_first(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `Anomalies`, the strangest first; among equals the longest, then by name."""
+    """Return rows of `Anomalies`, the strangest first; among equals the longest, then by name."""
     lasting = pl.col("end_time") - pl.col("start_time")
     return rows.sort(
         "score", lasting, "subject_id", "start_time", descending=[True, True, False, False]
@@ -22,7 +22,7 @@ def sort_worst_first(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def format_top_list(rows: pl.DataFrame, *, most: int = LISTED) -> str:
-    """A Markdown table of the worst: where, what, since when, why."""
+    """Return the `most` worst rows of `Anomalies` as a Markdown table: where, what, when, why."""
     head = "| where | what | since | score | why |\n|---|---|---|---|---|\n"
     worst = sort_worst_first(rows).head(most)
     lines = [
@@ -35,7 +35,7 @@ def format_top_list(rows: pl.DataFrame, *, most: int = LISTED) -> str:
 
 
 def plot_worst_anomaly(rows: pl.DataFrame, scores: pl.DataFrame | pl.LazyFrame) -> "Figure":
-    """The worst anomaly that has readings: values, expected range and the anomaly's stretch.
+    """Return the worst anomaly that has readings: values, expected range and its stretch.
 
     ``rows``: of `Anomalies`, at least one; ``scores``: of `AnomalyScores`.
     """

@@ -53,8 +53,8 @@ def in_pieces(rows: pl.DataFrame, cuts: list[int], **options) -> Detection:
     edges = [0, *cuts, DAYS]
     for first, last in pairwise(edges):
         window = Window(START + first * DAY, START + last * DAY)
-        some = rows.filter(pl.col("time").is_between(window.start, window.end, closed="left"))
-        piece = detect_hourly(some, state=state, end=window.end, **options)
+        of_piece = rows.filter(pl.col("time").is_between(window.start, window.end, closed="left"))
+        piece = detect_hourly(of_piece, state=state, end=window.end, **options)
         state = piece.states
         pieces.append(piece)
     parts = pl.concat([piece.parts for piece in pieces])
@@ -114,9 +114,9 @@ def test_another_unit_scales_the_range_and_keeps_the_scores(scale: float, shift:
 
     assert_frame_equal(plain.select("score"), other.select("score"), abs_tol=1e-5)
     for edge in ("lower", "upper"):
-        told = (plain[edge] * scale + shift).drop_nulls().to_numpy()
+        expected = (plain[edge] * scale + shift).drop_nulls().to_numpy()
         assert other[edge].drop_nulls().to_numpy() == pytest.approx(
-            told, rel=1e-6, abs=1e-6 * (scale + abs(shift))
+            expected, rel=1e-6, abs=1e-6 * (scale + abs(shift))
         )
 
 

@@ -202,9 +202,9 @@ def test_a_standstill_over_midnight_does_not_make_itself_usual():
         still[morning + 1] = still[morning]
     night = 9 * 24 + 20
     still[night : night + 10] = 0.0
-    told = get_only_anomaly(detect_hourly(to_readings(s=still)))
-    assert (told["kind"], told["start_time"]) == ("flatline", START + night * HOUR)
-    assert told["end_time"] == START + (night + 10) * HOUR
+    flat = get_only_anomaly(detect_hourly(to_readings(s=still)))
+    assert (flat["kind"], flat["start_time"]) == ("flatline", START + night * HOUR)
+    assert flat["end_time"] == START + (night + 10) * HOUR
 
 
 def test_what_the_weather_explains_is_expected():
@@ -220,11 +220,11 @@ def test_what_the_weather_explains_is_expected():
     )
 
     cold = {"start": NOON - 12 * HOUR, "end": NOON + 12 * HOUR}
-    told = detect_hourly(to_readings(s=heating), context=context).scores
+    with_weather = detect_hourly(to_readings(s=heating), context=context).scores
     plain = detect_hourly(to_readings(s=heating)).scores
     day = pl.col("time").is_between(cold["start"], cold["end"], closed="left")
-    assert told.filter(day)["score"].mean() < plain.filter(day)["score"].mean()
-    assert told.filter(day, pl.col("score") >= THRESHOLD).is_empty()
+    assert with_weather.filter(day)["score"].mean() < plain.filter(day)["score"].mean()
+    assert with_weather.filter(day, pl.col("score") >= THRESHOLD).is_empty()
 
 
 def test_a_day_whose_weather_has_not_come_yet_forgets_nothing_of_what_weather_does():

@@ -98,17 +98,19 @@ def test_a_step_of_tolerance_never_makes_a_figure_worse(drawn):
     frame = pl.DataFrame(
         {"series": "a", "time": [at(n) for n in range(len(drawn))], "label": labels, "flag": flags}
     )
-    precision, recall, f1 = evaluate_rows_within(frame, within=STEP)
-    for near, far in ((precision, exact.precision), (recall, exact.recall), (f1, exact.f1)):
-        assert (near is None) == (far is None)
-        assert near is None or near >= far - 1e-12
+    near = evaluate_rows_within(frame, within=STEP)
+    for name in ("precision", "recall", "f1"):
+        tolerant, plain = getattr(near, name), getattr(exact, name)
+        assert (tolerant is None) == (plain is None)
+        assert tolerant is None or tolerant >= plain - 1e-12
     strict = evaluate_rows_within(frame, within=timedelta(0))
-    assert strict[:2] == (exact.precision, exact.recall)
+    assert (strict.precision, strict.recall) == (exact.precision, exact.recall)
 
 
 def test_a_neighbour_of_another_series_is_no_neighbour():
     both = pl.concat([rows("x..", "...", series="a"), rows("...", "x..", series="b")])
-    assert evaluate_rows_within(both, within=STEP) == (0.0, 0.0, 0.0)
+    figures_near = evaluate_rows_within(both, within=STEP)
+    assert (figures_near.precision, figures_near.recall, figures_near.f1) == (0.0, 0.0, 0.0)
 
 
 def test_a_run_ends_at_a_row_without_the_flag_not_at_a_gap_in_time():

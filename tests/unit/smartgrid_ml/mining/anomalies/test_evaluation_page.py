@@ -30,9 +30,9 @@ def rows(values: list[float | None], *, series: str = "<a>") -> pl.DataFrame:
 
 
 def anomalies(count: int, *, series: str = "<a>", score: float = 3.0) -> pl.DataFrame:
-    told = rows([5.0], series=series).drop("label")
-    told = pl.concat([told] * count) if count else told.clear()
-    return told.with_columns(
+    listed = rows([5.0], series=series).drop("label")
+    listed = pl.concat([listed] * count) if count else listed.clear()
+    return listed.with_columns(
         score=pl.lit(score), kind=pl.lit("spike"), reason=pl.lit("5 & more, expected was 0 to 2")
     )
 
