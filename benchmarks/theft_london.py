@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from smartgrid_core.arrays import F32, F64
 from smartgrid_ml.mining.theft.attacks import ATTACKS, RESOLUTION_KWH
 from smartgrid_ml.mining.theft.day_comparison import PAST_DAYS, build_day_context
 from smartgrid_ml.mining.theft.day_model import (
@@ -44,15 +44,19 @@ SEEDS = (2016, 1, 2, 3)
 AUC, DETECTION = 0.985, 0.94
 """Bounds; detection at 5 % false alarms."""
 K, BASE_RATE = 20, 0.01
+"""Of the precision among the highest scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Scores of the test days: clean (n,), under every attack (n, n_attacks), one drawn (n,)."""
+    """Scores of the test days."""
 
-    clean: NDArray[np.float64]
-    attacked: NDArray[np.float64]
-    drawn: NDArray[np.float64]
+    clean: F64
+    """Of the days as they were, (n,)."""
+    attacked: F64
+    """Under every attack, (n, n_attacks)."""
+    drawn: F64
+    """Under one attack per day, drawn at random, (n,)."""
 
     def figures(self) -> dict[str, float]:
         """What the bounds are about, for one attack per clean day."""
@@ -85,20 +89,20 @@ def main() -> int:
     if not data.is_dir():
         print(f"skipped: no London homes in {data}; set SMARTGRID_SHARED_DATA")
         return 0
-    homes, context = london_homes(data), london_context(data)
+    homes, context = read_london_homes(data), build_london_context(data)
     missed = 0
     for seed in SEEDS[: wanted.splits]:
         began = time.perf_counter()
         outcome = split_and_test(homes, context=context, seed=seed)
         figures = outcome.figures()
-        told = ", ".join(f"{name} {figure:.4f}" for name, figure in figures.items())
+        figures_text = ", ".join(f"{name} {figure:.4f}" for name, figure in figures.items())
         print(
-            f"split {seed}, {len(outcome.clean):,} clean days: {told};"
+            f"split {seed}, {len(outcome.clean):,} clean days: {figures_text};"
             f" {time.perf_counter() - began:.0f} s",
             flush=True,
         )
-        for kind, (area, found) in outcome.by_kind().items():
-            print(f"  {kind:<10} auc {area:.4f}, detection at 5 % {found:.3f}", flush=True)
+        for kind, (area, detection) in outcome.by_kind().items():
+            print(f"  {kind:<10} auc {area:.4f}, detection at 5 % {detection:.3f}", flush=True)
         if seed == SEEDS[0]:
             ratios = figures["auc"] / AUC, figures["detection at 5 %"] / DETECTION
             print(
@@ -109,7 +113,7 @@ def main() -> int:
     return missed
 
 
-def london_homes(data: Path) -> MeterDays:
+def read_london_homes(data: Path) -> MeterDays:
     """The homes that are at least 99 % complete; a day with a missing reading is not whole."""
     wide = pl.read_parquet(data / "lcl_100_households_2013_30min_kwh_wide.parquet")
     wide = wide.sort("timestamp").drop("timestamp")
@@ -122,8 +126,8 @@ def london_homes(data: Path) -> MeterDays:
     return MeterDays(tuple(complete), days, energy.astype(np.float32))
 
 
-def london_context(data: Path) -> NDArray[np.float32]:
-    """Weekdays, English holidays and the mean temperature of every day."""
+def build_london_context(data: Path) -> F32:
+    """Return weekdays, English holidays and the mean temperature, float32 (DAYS, 5)."""
     text = pl.read_csv(data / "london_weather_hourly_darksky.csv", infer_schema=False)
     daily = (
         text.select(
@@ -143,22 +147,32 @@ def london_context(data: Path) -> NDArray[np.float32]:
 def split_and_test(
     homes: MeterDays,
     *,
-    context: NDArray[np.float32],
+    context: F32,
     seed: int,
     settings: TheftSettings | None = None,
     every: int = 1,
 ) -> Outcome:
-    """Train on 60 homes, score the other 30; `every` n-th day of a home is enough for a test."""
+    """Train on 60 homes, score the other 30.
+
+    Args:
+        homes: All homes.
+        context: Calendar and weather of the days.
+        seed: Of the split and of the attacks.
+        settings: Of the trees; None for those of `TheftSettings`.
+        every: Only each such day of a home is taken, which is enough for a test.
+    """
     settings = settings or TheftSettings()
     order = np.random.default_rng(seed).permutation(len(homes.meter_ids))
     labelled = []
     for number, rows in enumerate((order[:TRAINED], order[TRAINED:])):
-        part = homes.of(np.sort(rows))
+        part = homes.select(np.sort(rows))
         wanted = np.zeros(part.is_whole.shape, dtype=bool)
         wanted[:, PAST_DAYS::every] = True
-        around, _ = measure_conditions(part, context=context, wanted=wanted)
+        conditions, _ = measure_conditions(part, context=context, wanted=wanted)
         labelled.append(
-            build_attacked_days(part, around=around, wanted=wanted, seed=1000 * seed + number)
+            build_attacked_days(
+                part, conditions=conditions, wanted=wanted, seed=1000 * seed + number
+            )
         )
     scores = predict_log_odds(train_trees(labelled[0], settings=settings), labelled[1].inputs)
     kind = np.random.default_rng(seed).integers(1, scores.shape[1], size=len(scores))

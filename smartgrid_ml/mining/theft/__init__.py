@@ -1,4 +1,4 @@
-"""Whose meter tells less than was used.
+"""Meters that count less than was used.
 
-`inspect_grid` ranks what `day_model` and `energy_balance` give away.
+`inspect_grid` scores all meters by `day_model` and `energy_balance`; `inspection_list` ranks them.
 """

@@ -9,10 +9,11 @@ works at night alone.
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Attack = Callable[[Floats, np.random.Generator], Floats]
+from smartgrid_core.arrays import F64, Bool
+
+Attack = Callable[[F64, np.random.Generator], F64]
+"""Makes of days, (n_days, n_slots) in kWh, what a meter under attack reports."""
 
 LEAST_FACTOR, LARGEST_FACTOR = 0.1, 0.8
 """What is left of a reading: the range of the source, uniform."""
@@ -28,39 +29,51 @@ RESOLUTION_KWH = 0.001
 
 
 def apply_attack(
-    days: Floats,
+    days_kwh: F64,
     *,
     kind: str,
     rng: np.random.Generator,
     resolution_kwh: float = RESOLUTION_KWH,
-) -> Floats:
-    """The same days as a meter under attack would tell them, kWh.
+) -> F64:
+    """Return the same days as a meter under attack would report them, kWh.
 
-    ``days``: float64, (n_days, n_slots), the energy of each slot of a day that begins at midnight,
-    not negative. No day gains energy but by rounding: `reversed` keeps it, every other kind lowers
-    it. Raises KeyError for a kind that is not one of `ATTACKS`.
+    No day gains energy but by rounding: `reversed` keeps it, every other kind lowers it.
+
+    Args:
+        days_kwh: float64 (n_days, n_slots), the energy of each slot of a day that begins at
+            midnight; not negative.
+        kind: One of `ATTACKS`.
+        rng: Draws factors and spans; the same state gives the same days.
+        resolution_kwh: What a reading is rounded to.
+
+    Raises:
+        KeyError: `kind` is not one of `ATTACKS`.
     """
-    told = ATTACKS[kind](np.asarray(days, dtype=np.float64), rng)
-    return np.round(told / resolution_kwh) * resolution_kwh
+    reported = ATTACKS[kind](np.asarray(days_kwh, dtype=np.float64), rng)
+    return np.round(reported / resolution_kwh) * resolution_kwh
 
 
-def is_night(n_slots: int) -> NDArray[np.bool_]:
-    """Which of a day's equal slots begin at night, (n_slots,)."""
+def is_night(n_slots: int) -> Bool:
+    """Return which of a day's equal slots begin at night, (n_slots,).
+
+    >>> np.flatnonzero(is_night(24)).tolist()
+    [0, 1, 2, 3, 4, 22, 23]
+    """
     hour = np.arange(n_slots) * 24 / n_slots
     return np.asarray((hour >= NIGHT[0]) | (hour < NIGHT[1]))
 
 
-def _draw_factors(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
+def _draw_factors(rng: np.random.Generator, shape: tuple[int, int]) -> F64:
     return rng.uniform(LEAST_FACTOR, LARGEST_FACTOR, size=shape)
 
 
-def _scale_day(days: Floats, rng: np.random.Generator) -> Floats:
-    """All of a day by one factor."""
+def _scale_day(days: F64, rng: np.random.Generator) -> F64:
+    """Return days each scaled by one factor."""
     return days * _draw_factors(rng, (len(days), 1))
 
 
-def _silence_span(days: Floats, rng: np.random.Generator) -> Floats:
-    """Nothing at all for one span of the day."""
+def _silence_span(days: F64, rng: np.random.Generator) -> F64:
+    """Return days without any energy for one span."""
     n_days, n_slots = days.shape
     shortest = round(SHORTEST_OFF_SHARE * n_slots)
     begins = rng.integers(0, n_slots - shortest + 1, size=(n_days, 1))
@@ -69,25 +82,25 @@ def _silence_span(days: Floats, rng: np.random.Generator) -> Floats:
     return np.where((slot >= begins) & (slot < begins + lasts), 0.0, days)
 
 
-def _scale_slots(days: Floats, rng: np.random.Generator) -> Floats:
-    """Every slot by a factor of its own."""
+def _scale_slots(days: F64, rng: np.random.Generator) -> F64:
+    """Return days of which every slot is scaled by a factor of its own."""
     return days * _draw_factors(rng, (len(days), days.shape[1]))
 
 
-def _flatten_day(days: Floats, rng: np.random.Generator) -> Floats:
-    """The day's mean in every slot, each scaled by a factor of its own."""
-    mean: Floats = days.mean(axis=1, keepdims=True)
+def _flatten_day(days: F64, rng: np.random.Generator) -> F64:
+    """Return the day's mean in every slot, each scaled by a factor of its own."""
+    mean: F64 = days.mean(axis=1, keepdims=True)
     return mean * _draw_factors(rng, (len(days), days.shape[1]))
 
 
-def _reverse_day(days: Floats, rng: np.random.Generator) -> Floats:
-    """The day's last slot first: what was drawn in dear hours seems drawn in cheap ones."""
-    backwards: Floats = days[:, ::-1]
+def _reverse_day(days: F64, rng: np.random.Generator) -> F64:
+    """Return the day's last slot first: what was drawn in dear hours seems drawn in cheap ones."""
+    backwards: F64 = days[:, ::-1]
     return backwards
 
 
-def _scale_night(days: Floats, rng: np.random.Generator) -> Floats:
-    """The hours of the night by one factor."""
+def _scale_night(days: F64, rng: np.random.Generator) -> F64:
+    """Return days of which the hours of the night are scaled by one factor."""
     return np.where(is_night(days.shape[1]), days * _draw_factors(rng, (len(days), 1)), days)
 
 
@@ -99,4 +112,4 @@ ATTACKS: dict[str, Attack] = {
     "reversed": _reverse_day,
     "night_time": _scale_night,
 }
-"""What each kind makes of days (n_days, n_slots)."""
+"""The kinds, in the order of every array that has a column per attack."""

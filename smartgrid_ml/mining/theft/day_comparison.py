@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-from numpy.typing import NDArray
 
+from smartgrid_core.arrays import F32, F64, I64, Bool
 from smartgrid_core.features.calendar import EPOCH, build_calendar_days
 from smartgrid_ml.mining.theft.day_features import (
     COMPARISON_COLUMNS,
@@ -14,13 +14,13 @@ from smartgrid_ml.mining.theft.day_features import (
     Past,
     compare_with_past,
 )
-from smartgrid_ml.mining.theft.meter_days import Bools, Floats, MeterDays
+from smartgrid_ml.mining.theft.meter_days import MeterDays
 
 PAST_DAYS = 56
 """Eight weeks: every weekday eight times, and not yet another season."""
 
 LEAST_PAST_DAYS = 14
-"""With a shorter past than two weeks nothing is said about a meter's day."""
+"""With a shorter past than two weeks a meter's day is not judged."""
 
 CALENDAR = ("day_of_week", "is_weekend", "is_holiday")
 WEATHER = ("temperature_c", "temperature_moved")
@@ -32,50 +32,59 @@ FEATURES = (
     *CALENDAR,
     *WEATHER,
 )
-"""What the score of a day sees, in its order."""
+"""What the score of a day is computed from, in the order of the columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class DayConditions:
-    """What is the same for all meters of a day: float32, (n_days, ...), NaN where unknown.
+    """What is the same for all meters on a day; NaN where it is not known."""
 
-    ``peers``: the median over meters of how far the day lies from what is usual, one column per
-    place in MOVES; ``context``: columns CALENDAR and WEATHER.
-    """
+    peers: F32
+    """The median over meters of how far the day lies from what is usual, a natural logarithm,
+    (n_days, len(MOVED_POSITIONS)); column 0 is the day's total."""
+    context: F32
+    """Columns CALENDAR and WEATHER, (n_days, 5)."""
 
-    peers: Floats
-    context: Floats
+    def total_moves(self, days: slice = slice(None)) -> F64:
+        """Return how far the total of the peers' days lies from what is usual, (n_days,)."""
+        return self.peers[days, 0].astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class DayComparisons:
-    """Days against their past: meter and day by position, (n,), and `compare`'s columns."""
+    """Days of meters against their own pasts, a row per meter and day."""
 
-    meter: NDArray[np.int64]
-    day: NDArray[np.int64]
-    columns: Floats
+    meter: I64
+    """Position of the meter, (n,)."""
+    day: I64
+    """Position of the day, (n,)."""
+    columns: F32
+    """COMPARISON_COLUMNS, (n, len(COMPARISON_COLUMNS))."""
 
-    def inputs(self, around: DayConditions) -> Floats:
-        """Columns FEATURES of every row, (n, len(FEATURES))."""
-        return build_day_features(self.columns, day=self.day, around=around)
+    def build_features(self, conditions: DayConditions) -> F32:
+        """Return columns FEATURES of every row, (n, len(FEATURES))."""
+        return build_day_features(self.columns, day=self.day, conditions=conditions)
 
 
-def build_day_features(columns: Floats, *, day: NDArray[np.int64], around: DayConditions) -> Floats:
-    """Columns FEATURES from those of `compare` and the surroundings of each row's day."""
-    peers = around.peers[day]
-    against = columns[:, list(MOVED_POSITIONS)] - peers
-    return np.concatenate([columns, against, peers, around.context[day]], axis=1)
+def build_day_features(columns: F32, *, day: I64, conditions: DayConditions) -> F32:
+    """Return columns FEATURES, float32 (n, len(FEATURES)).
+
+    ``columns``: COMPARISON_COLUMNS, (n, len(COMPARISON_COLUMNS)); ``day``: the position of each
+    row's day in ``conditions``, (n,).
+    """
+    peers = conditions.peers[day]
+    against_peers = columns[:, list(MOVED_POSITIONS)] - peers
+    return np.concatenate([columns, against_peers, peers, conditions.context[day]], axis=1)
 
 
 def build_day_context(
-    days: Sequence[date],
-    *,
-    country: str | None,
-    temperature_c: NDArray[np.float64] | None = None,
-) -> Floats:
-    """Columns CALENDAR and WEATHER, (n_days, 5); ``temperature_c``: mean of each day, (n_days,).
+    days: Sequence[date], *, country: str | None, temperature_c: F64 | None = None
+) -> F32:
+    """Return columns CALENDAR and WEATHER of consecutive days, float32 (n_days, 5).
 
-    `temperature_moved` is against the mean of the PAST_DAYS days before.
+    ``country``: whose public holidays count (ISO 3166, "GB-ENG" for a part), None for no holidays;
+    ``temperature_c``: mean of each day, (n_days,), NaN is missing. `temperature_moved` is against
+    the mean of the PAST_DAYS days before.
     """
     numbers = [(day - EPOCH).days for day in days]
     calendar = build_calendar_days(numbers, country=country)
@@ -89,17 +98,16 @@ def build_day_context(
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def select_pasts(
-    meters: MeterDays, *, trusted: Bools, day: int
-) -> tuple[NDArray[np.int64], Floats]:
-    """Which meters can be judged on a day, (n,), and their pasts, (n, PAST_DAYS, n_slots), kWh.
+def select_pasts(meters: MeterDays, *, trusted: Bool, day: int) -> tuple[I64, F32]:
+    """Return which meters can be judged on a day, (n,), and their pasts, (n, PAST_DAYS, n_slots).
 
-    The last PAST_DAYS trusted days before it; the known ones over again where there are fewer, at
-    least LEAST_PAST_DAYS.
+    A past is the last PAST_DAYS days before `day` that are whole and ``trusted``, (n_meters,
+    n_days), in kWh; at least LEAST_PAST_DAYS, which are repeated where there are fewer than
+    PAST_DAYS.
     """
     before = trusted[:, :day] & meters.is_whole[:, :day]
-    counted = before.sum(axis=1)
-    rows = np.flatnonzero((counted >= LEAST_PAST_DAYS) & meters.is_whole[:, day])
+    n_before = before.sum(axis=1)
+    rows = np.flatnonzero((n_before >= LEAST_PAST_DAYS) & meters.is_whole[:, day])
     past = np.empty((len(rows), PAST_DAYS, meters.energy_kwh.shape[2]), dtype=np.float32)
     for number, row in enumerate(rows):
         last = np.flatnonzero(before[row])[-PAST_DAYS:]
@@ -107,70 +115,81 @@ def select_pasts(
     return rows, past
 
 
-Variants = Callable[[Floats], Sequence[Floats]]
-"""What is compared instead of the days (n, n_slots) of one day: one array (n, n_slots) each."""
+DayVariants = Callable[[F32], Sequence[F32]]
+"""Makes of one day (n, n_slots) of all meters the days that are compared in its place, each
+(n, n_slots)."""
 
 
-def keep_days(days_kwh: Floats) -> Sequence[Floats]:
-    """The days themselves."""
+def keep_days(days_kwh: F32) -> Sequence[F32]:
+    """Return the days themselves, as the only variant."""
     return [days_kwh]
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedDay:
-    """One day of those meters that can be judged on it: positions of day and meters (n,).
-
-    ``reported_kwh``: one array (n, n_slots) per variant; ``compared``: `compare`'s columns of each.
-    """
+    """One day of those meters that can be judged on it."""
 
     day: int
-    meter: NDArray[np.int64]
-    reported_kwh: Sequence[Floats]
-    compared: Sequence[Floats]
+    """Position of the day."""
+    meter: I64
+    """Positions of the meters, (n,)."""
+    reported_kwh: Sequence[F32]
+    """What the meters counted, one array (n, n_slots) per variant."""
+    columns: Sequence[F32]
+    """COMPARISON_COLUMNS of each variant, (n, len(COMPARISON_COLUMNS))."""
 
 
 def compare_day_by_day(
     meters: MeterDays,
     *,
-    trusted: Bools,
-    wanted: Bools | None = None,
-    variants: Variants = keep_days,
+    trusted: Bool,
+    wanted: Bool | None = None,
+    variants: DayVariants = keep_days,
 ) -> Iterator[ComparedDay]:
-    """Day after day, every meter's day against its trusted past.
+    """Yield day after day, in order, every meter's day against its trusted past.
 
-    ``trusted``, (n_meters, n_days), may be changed between two days: later days then no longer
-    learn from what turned out to be suspicious. ``wanted``, of the same shape, leaves out days.
+    Args:
+        meters: The days of the meters.
+        trusted: Which days count as a past, (n_meters, n_days). It may be changed between two
+            days: later days then no longer learn from what turned out to be suspicious.
+        wanted: Which days are compared, (n_meters, n_days); None for all.
+        variants: What is compared in place of each day; the past stays as it is.
     """
     for day in range(len(meters.days)):
-        some = np.ones(len(meters.meter_ids), dtype=bool) if wanted is None else wanted[:, day]
-        if not some.any():
+        is_wanted = np.ones(len(meters.meter_ids), bool) if wanted is None else wanted[:, day]
+        if not is_wanted.any():
             continue
-        asked = np.flatnonzero(some)
-        among, past_kwh = select_pasts(meters.of(asked), trusted=trusted[asked], day=day)
-        if not among.size:
+        candidates = np.flatnonzero(is_wanted)
+        has_past, past_kwh = select_pasts(
+            meters.select(candidates), trusted=trusted[candidates], day=day
+        )
+        if not has_past.size:
             continue
-        past, told = Past.of(past_kwh), variants(meters.energy_kwh[asked[among], day])
-        yield ComparedDay(day, asked[among], told, [compare_with_past(days, past) for days in told])
+        judged = candidates[has_past]
+        past, reported = Past.from_kwh(past_kwh), variants(meters.energy_kwh[judged, day])
+        columns = [compare_with_past(days, past) for days in reported]
+        yield ComparedDay(day, judged, reported, columns)
 
 
-def compare_clean_days(meters: MeterDays, *, wanted: Bools | None = None) -> DayComparisons:
-    """Every day that has a past against that past, all of which is taken as clean."""
+def compare_clean_days(meters: MeterDays, *, wanted: Bool | None = None) -> DayComparisons:
+    """Return every day that has a past against that past, all of which is taken as clean.
+
+    ``wanted``: which days are compared, (n_meters, n_days); None for all.
+    """
     trusted = np.ones(meters.energy_kwh.shape[:2], dtype=bool)
-    met: list[NDArray[np.int64]] = []
-    days: list[NDArray[np.int64]] = []
-    columns: list[Floats] = []
-    for seen in compare_day_by_day(meters, trusted=trusted, wanted=wanted):
-        met.append(seen.meter)
-        days.append(np.full(len(seen.meter), seen.day))
-        columns.append(seen.compared[0])
-    if not met:
+    compared = list(compare_day_by_day(meters, trusted=trusted, wanted=wanted))
+    if not compared:
         none = np.empty(0, dtype=np.int64)
         return DayComparisons(none, none, np.empty((0, len(COMPARISON_COLUMNS)), dtype=np.float32))
-    return DayComparisons(np.concatenate(met), np.concatenate(days), np.concatenate(columns))
+    return DayComparisons(
+        np.concatenate([each.meter for each in compared]),
+        np.concatenate([np.full(len(each.meter), each.day) for each in compared]),
+        np.concatenate([each.columns[0] for each in compared]),
+    )
 
 
-def measure_peer_moves(clean: DayComparisons, *, n_days: int) -> Floats:
-    """`Surroundings.peers` as the compared meters tell them."""
+def measure_peer_moves(clean: DayComparisons, *, n_days: int) -> F32:
+    """Return `DayConditions.peers`: the medians over the meters of each day."""
     peers = np.full((n_days, len(MOVED_POSITIONS)), np.nan, dtype=np.float32)
     for day in np.unique(clean.day):
         peers[day] = np.median(clean.columns[clean.day == day][:, list(MOVED_POSITIONS)], axis=0)

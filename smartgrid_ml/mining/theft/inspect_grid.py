@@ -8,8 +8,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
+from smartgrid_core.arrays import F32
 from smartgrid_ml.mining.theft.attacks import ATTACKS
-from smartgrid_ml.mining.theft.balance_evidence import build_node_hours, find_nearest_nodes
+from smartgrid_ml.mining.theft.balance_evidence import (
+    BalancedGrid,
+    build_node_hours,
+    find_nearest_nodes,
+)
 from smartgrid_ml.mining.theft.day_comparison import PAST_DAYS
 from smartgrid_ml.mining.theft.day_model import (
     BATCH_METERS,
@@ -17,10 +22,10 @@ from smartgrid_ml.mining.theft.day_model import (
     TheftSettings,
     train_theft_model,
 )
-from smartgrid_ml.mining.theft.meter_days import Floats, MeterDays
+from smartgrid_ml.mining.theft.meter_days import MeterDays
 from smartgrid_ml.mining.theft.meter_probability import ProbabilityModel, calibrate_probability
 from smartgrid_ml.mining.theft.roc import compute_auc, compute_detection_rate
-from smartgrid_ml.mining.theft.suspects import SUSPECT_SCHEMA, BalancedGrid, build_suspects
+from smartgrid_ml.mining.theft.suspects import SUSPECT_SCHEMA, build_suspects
 
 JUDGED_DAYS = 28
 """Four weeks: what a list looks at."""
@@ -40,16 +45,16 @@ ReadMeters = Callable[[Sequence[str]], MeterDays]
 
 @dataclass(frozen=True, slots=True)
 class GridInspection:
-    """What came of looking at a grid: rows of SUSPECTS of all meters, and what judged them.
-
-    ``figures``: of days and of meters that the trees have not seen; ``by_kind``: columns attack,
-    day_auc, day_detection (at 5 % false alarms), meter_auc.
-    """
+    """What came of looking at a grid."""
 
     suspects: pl.DataFrame
+    """Rows of SUSPECT_SCHEMA, one per meter, by meter_id."""
     figures: dict[str, float]
+    """How good the scores are on days and meters that the trees have not seen, by metric."""
     by_kind: pl.DataFrame
+    """One row per attack: attack, day_auc, day_detection (at 5 % false alarms), meter_auc."""
     model: TheftModel
+    """The model of days."""
 
 
 def inspect_grid(
@@ -58,40 +63,43 @@ def inspect_grid(
     meter_ids: Sequence[str],
     places: pl.DataFrame,
     hours: pl.DataFrame,
-    context: Floats,
+    context: F32,
     timezone: ZoneInfo,
     settings: TheftSettings | None = None,
 ) -> GridInspection | None:
-    """Judge the last JUDGED_DAYS of every meter; None if there is too little to learn from.
+    """Judge the last JUDGED_DAYS of every meter, never holding more than a batch of meters.
 
-    ``read`` gives the look-back's local days; ``places``: rows of `MeterPlaces`; ``hours``: of
-    `with_losses`; ``context``: as `calendar_and_weather` gives it for these days. Never more than a
-    batch of meters is held at once.
+    Args:
+        read: Returns the days of the look-back of some meters.
+        meter_ids: Every meter that is judged.
+        places: Rows of `MeterPlaces`.
+        hours: The balances by node and hour, as `add_technical_losses` returns them.
+        context: Calendar and weather of the days, as `build_day_context` returns them.
+        timezone: That of the local days.
+        settings: Of the trees; None for LIST_SETTINGS.
+
+    Returns:
+        None if too few meters have a past to learn from.
     """
     settings = settings or LIST_SETTINGS
-    rng = np.random.default_rng(settings.seed)
-    few = min(MOST_TRAINING_METERS, len(meter_ids))
-    chosen = np.sort(rng.choice(len(meter_ids), size=few, replace=False))
-    learned = read([meter_ids[row] for row in chosen])
-    model = (
-        train_theft_model(learned, context=context, settings=settings)
-        if learned.meter_ids
-        else None
-    )
+    learned = read(_draw_training_meters(meter_ids, seed=settings.seed))
+    if not learned.meter_ids:
+        return None
+    model = train_theft_model(learned, context=context, settings=settings)
     if model is None:
         return None
     judged = slice(max(0, len(learned.days) - JUDGED_DAYS), len(learned.days))
-    first, last = learned.days[judged.start], learned.days[-1]
+    first, last = find_judged_span(learned.days)
     nodes = build_node_hours(hours, first=first, last=last, timezone=timezone)
     grid = BalancedGrid(nodes, find_nearest_nodes(places, node_ids=nodes.node_ids))
-    suspicion = calibrate_probability(
-        model, learned, judged=judged, nodes=nodes, node_of=grid.node_of, seed=settings.seed
+    probability_model = calibrate_probability(
+        model, learned, judged=judged, grid=grid, seed=settings.seed
     )
     batches = [
         build_suspects(
             read(meter_ids[begin : begin + BATCH_METERS]),
             model=model,
-            suspicion=suspicion,
+            probability_model=probability_model,
             judged=judged,
             grid=grid,
         )
@@ -99,20 +107,29 @@ def inspect_grid(
     ]
     return GridInspection(
         pl.concat([pl.DataFrame(schema=SUSPECT_SCHEMA), *batches]).sort("meter_id"),
-        _collect_figures(model, suspicion),
-        _evaluate_attacks(model, suspicion),
+        _collect_figures(model, probability_model),
+        _evaluate_attacks(model, probability_model),
         model,
     )
 
 
 def find_judged_span(days: Sequence[date]) -> tuple[date, date]:
-    """The first and the last of the judged local days."""
+    """Return the first and the last judged day of the local days of a look-back."""
     return days[max(0, len(days) - JUDGED_DAYS)], days[-1]
 
 
-def _collect_figures(model: TheftModel, suspicion: ProbabilityModel | None) -> dict[str, float]:
+def _draw_training_meters(meter_ids: Sequence[str], *, seed: int) -> list[str]:
+    """Return at most MOST_TRAINING_METERS meters, drawn at random, in their order."""
+    count = min(MOST_TRAINING_METERS, len(meter_ids))
+    rows = np.random.default_rng(seed).choice(len(meter_ids), size=count, replace=False)
+    return [meter_ids[row] for row in np.sort(rows)]
+
+
+def _collect_figures(
+    model: TheftModel, probability_model: ProbabilityModel | None
+) -> dict[str, float]:
     clean, attacked = model.held_out[:, 0], model.held_out[:, 1:].ravel()
-    of_meters = {} if suspicion is None else suspicion.figures
+    of_meters = {} if probability_model is None else probability_model.figures
     return {
         "day_auc": compute_auc(clean, attacked),
         "day_detection_at_5_percent": compute_detection_rate(clean, attacked, false_alarms=0.05),
@@ -124,20 +141,18 @@ def _collect_figures(model: TheftModel, suspicion: ProbabilityModel | None) -> d
     }
 
 
-def _evaluate_attacks(model: TheftModel, suspicion: ProbabilityModel | None) -> pl.DataFrame:
+def _evaluate_attacks(
+    model: TheftModel, probability_model: ProbabilityModel | None
+) -> pl.DataFrame:
     clean = model.held_out[:, 0]
-    of_meters = {} if suspicion is None else suspicion.figures
-    return pl.DataFrame(
-        [
-            {
-                "attack": kind,
-                "day_auc": compute_auc(clean, model.held_out[:, at]),
-                "day_detection": compute_detection_rate(
-                    clean, model.held_out[:, at], false_alarms=0.05
-                ),
-                "meter_auc": of_meters.get(f"alone_auc_{kind}"),
-            }
-            for at, kind in enumerate(ATTACKS, start=1)
-        ],
-        schema_overrides={"meter_auc": pl.Float64},
-    )
+    of_meters = {} if probability_model is None else probability_model.figures
+    rows = [
+        {
+            "attack": kind,
+            "day_auc": compute_auc(clean, attacked),
+            "day_detection": compute_detection_rate(clean, attacked, false_alarms=0.05),
+            "meter_auc": of_meters.get(f"alone_auc_{kind}"),
+        }
+        for kind, attacked in zip(ATTACKS, model.held_out[:, 1:].T, strict=True)
+    ]
+    return pl.DataFrame(rows, schema_overrides={"meter_auc": pl.Float64})

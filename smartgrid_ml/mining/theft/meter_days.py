@@ -7,10 +7,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Bools = NDArray[np.bool_]
+from smartgrid_core.arrays import F32, I64, Bool
 
 HALF_HOURS, HOURS = 48, 24
 """Slots of a day: half-hours where meters are read as often, else hours."""
@@ -18,35 +16,34 @@ HALF_HOURS, HOURS = 48, 24
 
 @dataclass(frozen=True, slots=True)
 class MeterDays:
-    """Energy by meter, local day and slot of the day.
-
-    ``energy_kwh``: float32, (n_meters, n_days, n_slots), NaN throughout a day that is not known in
-    full. ``days`` are consecutive local days, (n_days,).
-    """
+    """Energy by meter, local day and slot of the day."""
 
     meter_ids: tuple[str, ...]
+    """(n_meters,)"""
     days: tuple[date, ...]
-    energy_kwh: Floats
+    """Consecutive local days, (n_days,)."""
+    energy_kwh: F32
+    """(n_meters, n_days, n_slots); NaN throughout a day that is not known in full."""
 
     @property
-    def is_whole(self) -> Bools:
+    def is_whole(self) -> Bool:
         """Which days of which meters are known, (n_meters, n_days)."""
         return ~np.isnan(self.energy_kwh[:, :, 0])
 
-    def of(self, rows: Sequence[int] | NDArray[np.integer]) -> "MeterDays":
-        """Some of the meters, by position."""
+    def select(self, rows: Sequence[int] | I64) -> "MeterDays":
+        """Return some of the meters, by position."""
         return MeterDays(
             tuple(self.meter_ids[row] for row in rows), self.days, self.energy_kwh[np.asarray(rows)]
         )
 
-    def batches(self, size: int) -> Iterator["MeterDays"]:
-        """All meters, at most `size` at a time."""
+    def iter_batches(self, size: int) -> Iterator["MeterDays"]:
+        """Yield all meters, at most `size` at a time."""
         for first in range(0, len(self.meter_ids), size):
-            yield self.of(range(first, min(first + size, len(self.meter_ids))))
+            yield self.select(range(first, min(first + size, len(self.meter_ids))))
 
 
 def choose_slot_count(consumption: pl.LazyFrame) -> int:
-    """HALF_HOURS if every interval of `MeterConsumption` fits into one, else HOURS."""
+    """Return HALF_HOURS if every interval of `MeterConsumption` fits into one, else HOURS."""
     longest = consumption.select(pl.col("interval_minutes").max()).collect().item()
     return HALF_HOURS if longest is not None and longest <= 30 else HOURS
 
@@ -59,12 +56,18 @@ def build_meter_days(
     timezone: ZoneInfo,
     n_slots: int = HALF_HOURS,
 ) -> MeterDays:
-    """The local days `first` to `last`, both included, of every meter that has a whole one.
+    """Return the local days of every meter that has a whole one, in the order of meter ids.
 
-    ``consumption``: rows of `MeterConsumption`. A day is whole if every slot is covered by measured
-    energy: what VEE estimated is no evidence of how anybody lives. In the hour that autumn repeats
-    the two are averaged; the day that lacks an hour in spring is not whole. Meters are in the order
-    of their ids.
+    A day is whole if every slot is covered by measured energy: what VEE estimated is no evidence of
+    how anybody lives. In the hour that autumn repeats the two are averaged; the day that lacks an
+    hour in spring is not whole.
+
+    Args:
+        consumption: Rows of `MeterConsumption`.
+        first: The first local day.
+        last: The last local day, included.
+        timezone: Says when a local day begins.
+        n_slots: Slots of a day; intervals are not longer than a slot.
     """
     slot_minutes = 24 * 60 // n_slots
     n_days = (last - first).days + 1

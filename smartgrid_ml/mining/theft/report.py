@@ -11,27 +11,32 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = 20
+"""Rows of the table; the rest is in the store."""
+
 COLUMNS = (
     "| rank | where | suspicion | probability | kWh in 30 days | why |\n|---|---|---|---|---|---|"
 )
 
 
 def render_inspections(inspections: pl.DataFrame) -> str:
-    """The first rows of `Inspections` as a Markdown table."""
+    """Return the first rows of `Inspections` as a Markdown table."""
     if inspections.is_empty():
         return "Nobody calls for a visit."
     lines = [
         f"| {row['rank']} | {row['subject_kind']} {row['subject_id']}"
         f" | {row['suspicion'].replace('_', ' ')} | {_format_probability(row['probability'])}"
-        f" | {_format_figure(row['recoverable_kwh_month'], 0)} | "
-        f"{row['reason'].replace('|', '/')} |"
+        f" | {_format_figure(row['recoverable_kwh_month'], 0)}"
+        f" | {row['reason'].replace('|', '/')} |"
         for row in inspections.sort("rank").head(SHOWN).iter_rows(named=True)
     ]
     return "\n".join([COLUMNS, *lines])
 
 
 def render_attack_kinds(by_kind: pl.DataFrame) -> str:
-    """How well each attack is told from clean days and meters, as a Markdown table."""
+    """Return how well each attack is told from clean days and meters, as a Markdown table.
+
+    ``by_kind``: as `GridInspection.by_kind`.
+    """
     lines = [
         f"| {row['attack'].replace('_', ' ')} | {row['day_auc']:.4f} | {row['day_detection']:.3f}"
         f" | {_format_figure(row['meter_auc'], 4)} |"
@@ -58,9 +63,13 @@ def plot_balance(
     gap: pl.DataFrame | None = None,
     meter_id: str | None = None,
 ) -> "Figure":
-    """What a node misses day by day, its band, and what the suspect below it seems to hide.
+    """Return a picture of what a node misses day by day, with its band and a suspect's gap.
 
-    ``balance``: rows of `EnergyBalance`; ``gap``: columns day, gap_kwh, of the meter if known.
+    Args:
+        balance: Rows of `EnergyBalance`.
+        node_id: The node.
+        gap: Columns day, gap_kwh of the suspect below it, as `compute_daily_gap` returns them.
+        meter_id: The suspect, for the legend.
     """
     figure = create_figure()
     axes = figure.add_subplot()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.theft_london import FOLDER, london_context, london_homes, split_and_test
+from benchmarks.theft_london import FOLDER, build_london_context, read_london_homes, split_and_test
 from smartgrid_ml.mining.theft.day_model import TheftSettings
 
 SMALL = TheftSettings(trees=100, learning_rate=0.15, leaves=31)
@@ -14,10 +14,10 @@ def test_attacks_on_homes_that_were_not_learned_from_are_told_from_clean_days(sh
     data = shared_data / FOLDER
     if not data.is_dir():
         pytest.skip(f"no London homes in {data}")
-    homes = london_homes(data)
+    homes = read_london_homes(data)
     assert homes.energy_kwh.shape == (90, 365, 48)
     outcome = split_and_test(
-        homes, context=london_context(data), seed=2016, settings=SMALL, every=6
+        homes, context=build_london_context(data), seed=2016, settings=SMALL, every=6
     )
     figures = outcome.figures()
     assert figures["auc"] > 0.97

@@ -51,15 +51,15 @@ def homes_kwh(count: int) -> np.ndarray:
 def filled(store, *, count: int = 24) -> None:
     """One transformer with a sensor; one of its homes hides most of its nights from a day on."""
     true = homes_kwh(count)
-    told = true.copy()
+    reported = true.copy()
     hour = np.arange(24 * DAYS)
     stolen = (hour >= 24 * SINCE) & np.isin(hour % 24, [22, 23, 0, 1, 2, 3, 4])
-    told[int(THIEF[1:]), stolen] = np.round(0.2 * told[int(THIEF[1:]), stolen], 3)
+    reported[int(THIEF[1:]), stolen] = np.round(0.2 * reported[int(THIEF[1:]), stolen], 3)
     meters = [f"M{number:02}" for number in range(count)]
     at = pl.DataFrame({"interval_start": HOURS}).cast(pl.Datetime("us", "UTC"))
     counted = [
         at.with_columns(meter_id=pl.lit(meter), energy_kwh=pl.Series(kwh))
-        for meter, kwh in zip(meters, told, strict=True)
+        for meter, kwh in zip(meters, reported, strict=True)
     ]
     store.tables[MeterConsumption] = MeterConsumption.validate(
         pl.concat(counted)

@@ -24,13 +24,13 @@ def homes(count: int, *, days: int, n_slots: int = 24, seed: int = 1) -> MeterDa
     return MeterDays(tuple(f"M{number:03}" for number in range(count)), every, energy)
 
 
-def context_of(meters: MeterDays) -> np.ndarray:
+def build_context(meters: MeterDays) -> np.ndarray:
     """Weekdays and no weather."""
     return build_day_context(meters.days, country=None)
 
 
-def told_by(meters: MeterDays, *, row: int, since: int, energy_kwh: np.ndarray) -> MeterDays:
-    """The same meters, one of which tells something else from a day on."""
+def report_from(meters: MeterDays, *, row: int, since: int, energy_kwh: np.ndarray) -> MeterDays:
+    """The same meters, one of which reports something else from a day on."""
     energy = meters.energy_kwh.copy()
     energy[row, since:] = energy_kwh
     return MeterDays(meters.meter_ids, meters.days, energy)

@@ -22,13 +22,13 @@ def attacked(days: np.ndarray, *, kind: str, seed: int = 1) -> np.ndarray:
 @pytest.mark.parametrize("kind", ATTACKS)
 @given(days=DAYS, seed=st.integers(0, 99))
 def test_no_attack_adds_energy_and_all_tell_whole_watt_hours(kind, days, seed):
-    told = attacked(days, kind=kind, seed=seed)
+    reported = attacked(days, kind=kind, seed=seed)
     rounding = RESOLUTION_KWH / 2 * days.shape[1]
-    assert told.shape == days.shape
-    assert (told >= 0).all()
-    assert (told.sum(axis=1) <= days.sum(axis=1) + rounding).all()
-    assert np.allclose(told / RESOLUTION_KWH, np.round(told / RESOLUTION_KWH))
-    assert (attacked(days, kind=kind, seed=seed) == told).all()
+    assert reported.shape == days.shape
+    assert (reported >= 0).all()
+    assert (reported.sum(axis=1) <= days.sum(axis=1) + rounding).all()
+    assert np.allclose(reported / RESOLUTION_KWH, np.round(reported / RESOLUTION_KWH))
+    assert (attacked(days, kind=kind, seed=seed) == reported).all()
 
 
 @given(days=DAYS, seed=st.integers(0, 99))
@@ -39,22 +39,22 @@ def test_a_slot_that_an_attack_scales_never_gains(days, seed):
 
 @given(days=DAYS)
 def test_a_reversed_day_keeps_its_energy_and_is_told_twice_as_it_was(days):
-    told = attacked(days, kind="reversed")
-    assert np.allclose(told.sum(axis=1), days.sum(axis=1))
-    assert np.allclose(attacked(told, kind="reversed"), days)
+    reported = attacked(days, kind="reversed")
+    assert np.allclose(reported.sum(axis=1), days.sum(axis=1))
+    assert np.allclose(attacked(reported, kind="reversed"), days)
 
 
 @given(days=DAYS)
 def test_a_bypass_at_night_leaves_the_day_alone(days):
-    told = attacked(days, kind="night_time")
+    reported = attacked(days, kind="night_time")
     day = ~is_night(days.shape[1])
-    assert np.allclose(told[:, day], days[:, day])
+    assert np.allclose(reported[:, day], days[:, day])
 
 
 def test_an_on_off_attack_hides_at_least_four_hours():
-    told = attacked(np.ones((200, 24)), kind="on_off")
-    assert (told == 0).sum(axis=1).min() == 4
-    assert set(np.unique(told)) == {0.0, 1.0}
+    reported = attacked(np.ones((200, 24)), kind="on_off")
+    assert (reported == 0).sum(axis=1).min() == 4
+    assert set(np.unique(reported)) == {0.0, 1.0}
 
 
 def test_the_night_lasts_from_ten_to_five():

@@ -1,4 +1,4 @@
-"""The second witness: what a node misses speaks against who hides it, not against neighbours."""
+"""Energy-balance evidence: what a node misses speaks against who hides it, not the neighbours."""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -12,9 +12,9 @@ from smartgrid_ml.mining.theft.balance_evidence import (
     build_node_hours,
     estimate_expected_hours,
     find_nearest_nodes,
+    measure_balance_evidence,
     sum_to_hours,
 )
-from smartgrid_ml.mining.theft.balance_evidence import measure_balance_evidence as said_by
 from tests.unit.smartgrid_ml.mining.theft.homes import homes
 
 DAYS, BAND = 28, np.array([0.1, 0.1])
@@ -24,44 +24,44 @@ USUAL = np.repeat(TRUE.mean(axis=1, keepdims=True), DAYS, axis=1)
 NIGHT = np.isin(np.arange(24), [22, 23, 0, 1, 2, 3, 4])
 
 
-def heard(told: np.ndarray, missing: np.ndarray) -> dict[str, np.ndarray]:
-    said = said_by(
-        told,
+def measure(reported: np.ndarray, missing: np.ndarray) -> dict[str, np.ndarray]:
+    evidence = measure_balance_evidence(
+        reported,
         expected_kwh=USUAL,
         unexplained_kwh=np.stack([missing, missing]),
         band_kwh=BAND,
     )
-    return dict(zip(BALANCE_EVIDENCE, said.T, strict=True))
+    return dict(zip(BALANCE_EVIDENCE, evidence.T, strict=True))
 
 
 def test_a_bypass_at_night_is_followed_by_what_the_node_misses():
-    told = TRUE.copy()
-    told[0][:, NIGHT] *= 0.3
-    said = heard(told, (TRUE - told)[0])
-    assert said["follows_counted"][0] == pytest.approx(1.0)
-    assert abs(said["follows_counted"][1]) < 0.2
-    assert said["fit"][0] > said["fit"][1]
-    assert (said["excess"] > 0).all()
+    reported = TRUE.copy()
+    reported[0][:, NIGHT] *= 0.3
+    evidence = measure(reported, (TRUE - reported)[0])
+    assert evidence["follows_counted"][0] == pytest.approx(1.0)
+    assert abs(evidence["follows_counted"][1]) < 0.2
+    assert evidence["fit"][0] > evidence["fit"][1]
+    assert (evidence["excess"] > 0).all()
 
 
 def test_a_meter_that_counts_nothing_is_followed_by_its_gap():
-    told = TRUE.copy()
-    told[0, 14:] = 0
-    said = heard(told, (TRUE - told)[0])
-    assert said["follows_gap"][0] > 0.9
-    assert abs(said["follows_gap"][1]) < 0.4
+    reported = TRUE.copy()
+    reported[0, 14:] = 0
+    evidence = measure(reported, (TRUE - reported)[0])
+    assert evidence["follows_gap"][0] > 0.9
+    assert abs(evidence["follows_gap"][1]) < 0.4
 
 
 def test_a_node_that_misses_nothing_speaks_against_nobody():
-    said = heard(TRUE, np.zeros((DAYS, 24)))
-    assert (said["excess"] == 0).all()
-    assert (said["follows_counted"] == 0).all()
+    evidence = measure(TRUE, np.zeros((DAYS, 24)))
+    assert (evidence["excess"] == 0).all()
+    assert (evidence["follows_counted"] == 0).all()
 
 
 def test_too_few_hours_in_common_say_nothing():
     missing = np.full((DAYS, 24), np.nan)
     missing[:2] = 0.1
-    assert all(np.isnan(values).all() for values in heard(TRUE, missing).values())
+    assert all(np.isnan(values).all() for values in measure(TRUE, missing).values())
 
 
 def test_what_is_expected_is_the_past_moved_as_peers_moved():
@@ -70,7 +70,7 @@ def test_what_is_expected_is_the_past_moved_as_peers_moved():
     moves[0] = np.nan
     trusted = np.ones((2, DAYS), dtype=bool)
     trusted[1, :20] = False
-    expected = estimate_expected_hours(HOMES, trusted=trusted, judged=judged, moves=moves)
+    expected = estimate_expected_hours(HOMES, trusted=trusted, judged=judged, peer_moves=moves)
     past = TRUE[0, :20].mean(axis=0)
     assert np.allclose(expected[0, 0], past)
     assert np.allclose(expected[0, 1], 2 * past)

@@ -14,7 +14,7 @@ from smartgrid_ml.mining.theft.day_comparison import (
 from smartgrid_ml.mining.theft.day_model import TheftModel, TheftSettings, train_theft_model
 from smartgrid_ml.mining.theft.meter_days import MeterDays
 from smartgrid_ml.mining.theft.roc import compute_auc, compute_detection_rate, compute_precision
-from tests.unit.smartgrid_ml.mining.theft.homes import context_of, homes, told_by
+from tests.unit.smartgrid_ml.mining.theft.homes import build_context, homes, report_from
 
 SMALL = TheftSettings(trees=40, learning_rate=0.2, leaves=15, rows_per_leaf=20)
 KNOWN = homes(12, days=30)
@@ -23,7 +23,7 @@ NEW = homes(6, days=30, seed=2)
 
 @pytest.fixture(scope="module")
 def model() -> TheftModel:
-    trained = train_theft_model(KNOWN, context=context_of(KNOWN), settings=SMALL)
+    trained = train_theft_model(KNOWN, context=build_context(KNOWN), settings=SMALL)
     assert trained is not None
     return trained
 
@@ -64,7 +64,7 @@ def test_a_scaled_down_day_of_a_new_home_scores_above_its_clean_day(model):
 
 
 def test_a_theft_that_goes_on_does_not_become_the_meters_past(model):
-    stolen = told_by(NEW, row=2, since=20, energy_kwh=0.3 * NEW.energy_kwh[2, 20:])
+    stolen = report_from(NEW, row=2, since=20, energy_kwh=0.3 * NEW.energy_kwh[2, 20:])
     scores = model.score(stolen)
     assert not scores.trusted[2, 20:].any()
     assert (scores.log_odds[2, 20:] > model.day_threshold).all()
@@ -72,17 +72,17 @@ def test_a_theft_that_goes_on_does_not_become_the_meters_past(model):
 
 def test_the_same_meters_give_the_same_scores_in_batches(model):
     whole = model.score(KNOWN).log_odds
-    parts = [model.score(batch).log_odds for batch in KNOWN.batches(5)]
+    parts = [model.score(batch).log_odds for batch in KNOWN.iter_batches(5)]
     assert np.array_equal(np.concatenate(parts), whole, equal_nan=True)
-    again = train_theft_model(KNOWN, context=context_of(KNOWN), settings=SMALL)
+    again = train_theft_model(KNOWN, context=build_context(KNOWN), settings=SMALL)
     assert again is not None
     assert np.array_equal(again.held_out, model.held_out)
 
 
 def test_one_meter_or_a_short_past_teaches_nothing():
     alone, short = homes(1, days=30), homes(12, days=LEAST_PAST_DAYS)
-    assert train_theft_model(alone, context=context_of(alone), settings=SMALL) is None
-    assert train_theft_model(short, context=context_of(short), settings=SMALL) is None
+    assert train_theft_model(alone, context=build_context(alone), settings=SMALL) is None
+    assert train_theft_model(short, context=build_context(short), settings=SMALL) is None
 
 
 def test_weather_is_held_against_the_weeks_before():

@@ -82,4 +82,4 @@ def test_batches_hold_every_meter_once():
         ]
     )
     days = of(rows, first=JUNE, n_slots=HOURS)
-    assert [batch.meter_ids for batch in days.batches(2)] == [("M1", "M2"), ("M3",)]
+    assert [batch.meter_ids for batch in days.iter_batches(2)] == [("M1", "M2"), ("M3",)]
