@@ -27,8 +27,8 @@ DBSCAN_GB, SEGMENTS_GB, SEGMENTS_SECONDS = 4.0, 6.0, 300.0
 """Bounds of the whole process on two cores."""
 
 
-def made_up(count: int) -> pl.DataFrame:
-    """Rows of `ConsumerProfiles`; one in a thousand is like no other."""
+def generate_profiles(count: int) -> pl.DataFrame:
+    """Return made-up rows of `ConsumerProfiles`; one in a thousand is like no other."""
     random = np.random.default_rng(11)
     hour = np.arange(24, dtype=np.float32)
     peaks, widths = random.uniform(0, 24, KINDS), random.uniform(1.5, 4, KINDS)
@@ -67,17 +67,17 @@ def made_up(count: int) -> pl.DataFrame:
 
 def measure_here(part: str, count: int) -> dict[str, float | str]:
     """Run one part in this process."""
-    profiles = made_up(count)
+    profiles = generate_profiles(count)
     held = peak_bytes() / 1e9
     began = time.perf_counter()
     if part == "dbscan":
         outliers = find_outliers(profiles, day=DAY)
-        told = f"{outliers.rows.height:,} outliers, {outliers.clusters} dense clusters"
+        outcome = f"{outliers.rows.height:,} outliers, {outliers.clusters} dense clusters"
     else:
         segments = find_segments(profiles, day=DAY, engine=LocalKMeans())
-        told = f"{segments.members['segment_id'].n_unique()} segments: {segments.why}"
+        outcome = f"{segments.members['segment_id'].n_unique()} segments: {segments.reason}"
     seconds = time.perf_counter() - began
-    return {"seconds": seconds, "peak_gb": peak_bytes() / 1e9, "input_gb": held, "told": told}
+    return {"seconds": seconds, "peak_gb": peak_bytes() / 1e9, "input_gb": held, "outcome": outcome}
 
 
 def measure(part: str, count: int) -> dict[str, float | str]:
@@ -99,24 +99,24 @@ def main() -> int:
     parser.add_argument("--dbscan", type=int, default=200_000)
     parser.add_argument("--part", choices=["segments", "dbscan"])
     parser.add_argument("--count", type=int)
-    asked = parser.parse_args()
-    if asked.part:
-        print(json.dumps(measure_here(asked.part, asked.count)))
+    arguments = parser.parse_args()
+    if arguments.part:
+        print(json.dumps(measure_here(arguments.part, arguments.count)))
         return 0
     missed = False
     for part, count, most_gb, most_s in (
-        ("dbscan", asked.dbscan, DBSCAN_GB, None),
-        ("segments", asked.segments, SEGMENTS_GB, SEGMENTS_SECONDS),
+        ("dbscan", arguments.dbscan, DBSCAN_GB, None),
+        ("segments", arguments.segments, SEGMENTS_GB, SEGMENTS_SECONDS),
     ):
-        found = measure(part, count)
-        peak, took = float(found["peak_gb"]), float(found["seconds"])
+        figures = measure(part, count)
+        peak, took = float(figures["peak_gb"]), float(figures["seconds"])
         late = most_s is not None and took > most_s
         missed |= peak > most_gb or late
         limit = "" if most_s is None else f" (bound {most_s:.0f}, ratio {took / most_s:.2f})"
         print(
             f"{part} of {count:,} profiles: {took:.0f} s{limit}, peak memory {peak:.2f} GB"
-            f" (bound {most_gb:.0f}, ratio {peak / most_gb:.2f}; {found['input_gb']:.2f} GB to make"
-            f" the profiles); {found['told']}"
+            f" (bound {most_gb:.0f}, ratio {peak / most_gb:.2f}; {figures['input_gb']:.2f} GB to"
+            f" make the profiles); {figures['outcome']}"
         )
     return int(missed)
 

@@ -164,7 +164,7 @@ def consumer_segments(
         tables={
             "segments": found.history,
             "bands": found.bands,
-            "numbers_tried": build_trial_table(found.tried),
+            "numbers_tried": build_trial_table(found.trials),
         },
         tags={"day": str(day)},
         run_name=f"segments of {day}",
@@ -173,12 +173,12 @@ def consumer_segments(
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": rows.count,
-            "outcome": found.why,
+            "outcome": found.reason,
             "day": str(day),
             "engine": engine.name,
             "mlflow_run": run_id,
             "segments": dg.MetadataValue.md(render_segments(found.history)),
-            "numbers_tried": dg.MetadataValue.md(render_trials(found.tried)),
+            "numbers_tried": dg.MetadataValue.md(render_trials(found.trials)),
             **{f"segments/{state}": n for state, n in _count_states(found.history).items()},
             **{
                 f"plot/{name}": dg.MetadataValue.md(

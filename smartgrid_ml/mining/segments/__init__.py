@@ -1,4 +1,5 @@
 """Kinds of consumers.
 
-`find` groups profiles, `outliers` names those of no kind, `identity` keeps names from run to run.
+`find` groups profiles, `outliers` names those that are like no other, `identity` keeps names from
+run to run.
 """

@@ -1,4 +1,4 @@
-"""K-Means, and how many clusters there are: as many as come back when other meters are asked."""
+"""K-Means, and how many clusters there are: as many as come back when other meters are drawn."""
 
 import warnings
 from collections.abc import Sequence
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from smartgrid_core.arrays import F32, I64
 from smartgrid_ml.mining.segments.profile_points import Points
 
 MINI_BATCH_FROM = 50_000
-"""From here on batches find centres as good in a fraction of the time."""
+"""From here on mini-batches find centres as good in a fraction of the time."""
 
 BATCH_POINTS = 10_240
 
@@ -19,11 +19,11 @@ MOST_CLUSTERS = 8
 """More kinds than that nobody keeps apart."""
 
 SAMPLE_POINTS = 2_000
-"""Whether clusters come back is seen on so many."""
+"""Enough points to see whether clusters come back."""
 
 RESAMPLED_PAIRS = 8
 RESAMPLED_SHARE = 0.8
-"""Share of the points that each clustering of a pair sees."""
+"""Share of the points that each clustering of a pair is fitted on."""
 
 STABLE = 0.8
 """Mean adjusted Rand index from which clusters count as those of the data, not of the draw."""
@@ -42,6 +42,7 @@ nobody."""
 SILHOUETTE_SAMPLE = 2_000
 
 ASSIGNED_AT_ONCE = 100_000
+"""Points whose distances to all centres are held together."""
 
 FEWEST_POINTS = 20
 """Fewer are one segment: a fifth less of them would be other ones."""
@@ -55,8 +56,8 @@ class CentreFinder(Protocol):
         """What people read about it."""
         ...
 
-    def centres(self, points: Points, *, k: int, seed: int) -> Points:
-        """The centres of `k` clusters, (k, n_columns), in no particular order."""
+    def find_centres(self, points: Points, *, k: int, seed: int) -> Points:
+        """Return the centres of `k` clusters, (k, n_columns), in no particular order."""
         ...
 
 
@@ -65,8 +66,8 @@ class LocalKMeans:
 
     name = "scikit-learn"
 
-    def centres(self, points: Points, *, k: int, seed: int) -> Points:
-        """The centres of the best of several starts."""
+    def find_centres(self, points: Points, *, k: int, seed: int) -> Points:
+        """Return the centres of the best of several starts, float32 (k, n_columns)."""
         from sklearn.cluster import KMeans, MiniBatchKMeans
 
         model = (
@@ -81,35 +82,45 @@ class LocalKMeans:
 
 @dataclass(frozen=True, slots=True)
 class ClusterTrial:
-    """One number of clusters. `stability` and `silhouette` are at most 1; shares add up to 1."""
+    """What came of one number of clusters."""
 
     k: int
+    """The number of clusters."""
     stability: float
+    """Mean adjusted Rand index of clusterings of resampled points, at most 1."""
     silhouette: float
+    """Mean silhouette of a sample of points, -1 to 1."""
     smallest_share: float
+    """Share of the points in the smallest cluster."""
     smallest: int
+    """Points in the smallest cluster."""
 
     @property
     def is_allowed(self) -> bool:
-        """No cluster is too small to be a segment."""
+        """Whether no cluster is too small to be a segment."""
         return self.smallest_share >= SMALLEST_SHARE and self.smallest >= FEWEST_MEMBERS
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Labels int64 (n,); distance to the own centre, float32 (n,); how much further the next is.
+    """The nearest centre of every point."""
 
-    `margin` is NaN with one centre only.
-    """
-
-    labels: NDArray[np.int64]
-    distance: Points
-    margin: Points
+    labels: I64
+    """Position of the centre, (n,)."""
+    distance: F32
+    """To that centre, (n,)."""
+    margin: F32
+    """How much further the next centre is, (n,); NaN with one centre only."""
 
 
 def assign_points(points: Points, centres: Points) -> Assignment:
-    """The nearest centre of every point."""
+    """Return the nearest centre of every point.
+
+    >>> assign_points(np.float32([[0, 1], [4, 0]]), np.float32([[0, 0], [5, 0]])).labels
+    array([0, 1])
+    """
     labels = np.empty(len(points), dtype=np.int64)
+    # distance to the nearest and to the next centre, (2, n)
     nearest = np.empty((2, len(points)), dtype=np.float32)
     for start in range(0, len(points), ASSIGNED_AT_ONCE):
         part = slice(start, start + ASSIGNED_AT_ONCE)
@@ -119,20 +130,21 @@ def assign_points(points: Points, centres: Points) -> Assignment:
             + (centres**2).sum(axis=1)
         )
         labels[part] = squared.argmin(axis=1)
-        far = np.sqrt(np.maximum(np.sort(squared, axis=1)[:, :2], 0.0))
-        nearest[0, part] = far[:, 0]
-        nearest[1, part] = far[:, 1] if far.shape[1] > 1 else np.nan
+        two_nearest = np.sqrt(np.maximum(np.sort(squared, axis=1)[:, :2], 0.0))
+        nearest[0, part] = two_nearest[:, 0]
+        nearest[1, part] = two_nearest[:, 1] if two_nearest.shape[1] > 1 else np.nan
     return Assignment(labels, nearest[0], nearest[1] - nearest[0])
 
 
 def try_cluster_counts(
     points: Points, *, seed: int, most: int = MOST_CLUSTERS
 ) -> list[ClusterTrial]:
-    """Each number of clusters from 2: does it come back, how apart are they, how small is one?
+    """Return a trial of each number of clusters from 2 to at most `most`.
 
     Stability after Ben-Hur, Elisseeff and Guyon (2002), Pacific Symposium on Biocomputing: two
     clusterings, each of a random four fifths of the points, label all points; their adjusted Rand
-    index (Hubert and Arabie, 1985), averaged over pairs. More than SAMPLE points: of that many.
+    index (Hubert and Arabie, 1985), averaged over pairs. Of more than SAMPLE_POINTS points so many
+    are drawn.
     """
     from threadpoolctl import threadpool_limits
 
@@ -140,16 +152,24 @@ def try_cluster_counts(
     if len(points) > SAMPLE_POINTS:
         points = points[np.sort(random.choice(len(points), SAMPLE_POINTS, replace=False))]
     different = len(np.unique(points, axis=0))
-    numbers = range(2, min(most, len(points) // FEWEST_MEMBERS, different // 2) + 1)
+    counts = range(2, min(most, len(points) // FEWEST_MEMBERS, different // 2) + 1)
     # Thousands of points take milliseconds; threads that wait for each other take longer.
     with threadpool_limits(1):
-        return [_try_count(points, k=k, seed=seed, random=random) for k in numbers]
+        return [_try_count(points, k=k, seed=seed, random=random) for k in counts]
 
 
 def _try_count(points: Points, *, k: int, seed: int, random: np.random.Generator) -> ClusterTrial:
+    """Return the trial of one number of clusters.
+
+    Args:
+        points: All points, (n, n_columns).
+        k: The number of clusters.
+        seed: Of the clustering whose silhouette and sizes count.
+        random: Draws the pairs of clusterings.
+    """
     from sklearn.metrics import silhouette_score
 
-    labels = _label_points(points, points, k=k, seed=seed)
+    labels = _label_points(points, fitted_on=points, k=k, seed=seed)
     sizes = np.bincount(labels, minlength=k)
     silhouette = silhouette_score(
         points, labels, sample_size=min(SILHOUETTE_SAMPLE, len(points)), random_state=seed
@@ -164,30 +184,26 @@ def _try_count(points: Points, *, k: int, seed: int, random: np.random.Generator
 
 
 def choose_cluster_count(
-    tried: Sequence[ClusterTrial], *, last: int | None = None
+    trials: Sequence[ClusterTrial], *, last: int | None = None
 ) -> tuple[int, str]:
-    """How many clusters, and why: stable, none too small, and of equally stable numbers the most.
+    """Return how many clusters there are, and a sentence that says why.
 
-    With none stable it is the allowed number that is most so, and the sentence says that it is
-    weak; with none above HARDLY_STABLE, or none allowed, it is one. ``last``: the number of the run
-    before stays while it is allowed, stable and within two TIE of the most stable, unless more
+    They are stable, none is too small, and of equally stable numbers it is the most. With none
+    stable it is the allowed number that is most so, and the sentence says that it is weak; with
+    none above HARDLY_STABLE, or none allowed, it is one. ``last``: the number of the run before
+    stays while it is allowed, stable and within two STABILITY_TIE of the most stable, unless more
     segments are no less stable: segments shall not flicker.
     """
-    allowed = [each for each in tried if each.is_allowed]
-    stable = [each for each in allowed if each.stability >= STABLE]
+    allowed = [trial for trial in trials if trial.is_allowed]
+    stable = [trial for trial in allowed if trial.stability >= STABLE]
     if not allowed:
         return 1, f"every split leaves a segment below {SMALLEST_SHARE:.0%} of the meters"
     if not stable:
-        nearest = max(allowed, key=lambda each: (each.stability, -each.k))
-        told = f"no number of segments is stable ({STABLE}), {nearest.k} is nearest to it"
-        if nearest.stability < HARDLY_STABLE:
-            return 1, f"{told} ({nearest.stability:.2f}): it is one crowd"
-        return nearest.k, f"{told} ({nearest.stability:.2f}): the segments shade into each other"
-    best = max(each.stability for each in stable)
-    most = max(
-        (each for each in stable if each.stability >= best - STABILITY_TIE), key=lambda each: each.k
-    )
-    kept = next((each for each in stable if each.k == last), None)
+        return _choose_unstable(allowed)
+    best = max(trial.stability for trial in stable)
+    tied = [trial for trial in stable if trial.stability >= best - STABILITY_TIE]
+    most = max(tied, key=lambda trial: trial.k)
+    kept = next((trial for trial in stable if trial.k == last), None)
     if kept is not None and kept.k != most.k and kept.stability >= best - 2 * STABILITY_TIE:
         is_finer = most.k > kept.k and most.stability >= kept.stability
         if not is_finer:
@@ -195,32 +211,52 @@ def choose_cluster_count(
     return most.k, f"{most.k} is the most of the stable numbers ({most.stability:.2f} of 1)"
 
 
+def _choose_unstable(allowed: Sequence[ClusterTrial]) -> tuple[int, str]:
+    """Return the number that is nearest to being stable, or one, and a sentence that says why."""
+    nearest = max(allowed, key=lambda trial: (trial.stability, -trial.k))
+    reason = (
+        f"no number of segments is stable ({STABLE}), {nearest.k} is nearest to it"
+        f" ({nearest.stability:.2f})"
+    )
+    if nearest.stability < HARDLY_STABLE:
+        return 1, f"{reason}: it is one crowd"
+    return nearest.k, f"{reason}: the segments shade into each other"
+
+
 def _measure_stability(points: Points, *, k: int, random: np.random.Generator) -> float:
+    """Return the mean adjusted Rand index of RESAMPLED_PAIRS pairs of clusterings."""
     from sklearn.metrics import adjusted_rand_score
 
     size = int(RESAMPLED_SHARE * len(points))
     agreement = []
     for _ in range(RESAMPLED_PAIRS):
-        one, other = (
+        first, second = (
             _label_points(
                 points,
-                points[random.choice(len(points), size, replace=False)],
+                fitted_on=points[random.choice(len(points), size, replace=False)],
                 k=k,
                 seed=int(random.integers(2**31)),
             )
             for _ in range(2)
         )
-        agreement.append(adjusted_rand_score(one, other))
+        agreement.append(adjusted_rand_score(first, second))
     return float(np.mean(agreement))
 
 
-def _label_points(points: Points, seen: Points, *, k: int, seed: int) -> NDArray[np.int64]:
-    """All points by the centres of those that were seen."""
+def _label_points(points: Points, *, fitted_on: Points, k: int, seed: int) -> I64:
+    """Return the nearest centre of each point, (n,).
+
+    Args:
+        points: All points, (n, n_columns).
+        fitted_on: The points whose centres count, (m, n_columns).
+        k: The number of centres.
+        seed: Of the clustering.
+    """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
         # Many equal meters: a draw may hold fewer different ones than there are clusters.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = KMeans(k, n_init=4, random_state=seed).fit(seen)
+        model = KMeans(k, n_init=4, random_state=seed).fit(fitted_on)
     return np.asarray(model.predict(points), dtype=np.int64)

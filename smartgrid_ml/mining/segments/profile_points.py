@@ -4,13 +4,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from smartgrid_core.arrays import F32
 from smartgrid_core.contracts.segments import HOURS
 from smartgrid_core.features.profiles import WEEKDAYS, WEEKEND_DAYS
 
-Points = NDArray[np.float32]
-"""(n_profiles, n_columns)"""
+Points = F32
+"""Profiles as points, (n_profiles, n_columns)."""
 
 SHAPE_COLUMNS = 2 * HOURS
+"""Those of a weekday and of a weekend day."""
 
 VARIABILITY_WEIGHT = 0.3
 """Days that differ by their whole mean then count like a shape that differs in a third of its
@@ -21,7 +23,10 @@ MOST_VARIABLE = 2.0
 
 
 def build_profile_points(profiles: pl.DataFrame) -> Points:
-    """Rows of `ConsumerProfiles` as float32 (n, 49): shape_points and the weighted variability."""
+    """Return rows of `ConsumerProfiles` as points, float32 (n, 49).
+
+    The columns are those of `build_shape_points` and the weighted variability.
+    """
     shapes = build_shape_points(
         profiles["weekday_shape"].to_numpy().reshape(-1, HOURS),
         profiles["weekend_shape"].to_numpy().reshape(-1, HOURS),
@@ -31,7 +36,7 @@ def build_profile_points(profiles: pl.DataFrame) -> Points:
 
 
 def build_shape_points(weekday: NDArray[np.floating], weekend: NDArray[np.floating]) -> Points:
-    """Mean-normalised shapes, each (n, 24), as points, float32 (n, 48), on the unit sphere.
+    """Return mean-normalised shapes, each (n, 24), as points on the unit sphere, float32 (n, 48).
 
     A shape is the distribution of a standard week's energy over its hours; the square root makes
     the distance of two a Hellinger distance (times the root of 2), in which one extreme hour does
@@ -47,5 +52,6 @@ def build_shape_points(weekday: NDArray[np.floating], weekend: NDArray[np.floati
 
 
 def _blend_hours(shape: Points) -> Points:
+    """Return shapes, (n, 24), with each hour blended 1:2:1 with its neighbours."""
     around = np.roll(shape, 1, axis=1) + np.roll(shape, -1, axis=1)
     return np.asarray((around + 2 * shape) / 4, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What segments look like: typical days, where they lie, how many meters they have, and a table."""
+"""Segments as people read them: pictures of typical days, positions and sizes, and tables."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from smartgrid_core.arrays import F64
 from smartgrid_core.contracts.segments import DAY_KINDS
 from smartgrid_ml.mining.plots import create_figure
-from smartgrid_ml.mining.segments.dbscan import Floats
 from smartgrid_ml.mining.segments.kmeans import ClusterTrial
 from smartgrid_ml.mining.segments.profile_points import build_profile_points
 
@@ -17,23 +17,27 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_DOTS = 3_000
-"""More hide each other."""
+"""More dots hide each other."""
 
 COLUMNS = 3
+"""Pictures side by side."""
 
 COLOURS = {"weekday": "tab:blue", "weekend": "tab:orange"}
 
 
 def plot_bands(bands: pl.DataFrame, history: pl.DataFrame) -> "Figure":
-    """Per segment the band from P10 to P90 and the P50 of weekdays and weekends, local hours."""
+    """Return per segment the band from P10 to P90 and the P50 of both kinds of days.
+
+    ``bands``: rows of `SegmentBands` of a run; ``history``: its rows of `SegmentHistory`.
+    """
     present = history.filter(pl.col("meters") > 0).sort("meters", "segment_id", descending=True)
     rows = max(1, -(-present.height // COLUMNS))
     figure = create_figure(width=4.0 * COLUMNS, height=2.8 * rows)
     places = figure.subplots(rows, COLUMNS, squeeze=False, sharex=True).ravel()
     for place, segment in zip(places, present.iter_rows(named=True), strict=False):
-        of = bands.filter(pl.col("segment_id") == segment["segment_id"])
+        of_segment = bands.filter(pl.col("segment_id") == segment["segment_id"])
         for kind in DAY_KINDS:
-            day = of.filter(pl.col("day_kind") == kind).sort("hour")
+            day = of_segment.filter(pl.col("day_kind") == kind).sort("hour")
             place.fill_between(
                 day["hour"], day["p10"], day["p90"], color=COLOURS[kind], alpha=0.2, linewidth=0
             )
@@ -52,9 +56,10 @@ def plot_bands(bands: pl.DataFrame, history: pl.DataFrame) -> "Figure":
 
 
 def plot_projection(profiles: pl.DataFrame, members: pl.DataFrame) -> "Figure":
-    """Clustered meters on their first two principal components, coloured by segment.
+    """Return clustered meters on their first two principal components, coloured by segment.
 
-    Meters of no segment, the outliers, are crosses; feed-in registers were not clustered.
+    ``profiles``: rows of `ConsumerProfiles`; ``members``: rows of `ConsumerSegments`. Meters of no
+    segment, the outliers, are crosses; feed-in registers were not clustered.
     """
     from sklearn.decomposition import PCA
 
@@ -68,9 +73,9 @@ def plot_projection(profiles: pl.DataFrame, members: pl.DataFrame) -> "Figure":
     named = shown.join(members, on="meter_id", how="left", maintain_order="left")
     at = PCA(2, svd_solver="covariance_eigh").fit_transform(build_profile_points(shown))
     segment = named["segment_id"].to_numpy()
-    for each in sorted(set(named["segment_id"].drop_nulls())):
-        is_here = segment == each
-        place.scatter(at[is_here, 0], at[is_here, 1], s=14, label=each)
+    for segment_id in sorted(set(named["segment_id"].drop_nulls())):
+        is_here = segment == segment_id
+        place.scatter(at[is_here, 0], at[is_here, 1], s=14, label=segment_id)
     is_outlier = named["segment_id"].is_null().to_numpy()
     if is_outlier.any():
         x, y = at[is_outlier].T
@@ -82,14 +87,17 @@ def plot_projection(profiles: pl.DataFrame, members: pl.DataFrame) -> "Figure":
 
 
 def plot_sizes(history: pl.DataFrame) -> "Figure":
-    """How many meters every segment had from run to run: rows of `SegmentHistory`."""
+    """Return how many meters every segment had from run to run.
+
+    ``history``: rows of `SegmentHistory`.
+    """
     figure = create_figure(width=8.0, height=3.2)
     place = figure.subplots()
     for (segment_id,), rows in history.partition_by(
         "segment_id", as_dict=True, maintain_order=True
     ).items():
-        of = rows.sort("day")
-        place.plot(of["day"], of["meters"], marker="o", markersize=3, label=str(segment_id))
+        runs = rows.sort("day")
+        place.plot(runs["day"], runs["meters"], marker="o", markersize=3, label=str(segment_id))
     place.set_ylabel("meters")
     place.set_ylim(bottom=0)
     _label_few_dates(place, history["day"].unique().sort())
@@ -98,8 +106,11 @@ def plot_sizes(history: pl.DataFrame) -> "Figure":
     return figure
 
 
-def plot_knee(distances: Floats, *, eps: float) -> "Figure":
-    """Sorted distances to the neighbours that make company, and where they count as too far."""
+def plot_knee(distances: F64, *, eps: float) -> "Figure":
+    """Return sorted neighbour distances and where they count as too far.
+
+    ``distances``: as `Outliers.distances`, (n,); ``eps``: the radius of a neighbourhood.
+    """
     figure = create_figure(width=7.0, height=3.2)
     place = figure.subplots()
     shown = np.unique(np.linspace(0, max(len(distances) - 1, 0), 2_000).astype(int))
@@ -113,13 +124,13 @@ def plot_knee(distances: Floats, *, eps: float) -> "Figure":
 
 
 def _label_few_dates(place: "Axes", days: pl.Series) -> None:
-    """At most eight dates below the axis, only days of runs."""
+    """Put at most eight dates below the axis, only days of runs."""
     shown = days.gather_every(max(1, -(-len(days) // 8)))
     place.set_xticks(shown.to_numpy(), [str(day) for day in shown], fontsize=7)
 
 
 def render_segments(history: pl.DataFrame) -> str:
-    """Rows of `SegmentHistory` of one run as a table, the largest segment first."""
+    """Return rows of `SegmentHistory` of one run as Markdown, the largest segment first."""
     lines = [
         "| segment | name | state | meters | share | mean kW | peak | night | weekend |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -138,15 +149,15 @@ def render_segments(history: pl.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def build_trial_table(tried: Sequence[ClusterTrial]) -> pl.DataFrame:
-    """One row per number of clusters: k, stability, silhouette, smallest_share, is_allowed."""
+def build_trial_table(trials: Sequence[ClusterTrial]) -> pl.DataFrame:
+    """Return one row per trial: k, stability, silhouette, smallest_share, is_allowed."""
     return pl.DataFrame(
         {
-            "k": [each.k for each in tried],
-            "stability": [each.stability for each in tried],
-            "silhouette": [each.silhouette for each in tried],
-            "smallest_share": [each.smallest_share for each in tried],
-            "is_allowed": [each.is_allowed for each in tried],
+            "k": [trial.k for trial in trials],
+            "stability": [trial.stability for trial in trials],
+            "silhouette": [trial.silhouette for trial in trials],
+            "smallest_share": [trial.smallest_share for trial in trials],
+            "is_allowed": [trial.is_allowed for trial in trials],
         },
         schema={
             "k": pl.Int64,
@@ -158,19 +169,19 @@ def build_trial_table(tried: Sequence[ClusterTrial]) -> pl.DataFrame:
     )
 
 
-def render_trials(tried: Sequence[ClusterTrial]) -> str:
-    """`build_trial_table` for people."""
+def render_trials(trials: Sequence[ClusterTrial]) -> str:
+    """Return the trials as a Markdown table."""
     lines = ["| k | stability | silhouette | smallest segment | allowed |", "|---|---|---|---|---|"]
     lines += [
-        f"| {each.k} | {each.stability:.2f} | {each.silhouette:.2f} "
-        f"| {each.smallest_share:.1%} ({each.smallest}) | {'yes' if each.is_allowed else 'no'} |"
-        for each in tried
+        f"| {trial.k} | {trial.stability:.2f} | {trial.silhouette:.2f} "
+        f"| {trial.smallest_share:.1%} ({trial.smallest}) | {'yes' if trial.is_allowed else 'no'} |"
+        for trial in trials
     ]
-    return "\n".join(lines) if tried else "no number of segments was tried"
+    return "\n".join(lines) if trials else "no number of segments was tried"
 
 
 def render_outliers(outliers: pl.DataFrame, *, most: int = 20) -> str:
-    """The most unusual meters, and why."""
+    """Return the most unusual of the rows of `ConsumerOutliers` as Markdown, at most `most`."""
     if outliers.is_empty():
         return "every profile has company"
     lines = ["| meter | score | mean kW | what is unusual |", "|---|---|---|---|"]

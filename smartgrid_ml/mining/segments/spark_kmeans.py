@@ -33,10 +33,13 @@ class SparkKMeans:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def centres(self, points: Points, *, k: int, seed: int) -> Points:
-        """The centres of `k` clusters, found by Spark; the session is closed again if we made it.
+    def find_centres(self, points: Points, *, k: int, seed: int) -> Points:
+        """Return the centres of `k` clusters, float32 (k, n_columns).
 
-        Raises ConfigurationError if PySpark is not installed or Spark cannot be reached.
+        The session is closed again if it was opened here.
+
+        Raises:
+            ConfigurationError: PySpark is not installed, or Spark cannot be reached.
         """
         session, is_ours = _open_session(self.url)
         try:
@@ -47,7 +50,11 @@ class SparkKMeans:
 
 
 def _open_session(url: str) -> tuple["SparkSession", bool]:
-    """A session, and whether it was made here: one that runs already belongs to someone else."""
+    """Return a session, and whether it was opened here: one that runs belongs to someone else.
+
+    Raises:
+        ConfigurationError: PySpark is not installed, or Spark cannot be reached.
+    """
     try:
         from pyspark.sql import SparkSession
     except ImportError as error:
@@ -77,6 +84,14 @@ def _open_session(url: str) -> tuple["SparkSession", bool]:
 
 
 def _find_centres(session: "SparkSession", points: Points, *, k: int, seed: int) -> Points:
+    """Return the centres of the best of STARTS searches, float32 (k, n_columns).
+
+    Args:
+        session: The session that searches.
+        points: float32 (n, n_columns).
+        k: The number of centres.
+        seed: Of the first search; later ones count on from it.
+    """
     from functools import reduce
 
     from pyspark.ml.clustering import KMeans

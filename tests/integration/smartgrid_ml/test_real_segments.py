@@ -114,7 +114,7 @@ def test_spark_finds_the_centres_that_scikit_learn_finds(demo_grid):
     kinds = places.filter(pl.col("customer_kind").is_in(["household", "heat_pump"]))
     points = build_profile_points(profiles.join(kinds, on="meter_id", how="semi"))
     local, spark = (
-        assign_points(points, engine.centres(points, k=2, seed=7)).labels
+        assign_points(points, engine.find_centres(points, k=2, seed=7)).labels
         for engine in (LocalKMeans(), SparkKMeans("local[1]"))
     )
     assert adjusted_rand_score(local, spark) == 1.0
@@ -123,4 +123,4 @@ def test_spark_finds_the_centres_that_scikit_learn_finds(demo_grid):
 def test_without_pyspark_one_sentence_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'smartgrid\[spark\]'"):
-        SparkKMeans("local[*]").centres(np.eye(3, dtype=np.float32), k=2, seed=1)
+        SparkKMeans("local[*]").find_centres(np.eye(3, dtype=np.float32), k=2, seed=1)

@@ -64,9 +64,9 @@ def test_far_points_lie_beyond_the_knee_and_crowds_within():
     random = np.random.default_rng(5)
     points = np.vstack([random.normal(0, 0.1, (300, 3)), random.uniform(2, 9, (9, 3))])
     distances = measure_neighbour_distances(points, min_samples=5)
-    company = cluster_by_density(points, eps=find_knee(distances), min_samples=5)
-    assert (company.labels[300:] == NOISE).all()
-    assert (company.labels[:300] == NOISE).sum() <= 6
+    clusters = cluster_by_density(points, eps=find_knee(distances), min_samples=5)
+    assert (clusters.labels[300:] == NOISE).all()
+    assert (clusters.labels[:300] == NOISE).sum() <= 6
 
 
 def test_no_more_than_a_tenth_is_an_exception_and_equal_points_are_none():

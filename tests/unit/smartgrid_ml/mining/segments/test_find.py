@@ -105,8 +105,8 @@ def test_a_handful_of_meters_is_one_segment(made_up_meters):
     assert run.history.select("segment_id", "segment_name", "meters").rows() == [
         ("S1", "everyone", 5)
     ]
-    assert run.why == "5 meters are too few to tell apart, 20 are needed"
-    assert render_trials(run.tried) == "no number of segments was tried"
+    assert run.reason == "5 meters are too few to tell apart, 20 are needed"
+    assert render_trials(run.trials) == "no number of segments was tried"
 
 
 @pytest.mark.parametrize("feed_in", [0, 3])
