@@ -1,4 +1,4 @@
-"""What goes with what on the grid.
+"""What goes with what on a feeder.
 
-`mine` turns `itemsets` into tested rules, `changes` compares two windows.
+`mine` turns `itemsets` into rules that `significance` tests; `changes` compares two windows.
 """

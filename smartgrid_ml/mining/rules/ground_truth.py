@@ -21,11 +21,13 @@ LEAST_EPISODES = 10
 
 @dataclass(frozen=True, slots=True)
 class PlantedRule:
-    """A feeder with a weak joint: how often it gave way, and its rule's rank, None for no rule."""
+    """A feeder with a weak joint."""
 
     feeder_id: str
     episodes: int
+    """How often the joint gave way within the window."""
     rank: int | None
+    """The best rank of a rule about it; None for no rule."""
 
 
 def find_planted_rules(
@@ -35,9 +37,13 @@ def find_planted_rules(
     topology: pl.DataFrame | pl.LazyFrame,
     window: Window,
 ) -> list[PlantedRule]:
-    """One entry per feeder whose joint gave way on enough evenings of the window, by feeder.
+    """Return an entry per feeder whose joint gave way on enough evenings, by feeder.
 
-    ``rules``: rows of `EventRules` of one window; ``planted``: rows of `PlantedFaults`.
+    Args:
+        rules: Rows of `EventRules` of one window.
+        planted: Rows of `PlantedFaults`.
+        topology: Rows of `GridTopology`.
+        window: The window of the rules.
     """
     within = planted.filter(
         pl.col("kind") == JOINT_KIND,

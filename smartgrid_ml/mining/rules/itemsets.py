@@ -13,12 +13,13 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+
+from smartgrid_core.arrays import I64, Bool
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -28,32 +29,37 @@ Key = TypeVar("Key", bound=Hashable)
 Algorithm = Literal["apriori", "fpgrowth"]
 
 ITEMSET_SCHEMA = pl.Schema({"items": pl.List(pl.String()), "transactions": pl.Int64()})
+"""An itemset's items in alphabetical order, and how many transactions hold it."""
 
 
 @dataclass(frozen=True)
 class Transactions:
-    """Sparse one-hot transactions: `matrix`, bool, (n_transactions, n_items), in order of time.
-
-    `cells`: where each stands in the calendar, day and slot of the day, int, (n_transactions, 2).
-    """
+    """Sparse one-hot transactions, in order of time."""
 
     items: tuple[str, ...]
+    """Names of the columns, (n_items,)."""
     matrix: "csr_array"
-    cells: NDArray[np.int64]
+    """Which transaction holds which item, bool (n_transactions, n_items)."""
+    cells: I64
+    """Where each stands in the calendar: day and slot of the day, (n_transactions, 2)."""
 
     def __len__(self) -> int:
         return int(self.matrix.shape[0])
 
-    def having(self, items: Collection[str]) -> NDArray[np.bool_]:
-        """Which transactions hold all of the items, (n_transactions,); none an unknown item."""
+    def mark_holding(self, items: Collection[str]) -> Bool:
+        """Return which transactions hold all of the items, (n_transactions,).
+
+        None of them holds an item that is not in `items`.
+        """
         if not set(items) <= set(self.items):
             return np.zeros(len(self), dtype=np.bool_)
         numbers = [self.items.index(item) for item in items]
         counts = self.matrix[:, numbers].sum(axis=1)
-        return cast("NDArray[np.bool_]", np.asarray(counts).ravel() == len(numbers))
+        is_full: Bool = np.asarray(counts).ravel() == len(numbers)
+        return is_full
 
-    def by_day(self, marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """One mark per transaction, laid out by calendar, (n_days, n_slots)."""
+    def lay_out_by_day(self, marks: Bool) -> Bool:
+        """Return marks, one per transaction, laid out by calendar, (n_days, n_slots)."""
         days, slots = (self.cells.max(axis=0) + 1).tolist() if len(self) else (0, 0)
         laid = np.zeros((days, slots), dtype=np.bool_)
         laid[tuple(self.cells[marks].T)] = True
@@ -61,10 +67,10 @@ class Transactions:
 
 
 def build_transactions(events: pl.DataFrame, *, timezone: ZoneInfo) -> Transactions:
-    """One feeder's rows of `GridEvents` as transactions, one per `hour_start`; items by name.
+    """Return transactions of one feeder, one per `hour_start`; items by name.
 
-    A slot is a local hour of the day that some transaction has; the hours that autumn repeats share
-    one.
+    ``events``: rows of `GridEvents` of the feeder, in any order. A slot is a local hour of the day
+    that some transaction has; the hours that autumn repeats share one.
     """
     from scipy.sparse import csr_array
 
@@ -87,9 +93,12 @@ def build_transactions(events: pl.DataFrame, *, timezone: ZoneInfo) -> Transacti
 
 
 def compute_least_count(transactions: int, *, min_support: float) -> int:
-    """The smallest count whose share is at least `min_support`, as Apriori compares it.
+    """Return the smallest count whose share is at least `min_support`, as Apriori compares it.
 
     A rounded-up product can be one too many: 0.07 of 100 is 7.000000000000001.
+
+    >>> compute_least_count(100, min_support=0.07)
+    7
     """
     count = max(1, math.ceil(min_support * transactions))
     while count > 1 and (count - 1) / transactions >= min_support:
@@ -104,11 +113,16 @@ def find_frequent_itemsets(
     max_items: int,
     algorithm: Algorithm = "fpgrowth",
 ) -> pl.DataFrame:
-    """Itemsets of up to `max_items` items in at least `min_support` of the transactions.
+    """Return the itemsets that many transactions hold: ITEMSET_SCHEMA, by length and items.
 
-    One row per itemset: items (names in order), transactions (how many hold it), by length and
-    items. No transactions, no itemsets. Raises ValueError for a support outside (0, 1] or fewer
-    items than one.
+    Args:
+        transactions: Those of one feeder; none have no itemsets.
+        min_support: Smallest share of the transactions that hold an itemset.
+        max_items: Largest number of items of an itemset.
+        algorithm: Both find the same.
+
+    Raises:
+        ValueError: `min_support` lies outside of (0, 1], or `max_items` is less than 1.
     """
     if not 0 < min_support <= 1:
         raise ValueError(f"min_support lies in (0, 1], got {min_support}")
@@ -117,17 +131,18 @@ def find_frequent_itemsets(
     if not len(transactions) or not transactions.items:
         return pl.DataFrame(schema=ITEMSET_SCHEMA)
     mine = _run_apriori if algorithm == "apriori" else _run_fp_growth
-    found = [
+    itemsets = [
         (sorted(transactions.items[number] for number in numbers), count)
         for numbers, count in mine(transactions, min_support=min_support, max_items=max_items)
     ]
-    found.sort(key=lambda itemset: (len(itemset[0]), itemset[0]))
-    return pl.DataFrame(found, schema=ITEMSET_SCHEMA, orient="row")
+    itemsets.sort(key=lambda itemset: (len(itemset[0]), itemset[0]))
+    return pl.DataFrame(itemsets, schema=ITEMSET_SCHEMA, orient="row")
 
 
 def _run_apriori(
     transactions: Transactions, *, min_support: float, max_items: int
 ) -> Iterator[tuple[Sequence[int], int]]:
+    """Yield itemsets, as positions, and their counts by mlxtend's Apriori."""
     import pandas as pd
     from mlxtend.frequent_patterns import apriori
 
@@ -149,7 +164,10 @@ def _run_apriori(
 def _run_fp_growth(
     transactions: Transactions, *, min_support: float, max_items: int
 ) -> Iterator[tuple[Sequence[int], int]]:
-    """FP-Growth (Han, Pei, Yin, Mining frequent patterns without candidate generation, 2000)."""
+    """Yield itemsets, as positions, and their counts by FP-Growth.
+
+    J. Han, J. Pei, Y. Yin, Mining frequent patterns without candidate generation, 2000.
+    """
     least = compute_least_count(len(transactions), min_support=min_support)
     counts = np.asarray(transactions.matrix.sum(axis=0, dtype=np.int64)).ravel()
     # By falling count: what most transactions share stands at the root, so that the tree is small.
@@ -164,13 +182,13 @@ def _run_fp_growth(
         tuple(cells[first:behind]) for first, behind in pairwise(rows.indptr.tolist())
     )
     with _pause_garbage_collection():
-        found = list(_walk_tree(_build_tree(distinct, []), least=least, max_items=max_items))
-    for numbers, count in found:
+        itemsets = list(_walk_tree(_build_tree(distinct, []), least=least, max_items=max_items))
+    for numbers, count in itemsets:
         yield order[numbers].tolist(), count
 
 
 def _walk_tree(tree: Any, *, least: int, max_items: int) -> Iterator[tuple[list[int], int]]:
-    """Every frequent itemset of a tree that holds frequent items only."""
+    """Yield every frequent itemset, as positions, and its count; the tree's items are frequent."""
     for item, nodes in tree.nodes.items():
         known = [*tree.cond_items, item]
         yield known, sum(node.count for node in nodes)
@@ -198,16 +216,16 @@ def _walk_tree(tree: Any, *, least: int, max_items: int) -> Iterator[tuple[list[
                 yield [*known, *pair], count
 
 
-def _count_frequent(seen: Iterable[tuple[Key, int]], *, least: int) -> dict[Key, int]:
-    """Counts of what was seen often enough."""
+def _count_frequent(counted: Iterable[tuple[Key, int]], *, least: int) -> dict[Key, int]:
+    """Return the sums of counts by key, of at least `least`."""
     counts: Counter[Key] = Counter()
-    for what, count in seen:
-        counts[what] += count
-    return {what: count for what, count in counts.items() if count >= least}
+    for key, count in counted:
+        counts[key] += count
+    return {key: count for key, count in counts.items() if count >= least}
 
 
 def _build_tree(paths: Mapping[tuple[int, ...], int], known: list[int]) -> Any:
-    """The tree of mlxtend over transactions, each distinct one with its count."""
+    """Return mlxtend's tree over transactions, each distinct one with its count."""
     from mlxtend.frequent_patterns.fpcommon import FPTree
 
     tree = FPTree()
@@ -219,7 +237,7 @@ def _build_tree(paths: Mapping[tuple[int, ...], int], known: list[int]) -> Any:
 
 @contextmanager
 def _pause_garbage_collection() -> Iterator[None]:
-    """Pauses the collector of cyclic garbage, which looks through a growing tree for nothing."""
+    """Pause the collector of cyclic garbage, which looks through a growing tree for nothing."""
     was_on = gc.isenabled()
     gc.disable()
     try:

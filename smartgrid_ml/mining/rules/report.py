@@ -14,7 +14,7 @@ SHOWN_ROWS = 20
 
 
 def render_rules(rules: pl.DataFrame) -> str:
-    """The best rows of `EventRules`, each with its sentence and figures."""
+    """Return the best rows of `EventRules` as Markdown, each with its sentence and figures."""
     if rules.is_empty():
         return "No rule is significant."
     lines = [
@@ -32,7 +32,7 @@ def render_rules(rules: pl.DataFrame) -> str:
 
 
 def render_itemsets(itemsets: pl.DataFrame) -> str:
-    """The largest rows of `EventItemsets` with two items and more."""
+    """Return the largest rows of `EventItemsets` with two items and more, as Markdown."""
     several = itemsets.filter(pl.col("length") > 1).sort(
         ["support", "feeder_id", "items"], descending=[True, False, False]
     )
@@ -49,7 +49,7 @@ def render_itemsets(itemsets: pl.DataFrame) -> str:
 
 
 def render_changes(changes: pl.DataFrame) -> str:
-    """The rows of `EventRuleChanges` that moved."""
+    """Return the rows of `EventRuleChanges` that moved, as Markdown."""
     moved = changes.filter(pl.col("change") != "steady").sort("q_value", "feeder_id", "antecedent")
     if moved.is_empty():
         return "No rule has changed."
@@ -70,11 +70,15 @@ def render_changes(changes: pl.DataFrame) -> str:
 
 
 def _count_hidden(height: int) -> list[str]:
+    """Return the lines about rows that are not shown, of `height` in all."""
     return ["", f"and {height - SHOWN_ROWS} more"] if height > SHOWN_ROWS else []
 
 
 def plot_rules(rules: pl.DataFrame) -> "Figure":
-    """Support against confidence of every rule, lift as colour, the best by their rank."""
+    """Return support against confidence of every rule, lift as colour, the best by rank.
+
+    ``rules``: rows of `EventRules`.
+    """
     figure = create_figure()
     axes = figure.subplots()
     axes.set(xlabel="support", ylabel="confidence", ylim=(0, 1.05), title="Rules by strength")

@@ -17,14 +17,12 @@ seasons move everything, and days come in spells:
    that of independent hours is the effect.
 """
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
+from smartgrid_core.arrays import F64, I64, Bool
 
 WILSON_Z = 1.6448536269514722
 """The standard normal's 95th percentile: a bound on one side."""
@@ -39,66 +37,78 @@ FURTHEST_Z = 37.0
 """Where the normal tail leaves the numbers that a float can hold."""
 
 
-def count_together_by_shift(antecedents: Bools, consequent: Bools) -> Floats:
-    """Transactions with both, for every circular shift by whole days; (n_antecedents, n_days).
+def count_together_by_shift(antecedents: Bool, consequent: Bool) -> F64:
+    """Return the transactions with both, for every circular shift by whole days.
 
-    Column 0 is no shift. ``antecedents``: (n_antecedents, n_days, n_slots); ``consequent``:
-    (n_days, n_slots).
+    ``antecedents``: (n_antecedents, n_days, n_slots); ``consequent``: (n_days, n_slots). The result
+    is (n_antecedents, n_days); column 0 is no shift.
     """
     days = consequent.shape[0]
     first = np.fft.rfft(antecedents.astype(np.float64), axis=1)
     second = np.fft.rfft(consequent.astype(np.float64), axis=0)
     spectrum = (np.conj(first) * second[None]).sum(axis=2)
-    return cast(Floats, np.round(np.fft.irfft(spectrum, n=days, axis=1)))
+    counts: F64 = np.round(np.fft.irfft(spectrum, n=days, axis=1))
+    return counts
 
 
-def estimate_design_effects(antecedents: Bools, consequent: Bools, *, present: Bools) -> Floats:
-    """By how much days in spells widen the count of a pair, (n_antecedents,), at least 1.
+def estimate_design_effects(antecedents: Bool, consequent: Bool, *, present: Bool) -> F64:
+    """Return by how much days in spells widen the count of a pair, (n_antecedents,), at least 1.
 
-    ``present``: (n_days, n_slots), where there is a transaction at all.
+    ``antecedents``: (n_antecedents, n_days, n_slots); ``consequent``, and ``present``, where there
+    is a transaction at all: (n_days, n_slots).
     """
-    seen, independent = np.zeros(len(antecedents)), np.zeros(len(antecedents))
+    shifted, independent = np.zeros(len(antecedents)), np.zeros(len(antecedents))
     for block in _split_days(consequent.shape[0]):
-        some = antecedents[:, block], consequent[block], present[block]
-        of_block = _compute_variances(*some)
-        seen, independent = seen + of_block[0], independent + of_block[1]
-    effect = np.divide(seen, independent, out=np.ones_like(seen), where=independent > 0)
-    widened: Floats = np.maximum(effect, 1.0)
+        of_block = _compute_variances(antecedents[:, block], consequent[block], present[block])
+        shifted = shifted + of_block.over_shifts
+        independent = independent + of_block.independent
+    effect = np.divide(shifted, independent, out=np.ones_like(shifted), where=independent > 0)
+    widened: F64 = np.maximum(effect, 1.0)
     return widened
 
 
 def _split_days(days: int) -> list[slice]:
-    """The days in spans of equal length, of about BLOCK_DAYS."""
+    """Return the days in spans of equal length, of about BLOCK_DAYS."""
     count = max(1, round(days / BLOCK_DAYS))
     edges = [round(number * days / count) for number in range(count + 1)]
     return [slice(first, behind) for first, behind in pairwise(edges)]
 
 
-def _compute_variances(
-    antecedents: Bools, consequent: Bools, present: Bools
-) -> tuple[Floats, Floats]:
-    """Of the counts of a block over all shifts, and of independent hours; (n_antecedents,) each."""
+@dataclass(frozen=True, slots=True)
+class _Variances:
+    """Variances of the counts of pairs within a block of days, (n_antecedents,) each."""
+
+    over_shifts: F64
+    """Over all shifts by whole days."""
+    independent: F64
+    """If hours were independent of each other."""
+
+
+def _compute_variances(antecedents: Bool, consequent: Bool, present: Bool) -> _Variances:
+    """Return the variances within a block; arrays as in `estimate_design_effects`."""
     days = consequent.shape[0]
+    # counts by slot: transactions (n_slots,), antecedents (n_antecedents, n_slots), consequent
     n = present.sum(axis=0).astype(np.float64)
     a, c = antecedents.sum(axis=1).astype(np.float64), consequent.sum(axis=0).astype(np.float64)
     slots = n**2 * np.maximum(n - 1, 1)
     parts = np.divide(a * (n - a) * c * (n - c), slots, out=np.zeros_like(a), where=n > 0)
-    independent = cast(Floats, parts.sum(axis=1))
+    independent: F64 = parts.sum(axis=1)
     if days < LEAST_DAYS:
-        return independent, independent
+        return _Variances(independent, independent)
     counts = count_together_by_shift(antecedents, consequent)[:, 1:]
     expected = (a * c / days).sum(axis=1)
-    return cast(Floats, ((counts - expected[:, None]) ** 2).mean(axis=1)), independent
+    over_shifts: F64 = ((counts - expected[:, None]) ** 2).mean(axis=1)
+    return _Variances(over_shifts, independent)
 
 
-def compute_fisher_p(antecedent: Bools, consequent: Bools, *, present: Bools) -> float:
-    """One-sided p of so many transactions with both or more, given the margins of every stratum.
+def compute_fisher_p(antecedent: Bool, consequent: Bool, *, present: Bool) -> float:
+    """Return the one-sided p of so many transactions with both or more, given all margins.
 
-    Arrays: (n_days, n_slots).
+    The margins are those of every stratum, a slot of the day within a block of days. Arrays:
+    (n_days, n_slots); ``present``: where there is a transaction at all.
     """
-    from scipy.stats import hypergeom
-
     blocks = _split_days(consequent.shape[0])
+    # counts by stratum, (n_strata,)
     n, a, c = (
         np.concatenate([each[block].sum(axis=0) for block in blocks])
         for each in (present, antecedent, consequent)
@@ -108,24 +118,37 @@ def compute_fisher_p(antecedent: Bools, consequent: Bools, *, present: Bools) ->
     free = (a > 0) & (a < n) & (c > 0) & (c < n)
     fixed = int(np.minimum(a, c)[~free].sum())
     n, a, c = n[free], a[free], c[free]
-    least = np.maximum(a + c - n, 0)
-    needed = both - fixed - int(least.sum())
+    needed = both - fixed - int(np.maximum(a + c - n, 0).sum())
     if needed <= 0:
         return 1.0
+    return float(min(_convolve_strata(n, a, c)[needed:].sum(), 1.0))
+
+
+def _convolve_strata(n: I64, a: I64, c: I64) -> F64:
+    """Return the chances of each count of both above the least possible one, summed over strata.
+
+    ``n``, ``a``, ``c``: transactions, those with the antecedent and those with the consequent of
+    each stratum, (n_strata,), at least one stratum. The distribution of each is hypergeometric.
+    """
+    from scipy.stats import hypergeom
+
+    least = np.maximum(a + c - n, 0)
     spread = np.minimum(a, c) - least
-    steps = np.arange(int(spread.max()) + 1)
-    together = least[:, None] + steps
+    together = least[:, None] + np.arange(int(spread.max()) + 1)
     chances = np.asarray(
         hypergeom.pmf(together, n[:, None], a[:, None], c[:, None]), dtype=np.float64
     )
     total = np.ones(1)
     for chance, width in zip(chances, spread, strict=True):
         total = np.convolve(total, chance[: width + 1])
-    return float(min(total[needed:].sum(), 1.0))
+    return total
 
 
-def correct_p_values(p_values: Floats, effects: Floats) -> Floats:
-    """p-values whose chi-square with one degree of freedom is divided by the design effect."""
+def correct_p_values(p_values: F64, effects: F64) -> F64:
+    """Return p-values whose chi-square with one degree of freedom is divided by the design effect.
+
+    ``p_values``, ``effects``: (n_tested,).
+    """
     from scipy.stats import norm
 
     z = np.minimum(norm.isf(p_values), FURTHEST_Z)
@@ -133,8 +156,8 @@ def correct_p_values(p_values: Floats, effects: Floats) -> Floats:
     return np.where(p_values < 0.5, corrected, p_values)
 
 
-def compute_q_values(p_values: Floats, *, hypotheses: int) -> Floats:
-    """The smallest false discovery rate at which each is a discovery, (n_tested,).
+def compute_q_values(p_values: F64, *, hypotheses: int) -> F64:
+    """Return the smallest false discovery rate at which each is a discovery, (n_tested,).
 
     Benjamini-Yekutieli (The control of the false discovery rate under dependency, 2001): rules
     share items, and those with "cold" and "mild" exclude each other, so that their tests depend on
@@ -150,29 +173,53 @@ def compute_q_values(p_values: Floats, *, hypotheses: int) -> Floats:
     return np.asarray(adjusted, dtype=np.float64)[: len(p_values)]
 
 
-def compare_confidences(now: tuple[int, int, float], before: tuple[int, int, float]) -> float:
-    """Two-sided p that two confidences are one, by Fisher's exact test of two proportions.
+@dataclass(frozen=True, slots=True)
+class RuleCounts:
+    """How often a rule held in a window."""
 
-    Each: transactions with the antecedent, those of them with both, design effect, by which both
-    are divided. 1 where either has none: nothing can be said.
+    with_antecedent: int = 0
+    """Transactions with the antecedent."""
+    with_both: int = 0
+    """Those of them with the consequent as well."""
+    design_effect: float = 1.0
+    """By how much days in spells widen the counts, at least 1."""
+
+    @property
+    def confidence(self) -> float | None:
+        """Share of `with_both`; None where the antecedent did not occur."""
+        return self.with_both / self.with_antecedent if self.with_antecedent else None
+
+
+def compare_confidences(now: RuleCounts, before: RuleCounts) -> float:
+    """Return the two-sided p that two confidences are one, by Fisher's exact test.
+
+    Counts are divided by their design effect. 1 where either window lacks the antecedent: then
+    nothing can be said.
+
+    >>> compare_confidences(RuleCounts(40, 36), RuleCounts(40, 4)) < 1e-10
+    True
     """
     from scipy.stats import fisher_exact
 
-    if not now[0] or not before[0]:
+    if not now.with_antecedent or not before.with_antecedent:
         return 1.0
     rows = []
-    for present, both, effect in (now, before):
-        effective = max(round(present / effect), 1)
-        hits = min(round(both / effect), effective)
+    for counts in (now, before):
+        effective = max(round(counts.with_antecedent / counts.design_effect), 1)
+        hits = min(round(counts.with_both / counts.design_effect), effective)
         rows.append([hits, effective - hits])
     return float(fisher_exact(np.array(rows)).pvalue)
 
 
-def bound_confidence(present: Floats, both: Floats, effects: Floats) -> Floats:
-    """Lower bound of the confidence: Wilson's, 95 % on one side, on the effective counts."""
-    n = present / effects
+def bound_confidence(with_antecedent: F64, with_both: F64, effects: F64) -> F64:
+    """Return the lower bound of the confidence: Wilson's, 95 % on one side, on effective counts.
+
+    ``with_antecedent``, ``with_both``: transactions of each rule, (n,); ``effects``: the design
+    effects, (n,).
+    """
+    n = with_antecedent / effects
     z2 = WILSON_Z**2
-    p = both / present
+    p = with_both / with_antecedent
     centre = p + z2 / (2 * n)
     spread = WILSON_Z * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
     return (centre - spread) / (1 + z2 / n)

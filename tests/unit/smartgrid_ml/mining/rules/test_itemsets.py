@@ -57,7 +57,7 @@ def test_both_algorithms_find_the_same_as_counting_every_combination(longest, ma
         (list(items), count)
         for length in range(1, longest + 1)
         for items in combinations(transactions.items, length)
-        if (count := int(transactions.having(items).sum())) / len(matrix) >= support and count
+        if (count := int(transactions.mark_holding(items).sum())) / len(matrix) >= support and count
     ]
 
     for algorithm in ("fpgrowth", "apriori"):
@@ -125,6 +125,6 @@ def test_transactions_stand_at_their_local_day_and_hour():
 
     assert transactions.cells[:5].tolist() == [[0, 0], [0, 1], [0, 2], [0, 2], [0, 3]]
     assert transactions.cells[-1].tolist() == [1, 0]
-    laid = transactions.by_day(transactions.having(["a"]))
+    laid = transactions.lay_out_by_day(transactions.mark_holding(["a"]))
     assert laid.shape == (2, 24)
     assert laid.sum() == 25

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import fisher_exact, norm
 
 from smartgrid_ml.mining.rules.significance import (
+    RuleCounts,
     bound_confidence,
     compare_confidences,
     compute_fisher_p,
@@ -123,9 +124,9 @@ def test_false_discoveries_are_counted_over_all_that_was_tested():
 
 
 def test_confidences_of_few_or_clustered_cases_do_not_differ():
-    assert compare_confidences((40, 36, 1.0), (40, 4, 1.0)) < 1e-10
-    assert compare_confidences((40, 36, 20.0), (40, 4, 20.0)) > 0.05
-    assert compare_confidences((0, 0, 1.0), (40, 4, 1.0)) == 1.0
+    assert compare_confidences(RuleCounts(40, 36), RuleCounts(40, 4)) < 1e-10
+    assert compare_confidences(RuleCounts(40, 36, 20.0), RuleCounts(40, 4, 20.0)) > 0.05
+    assert compare_confidences(RuleCounts(), RuleCounts(40, 4)) == 1.0
 
 
 def test_the_least_confidence_is_wilsons():
