@@ -1,21 +1,11 @@
-"""The clock as a resource, so that a test can hand in a still one."""
+"""The machine's clock, so that a test can hand in a still one."""
 
 from datetime import UTC, datetime
 
-import dagster as dg
-
-from smartgrid_core.protocols import Clock
-
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's own clock; a resource as it is, for it has nothing to configure."""
 
     def now(self) -> datetime:
-        """The present instant, UTC."""
+        """Return the present instant, UTC."""
         return datetime.now(UTC)
-
-
-@dg.resource
-def clock(_context: dg.InitResourceContext) -> Clock:
-    """The machine's own clock."""
-    return SystemClock()

@@ -3,10 +3,15 @@
 import dagster as dg
 
 from smartgrid_core.protocols import Lake
+from smartgrid_core.settings import Settings
 from smartgrid_io.parquet_lake import ParquetLake
 
 
-@dg.resource(required_resource_keys={"settings"})
-def lake(context: dg.InitResourceContext) -> Lake:
+class LakeResource(dg.ConfigurableResource[Lake]):
     """History in the folder or bucket that SMARTGRID_LAKE_URL names, `<home>/lake` if unset."""
-    return ParquetLake(context.resources.settings.lake_place)
+
+    settings: dg.ResourceDependency[Settings]
+
+    def create_resource(self, context: dg.InitResourceContext) -> Lake:
+        """Return the lake at the settings' place."""
+        return ParquetLake(self.settings.lake_place)

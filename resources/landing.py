@@ -10,6 +10,7 @@ import dagster as dg
 
 from smartgrid_core.errors import LandingError
 from smartgrid_core.protocols import Arrival, Clock, LandingFolder
+from smartgrid_core.settings import Settings
 
 if TYPE_CHECKING:
     from smartgrid_io.landing.layout import LandingLayout
@@ -50,16 +51,21 @@ class WatchedFolder:
         return asdict(report)
 
 
-@dg.resource(required_resource_keys={"settings", "warehouse", "clock"})
-def landing(context: dg.InitResourceContext) -> LandingFolder:
+class LandingResource(dg.ConfigurableResource[LandingFolder]):
     """The folder that SMARTGRID_LANDING_DIR names, `<home>/landing` if unset."""
-    from smartgrid_io.landing.layout import LandingLayout
 
-    settings = context.resources.settings
-    return WatchedFolder(
-        folder=settings.landing_place,
-        warehouse=context.resources.warehouse,
-        layout=LandingLayout.from_settings(settings),
-        grace=timedelta(seconds=settings.landing_grace_s),
-        clock=context.resources.clock,
-    )
+    settings: dg.ResourceDependency[Settings]
+    warehouse: dg.ResourceDependency["PostgresWarehouse"]
+    clock: dg.ResourceDependency[Clock]
+
+    def create_resource(self, context: dg.InitResourceContext) -> LandingFolder:
+        """Return the folder that the settings name, whose files go into the warehouse."""
+        from smartgrid_io.landing.layout import LandingLayout
+
+        return WatchedFolder(
+            folder=self.settings.landing_place,
+            warehouse=self.warehouse,
+            layout=LandingLayout.from_settings(self.settings),
+            grace=timedelta(seconds=self.settings.landing_grace_s),
+            clock=self.clock,
+        )

@@ -3,10 +3,15 @@
 import dagster as dg
 
 from smartgrid_core.protocols import ModelRegistry
+from smartgrid_core.settings import Settings
 from smartgrid_io.mlflow.registry import MlflowRegistry
 
 
-@dg.resource(required_resource_keys={"settings"})
-def model_registry(context: dg.InitResourceContext) -> ModelRegistry:
+class ModelRegistryResource(dg.ConfigurableResource[ModelRegistry]):
     """Trainings, model versions and aliases; the server is asked only when something needs it."""
-    return MlflowRegistry(context.resources.settings.mlflow_url)
+
+    settings: dg.ResourceDependency[Settings]
+
+    def create_resource(self, context: dg.InitResourceContext) -> ModelRegistry:
+        """Return the registry of the MLflow server that the settings name."""
+        return MlflowRegistry(self.settings.mlflow_url)

@@ -1,25 +1,36 @@
-"""The model server's client, and the repository it serves from, as resources."""
+"""The model server's client, and the model repository that it serves from, as resources."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import dagster as dg
 
 from smartgrid_core.protocols import ModelRepository, ModelServer
+from smartgrid_core.settings import Settings
 from smartgrid_io.serving.client import ModelServerClient
 from smartgrid_io.serving.model_repository import ModelServerRepository
 
 
-@dg.resource(required_resource_keys={"settings"})
-def model_server(context: dg.InitResourceContext) -> Iterator[ModelServer]:
+class ModelServerResource(dg.ConfigurableResource[ModelServer]):
     """Asks the model server over gRPC."""
-    settings = context.resources.settings
-    with ModelServerClient(settings.model_server_grpc, settings.model_server_rest) as client:
-        yield client
+
+    settings: dg.ResourceDependency[Settings]
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[ModelServer]:
+        """Hold the client's channel for the length of a run."""
+        with ModelServerClient(
+            self.settings.model_server_grpc, self.settings.model_server_rest
+        ) as client:
+            yield client
 
 
-@dg.resource(required_resource_keys={"settings", "model_server"})
-def model_shelf(context: dg.InitResourceContext) -> ModelRepository:
-    """The folder of served models."""
-    return ModelServerRepository(
-        base=context.resources.settings.model_place, client=context.resources.model_server
-    )
+class ModelRepositoryResource(dg.ConfigurableResource[ModelRepository]):
+    """The folder of served models; the key `model_shelf` is older than its name."""
+
+    settings: dg.ResourceDependency[Settings]
+    model_server: dg.ResourceDependency[ModelServerClient]
+
+    def create_resource(self, context: dg.InitResourceContext) -> ModelRepository:
+        """Return the model repository at the settings' place."""
+        return ModelServerRepository(base=self.settings.model_place, client=self.model_server)

@@ -9,6 +9,7 @@ import polars as pl
 
 from smartgrid_core.protocols import QualitySuites
 from smartgrid_core.quality import SuiteResult
+from smartgrid_core.settings import Settings
 from smartgrid_io.quality.run import run_suite
 
 
@@ -32,12 +33,15 @@ class DocumentedSuites:
         )
 
 
-@dg.resource(required_resource_keys={"settings"})
-def quality(context: dg.InitResourceContext) -> QualitySuites:
+class QualityResource(dg.ConfigurableResource[QualitySuites]):
     """Suites with their Data Docs in `<home>/data_docs`."""
-    settings = context.resources.settings
-    return DocumentedSuites(
-        docs_dir=settings.data_docs_place,
-        docs_url=settings.data_docs_url,
-        register_capacity_kwh=settings.register_capacity_kwh,
-    )
+
+    settings: dg.ResourceDependency[Settings]
+
+    def create_resource(self, context: dg.InitResourceContext) -> QualitySuites:
+        """Return the suites whose pages lie where the settings say."""
+        return DocumentedSuites(
+            docs_dir=self.settings.data_docs_place,
+            docs_url=self.settings.data_docs_url,
+            register_capacity_kwh=self.settings.register_capacity_kwh,
+        )

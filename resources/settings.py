@@ -1,11 +1,18 @@
 """The settings as a resource, read anew in every run."""
 
+from collections.abc import Callable
+
 import dagster as dg
 
 from smartgrid_core.settings import Settings
 
 
-@dg.resource
-def settings(_context: dg.InitResourceContext) -> Settings:
+class SettingsResource(dg.ConfigurableResource[Settings]):
     """What the run needs to know about where things are."""
-    return Settings()
+
+    read: dg.ResourceDependency[Callable[[], Settings]]
+    """How they are read: the class itself reads the environment."""
+
+    def create_resource(self, context: dg.InitResourceContext) -> Settings:
+        """Return the settings as they are now."""
+        return self.read()

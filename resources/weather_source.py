@@ -7,6 +7,7 @@ import polars as pl
 
 from smartgrid_core.contracts.grid import Weather
 from smartgrid_core.protocols import WeatherSource
+from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 from smartgrid_io.open_meteo import fetch_weather
 
@@ -33,12 +34,15 @@ class OpenMeteoArchive:
         )
 
 
-@dg.resource(required_resource_keys={"settings"})
-def weather_source(context: dg.InitResourceContext) -> WeatherSource:
+class WeatherSourceResource(dg.ConfigurableResource[WeatherSource]):
     """The archive that SMARTGRID_OPEN_METEO_URL names, for the place in the settings."""
-    settings = context.resources.settings
-    return OpenMeteoArchive(
-        url=settings.open_meteo_url,
-        latitude=settings.latitude,
-        longitude=settings.longitude,
-    )
+
+    settings: dg.ResourceDependency[Settings]
+
+    def create_resource(self, context: dg.InitResourceContext) -> WeatherSource:
+        """Return the archive for the settings' latitude and longitude, degrees."""
+        return OpenMeteoArchive(
+            url=self.settings.open_meteo_url,
+            latitude=self.settings.latitude,
+            longitude=self.settings.longitude,
+        )

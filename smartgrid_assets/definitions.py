@@ -6,17 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from resources.alert_book import alert_book
-from resources.clock import clock
-from resources.lake import lake
-from resources.landing import landing
-from resources.mlflow_tracking import mlflow_tracking
-from resources.model_registry import model_registry
-from resources.model_server import model_server, model_shelf
-from resources.quality import quality
-from resources.settings import settings
-from resources.warehouse import warehouse
-from resources.weather_source import weather_source
+from resources.wiring import build_resources
 from sensors.alerts import new_exceedances, waiting_messages
 from sensors.arrivals import landing_arrivals
 from sensors.canary import canary_watch
@@ -92,21 +82,7 @@ def build_definitions(**overrides: Any) -> dg.Definitions:
             failed_runs,
             AUTOMATION,
         ],
-        resources={
-            "settings": settings,
-            "clock": clock,
-            "lake": lake,
-            "warehouse": warehouse,
-            "landing": landing,
-            "weather_source": weather_source,
-            "mlflow": mlflow_tracking,
-            "model_registry": model_registry,
-            "model_server": model_server,
-            "model_shelf": model_shelf,
-            "alert_book": alert_book,
-            "quality": quality,
-            **overrides,
-        },
+        resources=build_resources(**overrides),
     )
 
 

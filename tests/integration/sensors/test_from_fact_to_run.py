@@ -12,8 +12,7 @@ import polars as pl
 import pytest
 from pydantic import SecretStr
 
-from resources.alert_book import alert_book
-from resources.landing import landing
+from resources.wiring import build_resources
 from sensors.alerts import new_exceedances, waiting_messages
 from sensors.arrivals import landing_arrivals
 from sensors.late_readings import late_readings
@@ -87,7 +86,8 @@ def handles(
         "clock": Clock(),
     }
     (tmp_path / "landing").mkdir()
-    with dg.build_resources({**given, "landing": landing, "alert_book": alert_book}) as built:
+    wired = build_resources(**given)
+    with dg.build_resources({key: wired[key] for key in ("landing", "alert_book")}) as built:
         yield {**given, "landing": built.landing, "alert_book": built.alert_book}
 
 

@@ -1,0 +1,48 @@
+"""All resources by their keys, wired to each other.
+
+What others rest on is configured at launch: so Dagster hands them the very resource of the run
+instead of making it anew within each of them.
+"""
+
+from typing import Any
+
+from resources.alert_book import AlertBookResource
+from resources.clock import SystemClock
+from resources.lake import LakeResource
+from resources.landing import LandingResource
+from resources.mlflow_tracking import MlflowTrackingResource
+from resources.model_registry import ModelRegistryResource
+from resources.model_server import ModelRepositoryResource, ModelServerResource
+from resources.quality import QualityResource
+from resources.settings import SettingsResource
+from resources.warehouse import WarehouseResource
+from resources.weather_source import WeatherSourceResource
+from smartgrid_core.settings import Settings
+
+
+def build_resources(**overrides: Any) -> dict[str, Any]:
+    """Return every resource by its key; a keyword replaces the resource of that key.
+
+    What rests on a replaced resource rests on the replacement.
+    """
+    settings = overrides.get("settings", SettingsResource.configure_at_launch(read=Settings))
+    clock = overrides.get("clock", SystemClock())
+    warehouse = overrides.get("warehouse", WarehouseResource.configure_at_launch(settings=settings))
+    model_server = overrides.get(
+        "model_server", ModelServerResource.configure_at_launch(settings=settings)
+    )
+    return {
+        "settings": settings,
+        "clock": clock,
+        "lake": LakeResource(settings=settings),
+        "warehouse": warehouse,
+        "landing": LandingResource(settings=settings, warehouse=warehouse, clock=clock),
+        "weather_source": WeatherSourceResource(settings=settings),
+        "mlflow": MlflowTrackingResource(settings=settings),
+        "model_registry": ModelRegistryResource(settings=settings),
+        "model_server": model_server,
+        "model_shelf": ModelRepositoryResource(settings=settings, model_server=model_server),
+        "alert_book": AlertBookResource(settings=settings, warehouse=warehouse),
+        "quality": QualityResource(settings=settings),
+        **overrides,
+    }
