@@ -22,7 +22,8 @@ class SearchedNetwork:
 
     How it answers, which is all that an export has to repeat:
 
-    1. inputs are standardised, (x - input_mean) / input_std, cut at +-FARTHEST, unknown becomes 0;
+    1. inputs are standardised, (x - input_mean) / input_std, cut at +-STANDARD_LIMIT; unknown
+       becomes 0;
     2. the line, inputs @ slopes + intercept, is one part of the answer;
     3. the mean of `networks` of the same inputs, times `residual_std`, is the other;
     4. their sum is cut at `bounds`.

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from smartgrid_core.arrays import F64
 from smartgrid_ml.evaluation.metrics import QUANTILE_COLUMNS
 from smartgrid_ml.forecasting.protocol import QUANTILES
 
@@ -16,10 +16,11 @@ ENOUGH_ROWS = 0.9
 """A model that answers fewer of the rows than the fullest one is no member."""
 
 KEY = ["series", "issue_time", "time"]
+"""What one forecast hour is."""
 
 
 def find_blend_weights(forecasts: pl.DataFrame) -> dict[str, float]:
-    """Weights by model, positive, summing to 1, that make the mean pinball loss least.
+    """Return weights by model, positive and summing to 1, that make the mean pinball loss least.
 
     `forecasts` as in `Backtest.forecasts`, of several models for the same hours. Greedy forward
     selection with replacement, from the best single model on (Caruana, Niculescu-Mizil, Crew and
@@ -30,39 +31,39 @@ def find_blend_weights(forecasts: pl.DataFrame) -> dict[str, float]:
     if not len(actual):
         return {}
     chosen = [int(np.argmin([_compute_loss(answer, actual) for answer in answers]))]
-    total = answers[chosen[0]].copy()
-    best = (_compute_loss(total, actual), 1)
+    total = answers[chosen[0]].copy()  # sum of the chosen answers, (rows, 3)
+    least, n_kept = _compute_loss(total, actual), 1
     for step in range(2, STEPS + 1):
         losses = [_compute_loss((total + answer) / step, actual) for answer in answers]
         pick = int(np.argmin(losses))
         chosen.append(pick)
         total += answers[pick]
-        if losses[pick] < best[0]:
-            best = (losses[pick], step)
-    kept = chosen[: best[1]]
+        if losses[pick] < least:
+            least, n_kept = losses[pick], step
+    kept = chosen[:n_kept]
     return {names[at]: kept.count(at) / len(kept) for at in sorted(set(kept))}
 
 
 def blend_forecasts(
     forecasts: pl.DataFrame, *, weights: Mapping[str, float], name: str
 ) -> pl.DataFrame:
-    """The weighted mean of the members' quantiles, as rows of model `name`.
+    """Return the weighted mean of the members' quantiles, as rows of model `name`.
 
     An hour for which a member has no forecast has none. Of the hour that autumn repeats, which
     bears one time here, the first actual counts.
     """
-    weighed = forecasts.filter(pl.col("model").is_in(list(weights))).with_columns(
+    weighted = forecasts.filter(pl.col("model").is_in(list(weights))).with_columns(
         weight=pl.col("model").replace_strict(dict(weights), return_dtype=pl.Float64)
     )
-    whole = pl.col("model").n_unique() == len(weights)
+    is_complete = pl.col("model").n_unique() == len(weights)
     means = [
-        pl.when(whole & (pl.col(column).null_count() == 0))
+        pl.when(is_complete & (pl.col(column).null_count() == 0))
         .then((pl.col(column) * pl.col("weight")).sum() / pl.col("weight").sum())
         .alias(column)
         for column in QUANTILE_COLUMNS.values()
     ]
     return (
-        weighed.group_by([*KEY, "lead_hours"], maintain_order=True)
+        weighted.group_by([*KEY, "lead_hours"], maintain_order=True)
         .agg(*means, actual=pl.col("actual").first())
         .with_columns(model=pl.lit(name))
         .select(forecasts.columns)
@@ -71,8 +72,11 @@ def blend_forecasts(
 
 def _stack_answers(
     forecasts: pl.DataFrame,
-) -> tuple[list[str], list[npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
-    """Models, their quantiles (rows, 3) each, and actuals (rows,), for hours that all answered."""
+) -> tuple[list[str], list[F64], F64]:
+    """Return models, their quantiles and the actuals, for hours that all of them answered.
+
+    Quantiles are float64 (rows, 3) for each model, actuals float64 (rows,).
+    """
     known = forecasts.drop_nulls(["actual", *QUANTILE_COLUMNS.values()])
     counts = known.group_by("model").len().sort("model")
     if counts.is_empty():
@@ -87,7 +91,8 @@ def _stack_answers(
     return names, answers, actual
 
 
-def _compute_loss(answer: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> float:
-    missed = actual[:, np.newaxis] - answer
+def _compute_loss(answer: F64, actual: F64) -> float:
+    """Return the mean pinball loss of quantiles (rows, 3) of actuals (rows,)."""
+    error = actual[:, np.newaxis] - answer
     level = np.array(QUANTILES)
-    return float(np.maximum(level * missed, (level - 1) * missed).mean())
+    return float(np.maximum(level * error, (level - 1) * error).mean())

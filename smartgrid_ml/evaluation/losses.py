@@ -25,7 +25,7 @@ LOSS_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
 
 
 def compute_losses_by_issue(forecasts: pl.DataFrame, *by: str) -> pl.DataFrame:
-    """One row per (*by, series, issue_time): means over P10, P50, P90 and the hours scored.
+    """Return one row per (*by, series, issue_time): means over P10, P50, P90 and the hours scored.
 
     `forecasts` have columns series, issue_time, p10, p50, p90, actual and those named by `by`; rows
     without an actual or without a finite forecast are not scored. `pinball` and `mae` are in the
@@ -54,7 +54,7 @@ def compute_losses_by_issue(forecasts: pl.DataFrame, *by: str) -> pl.DataFrame:
 
 
 def select_newest_backtests(losses: pl.DataFrame, *, most: int = KEPT_BACKTESTS) -> pl.DataFrame:
-    """Rows of `BacktestLosses` of the `most` backtests that were scored last."""
+    """Return rows of `BacktestLosses` of the `most` backtests that were scored last."""
     newest = (
         losses.group_by("backtest_id")
         .agg(pl.col("scored_at").max())

@@ -15,16 +15,24 @@ ALL_SERIES = "all"
 METRICS = ("mae", "mape", "nmae", "pinball", "rcrps", "coverage", "peak_nmae")
 
 QUANTILE_COLUMNS = dict(zip(QUANTILES, OUTPUTS, strict=True))
+"""The column of each quantile."""
 
 
 def compute_pinball_loss(quantile: float, *, forecast: pl.Expr, actual: pl.Expr) -> pl.Expr:
-    """Cost of a forecast f of quantile q: q (y - f) for an actual y above, else (1 - q) (f - y)."""
-    missed = actual - forecast
-    return pl.max_horizontal(quantile * missed, (quantile - 1) * missed)
+    """Return the cost of a forecast f of quantile q in the unit of the load, per row.
+
+    It is q (y - f) for an actual y above f, else (1 - q) (f - y).
+
+    >>> loss = compute_pinball_loss(0.9, forecast=pl.lit(10.0), actual=pl.col("actual"))
+    >>> pl.DataFrame({"actual": [12.0, 8.0]}).select(loss.round(6)).to_series().to_list()
+    [1.8, 0.2]
+    """
+    error = actual - forecast
+    return pl.max_horizontal(quantile * error, (quantile - 1) * error)
 
 
 def build_metrics() -> dict[str, pl.Expr]:
-    """The scores of one group of forecasts, as aggregations; `is_peak` marks hours of peak.
+    """Return the scores of one group of forecasts, as aggregations; `is_peak` marks peak hours.
 
     mae      mean |P50 - actual|, in the unit of the series
     mape     mean of |P50 - actual| / |actual|, percent, over actuals that are not zero
@@ -43,7 +51,7 @@ def build_metrics() -> dict[str, pl.Expr]:
         compute_pinball_loss(quantile, forecast=pl.col(column), actual=actual)
         for quantile, column in QUANTILE_COLUMNS.items()
     ).mean()
-    peak_error, peak = (one.filter("is_peak").mean() for one in (error, actual.abs()))
+    peak_error, peak = (each.filter("is_peak").mean() for each in (error, actual.abs()))
     spread = actual.quantile(0.99, "linear") - actual.quantile(0.01, "linear")
     return {
         "mae": error.mean(),
@@ -57,12 +65,16 @@ def build_metrics() -> dict[str, pl.Expr]:
 
 
 def score_forecasts(forecasts: pl.DataFrame) -> pl.DataFrame:
-    """One row per series, then one for ALL; columns series, METRICS and hours (rows scored).
+    """Return one row per series, then one for ALL_SERIES; columns series, METRICS and hours.
 
-    ALL pools the hours of every series for mae, pinball, nmae, coverage and peak_nmae; its mape and
-    rcrps are means over series, because hours of different sizes have no common percentage or
-    spread.
-    Series are told by name and come in order; no scored row at all gives no row.
+    `hours` are the rows scored. ALL_SERIES pools the hours of every series for mae, pinball, nmae,
+    coverage and peak_nmae; its mape and rcrps are means over series, because hours of different
+    sizes have no common percentage or spread.
+    Series come in the order of their names; no scored row at all gives no row.
+
+    >>> row = {"series": "F1", "issue_time": 0, "p10": 9.0, "p50": 10.0, "p90": 11.0}
+    >>> score_forecasts(pl.DataFrame([{**row, "actual": 12.0}])).row(1, named=True)["mae"]
+    2.0
     """
     scored = forecasts.drop_nulls(["actual", *QUANTILE_COLUMNS.values()]).with_columns(
         is_peak=pl.col("actual") == pl.col("actual").max().over("series", "issue_time")

@@ -13,18 +13,32 @@ BLUE, GREY, RED = "#1f6feb", "#8b98a9", "#b42318"
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One line of the picture; `told` stands behind the bar."""
+    """One line of the picture."""
 
     label: str
+    """Before the bar."""
     value: float
+    """The bar's length, in the unit of `most` of the picture."""
     colour: str = BLUE
-    told: str = ""
+    """As in CSS."""
+    text: str = ""
+    """Behind the bar."""
 
 
 def draw_bars(
     bars: Sequence[Bar], *, most: float, mark: float | None = None, name: str = ""
 ) -> str:
-    """A bar per line, cut at `most`; a vertical line called `name` at `mark`."""
+    """Return an SVG picture with a bar per line.
+
+    Args:
+        bars: from top to bottom.
+        most: the value at which a bar is as long as the picture is wide; longer ones are cut.
+        mark: the value at which a vertical line is drawn; None: nowhere.
+        name: stands below that line.
+
+    Returns:
+        The text of the SVG element.
+    """
     height = BAR_HEIGHT * (len(bars) + (mark is not None))
     width = LABEL_WIDTH + BAR_WIDTH + FIGURE_WIDTH
     parts = [
@@ -39,9 +53,9 @@ def draw_bars(
             f'</text><rect x="{LABEL_WIDTH}" y="{top + 3}" width="{length:.1f}" '
             f'height="{BAR_HEIGHT - 6}" fill="{bar.colour}"/>'
         )
-        if bar.told:
+        if bar.text:
             at = LABEL_WIDTH + length + 5
-            parts.append(f'<text x="{at:.1f}" y="{top + 15}">{escape(bar.told)}</text>')
+            parts.append(f'<text x="{at:.1f}" y="{top + 15}">{escape(bar.text)}</text>')
     if mark is not None and most > 0:
         at = LABEL_WIDTH + BAR_WIDTH * mark / most
         parts.append(
@@ -52,5 +66,5 @@ def draw_bars(
 
 
 def embed_in_markdown(svg: str, *, about: str) -> str:
-    """A picture within Markdown, without a file."""
+    """Return a picture within Markdown, without a file; `about` stands where it is not shown."""
     return f"![{about}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"

@@ -1,10 +1,10 @@
-"""Could this be a forecast of a load at all? Asked before a model is scored, of rows it never saw.
+"""Whether a forecast can be one of a load at all; judged on unseen rows, before it is scored.
 
 A model that is orders of magnitude off now and then, or answers the same number always, may still
-win a mean over many series. It is not ranked: its first implausible answer is said instead.
+win a mean over many series. It is not ranked: its first implausible answer is reported instead.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import polars as pl
@@ -42,20 +42,39 @@ class PlausibilityError(SmartGridError):
 
 
 DescribeRow = Callable[[dict[str, Any]], str]
+"""Returns the sentence about a row that breaks a rule."""
 
 
 def find_implausible(
     forecasts: pl.DataFrame, *, test: pl.DataFrame, train: pl.DataFrame
 ) -> str | None:
-    """What is wrong with the first answer that cannot be one; None if all could be.
+    """Return what is wrong with the first answer that cannot be one; None if all could be.
 
-    `forecasts` are rows of FORECASTS of one model, in the order of `test`, the `LoadFeatures` that
-    it answered; `train` are those that it learned from. Judged in this order, by series and time:
-    every row whose level is known has finite P10, P50, P90; none lies beyond HIGHEST times the
-    largest known |load|; P50 has a sign that the load has had, the
-    hours known at the tested issue times included; and over a series, the mean |P50| is of the
-    order of magnitude of the level, or of the median load where that is less, and P50 moves if the
-    load did before and does now.
+    `forecasts` are rows of FORECAST_SCHEMA of one model, in the order of `test`, the `LoadFeatures`
+    that it answered; `train` are those that it learned from. Judged in this order, by series and
+    time: every row whose level is known has finite P10, P50, P90; none lies beyond HIGHEST_RATIO
+    times the largest known |load|; P50 has a sign that the load has had, the hours known at the
+    tested issue times included; and over a series, the mean |P50| is of the order of magnitude of
+    the level, or of the median load where that is less, and P50 moves if the load did before and
+    does now.
+    """
+    rows = _add_known_loads(forecasts, test=test, train=train)
+    if (broken := _find_broken_rule(rows, _ROW_RULES)) is not None:
+        row, sentence = broken
+        return f"{_describe_place(row)}: {sentence}"
+    if (broken := _find_broken_rule(_aggregate_by_series(rows), _SERIES_RULES)) is not None:
+        row, sentence = broken
+        return f"{_describe_place(row)} and all {row['hours']} hours: {sentence}"
+    return None
+
+
+def _add_known_loads(
+    forecasts: pl.DataFrame, *, test: pl.DataFrame, train: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the forecasts with what was known of their series' loads, by series and time.
+
+    Adds `level` of the row, and of the series `most` (the largest |load|), `lowest`, `highest`,
+    `median` (of |load|) and `moved`, all in the unit of the load.
     """
     known = [name for name in (SCALE, *LOAD_FEATURES) if name in test.columns]
     largest = pl.max_horizontal(pl.col(known).abs().fill_nan(None).max())
@@ -69,17 +88,14 @@ def find_implausible(
         median=load.abs().median(),
         moved=_is_moving(load),
     )
-    rows = (
+    tested = test.group_by(series="feeder_id").agg(
+        largest_now=largest,
+        lowest_now=pl.min_horizontal(unknown, *(feature.min() for feature in signed)),
+        highest_now=pl.max_horizontal(unknown, *(feature.max() for feature in signed)),
+    )
+    return (
         forecasts.with_columns(pl.col(*OUTPUTS, "actual").fill_nan(None), level=test[SCALE])
-        .join(
-            test.group_by(series="feeder_id").agg(
-                largest_now=largest,
-                lowest_now=pl.min_horizontal(unknown, *(one.min() for one in signed)),
-                highest_now=pl.max_horizontal(unknown, *(one.max() for one in signed)),
-            ),
-            on="series",
-            how="left",
-        )
+        .join(tested, on="series", how="left")
         .join(learned, on="series", how="left")
         .with_columns(
             most=pl.max_horizontal("largest", "largest_now"),
@@ -88,20 +104,22 @@ def find_implausible(
         )
         .sort("series", "issue_time", "time")
     )
-    for is_wrong, sentence in _ROW_RULES:
-        if (found := rows.filter(is_wrong).head(1)).height:
-            row = found.row(0, named=True)
-            return f"{_describe_place(row)}: {sentence(row)}"
-    series = _aggregate_by_series(rows)
-    for is_wrong, sentence in _SERIES_RULES:
-        if (found := series.filter(is_wrong).head(1)).height:
-            row = found.row(0, named=True)
-            return f"{_describe_place(row)} and all {row['hours']} hours: {sentence(row)}"
+
+
+def _find_broken_rule(
+    rows: pl.DataFrame, rules: Sequence[tuple[pl.Expr, DescribeRow]]
+) -> tuple[dict[str, Any], str] | None:
+    """Return the first row that breaks the first broken rule, and the sentence about it."""
+    for is_wrong, describe in rules:
+        wrong = rows.filter(is_wrong).head(1)
+        if wrong.height:
+            row = wrong.row(0, named=True)
+            return row, describe(row)
     return None
 
 
 def _aggregate_by_series(rows: pl.DataFrame) -> pl.DataFrame:
-    """Means and movements over the rows with a P50, in the order of series."""
+    """Return means and movements over the rows with a P50, in the order of series."""
     return (
         rows.filter(pl.col("p50").is_not_null())
         .group_by("series", maintain_order=True)
@@ -120,11 +138,13 @@ def _aggregate_by_series(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _is_moving(load: pl.Expr) -> pl.Expr:
+    """Whether the quartiles of a load lie apart."""
     width = load.quantile(0.75, "linear") - load.quantile(0.25, "linear")
     return width.fill_null(0.0) > MOVING_SHARE * load.abs().mean()
 
 
 def _describe_place(row: dict[str, Any]) -> str:
+    """Return series, issue time and hour of a row in words."""
     return (
         f"series {row['series']}, issued {row['issue_time']:%Y-%m-%d %H:%M} for"
         f" {row['time']:%Y-%m-%d %H:%M}"
@@ -132,6 +152,7 @@ def _describe_place(row: dict[str, Any]) -> str:
 
 
 def _find_farthest(row: dict[str, Any]) -> str:
+    """Return the name of the quantile that lies furthest from zero."""
     return max(OUTPUTS, key=lambda name: abs(row[name]) if row[name] is not None else -1.0)
 
 

@@ -29,7 +29,10 @@ h2{font-size:1.15rem;margin-top:2rem}
 
 
 def render_report(result: Backtest, *, title: str, facts: Sequence[str] = ()) -> str:
-    """The page's text; it loads nothing from anywhere. `facts` are lines on data and protocol."""
+    """Return a page of HTML that loads nothing from anywhere.
+
+    `facts` are lines on data and protocol, which stand above the leaderboard.
+    """
     figures = [
         *_draw_series(result),
         ("Mean absolute error by lead time", _draw_error_by_lead(result.forecasts)),
@@ -53,7 +56,7 @@ def render_report(result: Backtest, *, title: str, facts: Sequence[str] = ()) ->
 
 
 def draw_error_by_series(leaderboard: pl.DataFrame, *, model: str) -> Any:
-    """A Plotly figure: nMAE in % of every series, of the model and of each naive row."""
+    """Return a Plotly figure: nMAE in % of every series, of the model and of each naive row."""
     import plotly.graph_objects as go
 
     figure = _create_figure()
@@ -73,7 +76,7 @@ def draw_error_by_series(leaderboard: pl.DataFrame, *, model: str) -> Any:
 
 
 def _render_table(leaderboard: pl.DataFrame) -> str:
-    """Rows of all series first, then each series."""
+    """Return the leaderboard as HTML: rows over all series first, then each series."""
     ordered = leaderboard.sort(pl.col("series") != ALL_SERIES, maintain_order=True)
     names = [name for name in LEADERBOARD_SCHEMA if name not in ("error", "recipe")]
     head = "".join(f"<th>{name}</th>" for name in names)
@@ -82,8 +85,10 @@ def _render_table(leaderboard: pl.DataFrame) -> str:
         if row["error"] is None:
             cells = "".join(f"<td>{_format_figure(row[name])}</td>" for name in names)
         else:
-            who = f"<td>{escape(row['series'])}</td><td>{escape(row['model'])}</td>"
-            cells = f"{who}<td class='error' colspan='{len(names) - 2}'>{escape(row['error'])}</td>"
+            labels = f"<td>{escape(row['series'])}</td><td>{escape(row['model'])}</td>"
+            cells = (
+                f"{labels}<td class='error' colspan='{len(names) - 2}'>{escape(row['error'])}</td>"
+            )
         body.append(f"<tr>{cells}</tr>")
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
@@ -95,7 +100,7 @@ def _format_figure(value: float | str | None) -> str:
 
 
 def _draw_series(result: Backtest) -> list[tuple[str, Any]]:
-    """P50 and P10-P90 of the best model against the actuals, for the largest series."""
+    """Return captions and figures: the best model against the actuals, for the largest series."""
     forecasts = result.forecasts
     if forecasts.is_empty():
         return []
@@ -112,6 +117,7 @@ def _draw_series(result: Backtest) -> list[tuple[str, Any]]:
 
 
 def _draw_fan(forecasts: pl.DataFrame, *, series: str, model: str) -> Any:
+    """Return a figure of P50, P10 to P90 and the actuals of a series' last PLOTTED_HOURS."""
     import plotly.graph_objects as go
 
     rows = (
@@ -144,6 +150,7 @@ def _draw_coverage_by_lead(forecasts: pl.DataFrame) -> Any:
 
 
 def _draw_by_lead(forecasts: pl.DataFrame, score: pl.Expr) -> Any:
+    """Return a figure with a line per model: the score by hours of lead."""
     import plotly.graph_objects as go
 
     figure = _create_figure()

@@ -1,1 +1,4 @@
-"""Load forecasters, all behind one small protocol."""
+"""Load forecasters, all behind the protocols of `protocol`.
+
+`registry.create_forecaster` is the way in; `day_ahead` forecasts with the served model.
+"""

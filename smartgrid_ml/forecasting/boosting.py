@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import polars as pl
 
+from smartgrid_core.arrays import F64
 from smartgrid_core.features.load import SCALES
 from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_ml.forecasting.conformal import (
     CALIBRATION_DAYS,
     CALIBRATION_SHARE,
-    choose_cautious_offsets,
-    count_years_back,
+    calibrate_offsets,
     look_up_offsets,
     split_tail,
 )
-from smartgrid_ml.forecasting.protocol import QUANTILES
+from smartgrid_ml.forecasting.protocol import MEDIAN, QUANTILES
 from smartgrid_ml.forecasting.scaling import (
     TARGET,
-    FloatArray,
     list_input_names,
     list_load_inputs,
     read_floats,
@@ -33,8 +32,8 @@ from smartgrid_ml.forecasting.scaling import (
 if TYPE_CHECKING:
     import lightgbm as lgb
 
-SMALL_MODEL = {"trees": 150, "learning_rate": 0.1, "most_rows": 40_000}
-"""A model just good enough to tell which scale suits the data."""
+SMALL_MODEL: Mapping[str, Any] = {"trees": 150, "learning_rate": 0.1, "most_rows": 40_000}
+"""Changes of the settings: a model just good enough to tell which scale suits the data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +41,27 @@ class BoostingSettings:
     """How the trees are grown. The defaults hold for one series of years and for 90 of months."""
 
     trees: int = 600
+    """Of every booster."""
     learning_rate: float = 0.05
+    """What of each tree's answer is added."""
     leaves: int = 63
+    """Of a tree, at most."""
     rows_per_leaf: int = 100
     """At most; a thousandth of the rows where these are few, but 20."""
     feature_share: float = 0.4
+    """Of the inputs, drawn for every tree."""
     row_share: float = 0.8
+    """Of the rows, drawn for every tree."""
     bins: int = 127
+    """Steps in which an input is seen."""
     median_seeds: int = 2
     """Boosters for P50, whose outputs are averaged; P10 and P90 have one each."""
     most_rows: int = 100_000
     """Of longer tables so many rows are drawn at random."""
     calibration_share: float = CALIBRATION_SHARE
+    """The last part of the training issue times, on which scale and band are chosen."""
     calibration_days: int = CALIBRATION_DAYS
+    """At most so many days of it."""
     most_calibration_rows: int = 60_000
     """Of more, so many are drawn at random to learn what the band is calibrated with, and so many
     to calibrate it on: a decile needs no more."""
@@ -83,14 +90,15 @@ class BoostingForecaster:
 
     name = "boosting"
     lead_feature: str = "lead_hours"
+    """Hours from issue to target hour."""
     scale_feature: str
-    """One of SCALES."""
+    """The size of the series; one of SCALES."""
     feature_names: Sequence[str]
     """Inputs in order: every numeric column but the key and the target, also if never known."""
     scaled_features: Sequence[str]
     """Inputs in the unit of the load, but SCALE, which tells large series from small ones."""
     boosters: "Mapping[float, Sequence[lgb.Booster]]"
-    offsets: Mapping[float, FloatArray]
+    offsets: Mapping[float, F64]
     """Per quantile and whole hour of lead, in scaled units; zeros for the median."""
 
     def __init__(self, settings: BoostingSettings | None = None) -> None:
@@ -109,27 +117,31 @@ class BoostingForecaster:
             known, share=settings.calibration_share, most_days=settings.calibration_days
         )
         tail = _sample_rows(tail, settings.most_calibration_rows)
-        self.scale_feature = choose_scale(head, tail, settings=self.settings)
-        self.offsets = self._calibrated(head, tail)
-        wanted = [(QUANTILES[0], 0), *((0.5, seed) for seed in range(self.settings.median_seeds))]
-        self.boosters = self._grown(known, wanted=[*wanted, (QUANTILES[-1], 0)])
+        self.scale_feature = choose_scale(head, tail, settings=settings)
+        self.offsets = self._calibrate(head, tail)
+        median = [(MEDIAN, seed) for seed in range(settings.median_seeds)]
+        self.boosters = self._grow_boosters(
+            known, pairs=[(QUANTILES[0], 0), *median, (QUANTILES[-1], 0)], settings=settings
+        )
         return self
 
     def predict(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Columns p10 <= p50 <= p90, in the unit of the load, one row per row given."""
-        inputs = self.inputs(features)
+        """Return columns p10 <= p50 <= p90, in the unit of the load, one row per row given."""
+        inputs = self.build_inputs(features)
+        lead_hours = read_floats(features, self.lead_feature)
+        # quantiles in units of the size, (rows, 3)
         scaled = np.column_stack(
             [
                 _average_outputs(self.boosters[quantile], inputs)
-                + look_up_offsets(self.offsets[quantile], read_floats(features, self.lead_feature))
+                + look_up_offsets(self.offsets[quantile], lead_hours)
                 for quantile in QUANTILES
             ]
         )
         loads = np.sort(scaled, axis=1) * read_floats(features, self.scale_feature)[:, np.newaxis]
         return pl.DataFrame(loads, schema=list(OUTPUTS)).fill_nan(None)
 
-    def inputs(self, features: pl.DataFrame) -> FloatArray:
-        """What the trees see: float64, (rows, feature_names), scaled, NaN where unknown."""
+    def build_inputs(self, features: pl.DataFrame) -> F64:
+        """Return what the trees see: float64 (rows, feature_names), scaled, NaN where unknown."""
         return scale_inputs(
             features,
             names=self.feature_names,
@@ -137,19 +149,22 @@ class BoostingForecaster:
             scale=self.scale_feature,
         )
 
-    def _grown(
-        self, known: pl.DataFrame, *, wanted: Sequence[tuple[float, int]], **changes: Any
+    def _grow_boosters(
+        self,
+        known: pl.DataFrame,
+        *,
+        pairs: Sequence[tuple[float, int]],
+        settings: BoostingSettings,
     ) -> "dict[float, list[lgb.Booster]]":
-        """Boosters per quantile, one for each wanted pair of quantile and seed."""
+        """Return boosters per quantile, one for each of the pairs of quantile and seed."""
         import lightgbm as lgb
 
-        settings = replace(self.settings, **changes)
         known = _sample_rows(known, settings.most_rows)
-        inputs = self.inputs(known)
+        inputs = self.build_inputs(known)
         target = read_floats(known, TARGET) / read_floats(known, self.scale_feature)
 
-        def grow(one: tuple[float, int]) -> "lgb.Booster":
-            quantile, seed = one
+        def grow_booster(pair: tuple[float, int]) -> "lgb.Booster":
+            quantile, seed = pair
             parameters = _build_parameters(settings, quantile=quantile, seed=seed, rows=len(target))
             names = list(self.feature_names)
             data = lgb.Dataset(inputs, target, feature_name=names, params=parameters)
@@ -157,61 +172,76 @@ class BoostingForecaster:
 
         # Boosters side by side with a thread each: threads within one spend their time waiting.
         with ThreadPoolExecutor(settings.threads or os.cpu_count()) as pool:
-            boosters = list(pool.map(grow, wanted))
-        grown: dict[float, list[lgb.Booster]] = {}
-        for (quantile, _), booster in zip(wanted, boosters, strict=True):
-            grown.setdefault(quantile, []).append(booster)
-        return grown
+            grown = list(pool.map(grow_booster, pairs))
+        boosters: dict[float, list[lgb.Booster]] = {}
+        for (quantile, _), booster in zip(pairs, grown, strict=True):
+            boosters.setdefault(quantile, []).append(booster)
+        return boosters
 
-    def _calibrated(self, head: pl.DataFrame, tail: pl.DataFrame) -> dict[float, FloatArray]:
-        """How far P10 and P90 must move to be right on the unseen tail; nowhere without one."""
-        leads = int(read_floats(pl.concat([head, tail]), self.lead_feature).max()) + 1
-        offsets = {quantile: np.zeros(leads) for quantile in QUANTILES}
+    def _calibrate(self, head: pl.DataFrame, tail: pl.DataFrame) -> dict[float, F64]:
+        """Return how far P10 and P90 must move to be right on the unseen tail, (leads,) each.
+
+        They are not moved where either part has no row.
+        """
+        n_leads = int(read_floats(pl.concat([head, tail]), self.lead_feature).max()) + 1
         if head.is_empty() or tail.is_empty():
-            return offsets
-        outer = [quantile for quantile in QUANTILES if quantile != 0.5]
-        boosters = self._grown(
+            return {quantile: np.zeros(n_leads) for quantile in QUANTILES}
+        boosters = self._grow_boosters(
             head,
-            wanted=[(quantile, 0) for quantile in outer],
-            most_rows=self.settings.most_calibration_rows,
+            pairs=[(quantile, 0) for quantile in QUANTILES if quantile != MEDIAN],
+            settings=replace(self.settings, most_rows=self.settings.most_calibration_rows),
         )
-        inputs = self.inputs(tail)
+        inputs = self.build_inputs(tail)
         actual = read_floats(tail, TARGET) / read_floats(tail, self.scale_feature)
-        lead = np.floor(read_floats(tail, self.lead_feature)).astype(int)
-        year = count_years_back(tail["issue_time"])
-        for quantile in outer:
-            missed = actual - _average_outputs(boosters[quantile], inputs)
-            offsets[quantile] = choose_cautious_offsets(
-                missed, quantile=quantile, lead=lead, year=year, leads=leads
-            )
-        return offsets
+        residuals = np.zeros((tail.height, len(QUANTILES)))
+        for place, quantile in enumerate(QUANTILES):
+            if quantile in boosters:
+                residuals[:, place] = actual - _average_outputs(boosters[quantile], inputs)
+        offsets = calibrate_offsets(
+            residuals,
+            lead_hours=read_floats(tail, self.lead_feature),
+            issue_times=tail["issue_time"],
+            n_leads=n_leads,
+        )
+        return dict(zip(QUANTILES, offsets, strict=True))
 
 
 def choose_scale(
     head: pl.DataFrame, tail: pl.DataFrame, *, settings: BoostingSettings | None = None
 ) -> str:
-    """The one of SCALES with which a small model of `head` errs least on `tail`.
+    """Return the one of SCALES with which a small model of `head` errs least on `tail`.
 
-    Both are rows of `known_rows`; the calmest scale where either has none.
+    Both are rows of `select_known_rows`; the calmest scale where either has none.
     """
     if head.is_empty() or tail.is_empty():
         return SCALES[0]
-    scout = BoostingForecaster(settings)
-    scout.feature_names = list_input_names(head)
-    scout.scaled_features = list_load_inputs(scout.feature_names)
+    small = BoostingForecaster(replace(settings or BoostingSettings(), **SMALL_MODEL))
+    small.feature_names = list_input_names(head)
+    small.scaled_features = list_load_inputs(small.feature_names)
     errors = {}
     for scale in SCALES:
-        scout.scale_feature = scale
-        boosters = scout._grown(head, wanted=[(0.5, 0)], **SMALL_MODEL)
-        size = read_floats(tail, scale)
-        forecast = _average_outputs(boosters[0.5], scout.inputs(tail)) * size
-        errors[scale] = float(np.mean(np.abs(forecast - read_floats(tail, TARGET))))
+        small.scale_feature = scale
+        boosters = small._grow_boosters(head, pairs=[(MEDIAN, 0)], settings=small.settings)
+        forecast = _average_outputs(boosters[MEDIAN], small.build_inputs(tail))
+        forecast_kw = forecast * read_floats(tail, scale)
+        errors[scale] = float(np.mean(np.abs(forecast_kw - read_floats(tail, TARGET))))
     return min(errors, key=lambda scale: errors[scale])
 
 
 def _build_parameters(
     settings: BoostingSettings, *, quantile: float, seed: int, rows: int
 ) -> dict[str, Any]:
+    """Return LightGBM's parameters of one booster.
+
+    Args:
+        settings: how trees are grown.
+        quantile: which one the booster learns, 0 to 1.
+        seed: decides which rows and inputs every tree gets.
+        rows: number of rows that it learns from.
+
+    Returns:
+        Values by LightGBM's names.
+    """
     return {
         "objective": "quantile",
         "alpha": quantile,
@@ -231,12 +261,14 @@ def _build_parameters(
 
 
 def _sample_rows(rows: pl.DataFrame, most: int) -> pl.DataFrame:
-    """The rows, or as many of them, drawn at random."""
+    """Return the rows; of more than `most` so many of them, drawn at random."""
     return rows.sample(most, seed=1) if rows.height > most else rows
 
 
-def _average_outputs(boosters: "Sequence[lgb.Booster]", inputs: FloatArray) -> FloatArray:
+def _average_outputs(boosters: "Sequence[lgb.Booster]", inputs: F64) -> F64:
+    """Return the mean of the boosters' answers, (rows,)."""
     threads = os.cpu_count() or 1
+    # (boosters, rows)
     outputs = [
         np.asarray(booster.predict(inputs, num_threads=threads), dtype=np.float64)
         for booster in boosters

@@ -19,7 +19,7 @@ AskModel = Callable[[Mapping[str, Any], Sequence[str]], RoutedForecasts]
 
 
 def choose_naive(leaderboard: pl.DataFrame) -> str:
-    """The naive row with the least pinball loss over all series of the newest backtest.
+    """Return the naive row with the least pinball loss over all series of the newest backtest.
 
     Without any backtest it is `naive_168h`: it needs one week and knows weekdays from Sundays.
     """
@@ -41,28 +41,39 @@ def forecast_day_ahead(
     stand_in: str,
     now: datetime,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows of `LoadForecasts` for rows of `LoadFeatures`, P10, P50, P90 in kW; and `PredictionLog`.
+    """Return the forecasts of the model, or of the naive row for hours that it leaves open.
 
-    `ask` answers for features and feeders. `history` are earlier rows of `LoadFeatures`, read only
-    if the naive row `stand_in` has to answer where `ask` did not: its band is that of its own past
-    errors.
+    Args:
+        features: rows of `LoadFeatures` that are to be forecast; loads in kW.
+        ask: answers with P10, P50, P90 in kW, version and variant for each row of a batch, null
+            where no version answers.
+        history: earlier rows of `LoadFeatures`, read only if the naive row has to answer: its band
+            is that of its own past errors.
+        stand_in: name of the naive row.
+        now: the time that the rows are stamped with, UTC.
+
+    Returns:
+        Rows of `LoadForecasts`, one per feeder, issue time and hour, and rows of `PredictionLog`.
+
+    Raises:
+        ValidationError: a row breaks the contract `LoadForecasts`.
     """
-    asked = {name: features[name].cast(pl.Float32).to_numpy() for name in FEATURES}
-    routed = ask(asked, features["feeder_id"].to_list())
+    batch = {name: features[name].cast(pl.Float32).to_numpy() for name in FEATURES}
+    routed = ask(batch, features["feeder_id"].to_list())
     keys = features.select("feeder_id", "issue_time", "hour_start", "lead_hours")
     rows = pl.concat([keys, routed.frame], how="horizontal").with_columns(
         model=pl.when(pl.col("variant").is_not_null()).then(pl.lit(LOAD_FORECASTER))
     )
-    answered = rows.filter(pl.col("model").is_not_null())
-    if answered.height < rows.height:
-        is_open = rows["model"].is_null()
+    is_open = rows["model"].is_null()
+    forecast = rows.filter(~is_open)
+    if is_open.any():
         known = history.filter(pl.col("load_kw").is_not_null()).collect()
         naive = create_forecaster(stand_in).fit(known).predict(features.filter(is_open))
-        stood_in = rows.filter(is_open).with_columns(
+        naive_rows = rows.filter(is_open).with_columns(
             *naive.select(OUTPUTS).cast(pl.Float64), model=pl.lit(stand_in)
         )
-        answered = pl.concat([answered, stood_in]).sort("feeder_id", "issue_time", "hour_start")
-    forecast = answered.drop_nulls("p50").with_columns(
+        forecast = pl.concat([forecast, naive_rows]).sort("feeder_id", "issue_time", "hour_start")
+    forecast = forecast.drop_nulls("p50").with_columns(
         created_at=pl.lit(now).cast(pl.Datetime("us", "UTC"))
     )
     columns = LoadForecasts.column_names()

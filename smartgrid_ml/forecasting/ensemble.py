@@ -14,10 +14,12 @@ from smartgrid_ml.forecasting.protocol import ServableForecaster
 
 @dataclass(frozen=True, slots=True)
 class EnsembleSettings:
-    """Weights of the members by name; they sum to 1. And what each member's search had found."""
+    """How an ensemble is built again."""
 
     weights: Mapping[str, float]
+    """By the members' names; they are positive and sum to 1."""
     recipes: Mapping[str, Any]
+    """By the names of members that searched: what the search found."""
 
 
 class EnsembleForecaster:
@@ -29,6 +31,7 @@ class EnsembleForecaster:
 
     name = "ensemble"
     feature_names: Sequence[str]
+    """Inputs in order; those of its members, which have the same."""
 
     def __init__(
         self, members: Mapping[str, ServableForecaster], *, weights: Mapping[str, float]
@@ -39,16 +42,16 @@ class EnsembleForecaster:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """How to build it again: weights, and the recipes of members that have one."""
-        found = {name: getattr(member, "recipe", None) for name, member in self.members.items()}
+        """Return how to build it again: weights, and the recipes of members that have one."""
+        recipes = {name: getattr(member, "recipe", None) for name, member in self.members.items()}
         return {
             "weights": self.weights,
-            "recipes": {name: recipe for name, recipe in found.items() if recipe is not None},
+            "recipes": {name: recipe for name, recipe in recipes.items() if recipe is not None},
         }
 
     @property
     def settings(self) -> EnsembleSettings:
-        """Weights and recipes."""
+        """Return its weights, and the recipes of its members."""
         return EnsembleSettings(**self.recipe)
 
     def fit(self, features: pl.DataFrame) -> Self:
@@ -59,9 +62,9 @@ class EnsembleForecaster:
         return self
 
     def predict(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Columns p10 <= p50 <= p90; null where a member has no forecast."""
+        """Return columns p10 <= p50 <= p90; null where a member has no forecast."""
         answers = {name: member.predict(features) for name, member in self.members.items()}
-        weighed = [
+        parts = [
             answers[name].select(pl.col(OUTPUTS) * weight) for name, weight in self.weights.items()
         ]
-        return functools.reduce(operator.add, weighed)
+        return functools.reduce(operator.add, parts)

@@ -6,20 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from smartgrid_core.arrays import F32, F64
 from smartgrid_core.features.load import SCALE
 from smartgrid_core.rollout.labels import OUTPUTS
-from smartgrid_ml.forecasting.conformal import (
-    choose_cautious_offsets,
-    count_years_back,
-    look_up_offsets,
-)
+from smartgrid_ml.forecasting.conformal import calibrate_offsets, look_up_offsets, split_tail
 from smartgrid_ml.forecasting.protocol import QUANTILES
 from smartgrid_ml.forecasting.scaling import (
     TARGET,
-    FloatArray,
     list_input_names,
     list_load_inputs,
     read_floats,
@@ -39,18 +34,23 @@ class KerasSettings:
     """How the network is built and trained; `seed` fixes weights and the order of rows."""
 
     hidden: Sequence[int] = (64, 32)
+    """Units of each hidden layer."""
     epochs: int = 60
+    """At most."""
     patience: int = 6
     """Epochs without a better validation loss before training stops."""
     batch_rows: int = 256
+    """At least; see `steps_per_epoch`."""
     steps_per_epoch: int = 250
     """No more: batches grow instead, so that a year of many series takes no longer."""
     learning_rate: float = 2e-3
+    """Of Adam; halved where the validation loss stands still for two epochs."""
     ridge: float = 1e-3
     """Penalty of the linear model that training starts from, per row and standard deviation."""
     validation_share: float = 0.15
     """The last part of the issue times: training stops by it, the band is calibrated on it."""
     seed: int = 1
+    """Of initial weights and of the order of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,10 @@ class Network:
     above it, in standard deviations of the target.
     """
 
-    hidden: Sequence[tuple[FloatArray, FloatArray]]
+    hidden: Sequence[tuple[F64, F64]]
     """Kernel (n_in, n_out) and bias (n_out,) per layer."""
-    head: tuple[FloatArray, FloatArray]
+    head: tuple[F64, F64]
+    """Kernel (n_hidden + n_features, 3) and bias (3,)."""
 
 
 class KerasForecaster:
@@ -74,7 +75,8 @@ class KerasForecaster:
     1. inputs are the columns `feature_names`, in that order, rounded to float32 (as a served model
        gets them) and taken as float64 from there, NaN where unknown;
     2. those in `scaled_features` are divided by `scale_feature`;
-    3. each is standardised, (x - input_mean) / input_std, cut at +-FARTHEST, unknown becomes 0;
+    3. each is standardised, (x - input_mean) / input_std, cut at +-STANDARD_LIMIT; unknown
+       becomes 0;
     4. `network` answers P10, P50, P90, which are multiplied by `target_std`, `target_mean` added;
     5. `offsets[:, i]` are added, where i = floor(lead_hours), at most the last index;
     6. the three are sorted and multiplied by `scale_feature`.
@@ -84,16 +86,22 @@ class KerasForecaster:
 
     name = "keras"
     scale_feature: str = SCALE
+    """The size of the series."""
     lead_feature: str = "lead_hours"
+    """Hours from issue to target hour."""
     feature_names: Sequence[str]
     """Inputs in order: every numeric column but the key and the target, also if never known."""
     scaled_features: Sequence[str]
-    input_mean: FloatArray
-    input_std: FloatArray
+    """Inputs in the unit of the load, but SCALE."""
+    input_mean: F64
+    """(feature_names,)"""
+    input_std: F64
+    """(feature_names,)"""
     target_mean: float
+    """Of load / size."""
     target_std: float
     network: Network
-    offsets: FloatArray
+    offsets: F64
     """(3, leads), in scaled units; zeros for the median."""
 
     def __init__(self, settings: KerasSettings | None = None) -> None:
@@ -109,36 +117,36 @@ class KerasForecaster:
         self.scaled_features = list_load_inputs(self.feature_names)
         train, held_out = _split_validation(known, share=self.settings.validation_share)
 
-        inputs, target = self._scaled_inputs(train), self._scaled_target(train)
+        inputs, target = self._scale_inputs(train), self._scale_target(train)
         self.input_mean, self.input_std = compute_moments(inputs)
         self.target_mean, self.target_std = float(np.mean(target)), float(np.std(target)) or 1.0
-        self.network = self._trained(
-            (self._standard_inputs(inputs), self._standard_target(target)),
+        self.network = self._train_network(
+            (self._standardise_inputs(inputs), self._standardise_target(target)),
             held_out=(
-                self._standard_inputs(self._scaled_inputs(held_out)),
-                self._standard_target(self._scaled_target(held_out)),
+                self._standardise_inputs(self._scale_inputs(held_out)),
+                self._standardise_target(self._scale_target(held_out)),
             ),
         )
         self.offsets = np.zeros((len(QUANTILES), 1))
-        self.offsets = self._calibrated(held_out)
+        self.offsets = self._calibrate(held_out)
         return self
 
     def predict(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Columns p10 <= p50 <= p90, in the unit of the load, one row per row given."""
-        scale = read_floats(features, self.scale_feature)
+        """Return columns p10 <= p50 <= p90, in the unit of the load, one row per row given."""
+        size = read_floats(features, self.scale_feature)
         with np.errstate(invalid="ignore"):  # a row without level is NaN from here to the end
-            loads = np.sort(self._scaled_quantiles(features), axis=1) * scale[:, np.newaxis]
+            loads = np.sort(self._predict_scaled(features), axis=1) * size[:, np.newaxis]
         return pl.DataFrame(loads, schema=list(OUTPUTS)).fill_nan(None)
 
-    def _scaled_quantiles(self, features: pl.DataFrame) -> FloatArray:
-        answers = _evaluate_network(
-            self.network, self._standard_inputs(self._scaled_inputs(features))
-        )
-        lead = read_floats(features, self.lead_feature)
-        moved = np.column_stack([look_up_offsets(offsets, lead) for offsets in self.offsets])
-        return answers * self.target_std + self.target_mean + moved
+    def _predict_scaled(self, features: pl.DataFrame) -> F64:
+        """Return P10, P50, P90 in units of the size, not sorted yet: (rows, 3)."""
+        inputs = self._standardise_inputs(self._scale_inputs(features))
+        answers = _evaluate_network(self.network, inputs)
+        lead_hours = read_floats(features, self.lead_feature)
+        offsets = np.column_stack([look_up_offsets(each, lead_hours) for each in self.offsets])
+        return answers * self.target_std + self.target_mean + offsets
 
-    def _scaled_inputs(self, features: pl.DataFrame) -> FloatArray:
+    def _scale_inputs(self, features: pl.DataFrame) -> F64:
         return scale_inputs(
             features,
             names=self.feature_names,
@@ -146,21 +154,20 @@ class KerasForecaster:
             scale=self.scale_feature,
         )
 
-    def _standard_inputs(self, inputs: FloatArray) -> FloatArray:
+    def _standardise_inputs(self, inputs: F64) -> F64:
         return standardise_inputs(inputs, mean=self.input_mean, std=self.input_std)
 
-    def _scaled_target(self, features: pl.DataFrame) -> FloatArray:
+    def _scale_target(self, features: pl.DataFrame) -> F64:
         return read_floats(features, TARGET) / read_floats(features, self.scale_feature)
 
-    def _standard_target(self, target: FloatArray) -> FloatArray:
+    def _standardise_target(self, target: F64) -> F64:
         return (target - self.target_mean) / self.target_std
 
-    def _trained(
-        self,
-        rows: tuple[FloatArray, FloatArray],
-        *,
-        held_out: tuple[FloatArray, FloatArray],
-    ) -> Network:
+    def _train_network(self, rows: tuple[F64, F64], *, held_out: tuple[F64, F64]) -> Network:
+        """Return the weights with the least validation loss.
+
+        `rows` and `held_out` are standardised inputs (rows, feature_names) and target (rows,).
+        """
         tensorflow()
         import keras
 
@@ -188,44 +195,38 @@ class KerasForecaster:
                 keras.callbacks.ReduceLROnPlateau(patience=2, factor=0.5),
             ],
         )
-        layers = [
-            tuple(
-                np.asarray(weights, np.float64) for weights in model.get_layer(name).get_weights()
-            )
-            for name in (*(f"hidden_{place}" for place in range(len(settings.hidden))), "head")
-        ]
-        pairs = [(kernel, bias) for kernel, bias in layers]
-        return Network(hidden=tuple(pairs[:-1]), head=pairs[-1])
+        return _read_weights(model, n_hidden=len(settings.hidden))
 
-    def _calibrated(self, held_out: pl.DataFrame) -> FloatArray:
-        """How far P10 and P90 must move, lead by lead, to be right on rows not trained on."""
-        missed = self._scaled_target(held_out)[:, np.newaxis] - self._scaled_quantiles(held_out)
-        lead = np.floor(read_floats(held_out, self.lead_feature)).astype(int)
-        offsets = np.zeros((len(QUANTILES), int(lead.max()) + 1))
-        for place, quantile in enumerate(QUANTILES):
-            if quantile != 0.5:
-                offsets[place] = choose_cautious_offsets(
-                    missed[:, place],
-                    quantile=quantile,
-                    lead=lead,
-                    year=count_years_back(held_out["issue_time"]),
-                    leads=offsets.shape[1],
-                )
-        return offsets
+    def _calibrate(self, held_out: pl.DataFrame) -> F64:
+        """Return how far P10 and P90 must move to be right on rows not trained on: (3, leads)."""
+        lead_hours = read_floats(held_out, self.lead_feature)
+        actual = self._scale_target(held_out)
+        return calibrate_offsets(
+            actual[:, np.newaxis] - self._predict_scaled(held_out),
+            lead_hours=lead_hours,
+            issue_times=held_out["issue_time"],
+            n_leads=int(np.floor(lead_hours.max())) + 1,
+        )
 
 
 def _split_validation(known: pl.DataFrame, *, share: float) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows to train on and the later ones held out; all rows in both for a single issue time."""
-    issues = known["issue_time"].unique().sort()
-    cut = issues[-max(1, round(len(issues) * share))]
-    train, held_out = (
-        known.filter(pl.col("hour_start") < cut),
-        known.filter(pl.col("issue_time") >= cut),
-    )
+    """Return rows to train on and later ones held out; all rows in both for one issue time."""
+    train, held_out = split_tail(known, share=share, most_days=None)
     return (known, known) if train.is_empty() else (train, held_out)
 
 
+def _read_weights(model: Any, *, n_hidden: int) -> Network:
+    """Return the weights of a network of `_build_network` as float64 arrays."""
+    layers = [
+        tuple(np.asarray(weights, np.float64) for weights in model.get_layer(name).get_weights())
+        for name in (*(f"hidden_{place}" for place in range(n_hidden)), "head")
+    ]
+    pairs = [(kernel, bias) for kernel, bias in layers]
+    return Network(hidden=tuple(pairs[:-1]), head=pairs[-1])
+
+
 def _build_network(n_features: int, *, settings: KerasSettings) -> Any:
+    """Return the untrained network, whose head answers 0 until it gets weights."""
     import keras
 
     inputs = keras.Input((n_features,), name="features")
@@ -241,13 +242,20 @@ def _build_network(n_features: int, *, settings: KerasSettings) -> Any:
     return keras.Model(inputs, head)
 
 
-def _fit_linear_head(
-    inputs: FloatArray, target: FloatArray, *, hidden: int, ridge: float
-) -> list[FloatArray]:
-    """Weights of a head that answers like a ridge regression: training can only mend it.
+def _fit_linear_head(inputs: F64, target: F64, *, hidden: int, ridge: float) -> list[F64]:
+    """Return weights of a head that answers like a ridge regression: training can only mend it.
 
     A network that starts at random needs far more rows than a young grid has to find out that
     tomorrow looks like a mean of the days before.
+
+    Args:
+        inputs: float64 (rows, features), standardised.
+        target: float64 (rows,), standardised.
+        hidden: units of the last hidden layer, to which the head gives no weight yet.
+        ridge: penalty per row and standard deviation.
+
+    Returns:
+        Kernel (hidden + features, 3) and bias (3,).
     """
     slopes, intercept = fit_ridge_line(inputs, target, penalty=ridge)
     low, high = np.quantile(target - inputs @ slopes - intercept, [QUANTILES[0], QUANTILES[-1]])
@@ -258,22 +266,20 @@ def _fit_linear_head(
 
 
 def _compute_pinball(actual: Any, head: Any) -> Any:
-    """Mean pinball loss of the three quantiles that the head's outputs stand for."""
+    """Return the mean pinball loss of the three quantiles that the head's outputs stand for."""
     from keras import ops
 
     middle = head[:, 0:1]
     answers = ops.concatenate(
         [middle - ops.softplus(head[:, 1:2]), middle, middle + ops.softplus(head[:, 2:3])], axis=1
     )
-    missed = ops.reshape(actual, (-1, 1)) - answers
-    level = ops.convert_to_tensor([QUANTILES], dtype=missed.dtype)
-    return ops.mean(ops.maximum(level * missed, (level - 1.0) * missed), axis=1)
+    error = ops.reshape(actual, (-1, 1)) - answers
+    level = ops.convert_to_tensor([QUANTILES], dtype=error.dtype)
+    return ops.mean(ops.maximum(level * error, (level - 1.0) * error), axis=1)
 
 
-def _shuffle_batches(
-    inputs: npt.NDArray[np.float32], target: npt.NDArray[np.float32], *, settings: KerasSettings
-) -> Any:
-    """Batches in an order that the seed decides anew for every epoch."""
+def _shuffle_batches(inputs: F32, target: F32, *, settings: KerasSettings) -> Any:
+    """Return batches in an order that the seed decides anew for every epoch."""
     import keras
 
     rows = max(settings.batch_rows, math.ceil(len(target) / settings.steps_per_epoch))
@@ -299,8 +305,8 @@ def _shuffle_batches(
     return Batches()
 
 
-def _evaluate_network(network: Network, inputs: FloatArray) -> FloatArray:
-    """P10, P50, P90 in standard deviations of the target: (rows, 3)."""
+def _evaluate_network(network: Network, inputs: F64) -> F64:
+    """Return P10, P50, P90 in standard deviations of the target: (rows, 3)."""
     layer = inputs
     for kernel, bias in network.hidden:
         layer = np.maximum(layer @ kernel + bias, 0.0)
@@ -310,5 +316,5 @@ def _evaluate_network(network: Network, inputs: FloatArray) -> FloatArray:
     return np.stack([middle - below, middle, middle + above], axis=1)
 
 
-def _to_float32(values: FloatArray) -> npt.NDArray[np.float32]:
+def _to_float32(values: F64) -> F32:
     return np.asarray(values, dtype=np.float32)

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from smartgrid_core.arrays import F64, I64
 from smartgrid_core.errors import PublicationError
-from smartgrid_ml.forecasting.scaling import FloatArray
 
 Values = Any
 """Arrays of NumPy or tensors of TensorFlow: the steps are the same."""
@@ -33,7 +32,8 @@ class Step:
     kind: str
     """dense, affine, activation, concatenate, add or reshape"""
     sources: Sequence[int]
-    weights: Sequence[FloatArray] = ()
+    """Places of the results that it works on."""
+    weights: Sequence[F64] = ()
     """dense: kernel and bias; affine: what is multiplied and what is then added."""
     name: str = ""
     """Which activation."""
@@ -43,13 +43,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class LayerGraph:
-    """Steps in the order in which they can be taken; `answer` is the result that counts."""
+    """A network as steps, whatever library it was trained in."""
 
     steps: Sequence[Step]
+    """In the order in which they can be taken; the first one's result has place 1."""
     answer: int
+    """Place of the result that counts."""
 
-    def predict(self, inputs: FloatArray) -> FloatArray:
-        """The network's first output: float64 (rows, features) -> (rows,)."""
+    def predict(self, inputs: F64) -> F64:
+        """Return the network's first output: float64 (rows, features) -> (rows,)."""
         return np.asarray(
             evaluate_graph(self, inputs, build_numpy_functions()), np.float64
         ).reshape(len(inputs))
@@ -60,36 +62,39 @@ class LayerFunctions:
     """What the steps are made of, in one library."""
 
     concatenate: Callable[[list[Values]], Values]
+    """Joins values along the last axis."""
     reshape: Callable[[Values, Sequence[int]], Values]
+    """Gives every row the shape."""
     activations: Mapping[str, Callable[..., Values]]
+    """By name; each gets the values and the constants of its step."""
 
 
 def evaluate_graph(graph: LayerGraph, inputs: Values, functions: LayerFunctions) -> Values:
-    """The result of the graph's last step, in the library that `functions` are of."""
+    """Return the result of the graph's answer, in the library that `functions` are of."""
     results = [inputs]
     for step in graph.steps:
-        given = [results[source] for source in step.sources]
+        operands = [results[source] for source in step.sources]
         match step.kind:
             case "dense":
-                result = given[0] @ step.weights[0] + step.weights[1]
+                result = operands[0] @ step.weights[0] + step.weights[1]
             case "affine":
-                result = given[0] * step.weights[0] + step.weights[1]
+                result = operands[0] * step.weights[0] + step.weights[1]
             case "activation":
-                result = functions.activations[step.name](given[0], *step.numbers)
+                result = functions.activations[step.name](operands[0], *step.numbers)
             case "concatenate":
-                result = functions.concatenate(given)
+                result = functions.concatenate(operands)
             case "add":
-                result = sum(given[1:], given[0])
+                result = sum(operands[1:], operands[0])
             case _:
-                result = functions.reshape(given[0], [int(size) for size in step.numbers])
+                result = functions.reshape(operands[0], [int(size) for size in step.numbers])
         results.append(result)
     return results[graph.answer]
 
 
 def build_numpy_functions() -> LayerFunctions:
-    """The steps in NumPy."""
+    """Return the operations of the steps in NumPy."""
     return LayerFunctions(
-        concatenate=lambda given: np.concatenate(given, axis=-1),
+        concatenate=lambda parts: np.concatenate(parts, axis=-1),
         reshape=lambda values, shape: values.reshape((-1, *shape)),
         activations={
             "relu": _relu,
@@ -102,12 +107,23 @@ def build_numpy_functions() -> LayerFunctions:
     )
 
 
-def _relu(values: FloatArray, slope: float, threshold: float, most: float) -> FloatArray:
+def _relu(values: F64, slope: float, threshold: float, most: float) -> F64:
+    """Return a rectifier's answers.
+
+    Args:
+        values: float64 (rows, units).
+        slope: of the line below the threshold.
+        threshold: where that line meets zero.
+        most: no answer is larger.
+
+    Returns:
+        float64 (rows, units).
+    """
     answer = np.where(values >= threshold, values, slope * (values - threshold))
     return np.asarray(np.minimum(answer, most))
 
 
-def _sigmoid(values: FloatArray) -> FloatArray:
+def _sigmoid(values: F64) -> F64:
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)))
 
 
@@ -118,7 +134,7 @@ _PARAMETERLESS_ACTIVATIONS = ("tanh", "sigmoid", "softplus", "elu", "silu")
 
 
 def trace_layer_graph(model: Any) -> LayerGraph:
-    """The steps of a functional or sequential Keras model of one input and one output.
+    """Return the steps of a functional or sequential Keras model of one input and one output.
 
     Raises PublicationError naming the first layer that is none of Dense, BatchNormalization,
     Normalization, ReLU, LeakyReLU, Activation, Concatenate, Add, Flatten, Reshape and those that
@@ -133,12 +149,12 @@ def trace_layer_graph(model: Any) -> LayerGraph:
         )
     steps: list[Step] = []
     places: dict[int, int] = {}
-    kept: list[Any] = []  # symbolic tensors are told apart by their identity
+    kept: list[Any] = []  # a tensor is known by its identity, which must not be used again
 
-    def written(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    def record_layer(layer: Any, *args: Any, **kwargs: Any) -> Any:
         answer = layer(*args, **kwargs)
-        given = args[0] if isinstance(args[0], list | tuple) else [args[0]]
-        sources = [places[id(one)] for one in given]
+        operands = args[0] if isinstance(args[0], list | tuple) else [args[0]]
+        sources = [places[id(operand)] for operand in operands]
         place = sources[0]
         for step in _list_layer_steps(layer, sources, first=len(steps) + 1):
             steps.append(step)
@@ -154,7 +170,7 @@ def trace_layer_graph(model: Any) -> LayerGraph:
         flat,
         input_tensors=[start],
         clone_function=lambda layer: layer,
-        call_function=written,
+        call_function=record_layer,
     )
     return LayerGraph(tuple(steps), places[id(copy.outputs[0])])
 
@@ -162,9 +178,9 @@ def trace_layer_graph(model: Any) -> LayerGraph:
 def _list_layer_steps(  # noqa: PLR0911 - a table of layers
     layer: Any, sources: list[int], *, first: int
 ) -> list[Step]:
-    """What a layer does, as steps of which the first gets the number `first`."""
+    """Return what a layer does, as steps of which the first gets the place `first`."""
     kind = type(layer).__name__
-    weights = [np.asarray(one, np.float64) for one in layer.get_weights()]
+    weights = [np.asarray(each, np.float64) for each in layer.get_weights()]
     match kind:
         case "Dense":
             kernel = weights[0]
@@ -199,11 +215,13 @@ def _list_layer_steps(  # noqa: PLR0911 - a table of layers
 
 
 def _renumber_steps(inner: LayerGraph, *, source: int, first: int) -> list[Step]:
-    """The steps of a model within a model, whose input is the result `source` of the outer one."""
+    """Return the steps of a model within a model; `source` is the place of its input outside."""
     if inner.answer != len(inner.steps):
         raise PublicationError("export: a model within a model does not answer with its last layer")
     return [
-        replace(step, sources=[source if one == 0 else first - 1 + one for one in step.sources])
+        replace(
+            step, sources=[source if place == 0 else first - 1 + place for place in step.sources]
+        )
         for step in inner.steps
     ]
 
@@ -219,7 +237,8 @@ def _list_activation_steps(layer: Any, sources: list[int]) -> list[Step]:
     raise _build_layer_error(layer, f"{type(layer).__name__} with activation {name!r}")
 
 
-def _fold_batch_norm(layer: Any, weights: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
+def _fold_batch_norm(layer: Any, weights: list[F64]) -> tuple[F64, F64]:
+    """Return what a batch normalization multiplies by and what it adds then."""
     _require_last_axis(layer, layer.axis)
     *trained, mean, variance = weights
     gamma = trained.pop(0) if layer.scale else np.ones_like(mean)
@@ -228,15 +247,16 @@ def _fold_batch_norm(layer: Any, weights: list[FloatArray]) -> tuple[FloatArray,
     return scale, beta - mean * scale
 
 
-def _fold_normalization(layer: Any) -> tuple[FloatArray, FloatArray]:
+def _fold_normalization(layer: Any) -> tuple[F64, F64]:
+    """Return what a normalization multiplies by and what it adds then."""
     import keras
 
     _require_last_axis(layer, layer.axis)
     if layer.invert:
         raise _build_layer_error(layer, "Normalization with invert=True")
     mean, variance = (
-        np.asarray(keras.ops.convert_to_numpy(one), np.float64).reshape(-1)
-        for one in (layer.mean, layer.variance)
+        np.asarray(keras.ops.convert_to_numpy(each), np.float64).reshape(-1)
+        for each in (layer.mean, layer.variance)
     )
     scale = 1.0 / np.maximum(np.sqrt(variance), keras.config.epsilon())
     return scale, -mean * scale
@@ -244,7 +264,7 @@ def _fold_normalization(layer: Any) -> tuple[FloatArray, FloatArray]:
 
 def _require_last_axis(layer: Any, axis: int | Sequence[int]) -> None:
     rank = len(layer.output.shape)
-    axes: npt.NDArray[np.int_] = np.atleast_1d(np.asarray(axis, int)) % rank
+    axes: I64 = np.atleast_1d(np.asarray(axis, np.int64)) % rank
     if axes.tolist() != [rank - 1]:
         raise _build_layer_error(layer, f"{type(layer).__name__} over axis {axis}")
 

@@ -45,7 +45,7 @@ class NaiveForecaster:
         return self
 
     def predict(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Columns p10 <= p50 <= p90 in the unit of the load; null where nothing is known."""
+        """Return columns p10 <= p50 <= p90 in the unit of the load; null where nothing is known."""
         p50 = pl.col("p50")
         below = (pl.col("below") * pl.col(SCALE)).clip(upper_bound=0)
         above = (pl.col("above") * pl.col(SCALE)).clip(lower_bound=0)
@@ -60,7 +60,10 @@ class NaiveForecaster:
 
 
 def select_slot_columns() -> list[pl.Expr]:
-    """Series, weekend or not, and whole hour of the day: feeder_id, is_weekend, hour."""
+    """Return the key of past errors: series, weekend or not, and whole hour of the day.
+
+    Columns feeder_id, is_weekend, hour; of a table with rows of `LoadFeatures`.
+    """
     return [
         pl.col("feeder_id"),
         pl.col("is_weekend"),

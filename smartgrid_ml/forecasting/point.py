@@ -8,18 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from smartgrid_core.arrays import F64, I64
 from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_ml.forecasting.boosting import choose_scale
-from smartgrid_ml.forecasting.conformal import (
-    choose_cautious_offsets,
-    count_years_back,
-    look_up_offsets,
-    split_tail,
-)
+from smartgrid_ml.forecasting.conformal import calibrate_offsets, look_up_offsets, split_tail
 from smartgrid_ml.forecasting.protocol import QUANTILES
 from smartgrid_ml.forecasting.scaling import (
     TARGET,
-    FloatArray,
     list_input_names,
     list_load_inputs,
     read_floats,
@@ -37,15 +32,16 @@ class Rows:
     """
 
     names: Sequence[str]
-    inputs: FloatArray
+    """The inputs, in order."""
+    inputs: F64
     """(rows, names), NaN where unknown."""
-    target: FloatArray
+    target: F64
     """(rows,), the load divided by the series' size."""
-    size: FloatArray
-    """(rows,)"""
-    issue: npt.NDArray[np.int64]
+    size: F64
+    """(rows,), the series' size in the unit of the load (kW)."""
+    issue: I64
     """(rows,): the place of the row's issue time among all, from 0."""
-    known: npt.NDArray[np.int64] | None = None
+    known: I64 | None = None
     """(rows,): the place of the first issue time at which the row's load is known; None: of the
     next one. Horizons beyond the next issue make it a later one."""
 
@@ -53,7 +49,7 @@ class Rows:
         return len(self.target)
 
     def at(self, places: npt.NDArray[Any]) -> "Rows":
-        """Some of the rows: places or a mask."""
+        """Return some of the rows: integer places, or a mask (rows,)."""
         return Rows(
             self.names,
             self.inputs[places],
@@ -64,7 +60,7 @@ class Rows:
         )
 
     def rolling_origin(self, folds: int, *, share: float = 0.15) -> Iterator[tuple["Rows", "Rows"]]:
-        """Rows to train on and later ones to validate by, the earliest fold first.
+        """Yield rows to train on and later ones to validate by, the earliest fold first.
 
         Each fold validates `share` of the issue times; the last one ends with the rows. Every
         search scores its trials on these same folds.
@@ -75,16 +71,16 @@ class Rows:
             end = issues - fold * span
             start = end - span
             if start > 0:
-                validated = (self.issue >= start) & (self.issue < end)
+                is_validated = (self.issue >= start) & (self.issue < end)
                 known = self.issue + 1 if self.known is None else self.known
-                yield self.at(known <= start), self.at(validated)
+                yield self.at(known <= start), self.at(is_validated)
 
 
 class PointModel(Protocol):
     """A trained regressor; what it looks like inside is for `export/regressors.py` to know."""
 
-    def predict(self, inputs: FloatArray) -> npt.NDArray[np.floating[Any]]:
-        """One number per row of inputs (rows, names), NaN where unknown: (rows,)."""
+    def predict(self, inputs: F64) -> npt.NDArray[np.floating[Any]]:
+        """Return one number per row, (rows,); inputs are (rows, names), NaN where unknown."""
         ...
 
 
@@ -97,7 +93,7 @@ class Learner(Protocol):
         ...
 
     def learn(self, rows: Rows) -> PointModel:
-        """Train on all of them."""
+        """Return a regressor that is trained on all of them."""
         ...
 
 
@@ -120,11 +116,16 @@ class PointForecaster:
     """
 
     lead_feature: str = "lead_hours"
+    """Hours from issue to target hour."""
     scale_feature: str
+    """The size of the series; one of SCALES."""
     feature_names: Sequence[str]
+    """Inputs in order: every numeric column but the key and the target, also if never known."""
     scaled_features: Sequence[str]
+    """Inputs in the unit of the load, but SCALE."""
     model: PointModel
-    offsets: FloatArray
+    """Trained on all known rows."""
+    offsets: F64
     """(3, leads), in scaled units; zeros for the median."""
 
     def __init__(self, name: str, learner: Learner) -> None:
@@ -146,38 +147,39 @@ class PointForecaster:
         self.scaled_features = list_load_inputs(self.feature_names)
         head, tail = split_tail(known)
         self.scale_feature = choose_scale(head, tail)
-        self.prepare(self.rows(known if head.is_empty() else head))
-        self.offsets = self._calibrated(head, tail)
-        self.model = self.learner.learn(self.rows(known))
+        self.prepare(self.build_rows(known if head.is_empty() else head))
+        self.offsets = self._calibrate(head, tail)
+        self.model = self.learner.learn(self.build_rows(known))
         return self
 
     def prepare(self, rows: Rows) -> None:
-        """What a forecaster does before it learns: nothing, unless it searches.
+        """Choose a model before learning: nothing to do, unless a forecaster searches.
 
         `rows` are those before the calibrated ones: what is chosen here has not seen the latter.
         """
 
     def predict(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Columns p10 <= p50 <= p90, in the unit of the load, one row per row given."""
+        """Return columns p10 <= p50 <= p90, in the unit of the load, one row per row given."""
         size = read_floats(
             features.select(pl.col(self.scale_feature).cast(pl.Float32)), self.scale_feature
         )
-        lead = read_floats(features, self.lead_feature)
+        lead_hours = read_floats(features, self.lead_feature)
         # Regressors refuse to answer for infinite or absurd numbers, and nobody asks for them.
-        answered = np.full(features.height, np.nan)
-        known = np.isfinite(size) & (size > 0)
-        if known.any():
-            inputs = self.inputs(features.filter(pl.Series(known)))
-            answered[known] = np.asarray(self.model.predict(inputs), np.float64).reshape(-1)
-        scaled = answered[:, np.newaxis] + np.column_stack(
-            [look_up_offsets(offsets, lead) for offsets in self.offsets]
+        answers = np.full(features.height, np.nan)
+        has_size = np.isfinite(size) & (size > 0)
+        if has_size.any():
+            inputs = self.build_inputs(features.filter(pl.Series(has_size)))
+            answers[has_size] = _predict_points(self.model, inputs)
+        # quantiles in units of the size, (rows, 3)
+        scaled = answers[:, np.newaxis] + np.column_stack(
+            [look_up_offsets(offsets, lead_hours) for offsets in self.offsets]
         )
         with np.errstate(invalid="ignore"):
             loads = np.sort(scaled, axis=1) * size[:, np.newaxis]
         return pl.DataFrame(loads, schema=list(OUTPUTS)).fill_nan(None)
 
-    def inputs(self, features: pl.DataFrame) -> FloatArray:
-        """What the regressor sees: float64, (rows, feature_names), scaled, NaN where unknown."""
+    def build_inputs(self, features: pl.DataFrame) -> F64:
+        """Return what the regressor sees: float64 (rows, feature_names), NaN where unknown."""
         return scale_inputs(
             features,
             names=self.feature_names,
@@ -185,34 +187,41 @@ class PointForecaster:
             scale=self.scale_feature,
         )
 
-    def rows(self, known: pl.DataFrame) -> Rows:
-        """Rows of `known_rows`, ordered by issue time, as a regressor learns from them."""
+    def build_rows(self, known: pl.DataFrame) -> Rows:
+        """Return rows as a regressor learns from them.
+
+        `known` are rows of `select_known_rows`, ordered by issue time.
+        """
         size = read_floats(known, self.scale_feature)
         issues = known["issue_time"].unique().sort()
         return Rows(
             names=self.feature_names,
-            inputs=self.inputs(known),
+            inputs=self.build_inputs(known),
             target=read_floats(known, TARGET) / size,
             size=size,
             issue=issues.search_sorted(known["issue_time"]).cast(pl.Int64).to_numpy(),
             known=issues.search_sorted(known["hour_start"], side="right").cast(pl.Int64).to_numpy(),
         )
 
-    def _calibrated(self, head: pl.DataFrame, tail: pl.DataFrame) -> FloatArray:
-        """How far P10 and P90 lie from the answer to be right on the unseen tail."""
-        leads = int(read_floats(pl.concat([head, tail]), self.lead_feature).max()) + 1
-        offsets = np.zeros((len(QUANTILES), leads))
+    def _calibrate(self, head: pl.DataFrame, tail: pl.DataFrame) -> F64:
+        """Return how far P10 and P90 lie from the answer to be right on the unseen tail.
+
+        Shape (3, leads); they do not lie apart from it where either part has no row.
+        """
+        n_leads = int(read_floats(pl.concat([head, tail]), self.lead_feature).max()) + 1
         if head.is_empty() or tail.is_empty():
-            return offsets
-        model = self.learner.learn(self.rows(head))
-        missed = read_floats(tail, TARGET) / read_floats(tail, self.scale_feature) - np.asarray(
-            model.predict(self.inputs(tail)), np.float64
-        ).reshape(-1)
-        lead = np.floor(read_floats(tail, self.lead_feature)).astype(int)
-        year = count_years_back(tail["issue_time"])
-        for place, quantile in enumerate(QUANTILES):
-            if quantile != 0.5:
-                offsets[place] = choose_cautious_offsets(
-                    missed, quantile=quantile, lead=lead, year=year, leads=leads
-                )
-        return offsets
+            return np.zeros((len(QUANTILES), n_leads))
+        model = self.learner.learn(self.build_rows(head))
+        actual = read_floats(tail, TARGET) / read_floats(tail, self.scale_feature)
+        residuals = actual - _predict_points(model, self.build_inputs(tail))
+        return calibrate_offsets(
+            np.column_stack([residuals] * len(QUANTILES)),
+            lead_hours=read_floats(tail, self.lead_feature),
+            issue_times=tail["issue_time"],
+            n_leads=n_leads,
+        )
+
+
+def _predict_points(model: PointModel, inputs: F64) -> F64:
+    """Return a regressor's answers as float64 (rows,), whatever shape it gives them."""
+    return np.asarray(model.predict(inputs), np.float64).reshape(-1)

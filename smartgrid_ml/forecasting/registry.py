@@ -1,4 +1,8 @@
-"""Which forecasters there are, by name. A new one gets its line here."""
+"""The registry of forecasters: which ones there are, by name. A new one gets its line here.
+
+`create_forecaster` is the way in; whether a model is servable, naive or the ensemble of the others
+is read from the tuples of names.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,40 +40,54 @@ NAIVE_ROWS = tuple(_NAIVE_FORECASTERS)
 """What every other model has to beat."""
 
 ENSEMBLE = EnsembleForecaster.name
+"""The blend of all servable others, which only a backtest can make."""
 
 SERVABLE = (*_TRAINED_FORECASTERS, *ENGINES, ENSEMBLE)
 """Forecasters that need nothing but the features of a row, and can be exported."""
 
 FORECASTERS = (*NAIVE_ROWS, *SERVABLE)
-"""Every name that `forecaster` knows; the naive rows come first, the ensemble of all last."""
+"""All that `create_forecaster` knows; the naive rows come first, the ensemble of all last."""
 
 WITHOUT_SEARCH = tuple(name for name in FORECASTERS if name not in ENGINES)
+"""Those that cost no search budget."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
-    """How the engines search: each with this budget, telling `on_trial` of everything tried."""
+    """How the engines search."""
 
     budget: Budget
+    """Of each engine."""
     seed: int = 1
+    """The same seed and data try the same models in the same order."""
     on_trial: OnTrial = lambda *_: None
+    """Is called with the engine's name and the trial after each one."""
 
 
 def share_budget(seconds: float, *, trials: int | None, memory_mb: int) -> Budget:
-    """What each engine may use if all of them together may take so long."""
+    """Return what each engine may use if all of them together may take so many `seconds`.
+
+    `trials` and `memory_mb` are limits of each engine; without `trials` time alone ends a search.
+
+    >>> share_budget(900.0, trials=None, memory_mb=6000).seconds
+    300.0
+    """
     return Budget(seconds / len(ENGINES), trials=trials, memory_mb=memory_mb)
 
 
 QUICK_SEARCH = SearchSettings(Budget(seconds=60.0))
-"""Where nobody said how to search."""
+"""Where the caller does not say how to search."""
 
 
 def create_forecaster(
     name: str, *, recipe: Recipe | None = None, searching: SearchSettings = QUICK_SEARCH
 ) -> Forecaster:
-    """A fresh, unfitted forecaster; with a recipe, what an earlier search or blend had found.
+    """Return a fresh, unfitted forecaster; with a recipe, the one that a search or blend found.
 
     Raises ValueError naming the ones there are, or for an ensemble without recipe.
+
+    >>> create_forecaster("naive_24h").name
+    'naive_24h'
     """
     if name == ENSEMBLE:
         if recipe is None:

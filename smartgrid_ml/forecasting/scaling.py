@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from smartgrid_core.arrays import F64
 from smartgrid_core.features.load import KEY, LOAD_FEATURES, SCALE
 
-FloatArray = npt.NDArray[np.float64]
+FloatArray = F64
 
 TARGET = "load_kw"
 
 
 def select_known_rows(features: pl.DataFrame) -> pl.DataFrame:
-    """Rows whose load and level are known. Raises ValueError if there are none."""
+    """Return rows whose load and level are known. Raises ValueError if there are none."""
     known = features.filter(pl.col(TARGET).is_finite() & (pl.col(SCALE) > 0))
     if known.is_empty():
         raise ValueError("no row with a known load and a week of history before it")
@@ -22,7 +22,10 @@ def select_known_rows(features: pl.DataFrame) -> pl.DataFrame:
 
 
 def list_input_names(features: pl.DataFrame) -> tuple[str, ...]:
-    """Inputs in order: every numeric column but the key and the target, also if never known."""
+    """Return the inputs in order: every numeric column but the key and the target.
+
+    A column that is never known is one of them, so that all trainings have the same inputs.
+    """
     return tuple(
         name
         for name, dtype in features.schema.items()
@@ -31,27 +34,36 @@ def list_input_names(features: pl.DataFrame) -> tuple[str, ...]:
 
 
 def list_load_inputs(names: Sequence[str]) -> tuple[str, ...]:
-    """Those in the unit of the load, but SCALE, which tells large series from small ones."""
+    """Return those in the unit of the load, but SCALE, which tells large series from small ones."""
     return tuple(name for name in names if name in LOAD_FEATURES)
 
 
 def scale_inputs(
     features: pl.DataFrame, *, names: Sequence[str], scaled: Sequence[str], scale: str
-) -> FloatArray:
-    """What a model sees: float64 (rows, names), NaN where unknown.
+) -> F64:
+    """Return what a model sees; columns are rounded to float32, as a served model gets them.
 
-    Columns are rounded to float32, as a served model gets them; `scaled` are divided by `scale`.
+    Args:
+        features: rows of `LoadFeatures`, loads in the unit of the series (kW).
+        names: the inputs, in order.
+        scaled: those of them that are divided by the size of the series.
+        scale: the column with that size, in the unit of the series.
+
+    Returns:
+        float64 (rows, names); NaN where unknown.
     """
     served = features.select(pl.col(*names).cast(pl.Float32).cast(pl.Float64))
     size = read_floats(served, scale)
+    columns = ((name, read_floats(served, name)) for name in names)
     return np.column_stack(
-        [
-            read_floats(served, name) / size if name in scaled else read_floats(served, name)
-            for name in names
-        ]
+        [values / size if name in scaled else values for name, values in columns]
     )
 
 
-def read_floats(frame: pl.DataFrame, name: str) -> FloatArray:
-    """A column as float64 (rows,), NaN where unknown."""
+def read_floats(frame: pl.DataFrame, name: str) -> F64:
+    """Return a column as float64 (rows,); NaN where unknown.
+
+    >>> read_floats(pl.DataFrame({"load_kw": [1, None]}), "load_kw")
+    array([ 1., nan])
+    """
     return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()

@@ -47,7 +47,7 @@ class SeasonalEmpirical:
         return self
 
     def predict(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Columns p10 <= p50 <= p90 in the unit of the load; null where nothing is known.
+        """Return columns p10 <= p50 <= p90 in the unit of the load; null where nothing is known.
 
         Where the level or the series is not, the last known load of that time stands in.
         """
@@ -56,9 +56,10 @@ class SeasonalEmpirical:
         for at, (keys, known) in enumerate(self._levels):
             named = known.rename({name: f"{name}_{at}" for name in OUTPUTS})
             rows = rows.join(named, on=keys, how="left", maintain_order="left")
-        share = {
+        shares = {
             name: pl.coalesce(f"{name}_{at}" for at in range(len(self._levels))) for name in OUTPUTS
         }
         return rows.select(
-            pl.coalesce(one * pl.col(SCALE), "past").alias(name) for name, one in share.items()
+            pl.coalesce(quantile * pl.col(SCALE), "past").alias(name)
+            for name, quantile in shares.items()
         )
