@@ -17,7 +17,7 @@ from demo.files import write_demo
 from smartgrid_core.time import DAY
 from smartgrid_ml.mining.anomalies import grid_inputs as inputs
 from smartgrid_ml.mining.anomalies.detect import Detection, detect
-from smartgrid_ml.mining.anomalies.ground_truth import (
+from smartgrid_ml.mining.anomalies.evaluation.ground_truth import (
     count_most_per_month,
     find_false_alarms,
     match_faults,

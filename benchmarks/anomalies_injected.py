@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from smartgrid_ml.mining.anomalies.evaluation_metrics import (
+from smartgrid_ml.mining.anomalies.evaluation.metrics import (
     evaluate_events,
     evaluate_rows,
     find_row_runs,

@@ -30,7 +30,7 @@ from smartgrid_cli.files.detect_file import DetectionSettings, detect_anomalies
 from smartgrid_cli.files.readings import Readings, read_readings
 from smartgrid_cli.files.table import Columns
 from smartgrid_ml.mining.anomalies.detect import THRESHOLD
-from smartgrid_ml.mining.anomalies.evaluation_metrics import evaluate_events, find_row_runs
+from smartgrid_ml.mining.anomalies.evaluation.metrics import evaluate_events, find_row_runs
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 FOLDER = "transformer_monitoring"

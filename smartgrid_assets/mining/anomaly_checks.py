@@ -7,7 +7,7 @@ from smartgrid_core.contracts.anomalies import Anomalies, AnomalyStates
 from smartgrid_core.contracts.grid import GridTopology, PlantedFaults
 from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.time import midnight
-from smartgrid_ml.mining.anomalies.ground_truth import (
+from smartgrid_ml.mining.anomalies.evaluation.ground_truth import (
     count_most_per_month,
     find_false_alarms,
     match_faults,

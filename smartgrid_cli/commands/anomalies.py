@@ -156,8 +156,8 @@ def write_results(
     """Write the four files, times as the file has them, and return what metrics.json says."""
     from smartgrid_cli.files.anomaly_rows import as_written, count_kinds, write_anomalies
     from smartgrid_cli.files.timestamps import find_time_span
-    from smartgrid_ml.mining.anomalies.evaluation_page import render_detection
-    from smartgrid_ml.mining.anomalies.evaluation_summary import summarise_detection
+    from smartgrid_ml.mining.anomalies.evaluation.page import render_detection
+    from smartgrid_ml.mining.anomalies.evaluation.summary import summarise_detection
 
     metrics: dict[str, Any] = {
         **summarise_detection(

@@ -71,7 +71,7 @@ class AnomalyScores(dy.Schema):
     score = dy.Float64(min=0)
 
 
-def _float_list() -> dy.List:
+def _create_list_column() -> dy.List:
     """Return a column of lists of float64; NaN is unknown."""
     return dy.List(dy.Float64(allow_inf=True, allow_nan=True))
 
@@ -89,13 +89,13 @@ class AnomalyStates(dy.Schema):
     subject_kind = one_of(*SUBJECT_KINDS, primary_key=True)
     series = dy.String(primary_key=True, min_length=1)
     day = dy.Date(primary_key=True)
-    history = _float_list()
-    spread = _float_list()
-    gram = _float_list()
-    moment = _float_list()
-    extremes = _float_list()
-    tail = _float_list()
-    daily = _float_list()
-    cusum = _float_list()
-    run = _float_list()
-    spell = _float_list()
+    history = _create_list_column()
+    spread = _create_list_column()
+    gram = _create_list_column()
+    moment = _create_list_column()
+    extremes = _create_list_column()
+    tail = _create_list_column()
+    daily = _create_list_column()
+    cusum = _create_list_column()
+    run = _create_list_column()
+    spell = _create_list_column()

@@ -22,7 +22,7 @@ from smartgrid_ml.mining.anomalies.evidence import (
     count_lag_steps,
 )
 from smartgrid_ml.mining.anomalies.nan_arrays import Bools, Floats
-from smartgrid_ml.mining.anomalies.score_day import HABIT_SHARE, REST_HOURS
+from smartgrid_ml.mining.anomalies.scoring.score_day import HABIT_SHARE, REST_HOURS
 from smartgrid_ml.mining.anomalies.state import (
     DAY_SHIFT,
     DETECTORS,
@@ -180,7 +180,7 @@ def _find_stretches(
         deviations = list(_find_deviations(day, row, row, can_drift=True))
         yield from deviations
         is_shifted = any(stretch.kind == "level_shift" for _, stretch in deviations)
-        is_shifted = is_shifted or _shows(day.state.episodes[row], "level_shift")
+        is_shifted = is_shifted or _has_kind(day.state.episodes[row], "level_shift")
         if not is_shifted and _is_drifting(day, row):
             finding = Finding(DRIFT, "drift", 0, day.until, day.until - 1)
             yield (
@@ -304,7 +304,7 @@ def _find_breaches(day: JudgedDay, row: int) -> Iterator[Finding]:
         yield Finding(POINT, "out_of_band", first, last, first + int(np.argmax(beyond)))
 
 
-def _shows(episode: Episode | None, kind: str) -> bool:
+def _has_kind(episode: Episode | None, kind: str) -> bool:
     return episode is not None and kind in episode.worst
 
 
@@ -328,7 +328,7 @@ def _is_lasting(day: JudgedDay, row: int, stretch: Stretch) -> bool:
 
 def _is_gradual(day: JudgedDay, row: int) -> bool:
     """Whether the deviation has grown over days; a shift grows once."""
-    if _shows(day.state.episodes[row], "drift"):
+    if _has_kind(day.state.episodes[row], "drift"):
         return True
     # the last days' median deviations, today's last, turned so that today's is positive
     days = np.array([*day.state.daily[row, -RAMP_DAYS:], day.scores.deviations.of_day[row]])
@@ -351,7 +351,7 @@ def _find_uneven_places(day: JudgedDay) -> Iterator[UnevenPlace]:
         if not scores.is_ready[rows].all():
             continue
         top = scores.scores[rows, :DRIFT, : day.until].max(axis=(1, 2), initial=0.0)
-        is_open = [_shows(day.state.episodes[member], "phase_imbalance") for member in members]
+        is_open = [_has_kind(day.state.episodes[member], "phase_imbalance") for member in members]
         if top.max() >= setup.settings.threshold or any(is_open):
             worst = is_open.index(True) if any(is_open) else int(np.argmax(top))
             yield UnevenPlace(members.tolist(), rows, worst)

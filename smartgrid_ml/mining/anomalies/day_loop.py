@@ -27,7 +27,8 @@ from smartgrid_ml.mining.anomalies.readings_matrix import (
     read_limits,
 )
 from smartgrid_ml.mining.anomalies.reasons import describe_anomaly, to_instant
-from smartgrid_ml.mining.anomalies.score_day import DayScores, measure_imbalance, score_day
+from smartgrid_ml.mining.anomalies.scoring.day_scores import DayScores
+from smartgrid_ml.mining.anomalies.scoring.score_day import measure_imbalance, score_day
 from smartgrid_ml.mining.anomalies.settings import DetectorSettings, DetectorSetup
 from smartgrid_ml.mining.anomalies.state import DRIFT, POINT, DetectorState, StateSizes
 from smartgrid_ml.mining.anomalies.update_state import update_state
@@ -129,7 +130,7 @@ class DayLoop:
         ]
         sizes = StateSizes(settings.history_days, settings.slots, 1 + len(channels), settings.long)
         before = (
-            DetectorState.blank([], sizes)
+            DetectorState.create_blank([], sizes)
             if state is None
             else DetectorState.from_frame(state, sizes)
         )

@@ -99,9 +99,9 @@ class Episode:
     @classmethod
     def of(cls, stretch: Stretch) -> "Episode":
         """Return the episode that begins with this stretch."""
-        return cls(stretch.start_us, stretch.end_us, {}, {}).extended_by(stretch)
+        return cls(stretch.start_us, stretch.end_us, {}, {}).extend(stretch)
 
-    def extended_by(self, stretch: Stretch) -> "Episode":
+    def extend(self, stretch: Stretch) -> "Episode":
         """Return the episode with one more stretch in it."""
         kind, worst = stretch.kind, self.worst.get(stretch.kind)
         is_worst = worst is None or not worst.score >= stretch.worst.score
@@ -126,7 +126,7 @@ def gather_episodes(
     current = open_episode
     for stretch in sorted(stretches, key=lambda each: (each.start_us, each.kind)):
         if current is not None and stretch.start_us <= current.end_us + gap_us:
-            current = current.extended_by(stretch)
+            current = current.extend(stretch)
             # The last of the list is the one that was extended; yesterday's is not in it yet.
             touched[-1:] = [current]
         else:

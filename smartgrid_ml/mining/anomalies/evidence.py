@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smartgrid_ml.mining.anomalies.episodes import Evidence, Stretch
-from smartgrid_ml.mining.anomalies.score_day import DayScores
+from smartgrid_ml.mining.anomalies.scoring.day_scores import DayScores
 from smartgrid_ml.mining.anomalies.settings import DetectorSettings, DetectorSetup
 from smartgrid_ml.mining.anomalies.state import DAY_SHIFT, POINT, SHIFT, DetectorState
 
@@ -28,7 +28,7 @@ class JudgedDay:
     start_us: float
     until: int
 
-    def at(self, step: float) -> float:
+    def get_instant(self, step: float) -> float:
         """Return the instant of a step of the day, µs; steps before the day are negative."""
         return self.start_us + step * self.setup.settings.step_us
 
@@ -78,11 +78,11 @@ def build_value_evidence(day: JudgedDay, row: int, finding: Finding) -> Stretch:
         upper = day.clip_upper(row, centre + reach * expected.above[row, worst])
     return Stretch(
         kind=finding.kind,
-        start_us=day.at(finding.first),
-        end_us=day.at(finding.last),
+        start_us=day.get_instant(finding.first),
+        end_us=day.get_instant(finding.last),
         worst=Evidence(
             score=float(scores.scores[row, finding.detector, worst]),
-            time_us=day.at(worst),
+            time_us=day.get_instant(worst),
             value=float(scores.values[row, worst]),
             lower=lower,
             upper=upper,
@@ -114,11 +114,11 @@ def build_shift_evidence(
     )
     return Stretch(
         kind=finding.kind,
-        start_us=day.at(finding.first),
-        end_us=day.at(finding.last - lag),
+        start_us=day.get_instant(finding.first),
+        end_us=day.get_instant(finding.last - lag),
         worst=Evidence(
             score=float(scores.scores[row, finding.detector, finding.worst]),
-            time_us=day.at(at),
+            time_us=day.get_instant(at),
             value=centre + away * (above if away >= 0 else below),
             lower=day.clip_lower(row, centre - reach * below),
             upper=day.clip_upper(row, centre + reach * above),
@@ -136,11 +136,11 @@ def build_limit_evidence(day: JudgedDay, row: int, finding: Finding) -> Stretch:
     score = float(scores.scores[row, POINT, finding.worst]) if scores.is_ready[row] else 0.0
     return Stretch(
         kind=finding.kind,
-        start_us=day.at(finding.first),
-        end_us=day.at(finding.last),
+        start_us=day.get_instant(finding.first),
+        end_us=day.get_instant(finding.last),
         worst=Evidence(
             score=max(day.setup.settings.threshold, score),
-            time_us=day.at(finding.worst),
+            time_us=day.get_instant(finding.worst),
             value=float(scores.mean_in_span[row, finding.worst]),
             lower=low if np.isfinite(low) else np.nan,
             upper=high if np.isfinite(high) else np.nan,

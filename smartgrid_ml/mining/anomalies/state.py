@@ -99,7 +99,7 @@ class DetectorState:
     episodes: list[Episode | None]
 
     @classmethod
-    def blank(cls, series: Sequence[str], sizes: StateSizes) -> "DetectorState":
+    def create_blank(cls, series: Sequence[str], sizes: StateSizes) -> "DetectorState":
         """Return the state of series of which nothing is known yet."""
         n, k = len(series), sizes.regressors
         return cls(
@@ -121,7 +121,7 @@ class DetectorState:
 
     def select(self, series: Sequence[str], sizes: StateSizes) -> "DetectorState":
         """Return the state of these series, in their order; blank for those that are new."""
-        wanted = DetectorState.blank(series, sizes)
+        wanted = DetectorState.create_blank(series, sizes)
         place = {name: row for row, name in enumerate(self.series)}
         known = [(row, place[name]) for row, name in enumerate(series) if name in place]
         to, from_ = np.array(known, dtype=np.int64).reshape(-1, 2).T
@@ -138,7 +138,7 @@ class DetectorState:
         is_gone = ~np.isfinite(self.history).any(axis=(1, 2)) & (self.silent_steps > 0)
         days, slots = self.history.shape[1:]
         sizes = StateSizes(days, slots, self.moment.shape[1], self.tail.shape[1])
-        blank = DetectorState.blank(self.series, sizes)
+        blank = DetectorState.create_blank(self.series, sizes)
         for name in (*ARRAYS, *RUNS):
             getattr(self, name)[is_gone] = getattr(blank, name)[is_gone]
         for row in np.flatnonzero(is_gone):
@@ -162,7 +162,7 @@ class DetectorState:
     @classmethod
     def from_frame(cls, rows: pl.DataFrame, sizes: StateSizes) -> "DetectorState":
         """Return the state that `to_frame` wrote; arrays of other lengths than wanted are blank."""
-        state = cls.blank(rows["series"].to_list(), sizes)
+        state = cls.create_blank(rows["series"].to_list(), sizes)
         for name in ARRAYS:
             array = getattr(state, name)
             stored = _read_lists(rows, name, length=int(np.prod(array.shape[1:])))

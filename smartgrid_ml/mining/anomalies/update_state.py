@@ -9,7 +9,8 @@ from smartgrid_ml.mining.anomalies.classify import DayAnomalies
 from smartgrid_ml.mining.anomalies.episodes import HOUR_US
 from smartgrid_ml.mining.anomalies.evidence import JudgedDay, count_lag_steps
 from smartgrid_ml.mining.anomalies.nan_arrays import Floats, compute_median, find_largest
-from smartgrid_ml.mining.anomalies.score_day import REST_HOURS, DayScores, take_slot_medians
+from smartgrid_ml.mining.anomalies.scoring.day_scores import DayScores
+from smartgrid_ml.mining.anomalies.scoring.score_day import REST_HOURS, take_slot_medians
 from smartgrid_ml.mining.anomalies.settings import DetectorSetup
 from smartgrid_ml.mining.anomalies.state import (
     DAY_SHIFT,
@@ -163,7 +164,7 @@ def _end_episodes(after: DetectorState, day: JudgedDay) -> None:
     """Close, in place, episodes that are over, and take for normal what has lasted."""
     settings = day.setup.settings
     lag_us = count_lag_steps(settings, DAY_SHIFT) * settings.step_us
-    end_us = day.at(settings.per_day)
+    end_us = day.get_instant(settings.per_day)
     for row in range(day.setup.judged):
         episode = after.episodes[row]
         if episode is None:

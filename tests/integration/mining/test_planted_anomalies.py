@@ -8,7 +8,7 @@ import pytest
 from demo.files import write_demo
 from smartgrid_ml.mining.anomalies import grid_inputs as inputs
 from smartgrid_ml.mining.anomalies.detect import detect
-from smartgrid_ml.mining.anomalies.ground_truth import (
+from smartgrid_ml.mining.anomalies.evaluation.ground_truth import (
     SHOWN_AS,
     count_most_per_month,
     find_false_alarms,

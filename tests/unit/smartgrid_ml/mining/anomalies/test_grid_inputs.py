@@ -5,16 +5,16 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from smartgrid_core.time import HOUR
+from smartgrid_ml.mining.anomalies.evaluation.ground_truth import (
+    count_most_per_month,
+    find_false_alarms,
+    match_faults,
+)
 from smartgrid_ml.mining.anomalies.grid_inputs import (
     build_sensor_limits,
     choose_sensor_step,
     group_sensors,
     sum_meter_energy,
-)
-from smartgrid_ml.mining.anomalies.ground_truth import (
-    count_most_per_month,
-    find_false_alarms,
-    match_faults,
 )
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_ml.mining.anomalies.evaluation_metrics import (
+from smartgrid_ml.mining.anomalies.evaluation.metrics import (
     compute_f1,
     compute_precision_at,
     evaluate_events,
@@ -14,7 +14,7 @@ from smartgrid_ml.mining.anomalies.evaluation_metrics import (
     evaluate_rows_within,
     find_row_runs,
 )
-from smartgrid_ml.mining.anomalies.evaluation_summary import summarise_detection
+from smartgrid_ml.mining.anomalies.evaluation.summary import summarise_detection
 
 STEP = timedelta(hours=1)
 FLAGS = st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(0, 1)), min_size=1, max_size=40)

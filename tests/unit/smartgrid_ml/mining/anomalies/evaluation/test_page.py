@@ -4,7 +4,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_ml.mining.anomalies.evaluation_page import (
+from smartgrid_ml.mining.anomalies.evaluation.page import (
     LISTED_ANOMALIES,
     choose_plotted_series,
     render_detection,

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from smartgrid_ml.mining.anomalies.evaluation_metrics import (
+from smartgrid_ml.mining.anomalies.evaluation.metrics import (
     EventFigures,
     evaluate_events,
     evaluate_rows,

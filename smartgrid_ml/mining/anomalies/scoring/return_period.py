@@ -9,8 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smartgrid_ml.mining.anomalies.expected_range import HABIT_DAYS, compute_weighted_quantiles
 from smartgrid_ml.mining.anomalies.nan_arrays import Floats, Ints
+from smartgrid_ml.mining.anomalies.scoring.expected_range import (
+    HABIT_DAYS,
+    compute_weighted_quantiles,
+)
 
 GUMBEL_MEDIAN = 0.36651292
 """-ln(ln 2): the median of the standard Gumbel distribution."""

@@ -1,6 +1,6 @@
 import numpy as np
 
-from smartgrid_ml.mining.anomalies.return_period import (
+from smartgrid_ml.mining.anomalies.scoring.return_period import (
     Prior,
     find_bound,
     fit_daily_maxima,
