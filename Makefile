@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo up test check format bench clean-state clean
+.PHONY: help install lock demo up test check coverage format bench clean-state clean
 
 # A dozen processes import the same libraries: where compiled code may not be kept, each compiles
 # them anew. It is kept in the environment and the tree, which are ours.
