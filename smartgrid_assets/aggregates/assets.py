@@ -4,7 +4,8 @@ import dagster as dg
 import polars as pl
 
 from smartgrid_assets.partitions import FOLLOW, daily_asset, get_run_window
-from smartgrid_core.aggregates.daily import sum_daily_consumption as sum_local_days
+from smartgrid_assets.storing import replace_in_both
+from smartgrid_core.aggregates.daily import sum_daily_consumption
 from smartgrid_core.aggregates.feeder import sum_meters_per_feeder
 from smartgrid_core.aggregates.hourly import aggregate_sensor_hours
 from smartgrid_core.contracts.aggregates import (
@@ -41,8 +42,7 @@ def sensor_aggregates(
         lake.scan(SensorData, window=window),
         sensor_interval_minutes=settings.sensor_interval_minutes,
     )
-    rows = lake.replace(SensorAggregates, hours, window=window)
-    warehouse.replace(SensorAggregates, rows.collect(), window=window)
+    rows = replace_in_both(SensorAggregates, hours, lake=lake, warehouse=warehouse, window=window)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": rows.count,
@@ -115,9 +115,8 @@ def daily_consumption(
     energy = lake.scan(
         MeterConsumption, window=window.widened(before=WIDEST_OFFSET, after=WIDEST_OFFSET)
     )
-    days = sum_local_days(energy, timezone=settings.zone, days=list(window.days()))
-    rows = lake.replace(DailyConsumption, days, window=window)
-    warehouse.replace(DailyConsumption, rows.collect(), window=window)
+    days = sum_daily_consumption(energy, timezone=settings.zone, days=list(window.days()))
+    rows = replace_in_both(DailyConsumption, days, lake=lake, warehouse=warehouse, window=window)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": rows.count,
@@ -143,8 +142,7 @@ def feeder_load(
         lake.scan(MeterConsumption, window=window),
         places=place_meters(lake.scan(GridTopology)).lazy(),
     )
-    rows = lake.replace(FeederLoad, load, window=window)
-    warehouse.replace(FeederLoad, rows.collect(), window=window)
+    rows = replace_in_both(FeederLoad, load, lake=lake, warehouse=warehouse, window=window)
     return dg.MaterializeResult(
         metadata={"dagster/row_count": rows.count, "peak_kw": rows.max("load_kw")}
     )

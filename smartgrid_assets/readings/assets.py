@@ -1,28 +1,14 @@
 """Assets that bring the landed readings, the grid and its weather into the lake."""
 
 import dagster as dg
-import dataframely as dy
 
 from smartgrid_assets.partitions import daily_asset, get_run_window
+from smartgrid_assets.storing import copy_to_lake
 from smartgrid_core.contracts.grid import GridTopology, Weather
 from smartgrid_core.contracts.readings import MeterReadings, RegisterBrackets, SensorData
-from smartgrid_core.protocols import Lake, Warehouse, WriteResult
-from smartgrid_core.time import Window
+from smartgrid_core.protocols import Lake, Warehouse
 
 GROUP = "readings"
-
-DAYS_IN_MEMORY = 3
-"""A day of a hundred thousand meters at 15 minutes is ten million rows, about 1 GB."""
-
-
-def copy_rows(
-    schema: type[dy.Schema], *, warehouse: Warehouse, lake: Lake, window: Window
-) -> WriteResult:
-    """Copy a window's rows into the lake, never more than some days of them in memory."""
-    count = 0
-    for part in window.parts(days=DAYS_IN_MEMORY):
-        count += lake.replace(schema, warehouse.read(schema, window=part), window=part).count
-    return WriteResult(count, lake.scan(schema, window=window))
 
 
 @daily_asset(group_name=GROUP, kinds={"postgres", "parquet"})
@@ -33,7 +19,7 @@ def sensor_data(
 ) -> dg.MaterializeResult:
     """Sensor readings as they were landed, in V, A, kW or Hz; one UTC day per partition."""
     window = get_run_window(context)
-    rows = copy_rows(SensorData, warehouse=warehouse, lake=lake, window=window)
+    rows = copy_to_lake(SensorData, warehouse=warehouse, lake=lake, window=window)
     return dg.MaterializeResult(
         metadata={"dagster/row_count": rows.count, "sensors": rows.count_distinct("sensor_id")}
     )
@@ -47,7 +33,7 @@ def meter_readings(
 ) -> dg.MaterializeResult:
     """Meter readings as they were landed, in kWh; one UTC day per partition."""
     window = get_run_window(context)
-    rows = copy_rows(MeterReadings, warehouse=warehouse, lake=lake, window=window)
+    rows = copy_to_lake(MeterReadings, warehouse=warehouse, lake=lake, window=window)
     return dg.MaterializeResult(
         metadata={"dagster/row_count": rows.count, "meters": rows.count_distinct("meter_id")}
     )
@@ -92,5 +78,5 @@ def weather(
 ) -> dg.MaterializeResult:
     """Hourly weather, where any was landed or fetched; one UTC day per partition."""
     window = get_run_window(context)
-    rows = copy_rows(Weather, warehouse=warehouse, lake=lake, window=window)
+    rows = copy_to_lake(Weather, warehouse=warehouse, lake=lake, window=window)
     return dg.MaterializeResult(metadata={"dagster/row_count": rows.count})
