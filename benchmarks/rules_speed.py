@@ -31,11 +31,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--transactions", type=int, default=100_000)
     parser.add_argument("--only", choices=CONTENDERS, help="run one, print its figures as JSON")
-    wanted = parser.parse_args()
-    if wanted.only:
-        print(json.dumps(measured(wanted.only, made_up(wanted.transactions))))
+    arguments = parser.parse_args()
+    if arguments.only:
+        print(json.dumps(measure(arguments.only, generate_transactions(arguments.transactions))))
         return 0
-    figures = {name: in_its_own_process(name, wanted.transactions) for name in CONTENDERS}
+    figures = {name: measure_in_process(name, arguments.transactions) for name in CONTENDERS}
     for name, (seconds, memory, itemsets, _) in figures.items():
         print(
             f"{name}: {seconds:.2f} s, {memory:,.0f} MB more than the data, {itemsets:,} itemsets"
@@ -44,22 +44,22 @@ def main() -> int:
     ratio = figures["ours"][0] / bare
     is_equal = len({fingerprint for *_, fingerprint in figures.values()}) == 1
     print(
-        f"{wanted.transactions:,} transactions x {ITEMS} items, support {MIN_SUPPORT}, up to"
+        f"{arguments.transactions:,} transactions x {ITEMS} items, support {MIN_SUPPORT}, up to"
         f" {MAX_ITEMS} items: ratio to bare mlxtend {ratio:.2f} (bound 1.00);"
         f" itemsets {'are equal' if is_equal else 'DIFFER'}"
     )
     return int(ratio > 1 or not is_equal)
 
 
-def in_its_own_process(name: str, transactions: int) -> tuple[float, float, int, str]:
+def measure_in_process(name: str, transactions: int) -> tuple[float, float, int, str]:
     command = [sys.executable, __file__, "--only", name, "--transactions", str(transactions)]
     run = subprocess.run(command, check=True, capture_output=True, text=True)
     seconds, memory, itemsets, fingerprint = json.loads(run.stdout.splitlines()[-1])
     return seconds, memory, itemsets, fingerprint
 
 
-def made_up(transactions: int) -> NDArray[np.bool_]:
-    """bool, (transactions, ITEMS)."""
+def generate_transactions(transactions: int) -> NDArray[np.bool_]:
+    """Return which transaction holds which item, bool (transactions, ITEMS)."""
     random = np.random.default_rng(11)
     marks = random.random((transactions, ITEMS)) < random.uniform(0.02, 0.15, ITEMS)
     for _ in range(10):
@@ -69,8 +69,8 @@ def made_up(transactions: int) -> NDArray[np.bool_]:
     return marks
 
 
-def measured(name: str, marks: NDArray[np.bool_]) -> tuple[float, float, int, str]:
-    """Seconds, MB over what stood before, itemsets, and a hash of all of them with their counts.
+def measure(name: str, marks: NDArray[np.bool_]) -> tuple[float, float, int, str]:
+    """Return seconds, MB over what stood before, itemsets, and a hash of them with their counts.
 
     The input of each is ready before the clock starts: a frame for mlxtend, sparse rows for ours.
     """
@@ -111,8 +111,8 @@ def measured(name: str, marks: NDArray[np.bool_]) -> tuple[float, float, int, st
             for support, items in table.itertuples(index=False)
         }
     memory = peak_bytes() / 1e6 - stood
-    told = json.dumps(sorted(counts.items())).encode()
-    return seconds, memory, len(counts), hashlib.sha256(told).hexdigest()
+    text = json.dumps(sorted(counts.items())).encode()
+    return seconds, memory, len(counts), hashlib.sha256(text).hexdigest()
 
 
 if __name__ == "__main__":

@@ -47,11 +47,15 @@ FAMILIES: dict[str, dict[str, str]] = {
         "sunday_or_holiday": "it is Sunday or a holiday",
     },
 }
-"""Items by the quantity that they are made of, each with what it says; no rule holds two of one."""
+"""Items by the quantity that they are made of, with their words; a rule holds one of a family."""
 
 ITEMS = tuple(item for members in FAMILIES.values() for item in members)
+"""All items, family by family."""
 FAMILY_OF = {item: family for family, members in FAMILIES.items() for item in members}
-MEANING = {item: said for members in FAMILIES.values() for item, said in members.items()}
+"""Family of each item."""
+
+MEANING = {item: words for members in FAMILIES.values() for item, words in members.items()}
+"""Words of each item, for sentences."""
 
 LINKS: tuple[tuple[str, str, str], ...] = (
     ("voltage", "supply", "an interruption is a voltage that is gone"),
@@ -65,8 +69,7 @@ LINKS: tuple[tuple[str, str, str], ...] = (
     ("load", "alarm", "exceedances are forecast from the load, alerts follow from them"),
     ("hour", "weekday", "both are read off the clock"),
 )
-"""Families or items of which one says something of the other by definition, and why: never on the
-two sides of a rule."""
+"""Families or items that go together by definition, and why: never on the two sides of a rule."""
 
 CONSEQUENTS: dict[str, float] = {
     "outage": 1.0,
@@ -87,16 +90,24 @@ _LINKED = frozenset(
 )
 
 
-def are_linked(one: str, other: str) -> bool:
-    """Whether two items are of one family or linked by LINKS. Raises KeyError for no item."""
-    names = ((one, FAMILY_OF[one]), (other, FAMILY_OF[other]))
-    return names[0][1] == names[1][1] or any(
-        frozenset((first, second)) in _LINKED for first in names[0] for second in names[1]
+def are_linked(item: str, other: str) -> bool:
+    """Return whether two items are of one family or linked by LINKS.
+
+    Raises KeyError for a name that is not one of ITEMS.
+
+    >>> are_linked("outage", "voltage_low"), are_linked("evening", "load_peak")
+    (True, False)
+    """
+    family, other_family = FAMILY_OF[item], FAMILY_OF[other]
+    return family == other_family or any(
+        frozenset((first, second)) in _LINKED
+        for first in (item, family)
+        for second in (other, other_family)
     )
 
 
 def is_sound_rule(antecedent: frozenset[str], consequent: str) -> bool:
-    """Whether a rule may be formed: one item per family before the arrow, nothing linked across."""
+    """Return whether a rule may be: one item per family, none linked to the consequent."""
     families = {FAMILY_OF[item] for item in antecedent}
     return len(families) == len(antecedent) and not any(
         are_linked(item, consequent) for item in antecedent

@@ -15,7 +15,7 @@ class GridEvents(dy.Schema):
     """One row per (feeder_id, hour_start, item): the items of an hour are its transaction.
 
     Every hour of a feeder has at least the items of the clock. `smartgrid_core.contracts.
-    event_items` says what an item means.
+    event_items` gives the words of an item.
     """
 
     feeder_id = identifier(primary_key=True)
@@ -79,7 +79,7 @@ class EventRuleChanges(dy.Schema):
     where the antecedent did not occur) and the two-sided test of two proportions between them,
     `p_value`, under control of the false discovery rate, `q_value`. `change`: what is a rule now
     and was none is new, the other way round gone, and what was one in both is stronger or weaker,
-    each only if q says that the confidences differ; the rest is steady.
+    each only if the confidences differ at the false discovery rate; the rest is steady.
     """
 
     day = dy.Date(primary_key=True)

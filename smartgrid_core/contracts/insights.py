@@ -1,4 +1,4 @@
-"""Tables of what an operator should know: the page of a day, and each thing that it says."""
+"""Tables of what an operator should know: the page of a day, and each insight on it."""
 
 import dataframely as dy
 

@@ -9,11 +9,11 @@ SUSPICIONS = ("theft", "meter_fault", "unexplained_loss")
 in particular is suspected of."""
 
 BASES = ("energy_balance", "own_past", "reading_findings")
-"""What an expected recovery is estimated from."""
+"""What the recovery expected from a visit is estimated from."""
 
 
 class HeadEnergy(dy.Schema):
-    """One row per (node_id, hour_start): what a node's power sensor saw, what meters below counted.
+    """One row per (node_id, hour_start): energy at a node's sensor and at the meters below.
 
     `node_id` is a feeder, transformer or substation with a power sensor. Energies in kWh, net:
     consumption positive, feed-in negative. `head_kwh` is null where the sensor was silent for part

@@ -64,8 +64,9 @@ class ConsumerSegments(dy.Schema):
 class SegmentHistory(dy.Schema):
     """One row per (day, segment_id): the segment as it was found at the end of `day`.
 
-    `state`: `new`; `kept` from the last run; `returned` after it had ended; `ended`, told once,
-    with no meters. `moved` is how far the centre went since it was last seen, null for a new one.
+    `state`: `new`; `kept` from the last run; `returned` after it had ended; `ended`, in one
+    row without meters. `moved` is how far the centre went since it was last found, null for a new
+    one.
     `share` is of all meters in segments. `stability` is the clustering's: the mean adjusted Rand
     index of resampled pairs, null where nothing was clustered.
     """
@@ -103,10 +104,10 @@ class SegmentBands(dy.Schema):
 
 
 class ConsumerOutliers(dy.Schema):
-    """One row per meter_id whose profile has no company, by the days up to `day`.
+    """One row per meter_id whose profile is like no other, by the days up to `day`.
 
     `neighbour_distance` is to the `min_samples`-th nearest profile, the meter itself counted; more
-    than `eps`, and no profile in dense company lies within `eps` either (DBSCAN's noise).
+    than `eps`, and no profile of a dense cluster lies within `eps` either (DBSCAN's noise).
     `score` = `neighbour_distance` / `eps`. `reason` is a sentence about what is unusual.
     """
 

@@ -1,4 +1,4 @@
-"""Plots of what was mined, for places that show Markdown and for MLflow."""
+"""Figures for places that show Markdown and for MLflow."""
 
 import base64
 from io import BytesIO
@@ -12,14 +12,14 @@ DOTS_PER_INCH = 80
 
 
 def create_figure(*, width: float = 9.0, height: float = 4.0) -> "Figure":
-    """An empty figure, in inches, that belongs to no window and no global state."""
+    """Return an empty figure, in inches, that belongs to no window and no global state."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def embed_figure(figure: "Figure", *, about: str) -> str:
-    """The figure as a picture within Markdown, without a file; `about` is its alternative text."""
+    """Return the figure as a picture within Markdown; `about` is its alternative text."""
     png = BytesIO()
     figure.savefig(png, format="png", dpi=DOTS_PER_INCH)
     return f"![{about}](data:image/png;base64,{base64.b64encode(png.getvalue()).decode()})"

@@ -16,75 +16,88 @@ HEADINGS = {
     "rules": "What goes together",
     "segments": "Kinds of consumers",
 }
+"""Of the sections, as people read them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The rows of a table on which something rests: those that agree with `key`."""
+    """The rows of a table on which an insight rests."""
 
     table: str
+    """The name of the table and of the asset that made it."""
     key: Mapping[str, Any]
+    """Values of columns that the rows have."""
     partition: date | None = None
+    """Their UTC day; None for a table that is kept whole."""
 
-    def link(self, ui: str) -> str:
-        """Where Dagster at `ui` shows the asset that made them; "" is the page's own Dagster."""
+    def build_link(self, ui: str) -> str:
+        """Return where Dagster at `ui` shows the asset; "" is the page's own Dagster."""
         day = "" if self.partition is None else f"?partition={self.partition}"
         return f"{ui.rstrip('/')}/assets/{self.table}{day}"
 
 
 @dataclass(frozen=True, slots=True)
 class Insight:
-    """One thing to know. `title` names it, `sentence` says what, how much and why it matters."""
+    """One thing to know."""
 
     title: str
+    """Names it."""
     sentence: str
+    """What it is, how much, and why it matters."""
     evidence: Evidence
+    """The rows on which it rests."""
     subject_id: str | None = None
+    """The meter, node, feeder or segment that it is about."""
     figure: float | None = None
+    """How much, in `unit`."""
     unit: str | None = None
+    """Of the figure, in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One part of the page: `lead` says how things stand, even if there is nothing to list."""
+    """One part of the page."""
 
     name: str
+    """One of SECTIONS."""
     lead: str
+    """A sentence about how things stand, even if there is nothing to list."""
     insights: Sequence[Insight] = ()
+    """The most pressing first."""
     pictures: Sequence[str] = field(default_factory=tuple)
     """Markdown images."""
 
 
 def build_insight_rows(day: date, sections: Sequence[Section]) -> pl.DataFrame:
-    """Rows of `Insights`."""
+    """Return rows of `Insights` of a day, one per insight of the sections."""
     rows = [
         {
             "day": day,
             "section": section.name,
             "position": position,
-            "subject_id": each.subject_id,
-            "title": each.title,
-            "sentence": each.sentence,
-            "figure": each.figure,
-            "unit": each.unit,
-            "evidence_table": each.evidence.table,
-            "evidence_partition": each.evidence.partition,
-            "evidence_key": json.dumps(each.evidence.key, sort_keys=True, default=str),
+            "subject_id": insight.subject_id,
+            "title": insight.title,
+            "sentence": insight.sentence,
+            "figure": insight.figure,
+            "unit": insight.unit,
+            "evidence_table": insight.evidence.table,
+            "evidence_partition": insight.evidence.partition,
+            "evidence_key": json.dumps(insight.evidence.key, sort_keys=True, default=str),
         }
         for section in sections
-        for position, each in enumerate(section.insights, start=1)
+        for position, insight in enumerate(section.insights, start=1)
     ]
     schema = Insights.create_empty().schema
     return Insights.validate(pl.DataFrame(rows, schema=schema), cast=True)
 
 
 def build_page_rows(day: date, markdown: str) -> pl.DataFrame:
-    """The one row of `InsightPages`."""
+    """Return the one row of `InsightPages` of a day."""
     return InsightPages.validate(pl.DataFrame({"day": [day], "markdown": [markdown]}), cast=True)
 
 
 def render_page(day: date, sections: Sequence[Section], *, ui: str = "") -> str:
-    """The whole page: how things stand, then each section with its list and pictures.
+    """Return the whole page: how things stand, then each section with its list and pictures.
 
     ``ui``: the address of Dagster, for links that work wherever the page is forwarded to.
     """
@@ -94,9 +107,9 @@ def render_page(day: date, sections: Sequence[Section], *, ui: str = "") -> str:
     for section in ordered:
         lines += ["", f"## {HEADINGS[section.name]}", ""]
         lines += [
-            f"{place}. **{_escape_markdown(each.title)}** {_escape_markdown(each.sentence)} "
-            f"[Evidence]({each.evidence.link(ui)})"
-            for place, each in enumerate(section.insights, start=1)
+            f"{place}. **{_escape_markdown(insight.title)}** {_escape_markdown(insight.sentence)} "
+            f"[Evidence]({insight.evidence.build_link(ui)})"
+            for place, insight in enumerate(section.insights, start=1)
         ] or [section.lead]
         for picture in section.pictures:
             lines += ["", picture]
@@ -104,5 +117,5 @@ def render_page(day: date, sections: Sequence[Section], *, ui: str = "") -> str:
 
 
 def _escape_markdown(text: str) -> str:
-    """Text whose signs mean themselves within Markdown."""
+    """Return text whose signs mean themselves within Markdown."""
     return "".join(f"\\{sign}" if sign in "\\`*_[]<>|#" else sign for sign in text)

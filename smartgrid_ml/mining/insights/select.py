@@ -1,4 +1,4 @@
-"""What was mined as things to know: the few of each table that call for somebody to act."""
+"""The rows of each mined table that call for somebody to act, as insights of the page."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -9,14 +9,17 @@ from smartgrid_ml.mining.anomalies.report import sort_worst_first
 from smartgrid_ml.mining.insights.page import Evidence, Insight, Section
 
 MOST_INSIGHTS = 5
-"""Things of a kind on the page; the tables hold the rest."""
+"""Insights of a section; the tables hold the rest."""
 
 RECENT = timedelta(days=7)
 """Anomalies of the last week: older ones were on the pages before."""
 
 
 def select_inspections(inspections: pl.DataFrame, *, pictures: Sequence[str] = ()) -> Section:
-    """Who is worth a visit, and what a mend would bring back; ``inspections``: `Inspections`."""
+    """Return the section of places worth a visit and what a mend would bring back.
+
+    ``inspections``: rows of `Inspections`; ``pictures``: Markdown images, here as below.
+    """
     listed = inspections.sort("rank")
     month = float(listed["recoverable_kwh_month"].sum() or 0.0)
     insights = [
@@ -42,7 +45,10 @@ def select_inspections(inspections: pl.DataFrame, *, pictures: Sequence[str] = (
 def select_anomalies(
     anomalies: pl.DataFrame, *, day: date, pictures: Sequence[str] = ()
 ) -> Section:
-    """The strongest anomalies of the week up to `day`; ``anomalies``: rows of `Anomalies`."""
+    """Return the section of the strongest anomalies of the week up to `day`.
+
+    ``anomalies``: rows of `Anomalies`.
+    """
     recent = select_recent(anomalies, day=day)
     kinds = recent.group_by("kind").len().sort("len", "kind", descending=[True, False])
     insights = [
@@ -65,9 +71,9 @@ def select_anomalies(
         )
         for row in recent.head(MOST_INSIGHTS).iter_rows(named=True)
     ]
-    told = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in kinds.iter_rows())
+    by_kind = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in kinds.iter_rows())
     lead = (
-        f"{_format_count(recent.height, 'anomaly', 'anomalies')} in seven days ({told})."
+        f"{_format_count(recent.height, 'anomaly', 'anomalies')} in seven days ({by_kind})."
         if insights
         else "None in seven days."
     )
@@ -75,7 +81,7 @@ def select_anomalies(
 
 
 def select_recent(anomalies: pl.DataFrame, *, day: date) -> pl.DataFrame:
-    """Rows of `Anomalies` that touch the seven days up to `day`, the worst first."""
+    """Return rows of `Anomalies` that touch the seven days up to `day`, the worst first."""
     return sort_worst_first(
         anomalies.filter(
             pl.col("end_time").dt.date() > day - RECENT, pl.col("start_time").dt.date() <= day
@@ -86,7 +92,10 @@ def select_recent(anomalies: pl.DataFrame, *, day: date) -> pl.DataFrame:
 def select_rules(
     rules: pl.DataFrame, changes: pl.DataFrame, *, pictures: Sequence[str] = ()
 ) -> Section:
-    """The strongest rules and how they move; rows of `EventRules`, `EventRuleChanges` of a day."""
+    """Return the section of the strongest rules and how they move.
+
+    ``rules``: rows of `EventRules` of a day; ``changes``: of `EventRuleChanges` of that day.
+    """
     key = ["feeder_id", "antecedent", "consequent"]
     moved = changes.select(*key, "change")
     listed = rules.join(moved, on=key, how="left").sort("rank")
@@ -102,14 +111,14 @@ def select_rules(
         for row in listed.head(MOST_INSIGHTS).iter_rows(named=True)
     ]
     counts = dict(changes.group_by("change").len().iter_rows())
-    told = ", ".join(
+    by_change = ", ".join(
         f"{counts[change]} {change}"
         for change in ("new", "gone", "stronger", "weaker")
         if counts.get(change)
     )
     lead = (
         f"{_format_count(listed.height, 'rule', 'rules')} that chance does not explain"
-        f"{f' ({told})' if told else ''}."
+        f"{f' ({by_change})' if by_change else ''}."
         if insights
         else "No rule that chance would not explain."
     )
@@ -119,7 +128,10 @@ def select_rules(
 def select_segments(
     history: pl.DataFrame, outliers: pl.DataFrame, *, pictures: Sequence[str] = ()
 ) -> Section:
-    """The segments as they are; rows of `SegmentHistory` of one day, and `ConsumerOutliers`."""
+    """Return the section of the segments and the oddest meter.
+
+    ``history``: rows of `SegmentHistory` of one day; ``outliers``: of `ConsumerOutliers`.
+    """
     present = history.filter(pl.col("meters") > 0).sort(
         "meters", "segment_id", descending=[True, False]
     )
@@ -134,24 +146,24 @@ def select_segments(
         )
         for row in present.iter_rows(named=True)
     ]
-    odd = outliers.sort("score", "meter_id", descending=[True, False])
-    if odd.height:
-        first = odd.row(0, named=True)
+    oddest_first = outliers.sort("score", "meter_id", descending=[True, False])
+    if oddest_first.height:
+        first = oddest_first.row(0, named=True)
         insights.append(
             Insight(
-                f"{_format_count(odd.height, 'meter', 'meters')} like no other:",
+                f"{_format_count(oddest_first.height, 'meter', 'meters')} like no other:",
                 f"the oddest is {first['meter_id']}: {first['reason']}",
                 Evidence("consumer_outliers", {"meter_id": first["meter_id"]}),
                 subject_id=first["meter_id"],
-                figure=float(odd.height),
+                figure=float(oddest_first.height),
                 unit="meters",
             )
         )
-    fresh = present.filter(pl.col("state") == "new").height
+    n_new = present.filter(pl.col("state") == "new").height
     lead = (
         f"{int(present['meters'].sum())} meters in "
-        f"{_format_count(present.height, 'segment', 'segments')}, {fresh} of them new; "
-        f"{odd.height} outliers."
+        f"{_format_count(present.height, 'segment', 'segments')}, {n_new} of them new; "
+        f"{oddest_first.height} outliers."
         if present.height
         else "No segments yet."
     )
@@ -167,13 +179,13 @@ def _describe_segment(row: dict[str, object]) -> str:
 
 
 def _describe_change(change: str | None) -> str:
-    told = {
+    sentences = {
         "new": " It was no rule before.",
         "stronger": " It became stronger.",
         "weaker": " It became weaker.",
     }
-    return told.get(change or "", "")
+    return sentences.get(change or "", "")
 
 
-def _format_count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+def _format_count(number: int, singular: str, plural: str) -> str:
+    return f"{number} {singular if number == 1 else plural}"

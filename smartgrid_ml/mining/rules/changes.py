@@ -122,9 +122,9 @@ def _count_rule(transactions: Transactions, key: RuleKey) -> RuleCounts:
     has_consequent = transactions.mark_holding([consequent])
     everywhere = np.ones(len(transactions), dtype=np.bool_)
     effect = estimate_design_effects(
-        transactions.lay_out_by_day(has_antecedent)[None],
-        transactions.lay_out_by_day(has_consequent),
-        present=transactions.lay_out_by_day(everywhere),
+        transactions.mark_by_day(has_antecedent)[None],
+        transactions.mark_by_day(has_consequent),
+        present=transactions.mark_by_day(everywhere),
     )
     return RuleCounts(
         int(has_antecedent.sum()), int((has_antecedent & has_consequent).sum()), float(effect[0])

@@ -58,7 +58,7 @@ class Transactions:
         is_full: Bool = np.asarray(counts).ravel() == len(numbers)
         return is_full
 
-    def lay_out_by_day(self, marks: Bool) -> Bool:
+    def mark_by_day(self, marks: Bool) -> Bool:
         """Return marks, one per transaction, laid out by calendar, (n_days, n_slots)."""
         days, slots = (self.cells.max(axis=0) + 1).tolist() if len(self) else (0, 0)
         laid = np.zeros((days, slots), dtype=np.bool_)
@@ -181,7 +181,7 @@ def _run_fp_growth(
     distinct = Counter(
         tuple(cells[first:behind]) for first, behind in pairwise(rows.indptr.tolist())
     )
-    with _pause_garbage_collection():
+    with _suspend_garbage_collection():
         itemsets = list(_walk_tree(_build_tree(distinct, []), least=least, max_items=max_items))
     for numbers, count in itemsets:
         yield order[numbers].tolist(), count
@@ -236,7 +236,7 @@ def _build_tree(paths: Mapping[tuple[int, ...], int], known: list[int]) -> Any:
 
 
 @contextmanager
-def _pause_garbage_collection() -> Iterator[None]:
+def _suspend_garbage_collection() -> Iterator[None]:
     """Pause the collector of cyclic garbage, which looks through a growing tree for nothing."""
     was_on = gc.isenabled()
     gc.disable()

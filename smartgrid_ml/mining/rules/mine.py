@@ -225,10 +225,10 @@ def _test_antecedents(
     """
     # marks by calendar: (n_antecedents, n_days, n_slots) and (n_days, n_slots)
     before = np.array(
-        [transactions.lay_out_by_day(transactions.mark_holding(items)) for items in antecedents]
+        [transactions.mark_by_day(transactions.mark_holding(items)) for items in antecedents]
     )
-    after = transactions.lay_out_by_day(transactions.mark_holding([consequent]))
-    present = transactions.lay_out_by_day(np.ones(len(transactions), dtype=np.bool_))
+    after = transactions.mark_by_day(transactions.mark_holding([consequent]))
+    present = transactions.mark_by_day(np.ones(len(transactions), dtype=np.bool_))
     effects = estimate_design_effects(before, after, present=present)
     exact = [compute_fisher_p(marks, after, present=present) for marks in before]
     p_values = correct_p_values(np.array(exact), effects)

@@ -121,10 +121,10 @@ def compute_fisher_p(antecedent: Bool, consequent: Bool, *, present: Bool) -> fl
     needed = both - fixed - int(np.maximum(a + c - n, 0).sum())
     if needed <= 0:
         return 1.0
-    return float(min(_convolve_strata(n, a, c)[needed:].sum(), 1.0))
+    return float(min(_compute_chances(n, a, c)[needed:].sum(), 1.0))
 
 
-def _convolve_strata(n: I64, a: I64, c: I64) -> F64:
+def _compute_chances(n: I64, a: I64, c: I64) -> F64:
     """Return the chances of each count of both above the least possible one, summed over strata.
 
     ``n``, ``a``, ``c``: transactions, those with the antecedent and those with the consequent of

@@ -121,7 +121,7 @@ class LabelledCases:
     """How much the case counts, (n,)."""
 
     @classmethod
-    def empty(cls) -> "LabelledCases":
+    def create_empty(cls) -> "LabelledCases":
         """Return no case at all, of one column."""
         none = np.empty(0)
         return cls(none[:, None], none.astype(bool), none.astype(np.int64), none)
@@ -135,7 +135,7 @@ class LabelledCases:
             least=LEAST_WEIGHTS[: self.evidence.shape[1]],
         )
 
-    def cross_validate(self) -> float:
+    def measure_auc(self) -> float:
         """Return the area under the ROC curve for meters that the regression was not fitted on."""
         odds = np.empty(len(self.meter))
         fold = np.unique(self.meter, return_inverse=True)[1] % FOLDS
@@ -185,14 +185,14 @@ def build_balance_cases(
     at_node = grid.match_meters(meters.meter_ids[row] for row in windows.meter)
     has_node = at_node >= 0
     if not has_node.any():
-        return LabelledCases.empty()
+        return LabelledCases.create_empty()
     windows, at_node = windows.select(has_node), at_node[has_node]
     below = meters.select(windows.meter)
     expected = estimate_expected_hours(
         below,
         trusted=np.ones(below.is_whole.shape, dtype=bool),
         judged=judged,
-        peer_moves=model.conditions.total_moves(judged),
+        peer_moves=model.conditions.select_total_moves(judged),
     )
     band = grid.nodes.band_kwh[at_node]
     scenarios = _iter_scenarios(

@@ -45,7 +45,7 @@ class DayConditions:
     context: F32
     """Columns CALENDAR and WEATHER, (n_days, 5)."""
 
-    def total_moves(self, days: slice = slice(None)) -> F64:
+    def select_total_moves(self, days: slice = slice(None)) -> F64:
         """Return how far the total of the peers' days lies from what is usual, (n_days,)."""
         return self.peers[days, 0].astype(np.float64)
 

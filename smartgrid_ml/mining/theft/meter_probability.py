@@ -99,7 +99,7 @@ def calibrate_probability(
         return None
     score_cases = build_score_cases(windows)
     figures = {
-        "alone_auc": score_cases.cross_validate(),
+        "alone_auc": score_cases.measure_auc(),
         "alone_meters": float(len(windows.meter)),
         **_measure_auc_by_attack(windows),
     }
@@ -110,7 +110,7 @@ def calibrate_probability(
     if n_balanced < LEAST_WINDOWS:
         return ProbabilityModel(score_cases.fit(), None, figures)
     figures |= {
-        "witnessed_auc": balance_cases.cross_validate(),
+        "witnessed_auc": balance_cases.measure_auc(),
         "witnessed_meters": float(n_balanced),
     }
     return ProbabilityModel(score_cases.fit(), balance_cases.fit(), figures)

@@ -70,7 +70,7 @@ class _JudgedHours:
     missing_kwh: F64
     """Unexplained energy of the meter's node."""
 
-    def since(self, first: I64) -> "_JudgedHours":
+    def keep_from(self, first: I64) -> "_JudgedHours":
         """Return the same from a judged day on, ``first``: (n,); NaN before."""
         is_later = np.arange(self.reported_kwh.shape[1])[None, :] >= first[:, None]
         return _JudgedHours(
@@ -116,7 +116,7 @@ def build_suspects(
             meters,
             trusted=scores.trusted,
             judged=judged,
-            peer_moves=model.conditions.total_moves(judged),
+            peer_moves=model.conditions.select_total_moves(judged),
         ),
         missing_kwh=_take_of_nodes(grid.nodes.unexplained_kwh, at_node),
     )
@@ -134,7 +134,7 @@ def build_suspects(
     since = find_first_suspicious_day(scores)
     n_judged = hours.reported_kwh.shape[1]
     first = np.clip(np.where(since < 0, judged.start, since) - judged.start, 0, n_judged - 1)
-    suspicious = hours.since(first)
+    suspicious = hours.keep_from(first)
     night = is_night(HOURS)
     night_share, day_share = suspicious.share_counted(night), suspicious.share_counted(~night)
     gap = np.where(
@@ -179,7 +179,7 @@ def compute_daily_gap(meter: MeterDays, *, model: TheftModel) -> pl.DataFrame:
     clean[since if since > 0 else len(clean) :] = False
     reported = sum_to_hours(meter.energy_kwh)[0].sum(axis=1)
     usual = reported[clean].mean() if clean.any() else np.nan
-    expected = usual * np.exp(np.nan_to_num(model.conditions.total_moves()))
+    expected = usual * np.exp(np.nan_to_num(model.conditions.select_total_moves()))
     return pl.DataFrame({"day": meter.days, "gap_kwh": expected - reported}, nan_to_null=True)
 
 

@@ -46,7 +46,7 @@ def test_the_strongest_anomalies_of_the_week_come_first_and_older_ones_do_not_co
         ("S-1", 3.0, "S-1 is odd."),
     ]
     assert section.insights[1].title == "S-3 voltage, level shift since Mon 23 Nov 12:00 UTC:"
-    assert section.insights[1].evidence.link("") == "/assets/anomalies?partition=2026-11-23"
+    assert section.insights[1].evidence.build_link("") == "/assets/anomalies?partition=2026-11-23"
 
 
 def test_a_quiet_week_is_said():

@@ -125,6 +125,6 @@ def test_transactions_stand_at_their_local_day_and_hour():
 
     assert transactions.cells[:5].tolist() == [[0, 0], [0, 1], [0, 2], [0, 2], [0, 3]]
     assert transactions.cells[-1].tolist() == [1, 0]
-    laid = transactions.lay_out_by_day(transactions.mark_holding(["a"]))
+    laid = transactions.mark_by_day(transactions.mark_holding(["a"]))
     assert laid.shape == (2, 24)
     assert laid.sum() == 25
