@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from smartgrid_core.protocols import ModelRegistry
+from smartgrid_core.model_protocols import ModelRegistry
 from smartgrid_core.settings import Settings
 from smartgrid_io.mlflow.registry import MlflowRegistry
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from smartgrid_core.protocols import ModelRepository, ModelServer
+from smartgrid_core.model_protocols import ModelRepository, ModelServer
 from smartgrid_core.settings import Settings
 from smartgrid_io.serving.client import ModelServerClient
 from smartgrid_io.serving.model_repository import ModelServerRepository

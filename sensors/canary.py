@@ -9,7 +9,8 @@ import polars as pl
 
 from sensors.polling import is_at_work, plan_attempts, read_cursor, write_cursor
 from smartgrid_core.contracts.serving import LabelMoves, PredictionLog, VariantComparisons
-from smartgrid_core.protocols import Clock, ModelRepository, Warehouse
+from smartgrid_core.model_protocols import ModelRepository
+from smartgrid_core.protocols import Clock, Warehouse
 from smartgrid_core.rollout.canary import describe_regression
 from smartgrid_core.rollout.label_journal import find_label_start
 from smartgrid_core.rollout.labels import CANARY, LOAD_FORECASTER, ServingState

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from smartgrid_core.protocols import ModelRegistry, ModelVersion
+from smartgrid_core.model_protocols import ModelRegistry, ModelVersion
 from smartgrid_core.time import HOUR, Window
 from smartgrid_ml.automl.trials import Recipe
 from smartgrid_ml.export.artifact.golden import write_golden

@@ -18,7 +18,8 @@ from smartgrid_core.contracts.aggregates import MeterConsumption, SensorAggregat
 from smartgrid_core.contracts.grid import GridTopology, Weather
 from smartgrid_core.contracts.inspections import EnergyBalance, HeadEnergy, Inspections
 from smartgrid_core.contracts.readings import ReadingFindings
-from smartgrid_core.protocols import Clock, Lake, ModelRegistry, Warehouse
+from smartgrid_core.model_protocols import ModelRegistry
+from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window, local_day_window
 from smartgrid_core.topology import place_meters

@@ -13,7 +13,8 @@ from smartgrid_core.contracts.events import (
     GridEvents,
 )
 from smartgrid_core.features.events import group_into_shifts
-from smartgrid_core.protocols import Clock, Lake, ModelRegistry, Warehouse
+from smartgrid_core.model_protocols import ModelRegistry
+from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 from smartgrid_ml.mining.plots import embed_figure

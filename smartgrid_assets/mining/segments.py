@@ -16,7 +16,8 @@ from smartgrid_core.contracts.segments import (
 )
 from smartgrid_core.features.calendar import list_public_holidays
 from smartgrid_core.features.profiles import build_consumer_profiles as profiles_of
-from smartgrid_core.protocols import Clock, Lake, ModelRegistry, Warehouse
+from smartgrid_core.model_protocols import ModelRegistry
+from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 from smartgrid_core.topology import place_meters

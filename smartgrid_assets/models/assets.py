@@ -13,14 +13,8 @@ from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest
 from smartgrid_core.contracts.promotion import PromotionDecisions
 from smartgrid_core.contracts.serving import LabelMoves
-from smartgrid_core.protocols import (
-    Clock,
-    Lake,
-    ModelRegistry,
-    ModelRepository,
-    ModelServer,
-    Warehouse,
-)
+from smartgrid_core.model_protocols import ModelRegistry, ModelRepository, ModelServer
+from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.rollout.decisions import explain_refusal
 from smartgrid_core.rollout.label_journal import explain_wait
 from smartgrid_core.rollout.labels import LOAD_FORECASTER

@@ -4,7 +4,8 @@ import dagster as dg
 
 from smartgrid_assets.models.gate import CHALLENGER
 from smartgrid_core.contracts.promotion import PromotionDecisions
-from smartgrid_core.protocols import ModelRegistry, ModelRepository, Warehouse
+from smartgrid_core.model_protocols import ModelRegistry, ModelRepository
+from smartgrid_core.protocols import Warehouse
 from smartgrid_core.rollout.decisions import describe_undecided, explain_refusal
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
 

@@ -10,7 +10,8 @@ from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.contracts.promotion import BacktestLosses, ModelDrift
-from smartgrid_core.protocols import Clock, Lake, ModelRegistry, Warehouse
+from smartgrid_core.model_protocols import ModelRegistry
+from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.rollout.labels import CHAMPION, LOAD_FORECASTER
 from smartgrid_core.time import Window
 from smartgrid_ml.drift.drift import (

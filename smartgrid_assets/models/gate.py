@@ -9,14 +9,8 @@ import polars as pl
 
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.promotion import BacktestLosses, PromotionDecisions
-from smartgrid_core.protocols import (
-    Clock,
-    Lake,
-    ModelRegistry,
-    ModelRepository,
-    ModelVersion,
-    Warehouse,
-)
+from smartgrid_core.model_protocols import ModelRegistry, ModelRepository, ModelVersion
+from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.rollout.labels import CHAMPION, LOAD_FORECASTER
 from smartgrid_core.time import DAY, Window
 from smartgrid_ml.evaluation.losses import select_newest_backtests

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from smartgrid_core.errors import PublicationError, SmartGridError
-from smartgrid_core.protocols import ModelRegistry, ModelRepository, ModelServer, ModelVersion
+from smartgrid_core.model_protocols import ModelRegistry, ModelRepository, ModelServer, ModelVersion
 from smartgrid_core.rollout.labels import ServingState
 from smartgrid_io.serving.label_mover import Journal, LabelMover, LabelMoveResult
 from smartgrid_io.serving.publisher import measure_golden_parity

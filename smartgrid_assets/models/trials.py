@@ -4,7 +4,7 @@ import time
 
 import dagster as dg
 
-from smartgrid_core.protocols import ModelRegistry
+from smartgrid_core.model_protocols import ModelRegistry
 from smartgrid_ml.automl.trials import OnTrial, Trial
 
 PAUSE_S = 30.0

@@ -18,7 +18,8 @@ from smartgrid_core.contracts.serving import (
 )
 from smartgrid_core.errors import SmartGridError
 from smartgrid_core.features.load import HISTORY_NEEDED
-from smartgrid_core.protocols import Clock, Lake, ModelRepository, ModelServer, Warehouse
+from smartgrid_core.model_protocols import ModelRepository, ModelServer
+from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.rollout.canary import describe_regression
 from smartgrid_core.rollout.label_journal import find_label_start
 from smartgrid_core.rollout.labels import CANARY, LOAD_FORECASTER, ServingState

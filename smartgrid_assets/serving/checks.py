@@ -4,7 +4,8 @@ import dagster as dg
 import polars as pl
 
 from smartgrid_core.contracts.serving import VariantComparisons
-from smartgrid_core.protocols import ModelRepository, Warehouse
+from smartgrid_core.model_protocols import ModelRepository
+from smartgrid_core.protocols import Warehouse
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
 
 

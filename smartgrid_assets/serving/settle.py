@@ -5,7 +5,8 @@ import dagster as dg
 from smartgrid_core.alerts.decide import build_rollback_alert
 from smartgrid_core.contracts.promotion import PromotionDecisions
 from smartgrid_core.errors import PublicationError
-from smartgrid_core.protocols import AlertStore, Clock, ModelRegistry, ModelRepository, Warehouse
+from smartgrid_core.model_protocols import ModelRegistry, ModelRepository
+from smartgrid_core.protocols import AlertStore, Clock, Warehouse
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
 from smartgrid_io.serving.label_mover import LabelMover
 from smartgrid_ml.promotion.canary_comparison import conclude_trial

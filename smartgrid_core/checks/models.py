@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from smartgrid_core.checks.outcome import CheckOutcome, list_names
-from smartgrid_core.protocols import Quantiles
+from smartgrid_core.model_protocols import Quantiles
 from smartgrid_core.rollout.labels import OUTPUTS, STABLE, ServingState
 
 LEAST_COVERAGE, MOST_COVERAGE = 0.5, 0.99

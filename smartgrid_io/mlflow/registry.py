@@ -14,7 +14,7 @@ import httpx
 import polars as pl
 
 from smartgrid_core.errors import ConfigurationError, PublicationError
-from smartgrid_core.protocols import ModelVersion, RunStatus
+from smartgrid_core.model_protocols import ModelVersion, RunStatus
 from smartgrid_core.time import Window
 from smartgrid_io.mlflow.saved_model import SAVED_MODEL_DIR, write_mlflow_model
 

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from smartgrid_core.errors import ContractError, ModelUnavailableError
-from smartgrid_core.protocols import Quantiles
+from smartgrid_core.model_protocols import Quantiles
 from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_io.serving import wire
 

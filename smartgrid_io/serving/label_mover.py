@@ -13,7 +13,8 @@ import polars as pl
 
 from smartgrid_core.contracts.serving import LabelMoves
 from smartgrid_core.errors import PublicationError, SmartGridError
-from smartgrid_core.protocols import ModelRepository, WriteResult
+from smartgrid_core.model_protocols import ModelRepository
+from smartgrid_core.protocols import WriteResult
 from smartgrid_core.rollout.label_journal import Action, build_label_moves
 from smartgrid_core.rollout.labels import CHAMPION, ServingState
 

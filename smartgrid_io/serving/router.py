@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from smartgrid_core.contracts.serving import PredictionLog
 from smartgrid_core.errors import ContractError, ModelUnavailableError
-from smartgrid_core.protocols import ModelServer, Quantiles, RoutedForecasts
+from smartgrid_core.model_protocols import ModelServer, Quantiles, RoutedForecasts
 from smartgrid_core.rollout.labels import CANARY, OUTPUTS, STABLE, ServingState
 
 DEFAULT_SHARE = 0.1

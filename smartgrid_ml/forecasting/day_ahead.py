@@ -8,7 +8,7 @@ import polars as pl
 
 from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.features.load import FEATURES
-from smartgrid_core.protocols import RoutedForecasts
+from smartgrid_core.model_protocols import RoutedForecasts
 from smartgrid_core.rollout.labels import LOAD_FORECASTER, OUTPUTS
 from smartgrid_ml.evaluation.leaderboard import select_newest_backtest
 from smartgrid_ml.evaluation.metrics import ALL_SERIES

@@ -17,7 +17,8 @@ import polars as pl
 
 from smartgrid_assets.models.going_live import go_live
 from smartgrid_core.contracts.serving import LabelMoves
-from smartgrid_core.protocols import ModelVersion, WriteResult
+from smartgrid_core.model_protocols import ModelVersion
+from smartgrid_core.protocols import WriteResult
 from smartgrid_io.serving import model_folder as folder_module
 from smartgrid_io.serving.client import ModelServerClient
 from smartgrid_io.serving.model_repository import ModelServerRepository

@@ -16,7 +16,7 @@ from smartgrid_assets.models.losses import keep_losses
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.promotion import BacktestLosses, PromotionDecisions
 from smartgrid_core.features.load import build_load_features
-from smartgrid_core.protocols import ModelVersion, Quantiles
+from smartgrid_core.model_protocols import ModelVersion, Quantiles
 from smartgrid_core.rollout.labels import ServingState
 from smartgrid_ml.export.artifact.golden import write_golden
 from smartgrid_ml.export.artifact.parity import ask_saved_model

@@ -9,7 +9,7 @@ import pytest
 from smartgrid_assets.models.going_live import go_live
 from smartgrid_core.contracts.serving import LabelMoves
 from smartgrid_core.errors import ConfigurationError, ModelUnavailableError, PublicationError
-from smartgrid_core.protocols import ModelVersion, Quantiles
+from smartgrid_core.model_protocols import ModelVersion, Quantiles
 from smartgrid_core.rollout.labels import ServingState
 from smartgrid_ml.export.artifact.golden import write_golden
 from tests.unit.smartgrid_assets.model_repository import Shelf

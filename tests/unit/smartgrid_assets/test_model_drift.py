@@ -14,7 +14,7 @@ from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.contracts.promotion import BacktestLosses, ModelDrift
 from smartgrid_core.features.load import build_load_features
-from smartgrid_core.protocols import ModelVersion
+from smartgrid_core.model_protocols import ModelVersion
 
 START = datetime(2025, 12, 1, tzinfo=UTC)
 TRAINED_FROM, TRAINED_TO = datetime(2025, 12, 30, tzinfo=UTC), datetime(2026, 2, 24, tzinfo=UTC)

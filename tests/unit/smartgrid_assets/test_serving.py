@@ -24,7 +24,7 @@ from smartgrid_core.contracts.serving import (
 )
 from smartgrid_core.errors import ConfigurationError, ModelUnavailableError
 from smartgrid_core.features.load import build_load_features
-from smartgrid_core.protocols import Quantiles
+from smartgrid_core.model_protocols import Quantiles
 from smartgrid_core.rollout.label_journal import build_label_moves
 from smartgrid_core.rollout.labels import ServingState
 from smartgrid_io.serving.label_mover import LabelMoveResult

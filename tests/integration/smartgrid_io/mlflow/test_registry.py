@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from smartgrid_core.errors import ConfigurationError, PublicationError
-from smartgrid_core.protocols import ModelVersion
+from smartgrid_core.model_protocols import ModelVersion
 from smartgrid_core.time import Window
 from smartgrid_io.mlflow.aliases import MlflowAliases
 from smartgrid_io.mlflow.registry import MlflowRegistry

@@ -11,7 +11,7 @@ from smartgrid_core.checks.models import (
     judge_model_drift,
     judge_served_model,
 )
-from smartgrid_core.protocols import Quantiles
+from smartgrid_core.model_protocols import Quantiles
 from smartgrid_core.rollout.labels import ServingState
 
 NAIVE = ("naive_24h", "naive_168h")

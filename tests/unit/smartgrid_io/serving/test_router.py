@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from smartgrid_core.contracts.serving import PredictionLog, TrafficSplits
 from smartgrid_core.errors import ContractError, ModelUnavailableError
-from smartgrid_core.protocols import Quantiles
+from smartgrid_core.model_protocols import Quantiles
 from smartgrid_core.rollout.labels import ServingState
 from smartgrid_io.serving.router import DEFAULT_SHARE, Router, Split, find_split
 

@@ -9,7 +9,7 @@ import pytest
 from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.contracts.serving import PredictionLog
 from smartgrid_core.features.load import FEATURES, build_load_features
-from smartgrid_core.protocols import RoutedForecasts
+from smartgrid_core.model_protocols import RoutedForecasts
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
 from smartgrid_ml.forecasting.day_ahead import forecast_day_ahead
 
