@@ -108,7 +108,7 @@ class ModelRegistry(Protocol):
         """Return the version that has the alias; None if none has, or there is no such model."""
         ...
 
-    def params(self, version: ModelVersion) -> Mapping[str, str]:
+    def read_params(self, version: ModelVersion) -> Mapping[str, str]:
         """Return what was recorded of the version's training: `forecaster`, `data_end` and more."""
         ...
 
@@ -181,7 +181,7 @@ class ModelServer(Protocol):
         ...
 
     def list_live_versions(self, model: str) -> Sequence[str]:
-        """Versions in state AVAILABLE, newest first; empty if none or the server is away."""
+        """Return the versions in state AVAILABLE, newest first; none if the server is away."""
         ...
 
 

@@ -21,7 +21,7 @@ class WriteResult:
     frame: pl.DataFrame | pl.LazyFrame
     """The rows; a lazy scan of what was written where a large table is not held in memory."""
 
-    def _figure(self, figure: pl.Expr) -> Any:
+    def _compute(self, figure: pl.Expr) -> Any:
         return self.frame.lazy().select(figure).collect().item()
 
     def collect(self) -> pl.DataFrame:
@@ -30,16 +30,16 @@ class WriteResult:
 
     def max(self, column: str) -> float | None:
         """Return the largest value of a numeric column, None for no rows."""
-        largest: float | None = self._figure(pl.col(column).cast(pl.Float64).max())
+        largest: float | None = self._compute(pl.col(column).cast(pl.Float64).max())
         return largest
 
     def sum(self, column: str) -> float:
         """Return the sum of a numeric or boolean column, 0 for no rows."""
-        return float(self._figure(pl.col(column).cast(pl.Float64).sum()))
+        return float(self._compute(pl.col(column).cast(pl.Float64).sum()))
 
     def count_distinct(self, column: str) -> int:
         """How many different values a column holds."""
-        return int(self._figure(pl.col(column).n_unique()))
+        return int(self._compute(pl.col(column).n_unique()))
 
     def count_by(self, column: str) -> dict[str, int]:
         """Return the number of rows per value of a text column.

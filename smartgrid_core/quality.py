@@ -272,7 +272,8 @@ def add_feature_figures(features: pl.DataFrame, *, at: datetime) -> pl.DataFrame
     `silence_hours` counts from a day after the feeder's last issue time.
     """
     lead = (pl.col("hour_start") - pl.col("issue_time")).dt.total_seconds(fractional=True) / 3600
-    told = [pl.col(name).is_not_null() for name in features.columns if name.endswith("_kw")]
+    load_columns = [name for name in features.columns if name.endswith("_kw")]
+    is_known = [pl.col(name).is_not_null() for name in load_columns]
     target = pl.col("load_kw").is_not_null()
     mean = pl.col("mean_24h_kw")
     return (
@@ -285,7 +286,7 @@ def add_feature_figures(features: pl.DataFrame, *, at: datetime) -> pl.DataFrame
                 pl.col("min_24h_kw") - mean, mean - pl.col("max_24h_kw")
             )
             - mean.abs() * FLOAT_SLACK,
-            known_share=(pl.sum_horizontal(told) - target) / (len(told) - 1),
+            known_share=(pl.sum_horizontal(is_known) - target) / (len(is_known) - 1),
         )
         .drop("_first", "_last")
     )

@@ -117,7 +117,6 @@ class Settings(BaseSettings):
     """What finds the centres of segments: this machine, or Spark (extra `spark`, Java 17)."""
     spark_url: str = "local[*]"
     """A Spark master, or `sc://host:15002` of a Spark Connect server."""
-    log_format: Literal["text", "json"] = "text"
 
     @field_validator("timezone", "landing_timezone")
     @classmethod

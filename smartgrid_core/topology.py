@@ -46,10 +46,10 @@ def _find_nodes_above(
 ) -> dict[str, str]:
     """Return the nearest node of each kind on the way up; a circle ends the walk."""
     above: dict[str, str] = {}
-    seen = {node_id}
+    visited = {node_id}
     parent = parent_of[node_id]
-    while parent is not None and parent in kind_of and parent not in seen:
-        seen.add(parent)
+    while parent is not None and parent in kind_of and parent not in visited:
+        visited.add(parent)
         above.setdefault(kind_of[parent], parent)
         parent = parent_of[parent]
     return above

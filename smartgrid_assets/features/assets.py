@@ -5,7 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from smartgrid_assets.partitions import FOLLOW, daily_asset, get_run_window
-from smartgrid_core.aggregates.feeder import blank_silent_hours
+from smartgrid_core.aggregates.feeder import mask_silent_hours
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.grid import Weather
@@ -42,7 +42,7 @@ def load_features(
     """
     window = get_run_window(context)
     history = window.widened(before=HISTORY_NEEDED)
-    load = blank_silent_hours(
+    load = mask_silent_hours(
         lake.scan(FeederLoad, window=history), least_share=settings.min_meter_share
     )
     features = features_by_lead_time(

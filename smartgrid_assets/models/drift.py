@@ -48,7 +48,7 @@ def model_drift(
         told = "no model answers yet" if champion is None else "no day has features yet"
         return dg.MaterializeResult(metadata={"outcome": told})
     week = Window.of_days(last - timedelta(days=WEEK - 1), last)
-    trained = model_registry.params(champion)
+    trained = model_registry.read_params(champion)
     losses = select_newest_backtests(warehouse.read(BacktestLosses), most=1)
     signs = [
         *measure_feature_drift(

@@ -53,7 +53,7 @@ def promotion_decision(
             told = f"version {version} bears the label {label} already"
             return dg.MaterializeResult(metadata={"outcome": told})
     champion = model_registry.find_by_alias(LOAD_FORECASTER, CHAMPION)
-    trained = model_registry.params(challenger)
+    trained = model_registry.read_params(challenger)
     losses = select_losses(warehouse.read(BacktestLosses), backtest_id=trained.get(BACKTEST))
     with tempfile.TemporaryDirectory() as folder:
         artifact = measure_artifact(model_registry.download(challenger, Path(folder)))
@@ -103,7 +103,7 @@ def measure_champion_losses(
     champion: ModelVersion, *, registry: ModelRegistry, lake: Lake, judged: pl.Series
 ) -> pl.DataFrame:
     """Losses of the champion at the issue times in `judged` that it had not been trained on."""
-    trained_until = datetime.fromisoformat(registry.params(champion)["data_end"])
+    trained_until = datetime.fromisoformat(registry.read_params(champion)["data_end"])
     unseen = judged.filter(judged >= trained_until)
     start = trained_until if unseen.is_empty() else unseen.min()
     end = trained_until if unseen.is_empty() else unseen.max() + DAY

@@ -39,7 +39,7 @@ def go_live(
 ) -> Live:
     """Publish a version, wait for the server, compare its golden answers, then give it its label.
 
-    The first version of a model becomes stable, a later one canary: see `ServingState.with_label`.
+    The first version of a model becomes stable, a later one canary: see `ServingState.give_label`.
     A new version that does not come to life, or answers otherwise than it did offline, is
     withdrawn. What was labelled before goes on answering throughout. Killed at any step, the next
     call for this version finishes the work, and one for another version undoes it. Raises
@@ -51,22 +51,22 @@ def go_live(
         saved_model = registry.download(version, Path(folder))
         rows, offline = read_golden(saved_model)
         repository.publish(saved_model, model=model, version=number)
-    repository.update_state(model, lambda served: served.with_trial(number))
+    repository.update_state(model, lambda served: served.add_trial(number))
     try:
         repository.wait_until_live(model, number)
         features = {name: rows[name].to_numpy() for name in rows.columns}
         parity = measure_golden_parity(server.predict(model, features, number).frame, offline)
     except SmartGridError:
-        left = repository.update_state(model, lambda served: served.without_trial(number))
+        left = repository.update_state(model, lambda served: served.drop_trial(number))
         if number not in left.versions:
             repository.withdraw(model, number)
         raise
     after = repository.update_state(
-        model, lambda served: served.with_label(number).with_loaded(served)
+        model, lambda served: served.give_label(number).keep_loaded(served)
     )
     (label,) = [name for name, labelled in after.labels.items() if labelled == number]
     repository.wait_until_labelled(model, label, number)
-    after = repository.update_state(model, ServingState.without_former)
+    after = repository.update_state(model, ServingState.drop_former)
     moved = LabelMover(repository, registry, journal, by).follow(
         LabelMoveResult(before, after),
         action="published",

@@ -74,7 +74,7 @@ def sum_meters_per_feeder(consumption: IntoFrameT, *, places: IntoFrameT) -> Int
     return load
 
 
-def blank_silent_hours(load: IntoFrameT, *, least_share: float) -> IntoFrameT:
+def mask_silent_hours(load: IntoFrameT, *, least_share: float) -> IntoFrameT:
     """Return rows of `FeederLoad` with `load_kw` null where too few of the meters reported.
 
     Such an hour is low because meters are silent, not because little was drawn. `least_share` (0 to
@@ -82,7 +82,7 @@ def blank_silent_hours(load: IntoFrameT, *, least_share: float) -> IntoFrameT:
 
     >>> import polars as pl
     >>> load = pl.DataFrame({"load_kw": [1.0, 2.0], "meters": [9, 8], "expected_meters": [10, 10]})
-    >>> blank_silent_hours(load, least_share=0.9)["load_kw"].to_list()
+    >>> mask_silent_hours(load, least_share=0.9)["load_kw"].to_list()
     [1.0, None]
     """
     least = nw.col("expected_meters") * least_share - COUNT_SLACK

@@ -4,20 +4,20 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from smartgrid_core.contracts.alerts import Alerts
+from smartgrid_core.runs import split_at_gaps
 from smartgrid_core.time import HOUR
 
 OPEN_AT = 0.5
 """More likely than not that the rating is crossed."""
 
 KEEP_AT = 0.3
-"""A spell goes on through an hour below OPEN_AT, so that one evening is one alert, not three."""
+"""An episode goes on through an hour below OPEN_AT, so that one evening is one alert, not three."""
 
 CRITICAL_PROBABILITY = 0.9
 CRITICAL_DEPTH = 1.1
@@ -66,9 +66,9 @@ def decide_limit_alerts(
     )
     facts: dict[str, list[Row]] = {}
     for feeder_rows in latest.partition_by("feeder_id", maintain_order=True):
-        for spell in _split_episodes(feeder_rows.to_dicts(), threshold=threshold):
-            day = spell[0]["hour_start"].astimezone(timezone).date()
-            facts.setdefault(f"limit:{spell[0]['feeder_id']}:{day}", []).extend(spell)
+        for episode in _split_episodes(feeder_rows.to_dicts(), threshold=threshold):
+            day = episode[0]["hour_start"].astimezone(timezone).date()
+            facts.setdefault(f"limit:{episode[0]['feeder_id']}:{day}", []).extend(episode)
     return _build_alerts(
         _build_limit_alert(key, hours, now=now, timezone=timezone)
         for key, hours in facts.items()
@@ -142,15 +142,10 @@ def build_rollback_alert(*, model: str, version: int, reason: str, now: datetime
 
 def _split_episodes(hours: Sequence[Row], *, threshold: float) -> Iterator[list[Row]]:
     """Yield the runs of consecutive hours that reach the threshold at least once."""
-    breaks = [
-        at
-        for at, (before, after) in enumerate(pairwise(hours), start=1)
-        if after["hour_start"] - before["hour_start"] != HOUR
-    ]
-    for start, end in pairwise([0, *breaks, len(hours)]):
-        spell = list(hours[start:end])
-        if any(hour["probability"] >= threshold for hour in spell):
-            yield spell
+    for start, end in split_at_gaps([hour["hour_start"] for hour in hours], step=HOUR):
+        episode = list(hours[start:end])
+        if any(hour["probability"] >= threshold for hour in episode):
+            yield episode
 
 
 def _build_limit_alert(
@@ -202,9 +197,8 @@ def _build_limit_alert(
 def _format_spans(hours: Sequence[Row], *, timezone: ZoneInfo) -> str:
     """Return `on 2026-03-02 from 18:00 to 21:00 and from 22:00 to 23:00`, in local time."""
     starts = [hour["hour_start"] for hour in hours]
-    edges = [0, *(at for at, (a, b) in enumerate(pairwise(starts), 1) if b - a != HOUR)]
     spans = []
-    for begin, end in pairwise([*edges, len(starts)]):
+    for begin, end in split_at_gaps(starts, step=HOUR):
         first = starts[begin].astimezone(timezone)
         last = (starts[end - 1] + HOUR).astimezone(timezone)
         spans.append(f"from {first:%H:%M} to {last:%H:%M}")

@@ -9,7 +9,7 @@ from typing import Any
 from smartgrid_core.alerts.decide import NAMESPACE
 
 MOST_ATTEMPTS = 10
-"""With the waits below a receiver may be away for about five hours."""
+"""With the waits below a receiver may be away for about three hours."""
 
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-EPOCH = date(1970, 1, 1)
+EPOCH_DAY = date(1970, 1, 1)
 """Local days are counted from here, so that a day is an integer that every engine can join on."""
 
 HOLIDAY_REACH = 7
@@ -66,10 +66,10 @@ def build_calendar_days(days: Iterable[int], *, country: str | None) -> dict[str
     if not numbers:
         return columns
     reach = timedelta(days=HOLIDAY_REACH)
-    first, last = (EPOCH + timedelta(days=number) for number in (numbers[0], numbers[-1]))
+    first, last = (EPOCH_DAY + timedelta(days=number) for number in (numbers[0], numbers[-1]))
     holidays = list_public_holidays(first - reach, last + reach, country=country)
     for number in numbers:
-        for name, value in _describe_day(EPOCH + timedelta(days=number), holidays).items():
+        for name, value in _describe_day(EPOCH_DAY + timedelta(days=number), holidays).items():
             columns[name].append(value)
     return columns
 

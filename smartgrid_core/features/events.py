@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from smartgrid_core.aggregates.feeder import blank_silent_hours
+from smartgrid_core.aggregates.feeder import mask_silent_hours
 from smartgrid_core.alerts.decide import OPEN_AT
 from smartgrid_core.contracts.event_items import FINDING_PREFIX
 from smartgrid_core.contracts.events import GridEvents
@@ -95,18 +95,21 @@ def find_grid_events(
     nodes = map_nodes_to_feeders(topology)
     feeders = nodes.select("feeder_id").unique()
     known = feeders.join(load.lazy().collect(), on="feeder_id")
-    heard = _select_window(sensors.lazy().rename({"hour_bucket": "hour_start"}), window)
-    sensed = heard.join(nodes.rename({"node_id": "sensor_id"}), on="sensor_id")
+    sensor_hours = _select_window(sensors.lazy().rename({"hour_bucket": "hour_start"}), window)
+    feeder_sensors = sensor_hours.join(nodes.rename({"node_id": "sensor_id"}), on="sensor_id")
     hours = (
         pl.concat(
-            [_select_window(known.lazy(), window).select("hour_start"), sensed.select("hour_start")]
+            [
+                _select_window(known.lazy(), window).select("hour_start"),
+                feeder_sensors.select("hour_start"),
+            ]
         )
         .unique()
         .join(feeders, how="cross")
     )
     parts = [
         *_find_clock_items(hours, timezone=timezone, country=country),
-        *_find_voltage_items(sensed, topology=topology, limits=limits),
+        *_find_voltage_items(feeder_sensors, topology=topology, limits=limits),
         *_find_meter_items(
             _select_window(known.lazy(), window),
             metered=_select_nodes("meter", topology=topology, nodes=nodes),
@@ -116,7 +119,7 @@ def find_grid_events(
             known, ratings=list_feeder_ratings(topology), window=window, limits=limits
         ),
         _find_silent_sensors(
-            sensed, placed=_select_nodes("sensor", topology=topology, nodes=nodes)
+            feeder_sensors, placed=_select_nodes("sensor", topology=topology, nodes=nodes)
         ),
     ]
     if weather is not None:
@@ -186,13 +189,13 @@ def _assign_band(value: pl.Expr, bands: tuple[tuple[float, str], ...]) -> pl.Exp
 
 
 def _find_voltage_items(
-    sensed: pl.DataFrame, *, topology: pl.DataFrame | pl.LazyFrame, limits: EventLimits
+    feeder_sensors: pl.DataFrame, *, topology: pl.DataFrame | pl.LazyFrame, limits: EventLimits
 ) -> Iterator[pl.DataFrame]:
     """Yield outages and voltages outside the band, at any sensor of the feeder.
 
     The hour's mean is judged, which a single odd reading does not move.
     """
-    volts = sensed.filter(pl.col("sensor_type") == "voltage").join(
+    volts = feeder_sensors.filter(pl.col("sensor_type") == "voltage").join(
         list_sensor_voltages(topology), on="sensor_id"
     )
     share = pl.col("avg_value") / pl.col("nominal_v")
@@ -207,13 +210,13 @@ def _find_meter_items(
 ) -> Iterator[pl.DataFrame]:
     """Yield silence and estimates; a feeder without data, while others have some, is out."""
     others = load.select("hour_start").unique()
-    nobody = (
+    silent_feeders = (
         metered.select("feeder_id")
         .unique()
         .join(others, how="cross")
         .join(load, on=["feeder_id", "hour_start"], how="anti")
     )
-    yield _label_item(nobody, "outage")
+    yield _label_item(silent_feeders, "outage")
     least = pl.col("expected_meters") * limits.least_meter_share
     yield _label_item(load.filter(pl.col("meters") < least), "meters_silent")
     estimated = load.filter(pl.col("estimated_share") > limits.estimated_share)
@@ -235,7 +238,7 @@ def _find_load_items(
         One frame per item.
     """
     known = (
-        blank_silent_hours(load, least_share=limits.least_meter_share)
+        mask_silent_hours(load, least_share=limits.least_meter_share)
         .filter(pl.col("load_kw").is_not_null())
         .sort("feeder_id", "hour_start")
         .with_columns(
@@ -284,17 +287,17 @@ def _compute_load_limits(known: pl.DataFrame, *, day: Window, limits: EventLimit
     )
 
 
-def _find_silent_sensors(sensed: pl.DataFrame, *, placed: pl.DataFrame) -> pl.DataFrame:
+def _find_silent_sensors(feeder_sensors: pl.DataFrame, *, placed: pl.DataFrame) -> pl.DataFrame:
     """Return hours in which a sensor of the feeder sent less than half of its readings, or none.
 
     Only hours in which some sensor sent enough: when all are silent the line to them is down.
     """
-    spoken = sensed.filter(pl.col("count") * 2 >= pl.col("expected_count"))
+    reporting = feeder_sensors.filter(pl.col("count") * 2 >= pl.col("expected_count"))
     missing = (
-        spoken.select("hour_start")
+        reporting.select("hour_start")
         .unique()
         .join(placed.rename({"node_id": "sensor_id"}), how="cross")
-        .join(spoken, on=["sensor_id", "hour_start"], how="anti")
+        .join(reporting, on=["sensor_id", "hour_start"], how="anti")
     )
     return _label_item(missing, "sensor_silent")
 

@@ -16,7 +16,7 @@ from narwhals.typing import IntoDataFrame, IntoDataFrameT
 from smartgrid_core.features.calendar import CALENDAR_FEATURES, build_calendar_days
 from smartgrid_core.features.slots import Slots, build_frame_like
 from smartgrid_core.features.weather import USUAL_DELAY, WEATHER_FEATURES, add_weather_features
-from smartgrid_core.time import DAY, HOUR
+from smartgrid_core.time import DAY, EPOCH, HOUR, MICROSECOND, to_epoch_us
 
 HISTORY_NEEDED = timedelta(days=35)
 """28 days of same hours and the longest horizon of a week; no feature looks further back."""
@@ -128,7 +128,7 @@ def _require_on_grid(issue: datetime, *, step: timedelta) -> datetime:
     if issue.utcoffset() is None:
         raise ValueError(f"issue time {issue} has no time zone; give it in UTC")
     issue = issue.astimezone(UTC)
-    if (issue - datetime(1970, 1, 1, tzinfo=UTC)) % step:
+    if (issue - EPOCH) % step:
         raise ValueError(f"issue time {issue} is not on the grid of {step}")
     return issue
 
@@ -161,17 +161,17 @@ def _build_targets(
         One row per (feeder_id, issue_time, hour_start).
     """
     steps = max(1, horizon_hours * HOUR // slots.step)
-    micro = timedelta(microseconds=1)
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    start = np.repeat(np.array([(t - epoch) // micro for t in issues], dtype=np.int64), steps)
-    lead = np.tile(np.arange(steps, dtype=np.int64) * (slots.step // micro), len(issues))
+    step_us = slots.step // MICROSECOND
+    # microseconds since 1970 and ahead of the issue, int64 (n_issues * steps,)
+    start = np.repeat(np.array([to_epoch_us(issue) for issue in issues], dtype=np.int64), steps)
+    lead = np.tile(np.arange(steps, dtype=np.int64) * step_us, len(issues))
     as_time = "datetime64[us]"
     leads = build_frame_like(
         {
             "issue_time": start.astype(as_time),
             "hour_start": (start + lead).astype(as_time),
-            "last_known": (start - slots.step // micro).astype(as_time),
-            "lead_hours": lead / (HOUR // micro),
+            "last_known": (start - step_us).astype(as_time),
+            "lead_hours": lead / (HOUR // MICROSECOND),
         },
         loads,
     ).with_columns(
@@ -220,7 +220,7 @@ def _fill_grid(
     )
 
 
-def _shift_back(slots_back: int, *, column: str = "load_kw") -> nw.Expr:
+def _look_back(slots_back: int, *, column: str = "load_kw") -> nw.Expr:
     """Return the column as it was so many slots before."""
     return nw.col(column).shift(slots_back).over("feeder_id", order_by="slot")
 
@@ -248,11 +248,11 @@ def _summarise_same_hour(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFra
             "feeder_id",
             "slot",
             *(
-                _shift_back(days * day).alias(name)
+                _look_back(days * day).alias(name)
                 for days, name in zip(SAME_HOUR_DAYS, names, strict=True)
             ),
-            same_hour_mean_28d_kw=_shift_back(day, column="rolling_mean"),
-            same_hour_std_28d_kw=_shift_back(day, column="rolling_std"),
+            same_hour_mean_28d_kw=_look_back(day, column="rolling_mean"),
+            same_hour_std_28d_kw=_look_back(day, column="rolling_std"),
         )
         .with_columns(
             same_hour_mean_7d_kw=nw.mean_horizontal(*names),
@@ -270,7 +270,7 @@ def _summarise_same_weekday(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.Data
         "feeder_id",
         "slot",
         *(
-            _shift_back(days * slots.per_day).alias(name)
+            _look_back(days * slots.per_day).alias(name)
             for days, name in zip(SAME_WEEKDAY_DAYS, names, strict=True)
         ),
     ).with_columns(same_weekday_mean_4w_kw=nw.mean_horizontal(*names))
@@ -291,12 +291,10 @@ def _summarise_latest(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[
         level_kw=_roll_mean("size", 28 * day),
         size_24h=_roll_mean("size", day),
     )
-    latest = {f"latest_{hours}h_kw": slots.hours(hours - 1) for hours in LATEST_HOURS}
+    latest = {f"latest_{hours}h_kw": slots.count_slots(hours - 1) for hours in LATEST_HOURS}
     latest_columns = [
         (
-            nw.lit(None, dtype=nw.Float64)
-            if back is None
-            else _shift_back(back, column="hour_mean")
+            nw.lit(None, dtype=nw.Float64) if back is None else _look_back(back, column="hour_mean")
         ).alias(name)
         for name, back in latest.items()
     ]
@@ -311,8 +309,8 @@ def _summarise_latest(grid: nw.DataFrame[Any], *, slots: Slots) -> nw.DataFrame[
             _clip_to_tenth("size_24h").alias("level_24h_kw"),
             _clip_to_tenth("hour_mean").alias("level_1h_kw"),
             *latest_columns,
-            mean_24h_day_before_kw=_shift_back(day, column="mean_24h_kw"),
-            mean_24h_week_before_kw=_shift_back(7 * day, column="mean_24h_kw"),
+            mean_24h_day_before_kw=_look_back(day, column="mean_24h_kw"),
+            mean_24h_week_before_kw=_look_back(7 * day, column="mean_24h_kw"),
         )
         .with_columns(
             min_24h_kw=nw.min_horizontal(*latest),

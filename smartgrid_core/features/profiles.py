@@ -108,8 +108,8 @@ def build_consumer_profiles(
 
 def _list_meters(consumption: pl.LazyFrame, places: pl.DataFrame) -> list[str]:
     """Return every meter that has rows or a place, in order."""
-    seen = consumption.select("meter_id").unique().collect(engine="streaming")
-    return pl.concat([seen, places.select("meter_id")])["meter_id"].unique().sort().to_list()
+    reporting = consumption.select("meter_id").unique().collect(engine="streaming")
+    return pl.concat([reporting, places.select("meter_id")])["meter_id"].unique().sort().to_list()
 
 
 def _split_batches(meters: Sequence[str], *, size: int) -> Iterator[tuple[str, str]]:

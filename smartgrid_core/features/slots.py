@@ -6,7 +6,7 @@ from typing import Any
 
 import narwhals as nw
 
-from smartgrid_core.time import DAY, HOUR
+from smartgrid_core.time import DAY, HOUR, MICROSECOND
 
 
 class Slots:
@@ -25,9 +25,9 @@ class Slots:
     def of(self, column: str) -> nw.Expr:
         """Slots of a UTC column."""
         local = nw.col(column).dt.convert_time_zone(self.timezone).dt.replace_time_zone(None)
-        return local.dt.timestamp("us") // (self.step // timedelta(microseconds=1))
+        return local.dt.timestamp("us") // (self.step // MICROSECOND)
 
-    def hours(self, hours: int) -> int | None:
+    def count_slots(self, hours: int) -> int | None:
         """How many slots that many hours are; None if no whole number."""
         return None if (hours * HOUR) % self.step else (hours * HOUR) // self.step
 

@@ -90,12 +90,12 @@ def _average_stations(
     weather: nw.DataFrame[Any], *, slots: Slots, usual_delay: timedelta
 ) -> nw.DataFrame[Any]:
     """Return means over the stations by slot, and when the last station's row was known."""
-    said = nw.col("known_at").cast(nw.Datetime("us", "UTC"))
+    stated = nw.col("known_at").cast(nw.Datetime("us", "UTC"))
     ended = nw.col("hour_start").cast(nw.Datetime("us", "UTC")) + HOUR
     usual = ended + usual_delay
     return (
         weather.with_columns(
-            known_at=nw.when(~nw.col("known_at").is_null()).then(said).otherwise(usual)
+            known_at=nw.when(~nw.col("known_at").is_null()).then(stated).otherwise(usual)
         )
         .group_by("hour_start")
         .agg(

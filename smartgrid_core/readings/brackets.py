@@ -32,7 +32,7 @@ def select_register_brackets(readings: pl.DataFrame, *, days: Sequence[date]) ->
             ("before", before.group_by("meter_id").tail(NEIGHBOURS)),
             ("after", after.group_by("meter_id").head(NEIGHBOURS)),
         ):
-            seen = rows.with_columns(pl.lit(day).alias("day"), pl.lit(side).alias("side"))
-            parts.append(seen.select(columns))
+            labelled = rows.with_columns(pl.lit(day).alias("day"), pl.lit(side).alias("side"))
+            parts.append(labelled.select(columns))
     brackets = pl.concat(parts).sort(RegisterBrackets.primary_key())
     return RegisterBrackets.validate(brackets, cast=True)

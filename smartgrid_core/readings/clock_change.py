@@ -38,7 +38,7 @@ def list_repeated_hours(zone: str) -> tuple[RepeatedHour, ...]:
     ['2026-10-25T02:00:00']
     """
     clock = ZoneInfo(zone)
-    found = []
+    repeated = []
     day = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
     while day.year <= LAST_YEAR:
         following = day + DAY
@@ -46,9 +46,9 @@ def list_repeated_hours(zone: str) -> tuple[RepeatedHour, ...]:
             change = _find_change(day, following, clock)
             plain = change.replace(tzinfo=None)
             before = _get_offset(day, clock)
-            found.append(RepeatedHour(plain + _get_offset(change, clock), plain + before))
+            repeated.append(RepeatedHour(plain + _get_offset(change, clock), plain + before))
         day = following
-    return tuple(found)
+    return tuple(repeated)
 
 
 def _get_offset(instant: datetime, clock: ZoneInfo) -> timedelta:
@@ -108,14 +108,17 @@ def resolve_repeated_times(
     parts = [
         _resolve_hour(rows, hour, keys=keys) for hour in _list_hours_near(frame[local], zone=zone)
     ]
-    told = (
+    passes = (
         pl.concat(parts) if parts else pl.DataFrame(schema={"_row": pl.UInt32, "_pass": pl.Int32})
     )
     joined = rows.select("_row").join(
-        told.with_columns(_is_told=pl.lit(value=True)), on="_row", how="left", maintain_order="left"
+        passes.with_columns(_is_inside=pl.lit(value=True)),
+        on="_row",
+        how="left",
+        maintain_order="left",
     )
     return joined.select(
-        pl.when(pl.col("_is_told").is_null()).then(0).otherwise("_pass").alias("pass")
+        pl.when(pl.col("_is_inside").is_null()).then(0).otherwise("_pass").alias("pass")
     )["pass"]
 
 
@@ -168,7 +171,7 @@ def _resolve_hour(rows: pl.DataFrame, hour: RepeatedHour, *, keys: list[str]) ->
     follows = pl.col("follows").fill_null(value=False)
     one_side = pl.col("before").is_null() | pl.col("after").is_null()
     is_fine = (pl.col("step") <= length).fill_null(value=False)
-    told = inside.join(runs, on=keys, how="left", nulls_equal=True).with_columns(
+    judged = inside.join(runs, on=keys, how="left", nulls_equal=True).with_columns(
         _pass=pl.when(is_in_order & (pl.col("runs") == 2))
         .then("_run")
         .when(is_in_order & is_fine & one_side & (pl.col("runs") == 1) & (leads_up | follows))
@@ -176,6 +179,6 @@ def _resolve_hour(rows: pl.DataFrame, hour: RepeatedHour, *, keys: list[str]) ->
     )
     return (
         near.filter(is_inside)
-        .join(told.select(*keys, "_at", "_pass"), on=[*keys, "_at"], how="left", nulls_equal=True)
+        .join(judged.select(*keys, "_at", "_pass"), on=[*keys, "_at"], how="left", nulls_equal=True)
         .select("_row", "_pass")
     )

@@ -72,17 +72,17 @@ def collect_reading_findings(
     Returns:
         Rows ordered by these columns; `kind` is one of `FINDING_KINDS`, `evidence` text for people.
     """
-    found: list[pl.DataFrame] = [pl.DataFrame(schema=COLUMNS)]
+    parts: list[pl.DataFrame] = [pl.DataFrame(schema=COLUMNS)]
     if consumption is not None:
-        found += _find_in_consumption(consumption.lazy())
+        parts += _find_in_consumption(consumption.lazy())
     if sensor_data is not None:
-        found += _find_in_sensors(
+        parts += _find_in_sensors(
             sensor_data.lazy(), nominal=nominal_voltages, minutes=sensor_interval_minutes
         )
     if readings is not None:
         text = pl.format("{} readings came in after later ones", "readings")
         late = find_late_arrivals(readings, revisions=revisions)
-        found.append(_to_finding_rows(late, "meter_id", "late_readings", text))
+        parts.append(_to_finding_rows(late, "meter_id", "late_readings", text))
     if revisions is not None:
         text = pl.format(
             "{} readings of {} were corrected by {} at {}, by {} at most",
@@ -90,13 +90,13 @@ def collect_reading_findings(
             pl.col("most").round(3),
         )
         rows = summarise_corrections(revisions)
-        found.append(_to_finding_rows(rows, "subject_id", "corrected_readings", text))
+        parts.append(_to_finding_rows(rows, "subject_id", "corrected_readings", text))
     if repeats is not None:
         text = pl.format("{} rows were sent again", "rows")
-        found.append(
+        parts.append(
             _to_finding_rows(repeats.lazy().collect(), "subject_id", "duplicate_readings", text)
         )
-    return pl.concat(found).sort("subject_id", "kind", "start_time", "end_time")
+    return pl.concat(parts).sort("subject_id", "kind", "start_time", "end_time")
 
 
 def _to_finding_rows(
@@ -227,10 +227,10 @@ def _join_overlapping(
         One row per pair; the finding's span is start_found, end_found.
     """
     keys = ["subject_id", "kind"] if same_kind else ["subject_id"]
-    seen = findings.rename({"start_time": "start_found", "end_time": "end_found"})
+    found = findings.rename({"start_time": "start_found", "end_time": "end_found"})
     return (
         planted.select("fault_id", *keys, "start_time", "end_time")
-        .join(seen, on=keys, how="inner")
+        .join(found, on=keys, how="inner")
         .filter(
             pl.col("start_found") < pl.col("end_time") + slack,
             pl.col("end_found") > pl.col("start_time") - slack,

@@ -241,7 +241,7 @@ def expand_unit_spellings(units: dict[str, float]) -> dict[str, float]:
     Where the letter's case is a factor (mW and MW) the unit is taken as written only.
 
     >>> expand_unit_spellings({"kWh": 1.0, "MW": 1e3})
-    {'kWh': 1.0, 'kwh': 1.0, 'KWH': 1.0, 'MW': 1000.0}
+    {'kWh': 1.0, 'MW': 1000.0, 'kwh': 1.0, 'KWH': 1.0}
     """
     spelled = dict(units)
     for name, factor in units.items():

@@ -78,10 +78,10 @@ def compute_register_steps(
     readings = [Reading(time, kwh) for time, kwh in zip(times, counts, strict=True)]
     readings = _drop_false_zeros(readings, max_kw=max_kw)
     _mend_unit_slips(readings, capacity_kwh=capacity_kwh)
-    return _Chain(readings, capacity_kwh=capacity_kwh, max_kw=max_kw).steps()
+    return _Chain(readings, capacity_kwh=capacity_kwh, max_kw=max_kw).compute_steps()
 
 
-def _hours_between(earlier: Reading, later: Reading) -> float:
+def _measure_hours(earlier: Reading, later: Reading) -> float:
     """Return the hours from one reading to the other."""
     return (later.time - earlier.time) / MICROSECONDS_PER_HOUR
 
@@ -97,7 +97,7 @@ def _drop_false_zeros(readings: list[Reading], *, max_kw: float) -> list[Reading
         if zeros:
             if kept and reading.kwh >= kept[-1].kwh:
                 reading.lost = "momentary_zero"
-            elif kept or reading.kwh <= max_kw * _hours_between(zeros[-1], reading):
+            elif kept or reading.kwh <= max_kw * _measure_hours(zeros[-1], reading):
                 kept.extend(zeros)
             zeros = []
         kept.append(reading)
@@ -141,12 +141,12 @@ def _find_normal_level(
     register's capacity gives it away, else the two sides' mean power, which must differ
     like the counts do; of the two, the one nearer 1 kW (in orders of magnitude) is a customer's.
     """
-    found = sorted(set(levels))
-    if len(found) != 2:
+    distinct = sorted(set(levels))
+    if len(distinct) != 2:
         return None
     if levels[0] == levels[-1]:
         return levels[0]
-    low, high = found
+    low, high = distinct
     if any(
         r.kwh > capacity_kwh for r, level in zip(readings, levels, strict=True) if level == high
     ):
@@ -166,7 +166,7 @@ def _compute_mean_kw(readings: list[Reading], levels: list[int], level: int) -> 
     for (before, after), (at, then) in zip(pairwise(readings), pairwise(levels), strict=True):
         if at == then == level and after.kwh >= before.kwh:
             energy += after.kwh - before.kwh
-            hours += _hours_between(before, after)
+            hours += _measure_hours(before, after)
     return energy / hours if hours else 0.0
 
 
@@ -193,7 +193,7 @@ class _Chain:
         self._capacity_kwh = capacity_kwh
         self._max_kw = max_kw
         sound = [
-            (after.kwh - before.kwh) / _hours_between(before, after)
+            (after.kwh - before.kwh) / _measure_hours(before, after)
             for before, after in pairwise(readings)
             if self._follows(before, after)
         ]
@@ -202,37 +202,37 @@ class _Chain:
         self._believed = readings[:1]
         self._steps: list[Step] = []
 
-    def steps(self) -> list[Step]:
+    def compute_steps(self) -> list[Step]:
         i = 1
         while i < len(self._readings):
             reading, last = self._readings[i], self._believed[-1]
             if self._follows(last, reading):
                 quality = reading.lost or reading.mended or last.mended or "measured"
-                self._believe(reading, reading.kwh - last.kwh, quality)
+                self._add_step(reading, reading.kwh - last.kwh, quality)
                 i += 1
                 continue
             back = self._return(i)
             passing = back - i if back is not None else inf
-            overshoot = self._overshoot(reading)
+            overshoot = self._count_overshoot(reading)
             if back is not None and passing <= overshoot:
                 self._readings[back].lost = self._name_of(self._readings[i:back], last)
                 i = back
             elif overshoot < inf:
                 above = last.kwh - reading.kwh
-                usual = self._usual_kw * _hours_between(last, reading)
+                usual = self._usual_kw * _measure_hours(last, reading)
                 reading.lost = "spike" if above > LOOK_READINGS * usual else "backward_step"
                 del self._believed[-int(overshoot) :]
                 del self._steps[-int(overshoot) :]
             else:
-                self._believe(reading, *self._lasting(last, reading))
+                self._add_step(reading, *self._judge_lasting(last, reading))
                 i += 1
         return self._steps
 
     def _follows(self, earlier: Reading, later: Reading) -> bool:
         """Could a healthy register have gone from one to the other?"""
-        return 0 <= later.kwh - earlier.kwh <= self._max_kw * _hours_between(earlier, later)
+        return 0 <= later.kwh - earlier.kwh <= self._max_kw * _measure_hours(earlier, later)
 
-    def _believe(self, reading: Reading, energy_kwh: float, quality: str) -> None:
+    def _add_step(self, reading: Reading, energy_kwh: float, quality: str) -> None:
         self._steps.append(Step(self._believed[-1].time, reading.time, energy_kwh, quality))
         self._believed.append(reading)
 
@@ -250,7 +250,7 @@ class _Chain:
                 return j
         return None
 
-    def _overshoot(self, reading: Reading) -> float:
+    def _count_overshoot(self, reading: Reading) -> float:
         """How many believed readings stood too high, if dropping those mends it; else infinite."""
         if reading.kwh >= self._believed[-1].kwh:
             return inf
@@ -264,9 +264,9 @@ class _Chain:
             return "momentary_zero"
         return "spike" if strange[0].kwh > last.kwh else "backward_step"
 
-    def _lasting(self, last: Reading, reading: Reading) -> tuple[float, str]:
+    def _judge_lasting(self, last: Reading, reading: Reading) -> tuple[float, str]:
         """Energy and quality of a step to a new count that lasts."""
-        hours = _hours_between(last, reading)
+        hours = _measure_hours(last, reading)
         if reading.kwh > last.kwh:
             return 0.0, "spike"
         wrapped = self._capacity_kwh - last.kwh + reading.kwh

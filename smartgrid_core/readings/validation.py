@@ -258,24 +258,24 @@ def _parse_columns(
     Returns:
         The same rows in the same order.
     """
-    unsaid = dialect.reading_kind if kind == "reading_kind" else dialect.sensor_type
+    default = dialect.reading_kind if kind == "reading_kind" else dialect.sensor_type
     named = frame.with_columns(
         _subject=parse_identifier(subject, dtype=frame.schema[subject]),
         _value=parse_number(value, dtype=frame.schema[value], decimal_comma=dialect.decimal_comma),
-        _kind=_read_text(frame, kind, unsaid).str.to_lowercase(),
+        _kind=_read_text(frame, kind, default).str.to_lowercase(),
     )
     # The cells of a wide table's row have one clock, and one order.
-    whose = () if "column_number" in frame.columns else ("_subject", "_kind")
-    return add_instants(named, "timestamp", subject=whose, zone=dialect.timezone)
+    series = () if "column_number" in frame.columns else ("_subject", "_kind")
+    return add_instants(named, "timestamp", subject=series, zone=dialect.timezone)
 
 
 def _read_text(rows: pl.DataFrame, column: str, default: str | None) -> pl.Expr:
     """Return what the row itself writes, else the source's default."""
-    unsaid = pl.lit(default, dtype=pl.String)
+    fallback = pl.lit(default, dtype=pl.String)
     if column not in rows.columns:
-        return unsaid
+        return fallback
     text = pl.col(column).cast(pl.String).str.strip_chars()
-    return pl.when(text != "").then(text).otherwise(unsaid)
+    return pl.when(text != "").then(text).otherwise(fallback)
 
 
 def _read_optional_text(rows: pl.DataFrame, column: str) -> pl.Expr:

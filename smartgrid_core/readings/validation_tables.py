@@ -42,9 +42,9 @@ def validate_table(schema: type[dy.Schema], frame: pl.DataFrame, *, dialect: Dia
     def finish(good: pl.DataFrame) -> pl.DataFrame:
         return good.select(pl.col(f"_{name}").alias(name) for name in columns)
 
-    found = split_rows(frame, rows, rules, finish)
-    last = found.good.unique(schema.primary_key(), keep="last", maintain_order=True)
-    return dataclasses.replace(found, good=last, overtaken=found.good.height - last.height)
+    validated = split_rows(frame, rows, rules, finish)
+    last = validated.good.unique(schema.primary_key(), keep="last", maintain_order=True)
+    return dataclasses.replace(validated, good=last, overtaken=validated.good.height - last.height)
 
 
 def _parse_value(frame: pl.DataFrame, name: str, dtype: pl.DataType, dialect: Dialect) -> pl.Expr:

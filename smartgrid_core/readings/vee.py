@@ -1,6 +1,5 @@
 """Validation, estimation and editing: meter readings to energy by interval."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import polars as pl
@@ -8,6 +7,7 @@ import polars as pl
 from smartgrid_core.contracts.aggregates import INTERVAL_QUALITIES, MeterConsumption
 from smartgrid_core.errors import ConfigurationError
 from smartgrid_core.readings.steps import SERIES, compute_energy_steps
+from smartgrid_core.runs import iter_day_ranges
 from smartgrid_core.time import Window
 
 MAX_PLAUSIBLE_KW = 630.0
@@ -67,7 +67,9 @@ def compute_interval_energy(
     counts = readings.lazy().filter(pl.col("reading").is_finite(), pl.col("reading") >= 0)
     key = MeterConsumption.primary_key()
     parts: list[pl.DataFrame] = [MeterConsumption.create_empty()]
-    for part in _parts(window):
+    # Days do not depend on each other: pieces of them keep memory small.
+    for first, last in iter_day_ranges(list(window.days()), longest=DAYS_AT_ONCE):
+        part = Window.of_days(first, last)
         taken = _sum_interval_readings(counts, window=part, interval_minutes=interval_minutes)
         steps = compute_energy_steps(
             _collect_series(counts, brackets.lazy(), window=part),
@@ -77,14 +79,6 @@ def compute_interval_energy(
         counted = _spread_over_intervals(steps, interval_minutes=interval_minutes)
         parts += [taken, counted.join(taken, on=key, how="anti")]
     return MeterConsumption.validate(pl.concat(parts).sort(key), cast=True)
-
-
-def _parts(window: Window) -> Iterator[Window]:
-    """The window in pieces of `DAYS_AT_ONCE` days: days do not see each other."""
-    days = list(window.days())
-    for first in range(0, len(days), DAYS_AT_ONCE):
-        piece = days[first : first + DAYS_AT_ONCE]
-        yield Window.of_days(piece[0], piece[-1])
 
 
 def _collect_series(

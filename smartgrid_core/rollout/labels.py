@@ -55,19 +55,19 @@ class ServingState:
         before = self.proven[:-1]
         return before[-1] if before else None
 
-    def with_trial(self, version: int) -> "ServingState":
+    def add_trial(self, version: int) -> "ServingState":
         """Load this version, too, without a label; another one that was tried out is let go of."""
         if version in self.proven or version == self.canary:
-            return self.without_former()
+            return self.drop_former()
         return self._of(self.proven, canary=self.canary, trial=version)
 
-    def without_trial(self, version: int) -> "ServingState":
+    def drop_trial(self, version: int) -> "ServingState":
         """Let go of a version that was tried out; one that is or was labelled stays."""
         if version in self.proven or version == self.canary:
             return self
-        return self.without_former()
+        return self.drop_former()
 
-    def with_label(self, version: int) -> "ServingState":
+    def give_label(self, version: int) -> "ServingState":
         """Give a version that proved itself its label.
 
         The first one is stable, later ones are canary; one that is stable or canary stays so.
@@ -78,32 +78,32 @@ class ServingState:
             return self
         return self._of([each for each in self.proven if each != version], canary=version)
 
-    def with_loaded(self, before: "ServingState") -> "ServingState":
-        """The same labels, with all that was loaded before still loaded, until it is `settled`.
+    def keep_loaded(self, before: "ServingState") -> "ServingState":
+        """The same labels, with all that was loaded before still loaded, until it is `drop_former`.
 
         So whoever still asks by a label's former version gets its answer.
         """
         former = [version for version in before.versions if version not in self.versions]
         return replace(self, versions=(*self.versions, *former))
 
-    def without_former(self) -> "ServingState":
+    def drop_former(self) -> "ServingState":
         """The same labels, and loaded no more than they and the way back need."""
         return self._of(self.proven, canary=self.canary)
 
-    def promoted(self) -> "ServingState":
+    def promote(self) -> "ServingState":
         """Make the canary the stable version. Raises PublicationError if there is no canary."""
         if self.canary is None:
             raise PublicationError(f"promote: {self.model} has no canary")
         before = [version for version in self.proven if version != self.canary]
         return self._of([*before, self.canary])
 
-    def without_canary(self) -> "ServingState":
+    def drop_canary(self) -> "ServingState":
         """Stable answers everything again. Raises PublicationError if there is no canary."""
         if self.canary is None:
             raise PublicationError(f"roll back: {self.model} has no canary")
         return self._of(self.proven)
 
-    def rolled_back(self, to: int | None = None) -> "ServingState":
+    def roll_back(self, to: int | None = None) -> "ServingState":
         """Take back what was done last: the canary if there is one, else the stable version.
 
         With `to` that version becomes stable, and the canary goes, too. Versions that became
@@ -111,7 +111,7 @@ class ServingState:
         PublicationError if there is nothing to go back to, or nothing would change.
         """
         if self.canary is not None and to in (None, self.stable):
-            return self.without_canary()
+            return self.drop_canary()
         if self.stable is None:
             raise PublicationError(f"roll back: no version of {self.model} is stable yet")
         target = self.previous if to is None else to

@@ -235,7 +235,7 @@ class MlflowRegistry:
                 return None
             raise
 
-    def params(self, version: ModelVersion) -> Mapping[str, str]:
+    def read_params(self, version: ModelVersion) -> Mapping[str, str]:
         """What was written down of its training: `forecaster`, `data_end` and more."""
         return dict(self._client().get_run(version.run_id).data.params)
 

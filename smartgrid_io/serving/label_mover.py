@@ -73,7 +73,7 @@ class LabelMover:
     def roll_back(
         self, model: str, *, to: int | None, reason: str, now: datetime
     ) -> LabelMoveResult:
-        """Take back what was done last, or make `to` stable: see `Served.rolled_back`.
+        """Take back what was done last, or make `to` stable: see `ServingState.roll_back`.
 
         A version that lies on the repository and is not loaded is loaded first. Raises
         PublicationError
@@ -81,10 +81,10 @@ class LabelMover:
         """
         served = self.repository.read_state(model)
         if to is not None and to not in served.versions:
-            served.rolled_back(to)
+            served.roll_back(to)
             self._load(model, to)
         return self._move(
-            model, lambda each: each.rolled_back(to), action="rolled_back", reason=reason, now=now
+            model, lambda each: each.roll_back(to), action="rolled_back", reason=reason, now=now
         )
 
     def promote(
@@ -94,7 +94,7 @@ class LabelMover:
 
         Raises PublicationError if there is no canary and none was named.
         """
-        move = _limit_to_canary(ServingState.promoted, canary=canary)
+        move = _limit_to_canary(ServingState.promote, canary=canary)
         return self._move(model, move, action="promoted", reason=reason, now=now)
 
     def end_trial(
@@ -104,7 +104,7 @@ class LabelMover:
 
         Raises PublicationError if there is no canary and none was named.
         """
-        move = _limit_to_canary(ServingState.without_canary, canary=canary)
+        move = _limit_to_canary(ServingState.drop_canary, canary=canary)
         return self._move(model, move, action="rolled_back", reason=reason, now=now)
 
     def follow(
@@ -144,7 +144,7 @@ class LabelMover:
         now: datetime,
     ) -> LabelMoveResult:
         before = self.repository.read_state(model)
-        after = self.repository.update_state(model, lambda served: move(served).with_loaded(served))
+        after = self.repository.update_state(model, lambda served: move(served).keep_loaded(served))
         troubles = []
         for label, version in after.labels.items():
             try:
@@ -152,7 +152,7 @@ class LabelMover:
             except PublicationError as error:
                 troubles.append(f"the model server does not follow yet: {error}")
         if not troubles:
-            after = self.repository.update_state(model, ServingState.without_former)
+            after = self.repository.update_state(model, ServingState.drop_former)
         moved = LabelMoveResult(before, after, tuple(troubles))
         return self.follow(moved, action=action, reason=reason, now=now)
 
@@ -164,11 +164,11 @@ class LabelMover:
                 f"roll back: version {version} of {model} is not in the model folder; "
                 f"there are {there}"
             )
-        self.repository.update_state(model, lambda served: served.with_trial(version))
+        self.repository.update_state(model, lambda served: served.add_trial(version))
         try:
             self.repository.wait_until_live(model, version)
         except PublicationError:
-            self.repository.update_state(model, lambda served: served.without_trial(version))
+            self.repository.update_state(model, lambda served: served.drop_trial(version))
             raise
 
 

@@ -160,9 +160,9 @@ def ensure_config(base: str) -> None:
         for model in folder.models():
             served = ServingState(model)
             for version in folder.versions(model):
-                served = served.promoted() if served.canary else served
-                served = served.with_trial(version).with_label(version)
-            served = served.promoted() if served.canary else served
+                served = served.promote() if served.canary else served
+                served = served.add_trial(version).give_label(version)
+            served = served.promote() if served.canary else served
             text = write_served(text, served, base_path=folder.base_path(model))
         return text
 

@@ -10,7 +10,7 @@ import time
 import pytest
 from polars.testing import assert_frame_equal
 
-from smartgrid_core.aggregates.feeder import blank_silent_hours
+from smartgrid_core.aggregates.feeder import mask_silent_hours
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.settings import Settings
@@ -52,7 +52,7 @@ def test_features_hold_the_load_as_it_stands_after_the_late_readings(undisturbed
     lake = ParquetLake(str(undisturbed.home.root / "lake"))
     hour = ["feeder_id", "hour_start"]
     learned = lake.scan(LoadFeatures).select(*hour, "load_kw").collect().sort(hour)
-    truth = blank_silent_hours(lake.scan(FeederLoad), least_share=Settings().min_meter_share)
+    truth = mask_silent_hours(lake.scan(FeederLoad), least_share=Settings().min_meter_share)
     stands = learned.select(hour).join(
         truth.select(*hour, "load_kw").collect(), on=hour, how="left"
     )

@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 
 from smartgrid_core.arrays import F32, F64, I64, Bool
-from smartgrid_core.features.calendar import EPOCH, build_calendar_days
+from smartgrid_core.features.calendar import EPOCH_DAY, build_calendar_days
 from smartgrid_ml.mining.theft.day_features import (
     COMPARISON_COLUMNS,
     MOVED_POSITIONS,
@@ -86,7 +86,7 @@ def build_day_context(
     ``temperature_c``: mean of each day, (n_days,), NaN is missing. `temperature_moved` is against
     the mean of the PAST_DAYS days before.
     """
-    numbers = [(day - EPOCH).days for day in days]
+    numbers = [(day - EPOCH_DAY).days for day in days]
     calendar = build_calendar_days(numbers, country=country)
     mean = np.full(len(days), np.nan) if temperature_c is None else temperature_c
     moved = np.full(len(days), np.nan)

@@ -131,10 +131,10 @@ def test_labels_move_in_the_buckets_config(bucket, saved_model):
     repository = ModelServerRepository(BASE, server)
     for version in (1, 2):
         repository.publish(saved_model, model="m", version=version)
-        repository.update_state("m", lambda served, version=version: served.with_trial(version))
-        repository.update_state("m", lambda served, version=version: served.with_label(version))
+        repository.update_state("m", lambda served, version=version: served.add_trial(version))
+        repository.update_state("m", lambda served, version=version: served.give_label(version))
     assert repository.read_state("m") == ServingState("m", (1, 2), stable=1, canary=2)
-    assert repository.update_state("m", lambda served: served.rolled_back()).labels == {"stable": 1}
+    assert repository.update_state("m", lambda served: served.roll_back()).labels == {"stable": 1}
     text = bucket.Object("served/models.config").get()["Body"].read().decode()
     assert parse_config(text).model_config_list.config[0].base_path == f"{BASE}/m"
     assert server.told == parse_config(text).SerializeToString()
@@ -144,14 +144,14 @@ def test_of_two_that_change_the_config_at_once_neither_loses_its_change(bucket):
     server = Server()
     mine, operators = ModelServerRepository(BASE, server), ModelServerRepository(BASE, Server())
     for version in (1, 2):
-        mine.update_state("m", lambda served, version=version: served.with_label(version))
+        mine.update_state("m", lambda served, version=version: served.give_label(version))
     seen = []
 
     def offered_while_an_operator_rolls_back(served: ServingState) -> ServingState:
         seen.append(served)
         if len(seen) == 1:
-            operators.update_state("m", lambda now: now.rolled_back())
-        return served.with_trial(3)
+            operators.update_state("m", lambda now: now.roll_back())
+        return served.add_trial(3)
 
     after = mine.update_state("m", offered_while_an_operator_rolls_back)
     assert [each.canary for each in seen] == [2, None]
@@ -164,9 +164,9 @@ def test_of_two_first_configs_one_is_made_after_the_other(bucket):
     def beside_another(served: ServingState) -> ServingState:
         if not keys(bucket):
             ModelServerRepository(BASE, Server()).update_state(
-                "theirs", lambda now: now.with_label(7)
+                "theirs", lambda now: now.give_label(7)
             )
-        return served.with_label(1)
+        return served.give_label(1)
 
     repository = ModelServerRepository(BASE, Server())
     repository.update_state("mine", beside_another)
@@ -176,15 +176,15 @@ def test_of_two_first_configs_one_is_made_after_the_other(bucket):
 def test_a_change_whose_answer_was_lost_is_not_made_twice(bucket, monkeypatch):
     repository = ModelServerRepository(BASE, Server())
     for version in (1, 2, 3):
-        repository.update_state("m", lambda served, version=version: served.with_label(version))
-        repository.update_state("m", lambda served: served.promoted() if served.canary else served)
+        repository.update_state("m", lambda served, version=version: served.give_label(version))
+        repository.update_state("m", lambda served: served.promote() if served.canary else served)
     write = S3FileStore.write_instead
 
     def answers_late(self, content: bytes, file: str, *, mark: str | None) -> bool:
         return write(self, content, file, mark=mark) and write(self, content, file, mark=mark)
 
     monkeypatch.setattr(S3FileStore, "write_instead", answers_late)
-    assert repository.update_state("m", lambda served: served.rolled_back()).stable == 2
+    assert repository.update_state("m", lambda served: served.roll_back()).stable == 2
     assert repository.read_state("m").stable == 2
 
 
@@ -193,12 +193,12 @@ def test_a_server_that_is_told_late_ends_with_the_newest_config(bucket):
         def reload_config(self, config: bytes) -> None:
             if not hasattr(self, "told"):
                 ModelServerRepository(BASE, Server()).update_state(
-                    "theirs", lambda served: served.with_label(2)
+                    "theirs", lambda served: served.give_label(2)
                 )
             super().reload_config(config)
 
     server = Slow()
-    ModelServerRepository(BASE, server).update_state("mine", lambda served: served.with_label(1))
+    ModelServerRepository(BASE, server).update_state("mine", lambda served: served.give_label(1))
     text = bucket.Object("served/models.config").get()["Body"].read().decode()
     assert server.told == parse_config(text).SerializeToString()
 
@@ -217,7 +217,7 @@ def test_a_copy_follows_the_buckets_config_and_stays_as_it_was_while_it_cannot(b
     mirror, local = ConfigMirror(BASE, folder), ModelServerRepository(str(folder), Server())
     assert mirror.follow()
     assert local.all_served() == []
-    repository.update_state("m", lambda served: served.with_label(1))
+    repository.update_state("m", lambda served: served.give_label(1))
     assert mirror.follow()
     assert local.read_state("m") == ServingState("m", (1,), stable=1)
     assert not mirror.follow(), "nothing is to do"
@@ -251,7 +251,7 @@ def test_a_bucket_that_is_away_is_told_and_no_copy_of_its_config_is_lost(saved_m
         ModelServerRepository(BASE, Server()),
         ModelServerRepository(str(tmp_path), Server()),
     )
-    local.update_state("m", lambda served: served.with_label(1))
+    local.update_state("m", lambda served: served.give_label(1))
     with pytest.raises(OSError, match="EndpointConnectionError"):
         ConfigMirror(BASE, tmp_path).follow()
     assert local.read_state("m") == ServingState("m", (1,), stable=1)
@@ -265,7 +265,7 @@ def test_a_bucket_that_is_away_is_told_and_no_copy_of_its_config_is_lost(saved_m
     with pytest.raises(PublicationError, match=r"copy: .*EndpointConnectionError"):
         publish_version(saved_model, base=BASE, model="m", version=1)
     with pytest.raises(PublicationError, match=r"config: .*EndpointConnectionError"):
-        repository.update_state("m", lambda served: served.with_label(1))
+        repository.update_state("m", lambda served: served.give_label(1))
 
 
 @pytest.mark.slow
@@ -284,11 +284,11 @@ def test_a_version_in_a_bucket_answers_under_its_label(
                     source = saved_models / f"times_{version}"
                     repository.publish(source, model="m", version=version)
                     repository.update_state(
-                        "m", lambda served, version=version: served.with_trial(version)
+                        "m", lambda served, version=version: served.add_trial(version)
                     )
                     repository.wait_until_live("m", version)
                     after = repository.update_state(
-                        "m", lambda served, v=version: served.with_label(v)
+                        "m", lambda served, v=version: served.give_label(v)
                     )
                     repository.wait_until_labelled("m", [*after.labels][-1], version)
                 features = {"load_kw": [10.0], "temperature_c": [0.0]}

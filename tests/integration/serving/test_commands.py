@@ -168,5 +168,5 @@ def test_who_depends_on_a_model_is_ready_when_every_label_answers(place):
     assert ask_readiness(place.repository).reasons == (
         "ready: label canary means version 9, none answers",
     )
-    place.repository.update_state("ready", lambda served: served.without_canary())
+    place.repository.update_state("ready", lambda served: served.drop_canary())
     assert ask_readiness(place.repository).is_ready

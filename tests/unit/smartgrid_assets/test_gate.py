@@ -89,7 +89,7 @@ class Registry:
         version = self.aliases.get(alias)
         return None if version is None else ModelVersion(name, version, f"run-{version}")
 
-    def params(self, version: ModelVersion) -> dict[str, str]:
+    def read_params(self, version: ModelVersion) -> dict[str, str]:
         return {
             "forecaster": "boosting",
             "data_end": self.data_end.isoformat(),

@@ -29,7 +29,7 @@ class Registry:
     def find_by_alias(self, name: str, alias: str) -> ModelVersion | None:
         return self.champion if alias == "champion" else None
 
-    def params(self, version: ModelVersion) -> dict[str, str]:
+    def read_params(self, version: ModelVersion) -> dict[str, str]:
         return {
             "forecaster": "boosting",
             "data_start": TRAINED_FROM.isoformat(),

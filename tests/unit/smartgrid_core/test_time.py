@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from smartgrid_core.time import (
     DAY,
     HOUR,
+    WIDEST_OFFSET,
     Window,
     local_day_window,
+    midnight,
     to_epoch_ms,
     to_epoch_us,
 )
@@ -69,3 +71,21 @@ def test_the_last_days_end_with_the_last_day():
 def test_an_instant_is_counted_from_1970_in_any_zone():
     tirane = datetime(1970, 1, 1, 2, 0, 0, 1500, tzinfo=ZoneInfo("Europe/Tirane"))
     assert (to_epoch_us(tirane), to_epoch_ms(tirane)) == (3_600_001_500, 3_600_001)
+
+
+def test_a_window_may_be_empty_and_one_day_is_a_last_day():
+    assert list(Window(midnight(MARCH_1), midnight(MARCH_1)).days()) == []
+    assert Window.of_last_days(1, last=MARCH_1) == Window.of_day(MARCH_1)
+
+
+def test_a_wider_window_reaches_back_and_ahead():
+    day = Window.of_day(MARCH_1)
+    assert day.widened() == day
+    assert day.widened(before=2 * DAY, after=DAY) == Window.of_days(
+        date(2026, 2, 27), date(2026, 3, 2)
+    )
+
+
+def test_no_local_day_reaches_further_than_the_widest_offset():
+    islands = local_day_window(MARCH_1, timezone=ZoneInfo("Pacific/Kiritimati"))
+    assert midnight(MARCH_1) - islands.start == WIDEST_OFFSET

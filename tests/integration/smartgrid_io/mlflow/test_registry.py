@@ -224,7 +224,7 @@ def test_aliases_that_cannot_be_moved_over_http_say_so(url: str):
 
 def test_a_version_tells_on_what_it_was_trained(registry: MlflowRegistry, experiment: str):
     run_id = trained(registry, experiment)
-    assert registry.params(ModelVersion("any", "1", run_id)) == {
+    assert registry.read_params(ModelVersion("any", "1", run_id)) == {
         "trees": "800",
         "data_start": "2025-01-01T00:00:00+00:00",
         "data_end": "2025-04-01T00:00:00+00:00",

@@ -13,11 +13,11 @@ TRIAL = ServingState("m", (1, 2, 3), stable=2, canary=3)
 
 
 def test_a_move_is_said_label_by_label():
-    assert describe_moves(LabelMoveResult(TRIAL, TRIAL.promoted())) == [
+    assert describe_moves(LabelMoveResult(TRIAL, TRIAL.promote())) == [
         "m: stable was version 2 and is version 3",
         "m: version 3 is no longer canary",
     ]
-    assert describe_moves(LabelMoveResult(TRIAL, TRIAL.without_canary())) == [
+    assert describe_moves(LabelMoveResult(TRIAL, TRIAL.drop_canary())) == [
         "m: stable is version 2 as before",
         "m: version 3 is no longer canary",
     ]

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from smartgrid_core.aggregates.feeder import blank_silent_hours, sum_meters_per_feeder
+from smartgrid_core.aggregates.feeder import mask_silent_hours, sum_meters_per_feeder
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.grid import MeterPlaces
 
@@ -99,7 +99,7 @@ def test_the_load_of_an_hour_is_unknown_when_too_many_meters_are_silent(consumpt
         consumption(("a", 0, 1.0), ("b", 0, 2.0), ("c", 0, 4.0), ("a", 1, 1.0), ("c", 1, 4.0)),
         places=PLACES,
     )
-    known = blank_silent_hours(load, least_share=2 / 3).sort(FeederLoad.primary_key())
+    known = mask_silent_hours(load, least_share=2 / 3).sort(FeederLoad.primary_key())
     later = NOON + timedelta(hours=1)
     assert known.select("feeder_id", "hour_start", "load_kw").rows() == [
         ("F1", NOON, 3.0),
@@ -114,7 +114,7 @@ def test_the_load_of_an_hour_is_unknown_when_too_many_meters_are_silent(consumpt
 def test_an_hour_without_a_count_of_expected_meters_is_taken_as_it_is(consumption):
     load = sum_meters_per_feeder(consumption(("a", 0, 1.0)), places=PLACES)
     before = load.with_columns(expected_meters=pl.lit(None, dtype=pl.Int32))
-    assert blank_silent_hours(before, least_share=0.9)["load_kw"].to_list() == [1.0, 1.0]
+    assert mask_silent_hours(before, least_share=0.9)["load_kw"].to_list() == [1.0, 1.0]
 
 
 def test_a_meter_without_a_place_hangs_on_no_feeder(consumption):

@@ -96,3 +96,9 @@ def test_spark_gives_the_same_rows(spark):
 def test_a_sensor_slower_than_the_hour_is_expected_once():
     aggregates = aggregate_sensor_hours(READINGS, sensor_interval_minutes=90)
     assert aggregates["expected_count"].unique().to_list() == [1]
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(1, 60), (15, 4), (60, 1)])
+def test_a_healthy_sensor_fills_the_hour(minutes, expected):
+    aggregates = aggregate_sensor_hours(READINGS, sensor_interval_minutes=minutes)
+    assert aggregates["expected_count"].unique().to_list() == [expected]

@@ -9,7 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_core.alerts.decide import build_failure_alert, decide_limit_alerts
+from smartgrid_core.alerts.decide import (
+    build_failure_alert,
+    build_rollback_alert,
+    decide_limit_alerts,
+)
 from smartgrid_core.contracts.alerts import Alerts, LimitExceedances
 
 TIRANE = ZoneInfo("Europe/Tirane")
@@ -77,17 +81,35 @@ def test_an_evening_above_the_rating_is_one_alert():
     }
 
 
-def test_an_hour_between_release_and_threshold_keeps_a_spell_together():
+def test_an_hour_between_release_and_threshold_keeps_an_episode_together():
     (alert,) = decide(exceedances(("F1", 17, 0.6), ("F1", 18, 0.35), ("F1", 19, 0.6))).to_dicts()
     assert "from 18:00 to 21:00" in alert["message"]
 
 
-def test_two_spells_of_a_day_are_one_alert_with_both_in_words():
+def test_an_hour_after_a_gap_is_no_part_of_the_episode_before():
+    (alert,) = decide(exceedances(("F1", 17, 0.6), ("F1", 19, 0.35))).to_dicts()
+    assert "on 2026-03-02 from 18:00 to 19:00 (Europe/Tirane)" in alert["message"]
+    assert json.loads(alert["metadata"])["hours"] == ["2026-03-02T17:00:00+00:00"]
+
+
+def test_an_episode_begins_again_right_after_a_gap():
+    (alert,) = decide(
+        exceedances(("F1", 15, 0.35), ("F1", 17, 0.35), ("F1", 18, 0.6), ("F1", 20, 0.35))
+    ).to_dicts()
+    assert "on 2026-03-02 from 18:00 to 20:00 (Europe/Tirane)" in alert["message"]
+
+
+def test_an_hour_at_the_release_belongs_to_the_episode_and_one_below_does_not():
+    (alert,) = decide(exceedances(("F1", 16, 0.29), ("F1", 17, 0.5), ("F1", 18, 0.3))).to_dicts()
+    assert "from 18:00 to 20:00" in alert["message"]
+
+
+def test_two_episodes_of_a_day_are_one_alert_with_both_in_words():
     (alert,) = decide(exceedances(("F1", 6, 0.6), ("F1", 18, 0.7))).to_dicts()
     assert "from 07:00 to 08:00 and from 19:00 to 20:00" in alert["message"]
 
 
-def test_a_spell_that_never_reaches_the_threshold_is_no_alert():
+def test_an_episode_that_never_reaches_the_threshold_is_no_alert():
     assert decide(exceedances(("F1", 17, 0.45), ("F1", 18, 0.49))).height == 0
 
 
@@ -97,10 +119,17 @@ def test_no_exceedances_make_no_alerts():
 
 @pytest.mark.parametrize(
     ("probability", "p50", "severity"),
-    [(0.6, 90.0, "warning"), (0.95, 90.0, "critical"), (0.6, 112.0, "critical")],
+    [
+        (0.6, 90.0, "warning"),
+        (0.9, 90.0, "critical"),
+        (0.95, 90.0, "critical"),
+        (0.6, 109.9, "warning"),
+        (0.6, 110.0, "critical"),
+        (0.6, 112.0, "critical"),
+    ],
 )
 def test_severity_grows_with_probability_and_depth(probability, p50, severity):
-    (alert,) = decide(exceedances(("F1", 17, probability), p50=p50)).to_dicts()
+    (alert,) = decide(exceedances(("F1", 0, probability), p50=p50)).to_dicts()
     assert alert["severity"] == severity
 
 
@@ -156,3 +185,19 @@ def test_retries_of_a_failed_run_are_one_fact():
     assert first["dedupe_key"].to_list() == ["failure:refresh_days:r1"]
     assert again["alert_id"].to_list() == first["alert_id"].to_list()
     assert first["message"].to_list() == ["Job refresh_days failed (run r1): boom"]
+
+
+def test_a_message_carries_the_start_of_a_long_error_and_of_its_run():
+    alert = build_failure_alert(job_name="j", run_id="0123456789", error="x" * 9000, now=NOW)
+    assert alert["message"].item() == f"Job j failed (run 01234567): {'x' * 500}"
+    assert len(json.loads(alert["metadata"].item())["error"]) == 2000
+    silent = build_failure_alert(job_name="j", run_id="r1", error=" ", now=NOW)
+    assert silent["message"].item() == "Job j failed (run r1): no error text"
+
+
+def test_a_rollback_is_one_fact_per_version():
+    first = build_rollback_alert(model="m", version=4, reason="it fails", now=NOW)
+    again = build_rollback_alert(model="m", version=4, reason="it is slow", now=NOW)
+    assert first["alert_id"].to_list() == again["alert_id"].to_list()
+    assert first["dedupe_key"].to_list() == ["rollback:m:4"]
+    assert first["message"].to_list() == ["Version 4 of m was rolled back: it fails"]

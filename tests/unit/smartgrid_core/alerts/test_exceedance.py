@@ -71,6 +71,27 @@ def test_a_forecast_without_spread_is_sure():
     assert probability(80.0, 80.0, 80.0, 80.0) == 0.0
 
 
+def test_each_side_has_a_spread_of_its_own_however_small_the_margin():
+    assert probability(50.0, 70.0, 110.0, 70.5) == pytest.approx(0.493610, abs=1e-6)
+    assert probability(50.0, 70.0, 110.0, 69.5) == pytest.approx(0.512779, abs=1e-6)
+    assert probability(49.75, 50.0, 50.5, 50.5) == pytest.approx(0.1)
+
+
+def test_a_row_at_the_floor_is_kept():
+    even = find_limit_exceedances(
+        forecast(("F1", 60.0, 100.0, 110.0)), ratings=ratings(F1=100.0), floor_probability=0.5
+    )
+    assert even["probability"].to_list() == [0.5]
+
+
+def test_rows_stand_in_the_order_of_their_key():
+    exceedances = find_limit_exceedances(
+        forecast(("F2", 60.0, 99.0, 120.0), ("F1", 60.0, 99.0, 120.0)),
+        ratings=ratings(F1=100.0, F2=100.0),
+    )
+    assert exceedances["feeder_id"].to_list() == ["F1", "F2"]
+
+
 def test_a_feeder_without_a_rating_cannot_exceed_it():
     assert find_limit_exceedances(
         forecast(("F1", 6.0, 8.0, 9.0)), ratings=ratings(F2=1.0)

@@ -54,4 +54,5 @@ def test_waits_double_up_to_an_hour_and_then_the_message_is_dead():
     waits = [again - NOW for state, again in ends if state == "pending"]
     assert waits[:3] == [timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=2)]
     assert max(waits) == LONGEST_WAIT
+    assert sum(waits, timedelta(0)) == timedelta(hours=3, minutes=3, seconds=30)
     assert [state for state, _ in ends] == ["pending"] * (MOST_ATTEMPTS - 1) + ["dead"]

@@ -2,11 +2,11 @@ from datetime import date
 
 import pytest
 
-from smartgrid_core.features.calendar import EPOCH, build_calendar_days, list_public_holidays
+from smartgrid_core.features.calendar import EPOCH_DAY, build_calendar_days, list_public_holidays
 
 
 def number(day: date) -> int:
-    return (day - EPOCH).days
+    return (day - EPOCH_DAY).days
 
 
 def test_albanian_holidays_are_flagged_with_the_days_around_them():

@@ -49,6 +49,13 @@ def test_the_second_call_that_fails_is_enough_whatever_the_number_of_feeders():
     assert said == "67% of its calls failed, of stable's 0%; the last: UNAVAILABLE: away"
 
 
+def test_the_last_failure_of_the_canary_is_named():
+    first, last = ("canary", "INTERNAL: first", 5.0), ("canary", "INTERNAL: last", 5.0)
+    calls = log(STABLE, first, STABLE, last, STABLE)
+    reason = describe_regression(calls.reverse(), version=2)
+    assert reason == "100% of its calls failed, of stable's 0%; the last: INTERNAL: last"
+
+
 def test_rare_failures_are_borne():
     assert (
         describe_regression(log(*[CANARY] * 38, FAILED, FAILED, *[STABLE] * 5), version=2) is None
@@ -68,6 +75,11 @@ def test_a_canary_that_takes_twice_as_long_and_noticeably_so_is_taken_back():
         "four calls say nothing yet"
     )
     assert describe_regression(log(*[STABLE, ("canary", "", 80.0)] * 5), version=2) is None
+
+
+def test_a_canary_that_is_slower_by_less_than_twice_is_borne():
+    calls = log(*[("stable", "", 300.0), ("canary", "", 450.0)] * 5)
+    assert describe_regression(calls, version=2) is None
 
 
 def test_an_earlier_canarys_answers_say_nothing_about_this_one():

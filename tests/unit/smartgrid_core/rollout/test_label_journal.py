@@ -6,7 +6,6 @@ import polars as pl
 
 from smartgrid_core.contracts.serving import LabelMoves
 from smartgrid_core.rollout.label_journal import (
-    TRIAL_ENDS,
     build_label_moves,
     explain_wait,
     find_label_start,
@@ -79,12 +78,26 @@ def test_since_when_a_label_means_its_version():
     assert find_label_start(PROMOTED, ONE, "canary") is None
 
 
+def test_the_order_of_the_journals_rows_does_not_matter():
+    for moves in (TAKEN_BACK, PROMOTED):
+        assert is_rejected(moves.reverse(), "2", model="m") == is_rejected(moves, "2", model="m")
+    again = journal((ONE, "published"), (TWO, "published"), (ONE, "rolled_back"))
+    assert find_label_start(again.reverse(), ONE, "stable") == START + timedelta(days=2)
+    noted = build_label_moves(
+        *(again.reverse(),),
+        **{"before": ONE, "after": ONE, "action": "published"},
+        **{"reason": "test", "by": "test", "now": START},
+    )
+    assert noted.is_empty()
+
+
 def test_a_trained_version_waits_for_the_trial_before_it_but_not_for_ever():
     trial = journal((ONE, "published"), (TRIAL, "published"))
     began = START + timedelta(days=1)
     said = explain_wait(trial, TRIAL, 3, now=began + timedelta(days=6))
     assert said == "version 2 is on trial since 2026-03-04; version 3 waits"
-    assert explain_wait(trial, TRIAL, 3, now=began + TRIAL_ENDS) is None
+    assert explain_wait(trial, TRIAL, 3, now=began + timedelta(days=28, seconds=-1)) is not None
+    assert explain_wait(trial, TRIAL, 3, now=began + timedelta(days=28)) is None
     assert explain_wait(trial, TRIAL, 2, now=began) is None
     assert explain_wait(trial, ONE, 3, now=began) is None
 

@@ -61,7 +61,7 @@ def test_what_was_written_is_read_back_and_a_label_that_went_is_gone():
     served = ServingState("m", (3, 4, 5), stable=4, canary=5)
     text = write_served(EMPTY_CONFIG, served, base_path="/models/m")
     assert read_served(text, "m") == served
-    later = write_served(text, served.without_canary(), base_path="/models/m")
+    later = write_served(text, served.drop_canary(), base_path="/models/m")
     assert read_all_served(later) == [ServingState("m", (3, 4), stable=4)]
     assert read_served(later, "unknown") == ServingState("unknown")
 

@@ -44,7 +44,7 @@ def base(tmp_path: Path) -> Path:
 def test_a_change_is_in_the_file_and_told_to_the_server(base: Path):
     server = Server()
     repository = ModelServerRepository(str(base), server)
-    assert repository.update_state("m", lambda served: served.with_trial(1)) == ServingState(
+    assert repository.update_state("m", lambda served: served.add_trial(1)) == ServingState(
         "m", (1,)
     )
     assert repository.read_state("m") == ServingState("m", (1,))
@@ -58,7 +58,7 @@ def test_a_server_that_is_away_or_refuses_is_named_where_the_label_is_waited_for
     server = Server()
     server.refusal = "UNAVAILABLE: away"
     repository = ModelServerRepository(str(base), server, patience_s=0.1)
-    repository.update_state("m", lambda served: served.with_label(1))
+    repository.update_state("m", lambda served: served.give_label(1))
     assert repository.read_state("m") == ServingState("m", (1,), stable=1)
     words = r"stable of m is not version 1 .* the label means nothing; UNAVAILABLE: away"
     with pytest.raises(PublicationError, match=words):
@@ -89,7 +89,7 @@ def test_pruning_spares_what_is_served(base: Path, saved_model: Path):
     repository = ModelServerRepository(str(base), Server())
     for version in (1, 2, 3, 4, 5):
         repository.publish(saved_model, model="m", version=version)
-    repository.update_state("m", lambda served: served.with_label(1))
+    repository.update_state("m", lambda served: served.give_label(1))
     assert repository.prune("m") == [2]
     assert repository.list_versions("m") == [1, 3, 4, 5]
 
