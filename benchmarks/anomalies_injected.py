@@ -2,7 +2,7 @@
 
 Into every series go, at drawn times after its first 60 days, spikes, level shifts, drifts,
 flatlines and gaps of known place (seed fixed). Prints F1 and PR-AUC of rows and the share of events
-found beside those of |value - mean| / standard deviation of each series, which is told the gaps;
+found beside those of |value - mean| / standard deviation of each series, which knows the gaps;
 its threshold is the one of its own best F1, which nobody knows beforehand. Ends with 1 if the
 command is not better. Run it with the folder of the data in SMARTGRID_SHARED_DATA.
 
@@ -43,7 +43,7 @@ DAYS_PER_ANOMALY = 25
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Measurements as columns series, time, value, and how the command is told of them."""
+    """Measurements as columns series, time, value, and the options of the command for them."""
 
     name: str
     what: str
@@ -130,7 +130,7 @@ def measure(case: Case, *, data: Path) -> int:
         )
         took = time.perf_counter() - began
         metrics = json.loads((out / "metrics.json").read_text())
-        found = pl.read_parquet(out / "anomalies.parquet")
+        anomalies = pl.read_parquet(out / "anomalies.parquet")
     plain = evaluate_z_score(rows, step=case.step)
     print(f"{case.what}: {rows.height:,} rows in {took:.0f} s")
     events = metrics["by_event"]
@@ -139,7 +139,7 @@ def measure(case: Case, *, data: Path) -> int:
         ("F1 of rows", "PR-AUC of rows", "events found", "alarms right"), ours, plain, strict=True
     ):
         print(f"  {name}: {us:.3f}, z-score {them:.3f}, ratio {us / max(them, 1e-9):.2f}")
-    for kind, share in count_found_by_kind(rows, found, step=case.step).items():
+    for kind, share in count_found_by_kind(rows, anomalies, step=case.step).items():
         print(f"    {kind}: {share}")
     return int(ours[0] <= plain[0] or ours[1] <= plain[1])
 
@@ -240,24 +240,24 @@ def evaluate_z_score(rows: pl.DataFrame, *, step: timedelta) -> tuple[float, flo
 
 
 def count_found_by_kind(
-    rows: pl.DataFrame, found: pl.DataFrame, *, step: timedelta
+    rows: pl.DataFrame, anomalies: pl.DataFrame, *, step: timedelta
 ) -> dict[str, str]:
-    """How many of the events of each kind were found."""
-    times = found.select(
+    """Return, by kind, how many of its events were found."""
+    times = anomalies.select(
         "series", pl.col("time").dt.replace_time_zone(None), flag=pl.lit(value=True)
     )
     times = times.unique(["series", "time"])
     joined = rows.join(times, on=["series", "time"], how="left").with_columns(
         pl.col("flag").fill_null(value=False)
     )
-    told = {}
+    by_kind = {}
     for kind in sorted({name for _, name in PUT}):
         of_kind = joined.with_columns(label=(pl.col("kind") == kind).fill_null(value=False))
         events = evaluate_events(
             find_row_runs(of_kind, "label"), find_row_runs(of_kind, "flag"), early=step, late=step
         )
-        told[kind] = f"{events.found} of {events.events} found"
-    return told
+        by_kind[kind] = f"{events.found} of {events.events} found"
+    return by_kind
 
 
 if __name__ == "__main__":

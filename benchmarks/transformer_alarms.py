@@ -47,7 +47,7 @@ an emergency; IEC 60076-1: air no colder than -25."""
 
 NO_CAUSES = ("out_of_band", "flatline", "missing")
 """Limits are looked at by themselves; gauges of whole degrees stand still often, and a gauge that
-stands or is silent tells of itself, not of the transformer."""
+stands or is silent shows a fault of its own, not of the transformer."""
 
 STANDS = timedelta(hours=24)
 """How long a warning stands after the last strange reading, and the longest lead that counts."""
@@ -55,7 +55,7 @@ STANDS = timedelta(hours=24)
 USUAL_Z = 3.0
 
 LEARNED = timedelta(days=7)
-"""The z-score says nothing before: as long as the detectors."""
+"""The z-score has no value before: as long as the detectors."""
 
 
 def main(options: list[str]) -> int:
@@ -80,7 +80,7 @@ def main(options: list[str]) -> int:
 
 
 def measure_methods(data: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """Figures by flag and method."""
+    """Return the figures by flag and method."""
     parts = read_transformer(data)
     strange = pl.concat([find_triggers(part) for part in parts])
     z = pl.concat([compute_z_scores(part) for part in parts])
@@ -102,7 +102,7 @@ def measure_methods(data: Path) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def read_transformer(data: Path) -> list[Readings]:
-    """Both files by the command's own reading code, the oil's rise above ambient beside."""
+    """Return both files as the command reads them, with the oil's rise above ambient."""
     oil = pl.read_csv(data / "Overview.csv", infer_schema_length=None)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "oil.parquet"
@@ -114,10 +114,10 @@ def read_transformer(data: Path) -> list[Readings]:
 
 
 def find_triggers(part: Readings) -> pl.DataFrame:
-    """Times at which something strange is known."""
+    """Return the times at which something strange is known."""
     names = part.grid["series"].unique()
     limits = {"OTI": OIL_LIMITS_C} if "OTI" in names else {}
-    found = detect_anomalies(
+    detection = detect_anomalies(
         part,
         DetectionSettings("UTC", threshold=THRESHOLD, past_only=True, habits=True, limits=limits),
     )
@@ -125,9 +125,11 @@ def find_triggers(part: Readings) -> pl.DataFrame:
     outside = part.rows.filter(
         (pl.col("series") == "OTI") & ~pl.col("value").is_between(low, high)
     ).select("time")
-    spells = found.spells.select("series", "start_time", "end_time", "kind").sort("start_time")
+    spells = detection.spells.select("series", "start_time", "end_time", "kind").sort("start_time")
     steps = (
-        found.scores.filter((pl.col("score") >= found.threshold) & pl.col("value").is_not_null())
+        detection.scores.filter(
+            (pl.col("score") >= detection.threshold) & pl.col("value").is_not_null()
+        )
         .sort("time")
         .join_asof(
             spells,
@@ -145,13 +147,13 @@ def find_triggers(part: Readings) -> pl.DataFrame:
 
 
 def find_dead_inputs(part: Readings) -> pl.DataFrame:
-    """Times at which oil and ambient temperature are both exactly zero."""
+    """Return the times at which oil and ambient temperature are both exactly zero."""
     zero = part.rows.filter(pl.col("series").is_in(["OTI", "ATI"]) & (pl.col("value") == 0))
     return zero.group_by("time").len().filter(pl.col("len") == 2).select("time")
 
 
 def compute_z_scores(part: Readings) -> pl.DataFrame:
-    """time, z of every row by all rows of its series before it."""
+    """Return time, z of every row by all rows of its series before it."""
     value, past = pl.col("value"), pl.int_range(pl.len())
     mean = value.cum_sum().shift() / past
     variance = (value**2).cum_sum().shift() / past - mean**2
@@ -168,14 +170,14 @@ def compute_z_scores(part: Readings) -> pl.DataFrame:
 
 
 def open_warnings(strange: pl.DataFrame) -> pl.DataFrame:
-    """series, start, end: strange times no further apart than a warning stands are one warning."""
+    """Return series, start, end of warnings; each stands for STANDS after its last strange time."""
     flagged = strange.select("time").unique().sort("time")
     rows = flagged.with_columns(series=pl.lit("transformer"), flag=pl.lit(value=True))
     return find_row_runs(rows, "flag", apart=STANDS).with_columns(pl.col("end") + STANDS)
 
 
 def choose_threshold(z: pl.DataFrame, count: int) -> float:
-    """The lowest threshold at which the z-score opens at most so many warnings."""
+    """Return the lowest threshold at which the z-score opens at most so many warnings."""
     for threshold in np.arange(2.0, 100.0, 0.1):
         if open_warnings(z.filter(pl.col("z") >= threshold)).height <= count:
             return float(threshold)
@@ -183,7 +185,7 @@ def choose_threshold(z: pl.DataFrame, count: int) -> float:
 
 
 def read_episodes(data: Path, flag: str) -> pl.DataFrame:
-    """Unbroken runs of rows in which the flag is set."""
+    """Return the unbroken runs of rows in which the flag is set."""
     table = pl.read_csv(data / "Overview.csv", infer_schema_length=None)
     time = pl.col(TIME).str.to_datetime("%Y-%m-%dT%H:%M", time_unit="us", time_zone="UTC")
     rows = table.select(series=pl.lit("transformer"), time=time, flag=(pl.col(flag) == 1)).sort(
@@ -193,7 +195,7 @@ def read_episodes(data: Path, flag: str) -> pl.DataFrame:
 
 
 def evaluate_warnings(episodes: pl.DataFrame, of_method: pl.DataFrame) -> dict[str, Any]:
-    """Precision, recall and lead of warnings for the episodes of one flag."""
+    """Return precision, recall and lead of warnings for the episodes of one flag."""
     figures = evaluate_events(episodes, of_method, early=STANDS)
     leads = [-delay.total_seconds() / 3600 for delay in figures.delays if delay < timedelta(0)]
     return {
