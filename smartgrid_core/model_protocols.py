@@ -189,17 +189,17 @@ class ModelRepository(Protocol):
     """The folder that the model server loads from, and the server's configuration."""
 
     def read_state(self, model: str) -> ServingState:
-        """Which versions the server shall load, and their labels; none for an unknown model."""
+        """Return which versions the server loads, and their labels; none for an unknown model."""
         ...
 
     def update_state(
         self, model: str, move: Callable[[ServingState], ServingState]
     ) -> ServingState:
-        """Apply one move to what is served and tell the server; return what is served now."""
+        """Apply one move to what is served and tell the server; return the state after it."""
         ...
 
     def list_versions(self, model: str) -> Sequence[int]:
-        """Versions that lie there, oldest first."""
+        """Return the versions in the repository, oldest first."""
         ...
 
     def publish(self, saved_model: Path, *, model: str, version: int) -> str:

@@ -38,7 +38,7 @@ class WriteResult:
         return float(self._compute(pl.col(column).cast(pl.Float64).sum()))
 
     def count_distinct(self, column: str) -> int:
-        """How many different values a column holds."""
+        """Return how many different values a column holds."""
         return int(self._compute(pl.col(column).n_unique()))
 
     def count_by(self, column: str) -> dict[str, int]:
@@ -87,7 +87,7 @@ class Lake(Protocol):
         ...
 
     def delete_before(self, schema: type[dy.Schema], *, before: date) -> int:
-        """Remove the days before this one for good, as if never computed; say how many."""
+        """Delete the days before this one for good, as if never computed; return how many."""
         ...
 
 
@@ -203,7 +203,9 @@ class Arrival:
     """A file that waits in the landing folder and no longer grows."""
 
     name: str
+    """How the folder knows the file."""
     identity: str
+    """Changes with the file's content."""
 
 
 class LandingFolder(Protocol):

@@ -66,7 +66,9 @@ class SuiteResult:
     rows: int
     """How many rows were judged."""
     failed: tuple[Violation, ...]
+    """The expectations that were not met."""
     docs_link: str
+    """Leads to the page of this run."""
 
 
 def find_contract_violations(

@@ -16,7 +16,7 @@ WIDEST_OFFSET = timedelta(hours=14)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A half-open span of time, [start, end), both UTC."""
+    """A half-open span of time, [`start`, `end`), both UTC."""
 
     start: datetime
     end: datetime

@@ -1,5 +1,7 @@
 """Load of feeders and of the whole grid, summed up from the meters."""
 
+from typing import Any
+
 import narwhals as nw
 from narwhals.typing import IntoFrameT
 
@@ -23,7 +25,6 @@ def sum_meters_per_feeder(consumption: IntoFrameT, *, places: IntoFrameT) -> Int
     feed-in counts negative. A meter without any minutes adds nothing, but is expected. Meters
     without a place are left out.
     """
-    energy, covered = nw.col("energy_kwh"), nw.col("interval_minutes")
     on_feeders = to_narwhals(places).select("meter_id", "feeder_id", "customer_kind")
     expected = nw.concat(
         [
@@ -31,25 +32,7 @@ def sum_meters_per_feeder(consumption: IntoFrameT, *, places: IntoFrameT) -> Int
             for of in (on_feeders, on_feeders.with_columns(feeder_id=nw.lit(GRID)))
         ]
     )
-    per_meter = (
-        to_narwhals(consumption)
-        .with_columns(
-            hour_start=nw.col("interval_start").dt.truncate("1h"),
-            estimated_kwh=nw.when("is_estimated").then(energy).otherwise(nw.lit(0.0)),
-        )
-        .group_by("meter_id", "hour_start")
-        .agg(energy.sum(), nw.col("estimated_kwh").sum(), covered.sum().alias("minutes"))
-        .join(on_feeders, on="meter_id", how="inner")
-        .with_columns(
-            mean_kw=energy * 60 / nw.col("minutes"),
-            estimated_kw=nw.col("estimated_kwh") * 60 / nw.col("minutes"),
-        )
-        .with_columns(
-            load_kw=nw.when(nw.col("customer_kind").is_in(FEED_IN_KINDS))
-            .then(-nw.col("mean_kw"))
-            .otherwise(nw.col("mean_kw"))
-        )
-    )
+    per_meter = _compute_meter_load(to_narwhals(consumption), on_feeders=on_feeders)
     feeders = per_meter.group_by("feeder_id", "hour_start").agg(*_sum_meters())
     grid = (
         per_meter.with_columns(feeder_id=nw.lit(GRID))
@@ -72,6 +55,31 @@ def sum_meters_per_feeder(consumption: IntoFrameT, *, places: IntoFrameT) -> Int
         .to_native()
     )
     return load
+
+
+def _compute_meter_load(
+    consumption: nw.LazyFrame[Any], *, on_feeders: nw.LazyFrame[Any]
+) -> nw.LazyFrame[Any]:
+    """Return the mean power of every meter on a feeder by hour, kW, and its estimated part."""
+    energy, covered = nw.col("energy_kwh"), nw.col("interval_minutes")
+    return (
+        consumption.with_columns(
+            hour_start=nw.col("interval_start").dt.truncate("1h"),
+            estimated_kwh=nw.when("is_estimated").then(energy).otherwise(nw.lit(0.0)),
+        )
+        .group_by("meter_id", "hour_start")
+        .agg(energy.sum(), nw.col("estimated_kwh").sum(), covered.sum().alias("minutes"))
+        .join(on_feeders, on="meter_id", how="inner")
+        .with_columns(
+            mean_kw=energy * 60 / nw.col("minutes"),
+            estimated_kw=nw.col("estimated_kwh") * 60 / nw.col("minutes"),
+        )
+        .with_columns(
+            load_kw=nw.when(nw.col("customer_kind").is_in(FEED_IN_KINDS))
+            .then(-nw.col("mean_kw"))
+            .otherwise(nw.col("mean_kw"))
+        )
+    )
 
 
 def mask_silent_hours(load: IntoFrameT, *, least_share: float) -> IntoFrameT:

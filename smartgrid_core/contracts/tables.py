@@ -27,8 +27,9 @@ class Table:
     """A contract and its place in the stores."""
 
     schema: type[dy.Schema]
+    """The contract."""
     day_column: str | None = None
-    """None: the table is kept whole, not by day."""
+    """The Datetime or Date column that gives a row's UTC day; None: the table is kept whole."""
 
     @property
     def name(self) -> str:

@@ -125,13 +125,9 @@ def find_grid_events(
     if weather is not None:
         parts.append(_find_weather_items(_select_window(weather.lazy(), window), hours=hours))
     if exceedances is not None:
-        likely = exceedances.lazy().filter(pl.col("probability") >= OPEN_AT)
-        parts.append(_label_item(_select_window(likely, window), "limit_exceedance"))
+        parts.append(_find_exceedance_items(exceedances.lazy(), window=window))
     if alerts is not None:
-        opened = alerts.lazy().select(
-            node_id="subject_id", hour_start=pl.col("opened_at").dt.truncate("1h")
-        )
-        parts.append(_label_item(_select_window(opened, window).join(nodes, on="node_id"), "alert"))
+        parts.append(_find_alert_items(alerts.lazy(), nodes=nodes, window=window))
     if findings is not None:
         parts.append(_find_finding_items(findings.lazy(), nodes=nodes, window=window))
     events = pl.concat(parts).join(hours, on=["feeder_id", "hour_start"], how="semi")
@@ -307,6 +303,18 @@ def _find_weather_items(weather: pl.DataFrame, *, hours: pl.DataFrame) -> pl.Dat
     mean = weather.group_by("hour_start").agg(pl.col("temperature_c").mean()).drop_nulls()
     joined = hours.join(mean, on="hour_start")
     return _label_item(joined, _assign_band(pl.col("temperature_c"), TEMPERATURE_BANDS))
+
+
+def _find_exceedance_items(exceedances: pl.LazyFrame, *, window: Window) -> pl.DataFrame:
+    """Return the hours whose rating is more likely crossed than not."""
+    likely = exceedances.filter(pl.col("probability") >= OPEN_AT)
+    return _label_item(_select_window(likely, window), "limit_exceedance")
+
+
+def _find_alert_items(alerts: pl.LazyFrame, *, nodes: pl.DataFrame, window: Window) -> pl.DataFrame:
+    """Return the hours in which an alert about a node of the feeder was opened."""
+    opened = alerts.select(node_id="subject_id", hour_start=pl.col("opened_at").dt.truncate("1h"))
+    return _label_item(_select_window(opened, window).join(nodes, on="node_id"), "alert")
 
 
 def _find_finding_items(

@@ -35,13 +35,13 @@ TOO_LITTLE, NO_ENERGY = "too_little_coverage", "no_energy"
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """Rows of `ConsumerProfiles`, by meter_id; `left_out` counts the other meters by reason.
-
-    Reasons: `too_little_coverage` (or not every hour of the week seen) and `no_energy`.
-    """
+    """The profiles of a window, and who has none."""
 
     frame: pl.DataFrame
+    """Rows of `ConsumerProfiles`, ordered by meter_id."""
     left_out: Mapping[str, int]
+    """Meters without a profile by reason: TOO_LITTLE (also: an hour of the week is missing) or
+    NO_ENERGY."""
 
 
 def build_consumer_profiles(
@@ -153,8 +153,39 @@ def _profile_batch(
     Returns:
         One row per meter that has measured intervals.
     """
+    hours = _sum_measured_hours(consumption, first, last, timezone=timezone)
+    typical = _list_typical_days(hours, holidays=holidays)
+    span_minutes = (window.end - window.start).total_seconds() / 60
+    covered = hours.group_by("meter_id", maintain_order=True).agg(
+        coverage=(pl.col("minutes").sum() / span_minutes).clip(0.0, 1.0)
+    )
+    both = (
+        covered.join(_select_days(typical, weekend=False), on="meter_id", how="left")
+        .join(_select_days(typical, weekend=True), on="meter_id", how="left")
+        .join(_measure_variability(hours), on="meter_id", how="left")
+    )
+    return both.with_columns(
+        mean_kw=_average_week(pl.col("weekday_kw").list.mean(), pl.col("weekend_kw").list.mean()),
+        variability=pl.col("variability").fill_null(0.0),
+    ).select(pl.col(name).cast(dtype) for name, dtype in _batch_schema().items())
+
+
+def _sum_measured_hours(
+    consumption: pl.LazyFrame, first: str, last: str, *, timezone: str
+) -> pl.DataFrame:
+    """Return measured energy by meter, local day and local hour, and the minutes it covers.
+
+    Args:
+        consumption: Rows of `MeterConsumption`.
+        first: The first meter_id.
+        last: The last meter_id, included.
+        timezone: IANA name of the clock that cuts hours and days.
+
+    Returns:
+        meter_id, local_day, hour, energy_kwh, minutes, ordered by the first three.
+    """
     local = pl.col("interval_start").dt.convert_time_zone(timezone)
-    hours = (
+    return (
         consumption.filter(
             pl.col("meter_id").is_between(pl.lit(first), pl.lit(last)),
             ~pl.col("is_estimated"),
@@ -166,18 +197,30 @@ def _profile_batch(
         # Sums of floats depend on the order of their rows, which a hash table does not keep.
         .sort("meter_id", "local_day", "hour")
     )
-    mean_kw = pl.col("energy_kwh").sum() * 60 / pl.col("minutes").sum()
+
+
+def _compute_mean_kw() -> pl.Expr:
+    """Return the mean power of a group of hours, kW."""
+    return pl.col("energy_kwh").sum() * 60 / pl.col("minutes").sum()
+
+
+def _list_typical_days(hours: pl.DataFrame, *, holidays: frozenset[date]) -> pl.DataFrame:
+    """Return the mean power by local hour as a list, kW, per meter and kind of day."""
     is_weekend = (pl.col("local_day").dt.weekday() >= 6) | pl.col("local_day").is_in(list(holidays))
-    typical = (
+    return (
         hours.group_by("meter_id", "hour", is_weekend=is_weekend, maintain_order=True)
-        .agg(kw=mean_kw)
+        .agg(kw=_compute_mean_kw())
         .sort("meter_id", "is_weekend", "hour")
         .group_by("meter_id", "is_weekend", maintain_order=True)
         .agg("kw")
     )
-    days = (
+
+
+def _measure_variability(hours: pl.DataFrame) -> pl.DataFrame:
+    """Return the relative deviation of a meter's whole days from each other."""
+    return (
         hours.group_by("meter_id", "local_day", maintain_order=True)
-        .agg(kw=mean_kw, minutes=pl.col("minutes").sum())
+        .agg(kw=_compute_mean_kw(), minutes=pl.col("minutes").sum())
         .filter(pl.col("minutes") >= WHOLE_DAY_MINUTES)
         .group_by("meter_id", maintain_order=True)
         .agg(
@@ -186,19 +229,6 @@ def _profile_batch(
             .fill_null(0.0)
         )
     )
-    span_minutes = (window.end - window.start).total_seconds() / 60
-    covered = hours.group_by("meter_id", maintain_order=True).agg(
-        coverage=(pl.col("minutes").sum() / span_minutes).clip(0.0, 1.0)
-    )
-    both = (
-        covered.join(_select_days(typical, weekend=False), on="meter_id", how="left")
-        .join(_select_days(typical, weekend=True), on="meter_id", how="left")
-        .join(days, on="meter_id", how="left")
-    )
-    return both.with_columns(
-        mean_kw=_average_week(pl.col("weekday_kw").list.mean(), pl.col("weekend_kw").list.mean()),
-        variability=pl.col("variability").fill_null(0.0),
-    ).select(pl.col(name).cast(dtype) for name, dtype in _batch_schema().items())
 
 
 def _select_days(typical: pl.DataFrame, *, weekend: bool) -> pl.DataFrame:

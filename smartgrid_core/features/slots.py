@@ -10,7 +10,10 @@ from smartgrid_core.time import DAY, HOUR, MICROSECOND
 
 
 class Slots:
-    """Slot = local time / step, an integer: the same hour yesterday is `per_day` slots before."""
+    """The local clock in steps: slot = local time / step, an integer.
+
+    The same hour yesterday is `per_day` slots before.
+    """
 
     def __init__(self, *, timezone: str, step: timedelta) -> None:
         if step <= timedelta(0) or DAY % step:
@@ -23,12 +26,16 @@ class Slots:
         self.per_hour = max(1, HOUR // step)
 
     def of(self, column: str) -> nw.Expr:
-        """Slots of a UTC column."""
+        """Return the slots of a UTC column."""
         local = nw.col(column).dt.convert_time_zone(self.timezone).dt.replace_time_zone(None)
         return local.dt.timestamp("us") // (self.step // MICROSECOND)
 
     def count_slots(self, hours: int) -> int | None:
-        """How many slots that many hours are; None if no whole number."""
+        """Return how many slots that many hours are; None if no whole number.
+
+        >>> Slots(timezone="UTC", step=HOUR).count_slots(24)
+        24
+        """
         return None if (hours * HOUR) % self.step else (hours * HOUR) // self.step
 
 

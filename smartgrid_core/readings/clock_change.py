@@ -23,7 +23,7 @@ FIRST_YEAR, LAST_YEAR = 1990, 2060
 
 @dataclass(frozen=True, slots=True)
 class RepeatedHour:
-    """What the local clock shows twice: [start, end), without a zone; usually an hour."""
+    """What the local clock shows twice, usually an hour: [`start`, `end`), without a zone."""
 
     start: datetime
     end: datetime
@@ -134,17 +134,39 @@ def _list_hours_near(local: pl.Series, *, zone: str) -> Iterator[RepeatedHour]:
 
 def _resolve_hour(rows: pl.DataFrame, hour: RepeatedHour, *, keys: list[str]) -> pl.DataFrame:
     """Return `_row` and `_pass` of the rows within the hour; `_pass` is null where unknown."""
-    local, at = pl.col("_local"), pl.col("_at")
+    local = pl.col("_local")
     is_inside = local.is_between(hour.start, hour.end, closed="left")
     near = rows.filter(local.is_between(hour.start - NEAR, hour.end + NEAR, closed="left"))
-    length = hour.end - hour.start
     side = (local >= hour.start).cast(pl.Int8) + (local >= hour.end).cast(pl.Int8)
+    # one row per place in the source, with the step from the place before on the same side
     places = (
         near.unique([*keys, "_at"], keep="first", maintain_order=True)
         .with_columns(_side=side)
         .with_columns(_step=(local - local.shift(1)).over([*keys, "_side"]))
     )
-    around = places.group_by(keys).agg(
+    inside = places.filter(is_inside).join(
+        _summarise_surroundings(places, hour, keys=keys),
+        on=keys,
+        how="left",
+        nulls_equal=True,
+        maintain_order="left",
+    )
+    judged = _assign_passes(inside, length=hour.end - hour.start, keys=keys)
+    return (
+        near.filter(is_inside)
+        .join(judged.select(*keys, "_at", "_pass"), on=[*keys, "_at"], how="left", nulls_equal=True)
+        .select("_row", "_pass")
+    )
+
+
+def _summarise_surroundings(
+    places: pl.DataFrame, hour: RepeatedHour, *, keys: list[str]
+) -> pl.DataFrame:
+    """Return one row per series: what stands before, within and after the hour, and its step."""
+    local, at = pl.col("_local"), pl.col("_at")
+    is_inside = local.is_between(hour.start, hour.end, closed="left")
+    length = hour.end - hour.start
+    return places.group_by(keys).agg(
         before=at.filter(local < hour.start).max(),
         after=at.filter(local >= hour.end).min(),
         leads_up=local.filter(local < hour.start).max() >= hour.start - length,
@@ -153,17 +175,17 @@ def _resolve_hour(rows: pl.DataFrame, hour: RepeatedHour, *, keys: list[str]) ->
         first=at.filter(is_inside).min(),
         last=at.filter(is_inside).max(),
     )
-    # A time that stands there twice is a duplicate where steps are shorter than a pass.
+
+
+def _assign_passes(inside: pl.DataFrame, *, length: timedelta, keys: list[str]) -> pl.DataFrame:
+    """Return the places within the hour with `_pass`: 0, 1, or null where unknown."""
+    local = pl.col("_local")
+    # a time that stands there twice is a duplicate where steps are shorter than a pass
     is_back = local < local.shift(1)
     is_again = (local == local.shift(1)) & (pl.col("step") >= length).fill_null(value=True)
-    inside = (
-        places.filter(is_inside)
-        .join(around, on=keys, how="left", nulls_equal=True, maintain_order="left")
-        .with_columns(
-            _run=(is_back | is_again).fill_null(value=False).cast(pl.Int32).cum_sum().over(keys)
-        )
-    )
-    runs = inside.group_by(keys).agg(runs=pl.col("_run").max() + 1)
+    runs_back = (is_back | is_again).fill_null(value=False).cast(pl.Int32)
+    numbered = inside.with_columns(_run=runs_back.cum_sum().over(keys))
+    runs = numbered.group_by(keys).agg(runs=pl.col("_run").max() + 1)
     is_in_order = (pl.col("before") < pl.col("first")).fill_null(value=True) & (
         pl.col("after") > pl.col("last")
     ).fill_null(value=True)
@@ -171,14 +193,9 @@ def _resolve_hour(rows: pl.DataFrame, hour: RepeatedHour, *, keys: list[str]) ->
     follows = pl.col("follows").fill_null(value=False)
     one_side = pl.col("before").is_null() | pl.col("after").is_null()
     is_fine = (pl.col("step") <= length).fill_null(value=False)
-    judged = inside.join(runs, on=keys, how="left", nulls_equal=True).with_columns(
+    return numbered.join(runs, on=keys, how="left", nulls_equal=True).with_columns(
         _pass=pl.when(is_in_order & (pl.col("runs") == 2))
         .then("_run")
         .when(is_in_order & is_fine & one_side & (pl.col("runs") == 1) & (leads_up | follows))
         .then(follows.cast(pl.Int32))
-    )
-    return (
-        near.filter(is_inside)
-        .join(judged.select(*keys, "_at", "_pass"), on=[*keys, "_at"], how="left", nulls_equal=True)
-        .select("_row", "_pass")
     )

@@ -179,18 +179,9 @@ def _parse_instants(
             event_time=pl.lit(None, dtype=pl.Datetime("us", "UTC")),
             is_local=pl.lit(value=False),
         )
-    text = pl.col(column).str.strip_chars()
-    for suffix in ("Z", "+00:00"):
-        plain = frame.select(
-            text.str.strip_suffix(suffix)
-            .str.replace(" ", "T", literal=True)
-            .str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False)
-            .dt.replace_time_zone("UTC")
-            .alias("event_time"),
-            text.str.ends_with(suffix).all().alias("all"),
-        )
-        if frame.height and plain["all"][0] and plain["event_time"].null_count() == 0:
-            return frame.with_columns(certain, plain["event_time"], is_local=pl.lit(value=False))
+    plain = _read_plain_utc(frame, column)
+    if plain is not None:
+        return frame.with_columns(certain, plain, is_local=pl.lit(value=False))
     text = _to_iso_text(column)
     is_local = _is_local(text)
     zoned = text.str.replace(r"(T\d{1,2}:\d{2})(Z|z|[+-])", "$1:00$2").str.replace(r"z$", "Z")
@@ -205,6 +196,23 @@ def _parse_instants(
     return placed.with_columns(
         event_time=pl.when("is_local").then("event_time").otherwise("_zoned")
     ).drop("_zoned")
+
+
+def _read_plain_utc(frame: pl.DataFrame, column: str) -> pl.Series | None:
+    """Return `event_time` if all texts are whole seconds in UTC, the common case; else None."""
+    text = pl.col(column).str.strip_chars()
+    for suffix in ("Z", "+00:00"):
+        plain = frame.select(
+            text.str.strip_suffix(suffix)
+            .str.replace(" ", "T", literal=True)
+            .str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False)
+            .dt.replace_time_zone("UTC")
+            .alias("event_time"),
+            text.str.ends_with(suffix).all().alias("all"),
+        )
+        if frame.height and plain["all"][0] and plain["event_time"].null_count() == 0:
+            return plain["event_time"]
+    return None
 
 
 def _place_local_times(frame: pl.DataFrame, *, subject: Sequence[str], zone: str) -> pl.DataFrame:

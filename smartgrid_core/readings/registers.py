@@ -45,12 +45,16 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Energy between two believed readings, kWh, at least 0; times in microseconds since 1970."""
+    """The way from one believed reading to the next."""
 
     start: int
+    """Microseconds since 1970."""
     end: int
+    """Microseconds since 1970."""
     energy_kwh: float
+    """Energy between the two, at least 0."""
     quality: str
+    """One of `INTERVAL_QUALITIES`."""
 
 
 def compute_register_steps(
@@ -203,6 +207,7 @@ class _Chain:
         self._steps: list[Step] = []
 
     def compute_steps(self) -> list[Step]:
+        """Return the steps between believed readings."""
         i = 1
         while i < len(self._readings):
             reading, last = self._readings[i], self._believed[-1]
@@ -229,7 +234,7 @@ class _Chain:
         return self._steps
 
     def _follows(self, earlier: Reading, later: Reading) -> bool:
-        """Could a healthy register have gone from one to the other?"""
+        """Return whether a healthy register could have gone from one to the other."""
         return 0 <= later.kwh - earlier.kwh <= self._max_kw * _measure_hours(earlier, later)
 
     def _add_step(self, reading: Reading, energy_kwh: float, quality: str) -> None:
@@ -237,7 +242,7 @@ class _Chain:
         self._believed.append(reading)
 
     def _return(self, i: int) -> int | None:
-        """The reading after `i` at which the count is back where it was: a fault that passed."""
+        """Return the place after `i` where the count is back at its old level; None if nowhere."""
         last, strange = self._believed[-1], self._readings[i]
         for j in range(i + 1, len(self._readings)):
             reading, before = self._readings[j], self._readings[j - 1]
@@ -251,7 +256,7 @@ class _Chain:
         return None
 
     def _count_overshoot(self, reading: Reading) -> float:
-        """How many believed readings stood too high, if dropping those mends it; else infinite."""
+        """Return how many believed readings stood too high; infinite if dropping does not help."""
         if reading.kwh >= self._believed[-1].kwh:
             return inf
         for count in range(1, min(LOOK_READINGS, len(self._believed) - 1) + 1):
@@ -265,7 +270,7 @@ class _Chain:
         return "spike" if strange[0].kwh > last.kwh else "backward_step"
 
     def _judge_lasting(self, last: Reading, reading: Reading) -> tuple[float, str]:
-        """Energy and quality of a step to a new count that lasts."""
+        """Return energy and quality of a step to a new count that lasts."""
         hours = _measure_hours(last, reading)
         if reading.kwh > last.kwh:
             return 0.0, "spike"

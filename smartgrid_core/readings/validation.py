@@ -175,31 +175,59 @@ def _validate_sensor_data(
     rows = _parse_columns(
         frame, subject="sensor_id", value="value", kind="sensor_type", dialect=dialect
     )
-    scale = pl.lit(None, dtype=pl.Float64)
-    outside = pl.lit(value=False)
-    kind, unit, result = pl.col("_kind"), pl.col("_unit"), pl.col("_result")
-    for name, units in SENSOR_UNITS.items():
-        known: dict[str | None, float] = {None: 1.0}
-        known.update(expand_unit_spellings(units))
-        scale = (
-            pl.when(kind == name)
-            .then(unit.replace_strict(known, default=None, return_dtype=pl.Float64))
-            .otherwise(scale)
-        )
-        low, high = SENSOR_RANGES[name]
-        outside = pl.when(kind == name).then(~result.is_between(low, high)).otherwise(outside)
     rows = rows.with_columns(
         _unit=_read_text(rows, "unit", dialect.unit),
         _latitude=_read_optional_number(rows, "latitude", dialect),
         _longitude=_read_optional_number(rows, "longitude", dialect),
         metadata=_read_optional_text(rows, "metadata"),
     )
-    rows = rows.with_columns(_factor=scale).with_columns(
+    rows = rows.with_columns(_factor=_find_sensor_factor()).with_columns(
         _result=pl.col("_value") * pl.col("_factor")
     )
-    rules = [
+    rules = _build_sensor_rules(rows, now=now, decimal_comma=dialect.decimal_comma)
+
+    def finish(good: pl.DataFrame) -> pl.DataFrame:
+        return good.select(
+            _derive_event_id(good, source_id),
+            pl.col("_subject").alias("sensor_id"),
+            pl.col("_kind").alias("sensor_type"),
+            pl.col("_result").alias("value"),
+            pl.col("_latitude").alias("latitude"),
+            pl.col("_longitude").alias("longitude"),
+            pl.col("event_time"),
+            pl.lit(now).cast(pl.Datetime("us", "UTC")).alias("ingested_at"),
+            pl.col("metadata"),
+        )
+
+    return split_rows(frame, rows, rules, finish)
+
+
+def _find_sensor_factor() -> pl.Expr:
+    """Return the factor from `_unit` to the unit of the sensor type; null for another's unit."""
+    factor = pl.lit(None, dtype=pl.Float64)
+    for name, units in SENSOR_UNITS.items():
+        known: dict[str | None, float] = {None: 1.0}
+        known.update(expand_unit_spellings(units))
+        of_type = pl.col("_unit").replace_strict(known, default=None, return_dtype=pl.Float64)
+        factor = pl.when(pl.col("_kind") == name).then(of_type).otherwise(factor)
+    return factor
+
+
+def _is_out_of_range() -> pl.Expr:
+    """Return whether `_result` lies outside the range of its sensor type."""
+    outside = pl.lit(value=False)
+    for name, (low, high) in SENSOR_RANGES.items():
+        is_beyond = ~pl.col("_result").is_between(low, high)
+        outside = pl.when(pl.col("_kind") == name).then(is_beyond).otherwise(outside)
+    return outside
+
+
+def _build_sensor_rules(rows: pl.DataFrame, *, now: datetime, decimal_comma: bool) -> list[Rule]:
+    """Return the faults that a sensor reading can have."""
+    kind = pl.col("_kind")
+    return [
         *build_common_rules(
-            rows, subject="sensor_id", value="value", now=now, decimal_comma=dialect.decimal_comma
+            rows, subject="sensor_id", value="value", now=now, decimal_comma=decimal_comma
         ),
         build_listed_rule(
             "unknown_sensor_type",
@@ -217,7 +245,7 @@ def _validate_sensor_data(
         Rule(
             "value_out_of_range",
             "value",
-            outside & pl.col("_value").is_finite(),
+            _is_out_of_range() & pl.col("_value").is_finite(),
             "no equipment reaches it: "
             + "; ".join(
                 f"{name} {low:g} to {high:g}" for name, (low, high) in SENSOR_RANGES.items()
@@ -226,21 +254,6 @@ def _validate_sensor_data(
         *build_place_rules(rows),
         *build_metadata_rules(rows),
     ]
-
-    def finish(good: pl.DataFrame) -> pl.DataFrame:
-        return good.select(
-            _derive_event_id(good, source_id),
-            pl.col("_subject").alias("sensor_id"),
-            pl.col("_kind").alias("sensor_type"),
-            pl.col("_result").alias("value"),
-            pl.col("_latitude").alias("latitude"),
-            pl.col("_longitude").alias("longitude"),
-            pl.col("event_time"),
-            pl.lit(now).cast(pl.Datetime("us", "UTC")).alias("ingested_at"),
-            pl.col("metadata"),
-        )
-
-    return split_rows(frame, rows, rules, finish)
 
 
 def _parse_columns(

@@ -24,12 +24,16 @@ AMBIGUOUS_TIME = (
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A fault: rows where `breaks` is true are refused for `reason`."""
+    """A fault that a row can have."""
 
     reason: str
+    """The refusal's reason, as `Quarantine` keeps it."""
     column: str
+    """The column that is at fault."""
     breaks: pl.Expr
+    """True in rows that have the fault."""
     message: str
+    """What was expected, for people."""
 
 
 def build_common_rules(

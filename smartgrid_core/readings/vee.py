@@ -146,45 +146,20 @@ def _sum_interval_readings(
 
 def _spread_over_intervals(steps: pl.DataFrame, *, interval_minutes: int) -> pl.DataFrame:
     """Return steps cut at the interval grid; intervals that they do not fill are left out."""
-    interval = pl.duration(minutes=interval_minutes)
-    grid = f"{interval_minutes}m"
-    span = pl.col("step_end") - pl.col("step_start")
-    day_start = pl.col("day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    is_gap = span > GAP_INTERVALS * interval_minutes * pl.duration(minutes=1)
     rank = {quality: i for i, quality in enumerate(INTERVAL_QUALITIES)}
-    cut = steps.with_columns(
-        power=pl.col("energy_kwh") / span.dt.total_microseconds(),
-        part_start=pl.max_horizontal("step_start", day_start),
-        part_end=pl.min_horizontal("step_end", day_start + pl.duration(days=1)),
-        quality=pl.when(is_gap & (pl.col("quality") == "measured"))
-        .then(pl.lit("gap"))
-        .otherwise("quality"),
-        is_estimated=is_gap | ~pl.col("quality").is_in(EXACT),
-    ).filter(pl.col("part_start") < pl.col("part_end"))
-    first = pl.col("part_start").dt.truncate(grid)
-    last = (pl.col("part_end") - pl.duration(microseconds=1)).dt.truncate(grid)
-    count = ((last - first).dt.total_minutes() // interval_minutes + 1).cast(pl.Int64)
-    parts = (
-        cut.with_columns(first=first, nth=pl.int_ranges(0, count))
-        .explode("nth")
-        .with_columns(
-            interval_start=pl.col("first") + pl.col("nth") * pl.duration(minutes=interval_minutes)
-        )
-        .with_columns(
-            seconds=pl.min_horizontal("part_end", pl.col("interval_start") + interval)
-            - pl.max_horizontal("part_start", "interval_start")
-        )
-        .with_columns(pl.col("seconds").dt.total_microseconds())
+    parts = _cut_at_grid(
+        _cut_at_midnight(steps, interval_minutes=interval_minutes),
+        interval_minutes=interval_minutes,
     )
     return (
         parts.group_by("meter_id", "interval_start", maintain_order=True)
         .agg(
-            energy_kwh=(pl.col("power") * pl.col("seconds")).sum().round(ENERGY_DECIMALS),
-            covered=pl.col("seconds").sum(),
+            energy_kwh=(pl.col("power") * pl.col("covered_us")).sum().round(ENERGY_DECIMALS),
+            covered_us=pl.col("covered_us").sum(),
             is_estimated=pl.col("is_estimated").any(),
             rank=pl.col("quality").replace_strict(rank, return_dtype=pl.Int8).max(),
         )
-        .filter(pl.col("covered") == interval_minutes * 60_000_000)
+        .filter(pl.col("covered_us") == interval_minutes * 60_000_000)
         .select(
             "meter_id",
             "interval_start",
@@ -195,6 +170,41 @@ def _spread_over_intervals(steps: pl.DataFrame, *, interval_minutes: int) -> pl.
             .replace_strict({i: q for q, i in rank.items()}, return_dtype=pl.String)
             .alias("quality"),
         )
+    )
+
+
+def _cut_at_midnight(steps: pl.DataFrame, *, interval_minutes: int) -> pl.DataFrame:
+    """Return the part of every step within its day, with power in kWh per microsecond."""
+    span = pl.col("step_end") - pl.col("step_start")
+    day_start = pl.col("day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    is_gap = span > GAP_INTERVALS * interval_minutes * pl.duration(minutes=1)
+    return steps.with_columns(
+        power=pl.col("energy_kwh") / span.dt.total_microseconds(),
+        part_start=pl.max_horizontal("step_start", day_start),
+        part_end=pl.min_horizontal("step_end", day_start + pl.duration(days=1)),
+        quality=pl.when(is_gap & (pl.col("quality") == "measured"))
+        .then(pl.lit("gap"))
+        .otherwise("quality"),
+        is_estimated=is_gap | ~pl.col("quality").is_in(EXACT),
+    ).filter(pl.col("part_start") < pl.col("part_end"))
+
+
+def _cut_at_grid(cut: pl.DataFrame, *, interval_minutes: int) -> pl.DataFrame:
+    """Return one row per part of a step and interval of the grid; `covered_us` is its length."""
+    interval = pl.duration(minutes=interval_minutes)
+    grid = f"{interval_minutes}m"
+    first = pl.col("part_start").dt.truncate(grid)
+    last = (pl.col("part_end") - pl.duration(microseconds=1)).dt.truncate(grid)
+    count = ((last - first).dt.total_minutes() // interval_minutes + 1).cast(pl.Int64)
+    return (
+        cut.with_columns(first=first, nth=pl.int_ranges(0, count))
+        .explode("nth")
+        .with_columns(interval_start=pl.col("first") + pl.col("nth") * interval)
+        .with_columns(
+            covered_us=pl.min_horizontal("part_end", pl.col("interval_start") + interval)
+            - pl.max_horizontal("part_start", "interval_start")
+        )
+        .with_columns(pl.col("covered_us").dt.total_microseconds())
     )
 
 

@@ -1,4 +1,4 @@
 """Which version answers whom.
 
-`labels` and `canary` are the rules, `label_journal` and `decisions` the record.
+`labels` and `canary` are the rules, `label_journal` and `decisions` what was recorded.
 """

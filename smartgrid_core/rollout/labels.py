@@ -24,14 +24,15 @@ KEPT_LOADED = 3
 
 @dataclass(frozen=True, slots=True)
 class ServingState:
-    """What a model server is told about one model.
+    """Which versions of one model are loaded, and what their labels are.
 
     `versions` are loaded, in this order: those that have been stable in the order in which they
-    became so, the last of them being `stable`; then the `canary`; then one that is being tried
-    out and has no label yet.
+    became so, the last of them being `stable`; then the `canary`; then one on trial that has no
+    label yet. Every move returns another state and leaves this one as it is.
     """
 
     model: str
+    """The model's name on the server."""
     versions: tuple[int, ...] = ()
     stable: int | None = None
     canary: int | None = None
@@ -56,21 +57,28 @@ class ServingState:
         return before[-1] if before else None
 
     def add_trial(self, version: int) -> "ServingState":
-        """Load this version, too, without a label; another one that was tried out is let go of."""
+        """Return the state with this version loaded without a label, in place of another such one.
+
+        >>> ServingState("m", (1,), stable=1).add_trial(2).versions
+        (1, 2)
+        """
         if version in self.proven or version == self.canary:
             return self.drop_former()
         return self._of(self.proven, canary=self.canary, trial=version)
 
     def drop_trial(self, version: int) -> "ServingState":
-        """Let go of a version that was tried out; one that is or was labelled stays."""
+        """Return the state without a version on trial; one that is or was labelled stays."""
         if version in self.proven or version == self.canary:
             return self
         return self.drop_former()
 
     def give_label(self, version: int) -> "ServingState":
-        """Give a version that proved itself its label.
+        """Return the state in which a version on trial has its label.
 
         The first one is stable, later ones are canary; one that is stable or canary stays so.
+
+        >>> ServingState("m", (1,), stable=1).add_trial(2).give_label(2).labels
+        {'stable': 1, 'canary': 2}
         """
         if self.stable is None:
             return self._of((version,))
@@ -79,7 +87,7 @@ class ServingState:
         return self._of([each for each in self.proven if each != version], canary=version)
 
     def keep_loaded(self, before: "ServingState") -> "ServingState":
-        """The same labels, with all that was loaded before still loaded, until it is `drop_former`.
+        """Return the same labels, with what was loaded before still loaded, until `drop_former`.
 
         So whoever still asks by a label's former version gets its answer.
         """
@@ -87,28 +95,44 @@ class ServingState:
         return replace(self, versions=(*self.versions, *former))
 
     def drop_former(self) -> "ServingState":
-        """The same labels, and loaded no more than they and the way back need."""
+        """Return the same labels, with no more loaded than they and the way back need."""
         return self._of(self.proven, canary=self.canary)
 
     def promote(self) -> "ServingState":
-        """Make the canary the stable version. Raises PublicationError if there is no canary."""
+        """Return the state in which the canary is stable.
+
+        Raises:
+            PublicationError: There is no canary.
+
+        >>> ServingState("m", (1, 2), stable=1, canary=2).promote().labels
+        {'stable': 2}
+        """
         if self.canary is None:
             raise PublicationError(f"promote: {self.model} has no canary")
         before = [version for version in self.proven if version != self.canary]
         return self._of([*before, self.canary])
 
     def drop_canary(self) -> "ServingState":
-        """Stable answers everything again. Raises PublicationError if there is no canary."""
+        """Return the state in which stable answers everything.
+
+        Raises:
+            PublicationError: There is no canary.
+        """
         if self.canary is None:
             raise PublicationError(f"roll back: {self.model} has no canary")
         return self._of(self.proven)
 
     def roll_back(self, to: int | None = None) -> "ServingState":
-        """Take back what was done last: the canary if there is one, else the stable version.
+        """Return the state before the last move: without the canary, else with the former stable.
 
-        With `to` that version becomes stable, and the canary goes, too. Versions that became
-        stable after it, or are newer than one that is no longer loaded, are let go of. Raises
-        PublicationError if there is nothing to go back to, or nothing would change.
+        With `to` that version becomes stable, and the canary goes, too. Versions that became stable
+        after it, or are newer than one that is no longer loaded, are dropped.
+
+        Raises:
+            PublicationError: There is nothing to go back to, or nothing would change.
+
+        >>> ServingState("m", (1, 2), stable=2).roll_back().labels
+        {'stable': 1}
         """
         if self.canary is not None and to in (None, self.stable):
             return self.drop_canary()
@@ -135,6 +159,7 @@ class ServingState:
         canary: int | None = None,
         trial: int | None = None,
     ) -> "ServingState":
+        """Return the state of proven versions, the last of them stable, with canary and trial."""
         last = tuple(proven)[-KEPT_LOADED:]
         further = [version for version in (canary, trial) if version is not None]
         return replace(

@@ -21,16 +21,16 @@ def consumption() -> Consumption:
         interval_minutes: int = 60,
         noon: datetime = datetime(2025, 3, 1, 12, tzinfo=UTC),
     ) -> pl.DataFrame:
-        said = [(*energy, "measured")[:4] for energy in energies]
+        complete = [(*energy, "measured")[:4] for energy in energies]
         return MeterConsumption.cast(
             pl.DataFrame(
                 {
-                    "meter_id": [meter_id for meter_id, _, _, _ in said],
-                    "interval_start": [noon + timedelta(hours=hour) for _, hour, _, _ in said],
-                    "interval_minutes": [interval_minutes] * len(said),
-                    "energy_kwh": [kwh for _, _, kwh, _ in said],
-                    "is_estimated": [quality != "measured" for _, _, _, quality in said],
-                    "quality": [quality for _, _, _, quality in said],
+                    "meter_id": [meter_id for meter_id, _, _, _ in complete],
+                    "interval_start": [noon + timedelta(hours=hour) for _, hour, _, _ in complete],
+                    "interval_minutes": [interval_minutes] * len(complete),
+                    "energy_kwh": [kwh for _, _, kwh, _ in complete],
+                    "is_estimated": [quality != "measured" for _, _, _, quality in complete],
+                    "quality": [quality for _, _, _, quality in complete],
                 },
                 schema_overrides={"interval_start": pl.Datetime("us", "UTC")},
             )

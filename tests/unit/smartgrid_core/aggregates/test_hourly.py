@@ -11,7 +11,7 @@ from smartgrid_core.contracts.readings import SensorData
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
-def sensor_data(*said: tuple[str, str, int, float]) -> pl.DataFrame:
+def sensor_data(*values: tuple[str, str, int, float]) -> pl.DataFrame:
     rows = [
         {
             "event_id": f"{sensor}-{kind}-{minute}",
@@ -24,7 +24,7 @@ def sensor_data(*said: tuple[str, str, int, float]) -> pl.DataFrame:
             "ingested_at": NOON + timedelta(minutes=minute, seconds=1),
             "metadata": None,
         }
-        for sensor, kind, minute, value in said
+        for sensor, kind, minute, value in values
     ]
     return SensorData.cast(pl.DataFrame(rows))
 

@@ -46,12 +46,12 @@ def load(of_hour=lambda at: 10.0, *, feeders=("F1", "F2"), end=THE_DAY.end, **co
     hours = [START + HOUR * number for number in range(int((end - START) / HOUR))]
     rows = [(feeder, at, of_hour(at)) for feeder in feeders for at in hours]
     frame = pl.DataFrame(rows, schema=["feeder_id", "hour_start", "load_kw"], orient="row")
-    told = {"meters": 10, "expected_meters": 10, "estimated_share": 0.0, **columns}
+    filled = {"meters": 10, "expected_meters": 10, "estimated_share": 0.0, **columns}
     return FeederLoad.cast(
         frame.drop_nulls("load_kw").with_columns(
             **{
                 name: value if isinstance(value, pl.Expr) else pl.lit(value)
-                for name, value in told.items()
+                for name, value in filled.items()
             }
         )
     )
@@ -59,14 +59,14 @@ def load(of_hour=lambda at: 10.0, *, feeders=("F1", "F2"), end=THE_DAY.end, **co
 
 def volts(*readings: tuple[int, float, float], count: int = 4) -> pl.DataFrame:
     """Mean and least voltage of S-T1 in hours of the day; 231 V in the others."""
-    said = {hour: (mean, least) for hour, mean, least in readings}
+    by_hour = {hour: (mean, least) for hour, mean, least in readings}
     rows = [
         {
             "sensor_id": "S-T1",
             "sensor_type": "voltage",
             "hour_bucket": MONDAY + HOUR * hour,
-            "avg_value": said.get(hour, (231.0, 231.0))[0],
-            "min_value": said.get(hour, (231.0, 231.0))[1],
+            "avg_value": by_hour.get(hour, (231.0, 231.0))[0],
+            "min_value": by_hour.get(hour, (231.0, 231.0))[1],
             "max_value": 260.0,
             "stddev_value": 0.1,
             "count": count,
@@ -216,11 +216,11 @@ def test_estimated_energy_is_an_event_from_a_twentieth_on():
 
 
 def test_a_sensor_that_sends_less_than_half_is_silent():
-    heard = volts()
-    thin = heard.with_columns(
+    sensors = volts()
+    thin = sensors.with_columns(
         count=pl.when(pl.col("hour_bucket") == MONDAY).then(1).otherwise(4).cast(pl.Int64)
     )
-    other = heard.with_columns(sensor_id=pl.lit("S-T2"))
+    other = sensors.with_columns(sensor_id=pl.lit("S-T2"))
     tree = pl.concat(
         [
             TREE,

@@ -98,11 +98,11 @@ def test_no_feature_knows_the_future(poison, timezone):
         poisoned = clean.with_columns(
             load_kw=pl.when(pl.col("hour_start") < issue).then("load_kw").otherwise(poison)
         )
-        expected, seen = (
+        expected, actual = (
             features(rows, issue, timezone=timezone, horizon_hours=72).drop("load_kw")
             for rows in (clean, poisoned)
         )
-        assert_frame_equal(seen, expected)
+        assert_frame_equal(actual, expected)
 
 
 AUTUMN = datetime(2025, 10, 26, tzinfo=UTC)
@@ -129,12 +129,14 @@ def test_no_feature_knows_the_future_around_a_clock_change(day, hour, horizon, p
     poisoned = clean.with_columns(
         load_kw=pl.when(pl.col("hour_start") < issue).then("load_kw").otherwise(poison)
     )
-    expected, seen = (
+    expected, actual = (
         features(rows, issue, timezone="Europe/Tirane", horizon_hours=horizon, step=step)
         for rows in (clean, poisoned)
     )
-    assert_frame_equal(seen.drop("load_kw"), expected.drop("load_kw"))
-    assert seen["load_kw"].equals(poisoned.join(seen, on="hour_start")["load_kw"].fill_nan(None))
+    assert_frame_equal(actual.drop("load_kw"), expected.drop("load_kw"))
+    assert actual["load_kw"].equals(
+        poisoned.join(actual, on="hour_start")["load_kw"].fill_nan(None)
+    )
 
 
 def test_history_needed_is_enough_history():

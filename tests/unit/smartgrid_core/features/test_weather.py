@@ -19,7 +19,7 @@ ISSUE = START + 30 * DAY
 
 
 def weather(*, delay: timedelta | None, days: int = 40) -> pl.DataFrame:
-    """The n-th hour has n/24 degrees and n W/m2; known so long after it ended, None: unsaid."""
+    """The n-th hour has n/24 degrees and n W/m2; known so long after it ended, None: unstated."""
     hours = [START + n * HOUR for n in range(days * 24)]
     known = [None if delay is None else hour + HOUR + delay for hour in hours]
     return Weather.cast(
@@ -75,10 +75,10 @@ def test_weather_that_comes_after_the_issue_time_is_that_of_the_day_before():
 
 
 def test_an_archives_row_counts_as_known_after_the_usual_delay():
-    said = features(weather(delay=timedelta(hours=48)))
-    unsaid = features(weather(delay=None), weather_delay=timedelta(hours=48))
-    assert_frame_equal(unsaid, said)
-    assert hour(unsaid, 0)["temperature_1d_c"] == 27.0
+    stated = features(weather(delay=timedelta(hours=48)))
+    unstated = features(weather(delay=None), weather_delay=timedelta(hours=48))
+    assert_frame_equal(unstated, stated)
+    assert hour(unstated, 0)["temperature_1d_c"] == 27.0
 
 
 def test_weather_that_is_older_than_a_week_tells_nothing():

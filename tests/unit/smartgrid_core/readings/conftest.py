@@ -24,16 +24,18 @@ def _register(
     kind: str = "register",
 ) -> pl.DataFrame:
     times = [start + timedelta(minutes=every_minutes * i) for i in range(len(counts))]
-    said = [(time, count) for time, count in zip(times, counts, strict=True) if count is not None]
+    present = [
+        (time, count) for time, count in zip(times, counts, strict=True) if count is not None
+    ]
     rows = {
-        "event_id": [f"{meter_id}-{time:%d%H%M%S}" for time, _ in said],
-        "meter_id": [meter_id] * len(said),
-        "customer_id": [None] * len(said),
-        "reading": [float(count) for _, count in said],
-        "unit": ["kWh"] * len(said),
-        "reading_kind": [kind] * len(said),
-        "event_time": [time for time, _ in said],
-        "ingested_at": [time + timedelta(minutes=1) for time, _ in said],
+        "event_id": [f"{meter_id}-{time:%d%H%M%S}" for time, _ in present],
+        "meter_id": [meter_id] * len(present),
+        "customer_id": [None] * len(present),
+        "reading": [float(count) for _, count in present],
+        "unit": ["kWh"] * len(present),
+        "reading_kind": [kind] * len(present),
+        "event_time": [time for time, _ in present],
+        "ingested_at": [time + timedelta(minutes=1) for time, _ in present],
     }
     return MeterReadings.cast(pl.DataFrame(rows, strict=False))
 

@@ -10,6 +10,7 @@ from smartgrid_core.readings.judgements import (
     find_stuck_registers,
     find_stuck_values,
     find_voltage_sags,
+    summarise_corrections,
 )
 
 MIDNIGHT = datetime(2025, 3, 1, tzinfo=UTC)
@@ -20,13 +21,13 @@ def quarter(number: float) -> datetime:
 
 
 def sensor(values: list[float | None], *, sensor_type: str = "voltage") -> pl.DataFrame:
-    said = [(n, value) for n, value in enumerate(values) if value is not None]
+    present = [(n, value) for n, value in enumerate(values) if value is not None]
     return pl.DataFrame(
         {
-            "sensor_id": ["s1"] * len(said),
-            "sensor_type": [sensor_type] * len(said),
-            "event_time": [quarter(n) for n, _ in said],
-            "value": [value for _, value in said],
+            "sensor_id": ["s1"] * len(present),
+            "sensor_type": [sensor_type] * len(present),
+            "event_time": [quarter(n) for n, _ in present],
+            "value": [value for _, value in present],
         },
         schema_overrides={"event_time": pl.Datetime("us", "UTC")},
     )
@@ -114,4 +115,87 @@ def test_rows_that_were_sent_again_are_counted_by_subject(register):
     again = pl.concat([sent, sent[1:3], sent[2:3]])
     assert find_repeated_readings(again).rows() == [
         ("a", quarter(1), quarter(2) + timedelta(microseconds=1), 3)
+    ]
+
+
+def test_the_order_of_the_rows_changes_no_episode():
+    flat = sensor([5.0, *[7.5] * 12, 6.0])
+    assert find_stuck_values(flat.reverse(), sensor_interval_minutes=15).rows() == [
+        ("s1", "voltage", quarter(1), quarter(13), 7.5, 12)
+    ]
+    low = sensor([230.0, 200.0, 190.0, 230.0]).reverse()
+    sags = find_voltage_sags(low, nominal=NOMINAL, sensor_interval_minutes=15)
+    assert sags.rows() == [("s1", quarter(1), quarter(3), 190.0, 230.0, 2)]
+
+
+def test_two_missing_readings_are_silence_and_one_is_not():
+    values = [1.0, None, 2.0, None, None, 3.0]
+    silent = find_silent_sensors(sensor(values), sensor_interval_minutes=15)
+    assert silent["missing"].to_list() == [2]
+
+
+def test_a_sag_goes_on_over_a_step_of_one_and_a_half_intervals():
+    low = sensor([200.0, 199.0]).with_columns(event_time=pl.Series([quarter(1), quarter(2.5)]))
+    sags = find_voltage_sags(
+        low.cast({"event_time": pl.Datetime("us", "UTC")}),
+        nominal=NOMINAL,
+        sensor_interval_minutes=15,
+    )
+    assert sags["readings"].to_list() == [2]
+
+
+def test_meters_stand_in_order_and_are_not_silent_at_the_limit_itself():
+    last_seen = pl.DataFrame(
+        {"meter_id": ["b", "a", "at the limit"], "last_seen": [MIDNIGHT, MIDNIGHT, quarter(72)]}
+    )
+    silent = find_silent_meters(last_seen, now=quarter(96), limit=timedelta(hours=6))
+    assert silent["meter_id"].to_list() == ["a", "b"]
+
+
+def test_a_reading_overtaken_by_more_than_a_second_is_late(register):
+    landed = register([1.0, 2.0], every_minutes=15).with_columns(ingested_at=pl.lit(quarter(9)))
+
+    def late_by(seconds: float) -> int:
+        delay = pl.when(pl.col("event_time") == MIDNIGHT).then(timedelta(seconds=seconds))
+        readings = landed.with_columns(pl.col("ingested_at") + delay.otherwise(timedelta(0)))
+        return find_late_arrivals(readings).height
+
+    assert [late_by(1.0), late_by(1.5)] == [0, 1]
+
+
+def revision(**changed: object) -> pl.DataFrame:
+    row = {
+        "dataset": "meter_readings",
+        "subject_id": "a",
+        "quantity": "register",
+        "event_time": MIDNIGHT,
+        "old_value": 5.0,
+        "new_value": 3.0,
+        "replaced_at": quarter(200),
+        "source": "file",
+    }
+    return pl.DataFrame([row | changed]).cast({"event_time": pl.Datetime("us", "UTC")})
+
+
+def test_a_corrected_reading_is_not_late_but_anothers_correction_excuses_nothing(register):
+    landed = register([1.0, 2.0], every_minutes=15).with_columns(ingested_at=pl.lit(quarter(9)))
+    late = landed.with_columns(
+        ingested_at=pl.when(pl.col("event_time") == MIDNIGHT)
+        .then(pl.lit(quarter(20)))
+        .otherwise("ingested_at")
+    )
+    assert find_late_arrivals(late).height == 1
+    assert find_late_arrivals(late, revisions=revision()).is_empty()
+    assert find_late_arrivals(late, revisions=revision(dataset="sensor_data")).height == 1
+
+
+def test_the_largest_change_of_a_correction_counts_in_both_directions():
+    corrected = summarise_corrections(
+        pl.concat([revision(), revision(event_time=quarter(4), old_value=1.0, new_value=1.5)])
+    )
+    assert corrected.rows() == [
+        (
+            *("a", "register", "file", quarter(200)),
+            *(MIDNIGHT, quarter(4) + timedelta(microseconds=1), 2, 2.0),
+        )
     ]

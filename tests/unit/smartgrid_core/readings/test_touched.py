@@ -66,8 +66,8 @@ def test_touched_days_are_those_whose_readings_or_brackets_differ(register, hour
     differ = set()
     for number in range((last - first).days + 1):
         day = first + timedelta(days=number)
-        seen = [select_register_brackets(frame, days=[day]) for frame in (before, after)]
-        if late.date() == day or not seen[0].equals(seen[1]):
+        brackets = [select_register_brackets(frame, days=[day]) for frame in (before, after)]
+        if late.date() == day or not brackets[0].equals(brackets[1]):
             differ.add(day)
     known = after.select("meter_id", "event_time").iter_rows()
     assert find_touched_days([("a", late)], known=known) == differ

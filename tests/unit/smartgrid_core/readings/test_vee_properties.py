@@ -75,15 +75,15 @@ def test_the_energy_of_a_healthy_register_sums_to_its_difference(
 )
 def test_a_fault_that_passes_leaves_the_total_as_it_was(register, energy, draws_kwh, where, fault):
     at, spell = where
-    said = counts(draws_kwh)
+    shown = counts(draws_kwh)
     wrong = {
         "zero": lambda _: 0.0,
         "spike": lambda count: count + 40_000.0,
         "slip_up": lambda count: count * 1000,
         "slip_down": lambda count: round(count / 1000, 3),
     }[fault]
-    said[at : at + spell] = [wrong(count) for count in said[at : at + spell]]
-    consumption = energy(register(said), days=(FIRST, LAST))
+    shown[at : at + spell] = [wrong(count) for count in shown[at : at + spell]]
+    consumption = energy(register(shown), days=(FIRST, LAST))
     assert consumption["energy_kwh"].sum() == pytest.approx(sum(draws_kwh), abs=1e-6)
     strange = consumption.filter("is_estimated")["interval_start"]
     assert strange.to_list() == [MIDNIGHT + timedelta(hours=at - 1 + n) for n in range(spell + 1)]
@@ -92,9 +92,9 @@ def test_a_fault_that_passes_leaves_the_total_as_it_was(register, energy, draws_
 @given(before=draws, since=draws, capacity=st.sampled_from([10_000.0, 100_000.0]))
 def test_a_rollover_loses_nothing(register, energy, before, since, capacity):
     rising = counts([*before, 0.5, *since], first=capacity - sum(before) - 0.25)
-    said = [count % capacity for count in rising]
+    shown = [count % capacity for count in rising]
     consumption = energy(
-        register(said), days=(FIRST, date(2025, 3, 6)), register_capacity_kwh=capacity
+        register(shown), days=(FIRST, date(2025, 3, 6)), register_capacity_kwh=capacity
     )
     assert consumption["energy_kwh"].sum() == pytest.approx(
         sum(before) + 0.5 + sum(since), abs=2e-3

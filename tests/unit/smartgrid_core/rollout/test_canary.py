@@ -45,8 +45,8 @@ def test_a_canary_that_does_as_well_as_stable_stays():
 
 def test_the_second_call_that_fails_is_enough_whatever_the_number_of_feeders():
     assert describe_regression(log(STABLE, FAILED, feeders=500), version=2) is None
-    said = describe_regression(log(STABLE, CANARY, STABLE, FAILED, STABLE, FAILED), version=2)
-    assert said == "67% of its calls failed, of stable's 0%; the last: UNAVAILABLE: away"
+    reason = describe_regression(log(STABLE, CANARY, STABLE, FAILED, STABLE, FAILED), version=2)
+    assert reason == "67% of its calls failed, of stable's 0%; the last: UNAVAILABLE: away"
 
 
 def test_the_last_failure_of_the_canary_is_named():
@@ -69,8 +69,8 @@ def test_where_stable_fails_as_well_it_is_the_server_that_is_ill():
 
 def test_a_canary_that_takes_twice_as_long_and_noticeably_so_is_taken_back():
     slow = ("canary", "", 250.0)
-    said = describe_regression(log(*[STABLE, slow] * 5), version=2)
-    assert said == "a call takes 250 ms, of stable 20 ms (95th percentiles)"
+    reason = describe_regression(log(*[STABLE, slow] * 5), version=2)
+    assert reason == "a call takes 250 ms, of stable 20 ms (95th percentiles)"
     assert describe_regression(log(*[STABLE, slow] * 4), version=2) is None, (
         "four calls say nothing yet"
     )

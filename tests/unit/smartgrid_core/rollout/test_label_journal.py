@@ -94,8 +94,8 @@ def test_the_order_of_the_journals_rows_does_not_matter():
 def test_a_trained_version_waits_for_the_trial_before_it_but_not_for_ever():
     trial = journal((ONE, "published"), (TRIAL, "published"))
     began = START + timedelta(days=1)
-    said = explain_wait(trial, TRIAL, 3, now=began + timedelta(days=6))
-    assert said == "version 2 is on trial since 2026-03-04; version 3 waits"
+    reason = explain_wait(trial, TRIAL, 3, now=began + timedelta(days=6))
+    assert reason == "version 2 is on trial since 2026-03-04; version 3 waits"
     assert explain_wait(trial, TRIAL, 3, now=began + timedelta(days=28, seconds=-1)) is not None
     assert explain_wait(trial, TRIAL, 3, now=began + timedelta(days=28)) is None
     assert explain_wait(trial, TRIAL, 2, now=began) is None
@@ -103,5 +103,5 @@ def test_a_trained_version_waits_for_the_trial_before_it_but_not_for_ever():
 
 
 def test_a_version_that_was_rolled_back_does_not_return_by_itself():
-    said = explain_wait(TAKEN_BACK, ONE, 2, now=START + timedelta(days=9))
-    assert said == "version 2 was rolled back: see label_moves"
+    reason = explain_wait(TAKEN_BACK, ONE, 2, now=START + timedelta(days=9))
+    assert reason == "version 2 was rolled back: see label_moves"
