@@ -24,7 +24,18 @@ NIGHT = (22, 5)
 
 @dataclass(frozen=True)
 class PlantedFault:
-    """One fault over [start, end). `factor` is what it does; `magnitude` is what the truth says."""
+    """One fault of one subject over [start, end).
+
+    Attributes:
+        kind: Kind of `PlantedFaults`, such as theft or voltage_sag.
+        subject_kind: meter, sensor or feeder.
+        subject_id: What the fault is on.
+        start: First instant of the fault, UTC.
+        end: First instant after it, UTC.
+        factor: What the fault does to the values; its meaning depends on the kind.
+        magnitude: What the ground truth states; None if only `FaultOverlay` can compute it.
+        description: The fault in one sentence.
+    """
 
     kind: str
     subject_kind: str
@@ -36,25 +47,30 @@ class PlantedFault:
     description: str = ""
 
     def steps(self, part: Window) -> slice:
-        """Its quarter-hours in a part of the window, as positions from the part's start."""
+        """Return the fault's quarter-hours within a part, as positions from the part's start."""
         edges = (max(self.start, part.start), max(min(self.end, part.end), part.start))
         first, last = (int((edge - part.start) / STEP) for edge in edges)
         return slice(min(first, last), last)
 
     def begins_in(self, part: Window) -> bool:
-        """Whether its first instant lies in the part."""
+        """Return whether the fault's first instant lies in the part."""
         return part.start <= self.start < part.end
 
 
 @dataclass(frozen=True)
 class FaultPlan:
-    """Every fault of a window and the register counts that the meters start from."""
+    """Every fault of a window and the counts from which the meters' registers start.
+
+    Attributes:
+        faults: The faults in the order in which they were planned.
+        start_kwh: float64 (n_meters,), counter at the start of the window, kWh.
+    """
 
     faults: tuple[PlantedFault, ...]
     start_kwh: Floats
 
     def of(self, kind: str, *, subject_kind: str = "meter") -> list[PlantedFault]:
-        """The faults of one kind on one sort of subject."""
+        """Return the faults of one kind on one sort of subject."""
         return [
             fault
             for fault in self.faults
@@ -63,26 +79,26 @@ class FaultPlan:
 
 
 def compute_local_hours(window: Window) -> NDArray[np.int64]:
-    """The local hour of day, 0 to 23, of every quarter-hour."""
+    """Return the local hour of day, 0 to 23, of every quarter-hour, (n_steps,)."""
     hours = int((window.end - window.start) / HOUR)
     local = [(window.start + HOUR * hour).astimezone(LOCAL_ZONE).hour for hour in range(hours)]
     return np.repeat(np.array(local, dtype=np.int64), 4)
 
 
 def is_evening(window: Window) -> Bools:
-    """The quarter-hours in which a planted overload works."""
+    """Return the quarter-hours in which a planted overload works, (n_steps,)."""
     hours = compute_local_hours(window)
     return np.asarray((hours >= EVENING[0]) & (hours < EVENING[1]))
 
 
 def is_night(window: Window) -> Bools:
-    """The quarter-hours in which a planted theft works."""
+    """Return the quarter-hours in which a planted theft works, (n_steps,)."""
     hours = compute_local_hours(window)
     return np.asarray((hours >= NIGHT[0]) | (hours < NIGHT[1]))
 
 
 class FaultOverlay:
-    """Lays a plan over the parts of a window, in their order; keeps what carries over."""
+    """Lays a plan over the parts of a window in their order; keeps state from part to part."""
 
     def __init__(self, grid: Grid, plan: FaultPlan) -> None:
         self._grid, self._plan = grid, plan
@@ -93,7 +109,7 @@ class FaultOverlay:
         self._told: dict[PlantedFault, float] = {}
 
     def load(self, part: Window, active_kw: Floats, reactive_kvar: Floats) -> tuple[Floats, Floats]:
-        """The power that really flows: overloads included."""
+        """Return active and reactive power with the overloads, each (n_meters, n_steps)."""
         active_kw, reactive_kvar = active_kw.copy(), reactive_kvar.copy()
         feeder = self._grid.meters["feeder_id"].to_numpy()
         is_load = self._grid.meters["customer_kind"].to_numpy() != "pv"
@@ -104,7 +120,7 @@ class FaultOverlay:
         return active_kw, reactive_kvar
 
     def registers(self, part: Window, active_kw: Floats) -> Floats:
-        """What the counters show at the start of every step, kWh, (n_meters, n_steps)."""
+        """Return what the counters show at the start of every step, kWh, (n_meters, n_steps)."""
         counted = active_kw * 0.25
         for fault in self._plan.of("theft"):
             working = np.zeros(counted.shape[1], dtype=bool)
@@ -135,19 +151,19 @@ class FaultOverlay:
         return np.round(shown, 3)
 
     def closing(self) -> Floats:
-        """What the counters show after the last step so far, kWh, (n_meters, 1)."""
+        """Return what the counters show after the last step so far, kWh, (n_meters, 1)."""
         shown = np.round(self._counted_kwh + self._offset_kwh, 3) % CAPACITY_KWH
         return np.round(shown, 3)[:, None]
 
     def readings(self, part: Window, *, kind: str) -> Bools:
-        """Which meter readings a `gap`, `late_readings` or `duplicate_readings` concerns."""
+        """Return the readings that a gap, late or duplicate fault concerns, (n_meters, n_steps)."""
         touched = np.zeros((len(self._row), int((part.end - part.start) / STEP)), dtype=bool)
         for fault in self._plan.of(kind):
             touched[self._row[fault.subject_id], fault.steps(part)] = True
         return touched
 
     def measured(self, part: Window, flow: Flow) -> tuple[Flow, Bools]:
-        """What the sensors say, and which places are silent, (n_places, n_steps)."""
+        """Return what the sensors measure, and which places are silent, (n_places, n_steps)."""
         flow = self._behind_joints(part, flow)
         row = {f"S-{node}": number for number, node in enumerate(flow.node_ids)}
         voltage, current, power = (
@@ -172,7 +188,10 @@ class FaultOverlay:
         return replace(flow, voltage_v=voltage, current_a=current, power_kw=power), silent
 
     def _behind_joints(self, part: Window, flow: Flow) -> Flow:
-        """Voltage moves around `factor` of nominal; the loads draw what keeps their power."""
+        """Return the flow with the weak joints: voltage falls to `factor` of nominal on average.
+
+        The loads keep their power, so their current rises.
+        """
         voltage, current = flow.voltage_v.copy(), flow.current_a.copy()
         nominal = dict(self._grid.places().select("node_id", "nominal_voltage_v").iter_rows())
         for fault in self._plan.of("weak_joint", subject_kind="sensor"):
@@ -186,7 +205,7 @@ class FaultOverlay:
         return replace(flow, voltage_v=voltage, current_a=current)
 
     def truth(self) -> dy.DataFrame[PlantedFaults]:
-        """The ground truth, once every part has been laid over."""
+        """Return the ground truth, ordered by start; complete after the last part."""
         ordered = sorted(self._plan.faults, key=lambda fault: (fault.start, fault.subject_id))
         frame = pl.DataFrame(
             {

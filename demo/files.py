@@ -40,7 +40,22 @@ BUSBAR_MEMORY_MINUTES = 180.0
 
 @dataclass(frozen=True)
 class DemoManifest:
-    """What `write_demo` wrote. `late_files` and `planted_faults` lie outside the landing folder."""
+    """What `write_demo` wrote. `late_files` and `planted_faults` lie outside the landing folder.
+
+    Attributes:
+        window: The days that were written, UTC.
+        seed: Seed of all random numbers.
+        first_files: Files in the landing folder.
+        late_files: Files that are landed after the others.
+        planted_faults: The ground truth, rows of `PlantedFaults`.
+        feeders: Number of feeders.
+        transformers: Number of transformers.
+        meters: Number of meters.
+        sensors: Number of sensors, phase sensors included.
+        meter_readings: Rows of the meter files.
+        late_readings: Rows of the late files.
+        sensor_readings: Rows of the sensor files.
+    """
 
     window: Window
     seed: int
@@ -71,12 +86,24 @@ def write_demo(
     The same arguments give the same bytes. Every file is complete before it has its name. Files:
     `grid_topology.csv`, `meters-YYYY-MM.csv.gz` (meter_id, customer_id, reading, timestamp, unit,
     reading_kind) and `sensors-YYYY-MM.parquet` (sensor_id, sensor_type, value, latitude,
-    longitude, timestamp). `aside`, by default the folder `demo` beside the landing folder, takes
-    `late-meters.csv`, which `release_late_files` lands, and `planted_faults.parquet`, the ground
-    truth.
+    longitude, timestamp).
 
-    With `closing_reading` the registers are also read at `end` itself, which closes the last
-    quarter-hour. Raises ValueError for less than 7 days.
+    Args:
+        folder: The landing folder; made if absent.
+        end: The UTC day at whose start the readings end.
+        days: Number of UTC days, 7 at least.
+        seed: Seed of all random numbers.
+        aside: Takes `late-meters.csv`, which `release_late_files` lands, and
+            `planted_faults.parquet`; the folder `demo` beside the landing folder for None.
+        closing_reading: Whether the registers are also read at `end` itself, which closes the last
+            quarter-hour.
+        progress: Called with what was done, how many steps are done, and how many there are.
+
+    Returns:
+        What was written, and where.
+
+    Raises:
+        ValueError: For less than 7 days.
     """
     grid = Grid.load()
     window = Window(midnight(end) - days * DAY, midnight(end))
@@ -159,7 +186,7 @@ def write_demo(
 
 
 def release_late_files(manifest: DemoManifest, *, folder: Path) -> tuple[Path, ...]:
-    """Put copies of the late files into the landing folder; returns where they lie."""
+    """Copy the late files into the landing folder; returns where the copies lie."""
     landed: list[Path] = []
     for file in manifest.late_files:
         with _open_hidden_file(folder / file.name) as target:
@@ -170,7 +197,7 @@ def release_late_files(manifest: DemoManifest, *, folder: Path) -> tuple[Path, .
 
 @contextmanager
 def _open_hidden_file(file: Path) -> Iterator[Path]:
-    """A hidden file to write to, which takes the name `file` once it is complete."""
+    """Yield a hidden file to write to, which takes the name `file` once it is complete."""
     hidden = file.with_name(f".{file.name}.part")
     try:
         yield hidden
@@ -180,7 +207,7 @@ def _open_hidden_file(file: Path) -> Iterator[Path]:
 
 
 def _write_csv_gz(frame: pl.DataFrame, target: Path) -> None:
-    """Compress without file name and time, so that the same rows give the same bytes."""
+    """Write without file name and time in the header, so that the same rows give the same bytes."""
     with target.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
         for number, piece in enumerate(frame.iter_slices(100_000)):
             text = piece.write_csv(include_header=number == 0, float_precision=3)
@@ -188,7 +215,14 @@ def _write_csv_gz(frame: pl.DataFrame, target: Path) -> None:
 
 
 def _draw_monthly_noise(part: Window, *, seed: int, purpose: str, memory: float) -> Floats:
-    """Unit-variance noise of one series over the part, drawn for its whole month."""
+    """Return unit-variance noise over the part, drawn for its whole month, (n_steps,).
+
+    Args:
+        part: The part of a month that is returned, UTC.
+        seed: Seed of all random numbers.
+        purpose: Names the series; each has its own random numbers.
+        memory: How long a deviation lasts, minutes.
+    """
     month = next(split_months(part))
     steps = int((month.end - month.start) / STEP)
     minutes = STEP.total_seconds() / 60
@@ -205,7 +239,14 @@ def _draw_monthly_noise(part: Window, *, seed: int, purpose: str, memory: float)
 def _split_meter_frames(
     grid: Grid, overlay: FaultOverlay, *, part: Window, registers: Floats
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The readings that come in time, by time and meter, and those that come late."""
+    """Return the readings that come in time, and those that come late; by time and meter.
+
+    Args:
+        grid: The demo grid.
+        overlay: Knows which readings are missing, late or sent twice.
+        part: The part of the window, UTC.
+        registers: float64 (n_meters, n_steps), counters at the start of every step, kWh.
+    """
     gap, late = (overlay.readings(part, kind=kind) for kind in ("gap", "late_readings"))
     copies = np.where(overlay.readings(part, kind="duplicate_readings"), 2, 1)
     times = [part.start + STEP * step for step in range(registers.shape[1])]
@@ -215,7 +256,7 @@ def _split_meter_frames(
 
 
 def _build_meter_rows(grid: Grid, times: list[datetime], registers: Floats) -> pl.DataFrame:
-    """One row per time and meter in the long layout; registers: kWh, (n_meters, n_times)."""
+    """Return one row per time and meter in the long layout; registers: kWh, (n_meters, n_times)."""
     stamps = pl.Series("timestamp", [time.strftime(TIME_FORMAT) for time in times])
     meters = grid.meters.select("meter_id", "customer_id")
     every = pl.DataFrame({"timestamp": stamps}).join(
@@ -232,7 +273,7 @@ def _build_meter_rows(grid: Grid, times: list[datetime], registers: Floats) -> p
 
 
 def _build_topology(grid: Grid) -> pl.DataFrame:
-    """The grid's tree with the phase sensors in it."""
+    """Return the rows of `GridTopology`: the grid's tree with the phase sensors in it."""
     tree = grid.topology()
     phases = list_phase_sensors(grid).select(
         "latitude",
@@ -254,7 +295,16 @@ def _build_sensor_rows(
     part: Window,
     hertz: Floats,
 ) -> pl.DataFrame:
-    """One row per time, sensor and quantity in the long layout; rounded as a display would."""
+    """Return one row per time, sensor and quantity in the long layout, rounded as a display would.
+
+    Args:
+        grid: The demo grid.
+        flow: What the sensors measure.
+        silent: bool (n_places, n_steps), where a sensor sends nothing.
+        phases: Current of each phase sensor, float64 (n_steps,), A.
+        part: The part of the window, UTC.
+        hertz: float64 (n_steps,), frequency at the substation, Hz.
+    """
     places = pl.concat(
         frame.select("sensor_id", "node_id", "latitude", "longitude")
         for frame in (grid.places(), list_phase_sensors(grid))

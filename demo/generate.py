@@ -68,7 +68,13 @@ electronics do. Weather-driven kinds keep their week so that cold and sun stay i
 
 @dataclass(frozen=True)
 class Excerpt:
-    """The chosen part of the SimBench net: its bus indices and what hangs on them."""
+    """The chosen part of the SimBench net: its bus indices and what hangs on them.
+
+    Attributes:
+        net: The whole SimBench net, as pandapower reads it.
+        feeder_of_bus: Feeder of each kept bus; empty for the busbar.
+        transformer_of_bus: Transformer of each kept low-voltage bus.
+    """
 
     net: Any
     feeder_of_bus: dict[int, str]
@@ -78,13 +84,17 @@ class Excerpt:
 
 
 def classify_profile(profile: str) -> str:
-    """The customer kind of a SimBench profile name, such as `H0-A` or `Soil_Alternative_1`."""
+    """Return the customer kind of a SimBench profile name.
+
+    >>> classify_profile("H0-A"), classify_profile("Soil_Alternative_1")
+    ('household', 'heat_pump')
+    """
     stem = profile.split("-", maxsplit=1)[0].split("_", maxsplit=1)[0]
     return KIND_OF_PROFILE.get(stem) or KIND_OF_PROFILE[stem.rstrip("0123456789")]
 
 
 def cut_excerpt(net: Any) -> Excerpt:
-    """Take the chosen low-voltage branches and the 20 kV lines that lead to them."""
+    """Return the chosen low-voltage branches and the 20 kV lines that lead to them."""
     import networkx as nx
     from pandapower.topology import create_nxgraph
 
@@ -115,9 +125,9 @@ def cut_excerpt(net: Any) -> Excerpt:
 
 
 def place_point(geo: str, *, origin: tuple[float, float]) -> tuple[float, float]:
-    """A SimBench GeoJSON point moved so that `origin` (longitude, latitude) lies at CENTRE.
+    """Return latitude and longitude of a SimBench point, moved so that `origin` lies at CENTRE.
 
-    Returns latitude and longitude; distances in metres are kept.
+    `geo` is a GeoJSON point, `origin` its (longitude, latitude); distances in metres are kept.
     """
     longitude, latitude = json.loads(geo)["coordinates"]
     shrink = math.cos(math.radians(origin[1])) / math.cos(math.radians(CENTRE[0]))
@@ -128,7 +138,7 @@ def place_point(geo: str, *, origin: tuple[float, float]) -> tuple[float, float]
 
 
 def build_grid_tables(excerpt: Excerpt) -> dict[str, pl.DataFrame]:
-    """Nodes, lines and transformers of the excerpt, in SI units, ready for a power flow."""
+    """Return nodes, lines and transformers of the excerpt, in SI units, ready for a power flow."""
     net, buses = excerpt.net, sorted(excerpt.feeder_of_bus)
     number = {bus: position for position, bus in enumerate(buses)}
     busbar = next(bus for bus, feeder in excerpt.feeder_of_bus.items() if not feeder)
@@ -186,7 +196,7 @@ def build_grid_tables(excerpt: Excerpt) -> dict[str, pl.DataFrame]:
 
 
 def build_meters(excerpt: Excerpt, *, nodes: pl.DataFrame) -> pl.DataFrame:
-    """One row per meter: who is behind it, its profile type, and its own seeded variation.
+    """Return one row per meter: its customer, its profile type, and its own seeded variation.
 
     A heat pump, charger or plant belongs to a customer at its bus if there is one.
     """
@@ -242,7 +252,7 @@ def build_meters(excerpt: Excerpt, *, nodes: pl.DataFrame) -> pl.DataFrame:
 
 
 def read_profiles(net: Any, *, names: list[str]) -> pl.DataFrame:
-    """The year of each profile type: one row per quarter-hour UTC of 2016, int16 of 1/10,000.
+    """Return the year of each profile type: a row per quarter-hour UTC of 2016, int16 of 1/10,000.
 
     `<name>_p` is active power over the rated one, `<name>_q` reactive over the rated reactive
     power; `_q` is left out where it is all zero.
@@ -266,7 +276,7 @@ def read_profiles(net: Any, *, names: list[str]) -> pl.DataFrame:
 
 
 def rate_feeders(grid: Grid) -> pl.DataFrame:
-    """A rating per feeder in kW, found on the hours of a normal year, whichever way power flows."""
+    """Return a rating per feeder in kW, from the hours of a normal year in either direction."""
     sign = np.where(grid.meters["customer_kind"] == "pv", -1.0, 1.0)
     feeders = grid.meters["feeder_id"].to_numpy()
     names = sorted(set(feeders))

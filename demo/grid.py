@@ -33,7 +33,16 @@ SHORT_CIRCUIT_VA = 300e6
 
 @dataclass(frozen=True)
 class Grid:
-    """The demo grid as it lies in a folder; every table is described in demo/README.md."""
+    """The demo grid as it lies in a folder; every table is described in demo/README.md.
+
+    Attributes:
+        nodes: One row per electrical node.
+        lines: One row per cable or overhead line.
+        transformers: One row per transformer 20/0.4 kV.
+        meters: One row per meter, in the order of all arrays (n_meters, ...).
+        feeders: One row per feeder with its rating, kW; empty while ratings are computed.
+        profiles: One year of each profile type, float64 (n_steps,), relative to the rated power.
+    """
 
     nodes: pl.DataFrame
     lines: pl.DataFrame
@@ -44,7 +53,7 @@ class Grid:
 
     @classmethod
     def load(cls, folder: Path = DATA) -> "Grid":
-        """Read the committed tables. Feeders may be absent while ratings are being found."""
+        """Read the committed tables. Feeders may be absent while their ratings are computed."""
         tables = {
             name: pl.read_csv(folder / f"{name}.csv")
             for name in ("nodes", "lines", "transformers", "meters")
@@ -61,15 +70,15 @@ class Grid:
         )
 
     def profile(self, name: str) -> Floats:
-        """One year of a profile type, relative to the rated power; zeros if it has no such part."""
+        """Return one year of a profile type over the rated power; zeros if it has none."""
         some = next(iter(self.profiles.values()))
         return self.profiles.get(name, np.zeros_like(some))
 
     def places(self) -> pl.DataFrame:
-        """One row per place that is measured: watched node, sensor, position, nominal voltage.
+        """Return one row per measured place: watched node, sensor, position, nominal voltage.
 
-        The head of each feeder at the 20 kV busbar (on a map: where its first cable ends), the
-        low-voltage side of each transformer, and the busbar itself (frequency).
+        The places are the head of each feeder at the 20 kV busbar (on a map: where its first cable
+        ends), the low-voltage side of each transformer, and the busbar itself (frequency).
         """
         busbar = self.nodes.filter(pl.col("feeder_id").is_null()).row(0, named=True)
         at_busbar = {
@@ -97,7 +106,7 @@ class Grid:
         )
 
     def topology(self) -> dy.DataFrame[GridTopology]:
-        """The tree substation > feeder > transformer > meter, with the sensors on it."""
+        """Return the tree substation > feeder > transformer > meter, with the sensors on it."""
         places = self.places()
         transformer_kw = pl.col("rated_va") / 1e3 * TRANSFORMER_POWER_FACTOR
         ratings = pl.concat(
@@ -140,10 +149,16 @@ class Grid:
 
 @dataclass(frozen=True)
 class Flow:
-    """What the sensors' places see, each float64 of shape (n_places, n_steps).
+    """What the sensors' places carry.
 
-    Rows follow `Grid.places` without the substation. Voltage phase to neutral in V, current of
-    one phase in A, active power in kW and reactive power in kvar towards the customers.
+    Rows follow `Grid.places` without the substation; all arrays are float64 (n_places, n_steps).
+
+    Attributes:
+        node_ids: The watched node of each row.
+        voltage_v: Voltage phase to neutral, V.
+        current_a: Current of one phase, A.
+        power_kw: Active power towards the customers, kW.
+        reactive_kvar: Reactive power towards the customers, kvar.
     """
 
     node_ids: tuple[str, ...]
@@ -172,7 +187,10 @@ class PowerFlow:
         ]
 
     def solve(self, active_kw: Floats, reactive_kvar: Floats, *, busbar_pu: Floats) -> Flow:
-        """The state for every step of the meters' powers, shape (n_meters, n_steps)."""
+        """Return the flow for every step of the meters' powers, each (n_meters, n_steps).
+
+        `busbar_pu` is the voltage of the 20 kV busbar over its nominal one, (n_steps,).
+        """
         steps = active_kw.shape[1]
         loads = initialize_array(
             DatasetType.update, ComponentType.sym_load, (steps, len(self._loaded))
@@ -194,7 +212,7 @@ class PowerFlow:
         return self._seen(result)
 
     def _seen(self, result: Any) -> Flow:
-        """Pick the measured places out of the solved components."""
+        """Return the flow at the measured places out of the solved components."""
         heads = self._grid.lines.with_row_index("row").filter(pl.col("is_head_of").is_not_null())
         transformers = self._grid.transformers.with_row_index("row")
         voltage = result[ComponentType.node]["u"] / np.sqrt(3)
@@ -218,7 +236,7 @@ class PowerFlow:
         return Flow(names, *(np.array([seen[name][part] for name in names]) for part in range(4)))
 
     def _components(self) -> dict[ComponentType, np.ndarray]:
-        """The grid as power-grid-model's input arrays, SI units."""
+        """Return the grid as power-grid-model's input arrays, SI units."""
         grid = self._grid
         node = initialize_array(DatasetType.input, ComponentType.node, len(grid.nodes))
         node["id"] = grid.nodes["node"].to_numpy()

@@ -42,7 +42,7 @@ REGISTER_KINDS = ("household", "commercial", "agricultural")
 
 
 def plan_faults(grid: Grid, *, window: Window, seed: int) -> FaultPlan:
-    """Choose subjects and times of every fault kind inside the window.
+    """Return a plan with subjects and times of every fault kind inside the window.
 
     Raises ValueError if the window is shorter than SHORTEST_DAYS.
     """
@@ -77,7 +77,14 @@ def _count_repeats(days: int) -> int:
 def _plan_simple_faults(
     grid: Grid, *, window: Window, rng: np.random.Generator, repeats: int
 ) -> Iterator[PlantedFault]:
-    """The faults whose place depends on nothing that the meters measured."""
+    """Yield the faults whose place depends on nothing that the meters measured.
+
+    Args:
+        grid: The demo grid.
+        window: The days of the demo, UTC.
+        rng: Chooses subjects and times.
+        repeats: How often each kind of meter fault is planted.
+    """
     kinds = dict(grid.meters.select("meter_id", "customer_kind").iter_rows())
     subjects = [
         str(meter)
@@ -150,9 +157,13 @@ def _plan_simple_faults(
 class _Survey:
     """What the window looks like before any fault.
 
-    before_kwh: energy of each rollover's meter up to the rollover. night_kwh: energy of every
-    meter in the nights. drawn_kw, fed_kw: (n_feeders, n_hours) over the last OVERLOAD_DAYS.
-    hourly_kw: net load, (n_feeders, n_hours) over the window.
+    Attributes:
+        before_kwh: Energy of each rollover's meter up to the rollover, kWh.
+        night_kwh: float64 (n_meters,), energy of every meter in the nights, kWh.
+        last: The last OVERLOAD_DAYS of the window, UTC.
+        drawn_kw: float64 (n_feeders, n_hours) over `last`, consumption, kW.
+        fed_kw: float64 (n_feeders, n_hours) over `last`, feed-in, kW.
+        hourly_kw: float64 (n_feeders, n_hours) over the window, net load, kW.
     """
 
     before_kwh: list[float]
@@ -166,7 +177,14 @@ class _Survey:
 def _survey_window(
     grid: Grid, *, window: Window, seed: int, rollovers: list[PlantedFault]
 ) -> _Survey:
-    """Walk through the fault-free window once."""
+    """Return the survey of the window without faults; generates its power once.
+
+    Args:
+        grid: The demo grid.
+        window: The days of the demo, UTC.
+        seed: Seed of all random numbers.
+        rollovers: The faults at whose start a register passes its six digits.
+    """
     last = Window(max(window.start + DAY, window.end - OVERLOAD_DAYS * DAY), window.end)
     rows = {meter: row for row, meter in enumerate(grid.meters["meter_id"])}
     before, night = [0.0] * len(rollovers), np.zeros(grid.meters.height)
@@ -198,7 +216,15 @@ def _survey_window(
 def _plan_theft(
     grid: Grid, *, window: Window, night_kwh: Floats, taken: set[str], days: int
 ) -> PlantedFault:
-    """The household, none of `taken`, that draws most at night bypasses its meter from then on."""
+    """Return the theft of the household that draws most at night, from a third of the window on.
+
+    Args:
+        grid: The demo grid.
+        window: The days of the demo, UTC.
+        night_kwh: float64 (n_meters,), energy of every meter in the nights, kWh.
+        taken: Meters that have a fault or lie behind the overload.
+        days: Number of days of the window.
+    """
     candidates = [
         (energy, meter)
         for energy, meter, kind in zip(
@@ -220,7 +246,7 @@ def _plan_theft(
 
 
 def _plan_overloads(grid: Grid, *, window: Window, survey: _Survey) -> Iterator[PlantedFault]:
-    """One row per evening of the last days: the feeder that needs the smallest rise."""
+    """Yield one overload per evening of the last days, on the feeder with the least margin."""
     evening = is_evening(survey.last)[::4]
     day = np.arange(survey.drawn_kw.shape[1]) // 24
     ratings = grid.feeders["rating_kw"].to_numpy()

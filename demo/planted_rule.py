@@ -25,11 +25,16 @@ APART = timedelta(hours=1)
 def plan_weak_joint(
     grid: Grid, *, window: Window, hourly_kw: Floats, others: Sequence[PlantedFault]
 ) -> Iterator[PlantedFault]:
-    """One row per evening in which the joint gives way, in order of time.
+    """Yield one fault per evening in which the joint gives way, in order of time.
 
-    ``hourly_kw``: net load of every feeder, (n_feeders, n_hours) over the window. The joint lies
-    before the transformer whose sensor has the fewest of the `others`, on a feeder without an
-    overload.
+    The joint lies before the transformer whose sensor has the fewest of the `others`, on a feeder
+    without an overload.
+
+    Args:
+        grid: The demo grid.
+        window: The days of the demo, UTC.
+        hourly_kw: float64 (n_feeders, n_hours) over the window, net load, kW.
+        others: The faults that are planted already.
     """
     overloaded = {fault.subject_id for fault in others if fault.subject_kind == "feeder"}
     faults = {

@@ -43,10 +43,13 @@ SHIFT_LENGTH, DRIFT_LENGTH, UNEVEN_LENGTH = 4 * DAY, 14 * DAY, 3 * DAY
 def plan_sensor_faults(
     grid: Grid, *, window: Window, seed: int, planted: Iterable[PlantedFault]
 ) -> Iterator[PlantedFault]:
-    """One fault on each of some sensors that no other fault concerns; none in short windows.
+    """Yield one fault on each of some sensors that no other fault concerns; none in short windows.
 
-    Spikes, a shift and the drift are at feeder heads, a second shift (from 60 days on) at a
-    transformer, imbalances at phase sensors. ``planted``: the faults that are planned already.
+    Args:
+        grid: The demo grid.
+        window: The days of the demo, UTC.
+        seed: Seed of all random numbers.
+        planted: The faults that are planted already.
     """
     days = (window.end - window.start) // DAY
     if days < LEAST_DAYS:
@@ -84,7 +87,7 @@ def plan_sensor_faults(
 
 
 def distort_flow(plan: FaultPlan, flow: Flow, *, part: Window) -> Flow:
-    """What the sensors of the part say with spikes, shifts and drifts laid over."""
+    """Return what the sensors measure with spikes, level shifts and drifts laid over."""
     row = {f"S-{node}": number for number, node in enumerate(flow.node_ids)}
     voltage, power = flow.voltage_v.copy(), flow.power_kw.copy()
     for fault in plan.of("spike", subject_kind="sensor"):
@@ -100,7 +103,7 @@ def distort_flow(plan: FaultPlan, flow: Flow, *, part: Window) -> Flow:
 
 
 def list_phase_sensors(grid: Grid) -> pl.DataFrame:
-    """One row per phase sensor: sensor_id, node_id (its transformer), name, latitude, longitude."""
+    """Return a row per phase sensor: sensor_id, node_id, name, latitude, longitude."""
     places = grid.places().select("node_id", "name", "latitude", "longitude")
     phases = pl.DataFrame({"phase": PHASES})
     return (
@@ -119,7 +122,14 @@ def list_phase_sensors(grid: Grid) -> pl.DataFrame:
 def compute_phase_currents(
     plan: FaultPlan, flow: Flow, *, part: Window, seed: int
 ) -> dict[str, Floats]:
-    """Current of each phase sensor in A, (n_steps,), out of the transformer's mean current."""
+    """Return the current of each phase sensor, float64 (n_steps,), A, by sensor.
+
+    Args:
+        plan: Knows where a phase imbalance is planted.
+        flow: What the transformers carry; their current is the mean of three phases.
+        part: The part of the window, UTC.
+        seed: Seed of all random numbers.
+    """
     imbalances = {f.subject_id: f for f in plan.of("phase_imbalance", subject_kind="sensor")}
     month = next(split_months(part))
     steps = int((month.end - month.start) / STEP)

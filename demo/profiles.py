@@ -30,9 +30,12 @@ DAY_SIGMA = 0.12
 
 
 def find_profile_day(day: date) -> int:
-    """The day of the profile year, 0 to 363, that stands for `day`.
+    """Return the day of the profile year, 0 to 363, that stands for `day`.
 
     It is the day of the same weekday that is nearest in the year: never more than three days off.
+
+    >>> find_profile_day(date(2016, 1, 1))
+    0
     """
     first = date(PROFILE_YEAR, 1, 1)
     of_year = day.timetuple().tm_yday - 1
@@ -42,7 +45,7 @@ def find_profile_day(day: date) -> int:
 
 
 def find_profile_steps(window: Window, *, wall_clock: bool) -> Ints:
-    """The profile's quarter-hour (row of the year, UTC) for every quarter-hour of whole days.
+    """Return the row of the profile year (UTC) for every quarter-hour of whole days.
 
     With `wall_clock` the local time of day is kept across both clock changes, else the UTC one.
     """
@@ -62,14 +65,14 @@ def find_profile_steps(window: Window, *, wall_clock: bool) -> Ints:
 
 
 def _compute_utc_offsets(day: date, zone: ZoneInfo) -> Ints:
-    """Quarter-hours that `zone` is ahead of UTC, for each quarter-hour of a UTC day."""
+    """Return the quarter-hours by which `zone` is ahead of UTC over a UTC day, (96,)."""
     start = midnight(day)
     hours = [(start + timedelta(hours=hour)).astimezone(zone).utcoffset() for hour in range(24)]
     return np.repeat([int((offset or timedelta(0)) / STEP) for offset in hours], 4)
 
 
 def split_months(window: Window) -> Iterator[Window]:
-    """The calendar months that a window of whole days touches, each in full."""
+    """Yield the calendar months that a window of whole days touches, each in full."""
     first = window.start.replace(day=1)
     while first < window.end:
         following = (first + 31 * DAY).replace(day=1)
@@ -78,16 +81,22 @@ def split_months(window: Window) -> Iterator[Window]:
 
 
 def seed_generator(seed: int, *, purpose: str, month: datetime) -> np.random.Generator:
-    """Random numbers that depend on nothing but seed, purpose and calendar month."""
+    """Return random numbers that depend on nothing but seed, purpose and calendar month."""
     return np.random.default_rng([seed, *purpose.encode(), month.year, month.month])
 
 
 def draw_autoregressive(
     rng: np.random.Generator, *, series: int, steps: int, memory_steps: float
 ) -> Floats:
-    """Stationary first-order noise of unit variance, shape (series, steps).
+    """Return stationary first-order noise of unit variance, float64 (series, steps).
 
-    The exact discretisation of an Ornstein-Uhlenbeck process with a memory of `memory_steps`.
+    The exact discretisation of an Ornstein-Uhlenbeck process.
+
+    Args:
+        rng: Source of the noise.
+        series: Number of independent series.
+        steps: Number of steps.
+        memory_steps: Steps in which the autocorrelation falls to 1/e.
     """
     keep = float(np.exp(-1 / memory_steps))
     noise = rng.standard_normal((steps, series))
@@ -100,7 +109,7 @@ def draw_autoregressive(
 def generate_normal_power(
     grid: Grid, *, window: Window, seed: int
 ) -> Iterator[tuple[Window, Floats, Floats]]:
-    """Active and reactive power of every meter without any fault, one calendar month at a time.
+    """Yield active and reactive power of every meter without any fault, by calendar month.
 
     Yields the part of `window` in that month with active_kw and reactive_kvar, each float64 of
     shape (n_meters, n_steps), both positive in the direction that the meter counts: consumption,
@@ -117,7 +126,7 @@ def generate_normal_power(
 
 
 def _generate_month_power(grid: Grid, *, month: Window, seed: int) -> tuple[Floats, Floats]:
-    """`generate_normal_power` of one full month."""
+    """Return active and reactive power of one full month, each (n_meters, n_steps), kW and kvar."""
     by_wall = find_profile_steps(month, wall_clock=True)
     by_sun = find_profile_steps(month, wall_clock=False)
     count, steps = grid.meters.height, len(by_wall)
@@ -147,7 +156,7 @@ def _generate_month_power(grid: Grid, *, month: Window, seed: int) -> tuple[Floa
 
 
 def _interpolate_profile(year: Floats, rows: Ints, *, minutes: int) -> Floats:
-    """The profile `minutes` later than `rows`, between two quarter-hours by their weights."""
+    """Return the profile `minutes` after `rows`, linear between quarter-hours, (n_steps,)."""
     length = CYCLE_DAYS * STEPS_PER_DAY
     whole, rest = divmod(minutes, 15)
     early, late = year[(rows + whole) % length], year[(rows + whole + 1) % length]
@@ -155,6 +164,6 @@ def _interpolate_profile(year: Floats, rows: Ints, *, minutes: int) -> Floats:
 
 
 def list_steps(window: Window) -> list[datetime]:
-    """The start of every quarter-hour of the window."""
+    """Return the start of every quarter-hour of the window, UTC."""
     count = int((window.end - window.start) / STEP)
     return [(window.start + STEP * number).astimezone(UTC) for number in range(count)]

@@ -13,9 +13,9 @@ log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Look at the bucket again and again, until the process is ended.
+    """Copy a bucket's config to the folder again and again, until the process is ended.
 
-    What cannot be followed now is said when it is new, and tried again.
+    A failure is logged when it is new, and tried again.
     """
     parser = argparse.ArgumentParser(prog="python -m smartgrid_services.config_mirror")
     parser.add_argument("--url", required=True, help="s3://bucket/prefix of the models")

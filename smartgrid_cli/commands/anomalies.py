@@ -153,7 +153,16 @@ def write_results(
     shared_label: bool,
     title: str,
 ) -> dict[str, Any]:
-    """Write the four files, times as the file has them, and return what metrics.json says."""
+    """Write the four files of a result and return the content of metrics.json.
+
+    Args:
+        found: Anomalies and scores at the file's own times.
+        folder: Where anomalies.parquet, scores.parquet, metrics.json and report.html are written.
+        readings: The file that was read.
+        label: Name of the label column; None if there is none.
+        shared_label: Whether one label column speaks for the rows of all series.
+        title: Name of the file, for the report.
+    """
     from smartgrid_cli.files.anomaly_rows import as_written, count_kinds, write_anomalies
     from smartgrid_cli.files.timestamps import find_time_span
     from smartgrid_ml.mining.anomalies.evaluation.page import render_detection
@@ -195,7 +204,7 @@ def write_results(
 
 
 def show_anomalies(metrics: Mapping[str, Any], to: Console) -> None:
-    """Print what was found by kind, and the figures if there are any."""
+    """Print the number of anomalies by kind, and the figures if there are labels."""
     kinds = ", ".join(
         f"{count} {kind.replace('_', ' ')}" for kind, count in metrics["by_kind"].items()
     )
@@ -219,7 +228,13 @@ def show_anomalies(metrics: Mapping[str, Any], to: Console) -> None:
 
 
 def parse_limits(texts: Sequence[str]) -> dict[str, tuple[float | None, float | None]]:
-    """`LOW,HIGH` or `PATTERN=LOW,HIGH`, either side may be empty. Raises ConfigurationError."""
+    """Return lowest and highest allowed value by pattern, from `LOW,HIGH` or `PATTERN=LOW,HIGH`.
+
+    Either side may be empty. Raises ConfigurationError for a text that is neither.
+
+    >>> parse_limits(["OTI=0,120", ",50"])
+    {'OTI': (0.0, 120.0), '*': (None, 50.0)}
+    """
     limits: dict[str, tuple[float | None, float | None]] = {}
     for text in texts:
         name, _, span = text.rpartition("=")
@@ -236,7 +251,7 @@ def parse_limits(texts: Sequence[str]) -> dict[str, tuple[float | None, float | 
 
 
 def parse_phases(texts: Sequence[str]) -> list[tuple[str, ...]]:
-    """`A,B,C` as a triple of columns. Raises ConfigurationError."""
+    """Return triples of columns from `A,B,C`. Raises ConfigurationError."""
     groups = [tuple(name.strip() for name in text.split(",")) for text in texts]
     for text, group in zip(texts, groups, strict=True):
         if len(set(group)) != PHASES:
@@ -245,7 +260,7 @@ def parse_phases(texts: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def parse_whole_minutes(text: str) -> timedelta:
-    """A step of whole minutes that divides a day. Raises ConfigurationError."""
+    """Return a step of whole minutes that divides a day. Raises ConfigurationError."""
     step = parse_step(text)
     if step % timedelta(minutes=1):
         raise ConfigurationError(f"--step {text!r} is no whole minute; write 1min, 15min or 1h")
@@ -253,7 +268,7 @@ def parse_whole_minutes(text: str) -> timedelta:
 
 
 def parse_country(country: str | None) -> str | None:
-    """A country whose holidays are known, None for none. Raises ConfigurationError."""
+    """Return a country whose holidays are known, None for none. Raises ConfigurationError."""
     from smartgrid_core.features.calendar import list_public_holidays
 
     if country is None:
@@ -267,7 +282,7 @@ def parse_country(country: str | None) -> str | None:
 
 
 def parse_begin(text: str, *, timezone: str) -> datetime:
-    """A local day or time as UTC. Raises ConfigurationError."""
+    """Return a local day or time as UTC. Raises ConfigurationError."""
     from zoneinfo import ZoneInfo
 
     try:

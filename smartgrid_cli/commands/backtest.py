@@ -33,7 +33,15 @@ AUTOML = "automl"
 class BacktestProtocol:
     """How a backtest is run: one issue time per local day, `horizon` long, known to its eve.
 
-    Issue days run from `test_start` up to, not including, `test_end`; both are local dates.
+    Attributes:
+        test_start: First issue day.
+        test_end: Day after the last issue day.
+        horizon: How far each forecast reaches.
+        issue_at: Local time of day of each forecast, since midnight.
+        timezone: Local time zone of the file.
+        country: ISO country of the public holidays; None for none.
+        models: Names of the forecasters, the naive rows included.
+        folds: Into how many parts the test span is cut; each part begins with a new training.
     """
 
     test_start: date
@@ -180,9 +188,17 @@ def backtest_table(
     searching: "SearchSettings | None" = None,
     artifact_mb: "Callable[[Forecaster], float] | None" = None,
 ) -> "Backtest":
-    """Backtest regular series; times stay on the local wall clock, carried as UTC.
+    """Return the backtest of regular series; times stay on the local wall clock, carried as UTC.
 
-    Raises ConfigurationError for a span without data, or with too little before it.
+    Args:
+        table: The series, with exogenous columns if there are any.
+        protocol: Which forecasts are made and scored.
+        tell: Called with what is being done, for people.
+        searching: How long and on what AutoML may search; None for the quick defaults.
+        artifact_mb: Returns the size of a trained forecaster's artifact, MB; None leaves it out.
+
+    Raises:
+        ConfigurationError: For a span without data, or with too little before it.
     """
     from smartgrid_core.features.load import build_load_features
     from smartgrid_ml.evaluation.backtest import BacktestSettings, backtest_models
@@ -215,7 +231,15 @@ def backtest_table(
 def write_results(
     result: "Backtest", *, table: "SeriesTable", protocol: BacktestProtocol, out: Path, title: str
 ) -> None:
-    """Write leaderboard.csv, forecasts.parquet (times in UTC), report.html, trials.csv if any."""
+    """Write leaderboard.csv, forecasts.parquet (times in UTC), report.html, trials.csv if any.
+
+    Args:
+        result: Scores and forecasts of all models.
+        table: The series that were forecast.
+        protocol: How the backtest was run.
+        out: Folder of the files.
+        title: Name of the file, for the report.
+    """
     import polars as pl
 
     from smartgrid_cli.display.backtest import LEADERBOARD_COLUMNS
@@ -252,13 +276,20 @@ def write_results(
 
 
 def format_clock(since_midnight: timedelta) -> str:
-    """HH:MM of a time since midnight."""
+    """Return HH:MM of a time since midnight.
+
+    >>> format_clock(timedelta(hours=9, minutes=30))
+    '09:30'
+    """
     minutes = since_midnight // timedelta(minutes=1)
     return f"{minutes // 60:02d}:{minutes % 60:02d}"
 
 
 def _list_issue_times(table: "SeriesTable", *, protocol: BacktestProtocol) -> list[datetime]:
-    """One issue time per local day, from a week after the first row to the end of the test span."""
+    """Return one issue time per local day, from a week after the first row to the test span's end.
+
+    Raises ConfigurationError for a span without data, or with too little before it.
+    """
     from smartgrid_cli.files.timestamps import find_time_span
 
     first, last = find_time_span(table.loads["hour_start"])
@@ -290,7 +321,7 @@ def _list_issue_times(table: "SeriesTable", *, protocol: BacktestProtocol) -> li
 
 
 def _add_exogenous(features: "pl.DataFrame", exog: "pl.DataFrame | None") -> "pl.DataFrame":
-    """Each exogenous column at the target hour, and how it differs from the day before."""
+    """Return the features with each exogenous column and its change since the day before."""
     import polars as pl
 
     if exog is None:

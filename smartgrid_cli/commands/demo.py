@@ -74,9 +74,18 @@ def run_demo(
     stays: bool,
     console: Console,
 ) -> None:
-    """Start everything, walk what is missing, show it; stay until Ctrl-C if `stays`.
+    """Start everything, run what is missing, show it; stay until Ctrl-C if `stays`.
 
-    Raises SmartGridError naming what failed.
+    Args:
+        home: The home folder; what an earlier run finished there is not done again.
+        days: UTC days of readings; None for those of the home, or 60.
+        end: The UTC day at whose start the readings end; None for that of the home, or `today`.
+        today: The UTC day now.
+        stays: Whether everything runs on once it is shown.
+        console: Where progress and results are printed.
+
+    Raises:
+        SmartGridError: Naming what failed.
     """
     state = DemoState(home)
     plan = state.decide(days=days, end=end, today=today)
@@ -110,7 +119,18 @@ def run_demo(
 
 @dataclass
 class DemoWalk:
-    """One walk through the demo's steps; those that `state` knows as done are left out."""
+    """The steps of one demo; those that `state` knows as done are left out.
+
+    Attributes:
+        home: The home folder.
+        plan: Which days the demo is about.
+        state: What is done already.
+        machine: The running processes.
+        progress: Where progress is shown.
+        graph: Dagster's API.
+        launched: Runs that were needed.
+        forecast: The forecast that the model server answered; None before or without a model.
+    """
 
     home: Home
     plan: DemoPlan
@@ -132,7 +152,7 @@ class DemoWalk:
         return Window.of_day(self.plan.forecast_day)
 
     def all_steps(self) -> list[str]:
-        """Everything that is missing. Returns what is wrong in the end."""
+        """Do everything that is missing. Returns what is wrong in the end, in sentences."""
         self.step("Write the readings", "written", self._write)
         self.step("Land them", "landed", lambda: self._land("first"))
         self.step("Store the ground truth", "truth", self._store_truth)
@@ -154,7 +174,7 @@ class DemoWalk:
         return self._wrong()
 
     def show(self, console: Console) -> None:
-        """What happened, in figures."""
+        """Print tables, checks, leaderboard, decision, forecast, alerts, insights and addresses."""
         warehouse = self.stores.warehouse
         show.show_sizes(measure_tables(warehouse.url, self.stores.lake), console)
         show.show_checks(self.graph.checks(), console)
@@ -170,7 +190,7 @@ class DemoWalk:
         show.show_addresses(self.machine.addresses, console)
 
     def step(self, title: str, name: str, work: Callable[[], None]) -> None:
-        """One step with its name and duration, unless it is behind us."""
+        """Do one step, with its title and duration, unless it is done already."""
         if self.state.is_done(name):
             return
         self.progress.say(title)
@@ -209,7 +229,7 @@ class DemoWalk:
         self.stores.warehouse.replace(PlantedFaults, PlantedFaults.validate(truth, cast=True))
 
     def _start_dagster(self) -> Materializer:
-        """Wait for all processes; the topology is taken over before any sensor looks.
+        """Wait for all processes; the topology is read before any sensor starts.
 
         Whatever hangs on it would be computed twice.
         """
@@ -226,7 +246,7 @@ class DemoWalk:
         return walker
 
     def _open_days(self, walker: Materializer) -> None:
-        """The sensor finds all days in the journal of the landings and asks for them."""
+        """Make the days that the sensor finds in the journal of the landings."""
         walker.wait_for_ticks(self.released, of=[REOPENING_SENSOR])
         walker.run_missing(REFRESH_DAYS, first=self.plan.first_day, last=self.plan.last_day)
 
@@ -238,11 +258,14 @@ class DemoWalk:
         walker.run_missing(REFRESH_DAYS, first=self.plan.first_day, last=self.plan.last_day)
 
     def _follow(self, walker: Materializer) -> None:
-        """What hangs on the days catches up before anything is learned from it."""
+        """Wait until what hangs on the days has followed, before anything is learned from it."""
         walker.wait_until_sensors_idle(since=time.time(), of=[FOLLOWING_SENSOR])
 
     def _days_of(self, job: str) -> tuple[date, date]:
-        """Readings end the day before the forecast; features reach into the forecast day."""
+        """Return first and last day of a job.
+
+        Readings end the day before the forecast; features reach into the forecast day.
+        """
         if job in ("forecast_day", "raise_alerts"):
             return self.plan.forecast_day, self.plan.forecast_day
         if job == "build_features":

@@ -15,7 +15,13 @@ FEWEST_DAYS = 7
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """Which days the demo is about: `days` UTC days, the last of which ends where `end` begins."""
+    """Which days the demo is about: `days` UTC days, the last of which ends where `end` begins.
+
+    Attributes:
+        end: The UTC day at whose start the readings end.
+        days: Number of UTC days with readings.
+        seed: Seed of the readings and faults.
+    """
 
     end: date
     days: int
@@ -38,7 +44,7 @@ class DemoPlan:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What every process has to know of the plan."""
+        """The settings that every process needs of the plan."""
         return {
             "SMARTGRID_FIRST_DAY": str(self.first_day),
             "SMARTGRID_LAST_DAY": str(self.forecast_day),
@@ -47,7 +53,7 @@ class DemoPlan:
 
 
 class DemoState:
-    """`<home>/demo.json`: written after each step, so that a killed demo goes on where it was."""
+    """`<home>/demo.json`: written after each step, so that a killed demo continues where it was."""
 
     def __init__(self, home: Home) -> None:
         self._path = home.demo
@@ -55,7 +61,7 @@ class DemoState:
 
     @property
     def plan(self) -> DemoPlan | None:
-        """What was decided by the first run; None before it."""
+        """The plan of the first run; None before it."""
         kept = self._content.get("plan")
         if kept is None:
             return None
@@ -83,16 +89,16 @@ class DemoState:
         return plan
 
     def is_done(self, step: str) -> bool:
-        """Is the step behind us?"""
+        """Return whether the step is done."""
         return step in self._content.get("done", {})
 
     def facts(self, step: str) -> dict[str, Any]:
-        """What the step left behind, as it was given to `finish`."""
+        """Return what was given to `finish` for the step."""
         found: dict[str, Any] = self._content["done"][step]
         return found
 
     def finish(self, step: str, **facts: Any) -> None:
-        """The step is behind us; `facts` are JSON."""
+        """Write down that the step is done; `facts` are JSON."""
         self._keep(done={**self._content.get("done", {}), step: facts})
 
     def _keep(self, **parts: Mapping[str, Any]) -> None:
@@ -101,5 +107,5 @@ class DemoState:
 
 
 def as_text(paths: Sequence[Path]) -> list[str]:
-    """Paths as JSON holds them."""
+    """Return paths as JSON holds them."""
     return [str(path) for path in paths]

@@ -30,13 +30,20 @@ SHOWN_PAST = timedelta(days=31)
 
 
 class NoPageError(SmartGridError):
-    """There is no page to show; the text says how to come by one."""
+    """There is no page to show; the text says how to get one."""
 
 
 def show_insights(home: Home, console: Console, *, day: date | None, out: Path | None) -> None:
-    """Print the page of the day (the newest for None), or write it to `out` (.html or .md).
+    """Print the insights page of a day, or write it to a file.
 
-    Raises NoPageError, or ConfigurationError without a database.
+    Args:
+        home: The home folder of the running machine.
+        console: Where the page, or the file's name, is printed.
+        day: Last UTC day of the readings behind the page; None for the newest.
+        out: File to write, .html or .md; None prints the page.
+
+    Raises:
+        NoPageError: If there is no page of that day.
     """
     warehouse = Stores.open(read_local_settings(home)).warehouse
     until = day or datetime.now(UTC).date()
@@ -56,7 +63,7 @@ def show_insights(home: Home, console: Console, *, day: date | None, out: Path |
 
 
 def show_standing(pages: pl.DataFrame, console: Console) -> None:
-    """How things stand, the head of the newest page, if there is one; rows of `InsightPages`."""
+    """Print the head of the newest page, which sums up, if there is one; rows of `InsightPages`."""
     if pages.height:
         head = select_page(pages, day=None).split("\n## ", maxsplit=1)[0]
         console.print(Markdown(head))
@@ -64,7 +71,10 @@ def show_standing(pages: pl.DataFrame, console: Console) -> None:
 
 
 def select_page(pages: pl.DataFrame, *, day: date | None) -> str:
-    """The page of the day, the newest for None; rows of `InsightPages`. Raises NoPageError."""
+    """Return the page of the day, the newest for None, out of rows of `InsightPages`.
+
+    Raises NoPageError if there is none.
+    """
     if pages.is_empty():
         raise NoPageError("no insights yet: run the job mine_grid in Dagster, or `make demo`")
     if day is None:
@@ -77,7 +87,7 @@ def select_page(pages: pl.DataFrame, *, day: date | None) -> str:
 
 
 def as_html(page: str) -> str:
-    """The page as one HTML file that needs nothing else."""
+    """Return the page as one HTML file that needs no other file."""
     from markdown_it import MarkdownIt
 
     renderer = MarkdownIt("commonmark", {"html": False})

@@ -24,10 +24,15 @@ def land_files(
     progress: Callable[[str, int, int], None],
     again: bool = False,
 ) -> Iterator[LandingReport]:
-    """Land the files one after the other; `progress` hears bytes done and bytes in all.
+    """Land the files one after the other and yield a report of each.
 
-    A file that cannot be read is a report, too, and stops no other. `again` lands content that was
-    landed before once more.
+    A file that cannot be read gives a report, too, and stops no other.
+
+    Args:
+        files: Files of readings, weather or topology.
+        stores: Where the rows go.
+        progress: Called with the file's name, bytes done, and bytes in all.
+        again: Whether content that was landed before is landed once more.
     """
     layout = LandingLayout.from_settings(stores.settings)
     for file in files:
@@ -45,9 +50,19 @@ def land_files(
 
 
 def land_here(home: Home, files: list[Path], console: Console, *, again: bool = False) -> bool:
-    """Land the files into the database that runs here, print the reports; were all of use?
+    """Land the files into the database that runs here and print the reports.
 
-    Raises ConfigurationError if no database runs.
+    Args:
+        home: The home folder of the running machine.
+        files: Files of readings, weather or topology.
+        console: Where progress and reports are printed.
+        again: Whether content that was landed before is landed once more.
+
+    Returns:
+        Whether every file was of use.
+
+    Raises:
+        ConfigurationError: If no database runs.
     """
     stores = Stores.open(read_local_settings(home))
     usable = True
@@ -60,7 +75,7 @@ def land_here(home: Home, files: list[Path], console: Console, *, again: bool = 
 
 
 def describe_report(report: LandingReport) -> str:
-    """A report as a line of console markup."""
+    """Return a report as a line of console markup."""
     name = escape(report.source)
     once_more = f"mend that, then `smartgrid land --again {name}`"
     match report.status:
@@ -90,7 +105,7 @@ def describe_report(report: LandingReport) -> str:
 
 
 def _describe_refusals(report: LandingReport) -> str:
-    """The most frequent refusals with their mend."""
+    """Return the most frequent refusals, each with what to do about it."""
     return "".join(
         f"; {refusal.reason} ({refusal.rows:,}): {escape(refusal.message)}"
         for refusal in report.refusals

@@ -33,7 +33,7 @@ CALL_TIMEOUT_S = 2.0
 
 
 class NoJournal:
-    """Stands in where no database is: a label can be moved all the same."""
+    """Takes the place of the database where there is none: a label can be moved all the same."""
 
     def read(self, schema: type[dy.Schema]) -> pl.DataFrame:
         """Raises ConfigurationError."""
@@ -50,7 +50,7 @@ class NoJournal:
 
 @contextmanager
 def open_label_mover(settings: Settings, *, by: str) -> Iterator[LabelMover]:
-    """What moves labels with these settings; nothing is asked of anybody yet."""
+    """Yield what moves labels with these settings; no server is called yet."""
     url = settings.database_url
     journal: Journal = NoJournal() if url is None else PostgresWarehouse(url.get_secret_value())
     with ModelServerClient(
@@ -63,9 +63,20 @@ def open_label_mover(settings: Settings, *, by: str) -> Iterator[LabelMover]:
 def roll_back_here(
     home: Home, console: Console, *, model: str, to: int | None, reason: str
 ) -> bool:
-    """Take back what was done last with the model, say it; has everything followed?
+    """Take back what was done last with a model, and print it.
 
-    Raises PublicationError if there is nothing to go back to.
+    Args:
+        home: The home folder of the running machine.
+        console: Where the moves are printed.
+        model: Name of the registered model.
+        to: The version to go back to; None for the one that was stable before.
+        reason: Why, for the journal.
+
+    Returns:
+        Whether server, registry and journal have all followed.
+
+    Raises:
+        PublicationError: If there is nothing to go back to.
     """
     began = time.monotonic()
     with open_label_mover(
@@ -76,9 +87,19 @@ def roll_back_here(
 
 
 def promote_here(home: Home, console: Console, *, model: str, reason: str) -> bool:
-    """Make the model's canary stable, say it; has everything followed?
+    """Make a model's canary stable, and print it.
 
-    Raises PublicationError if there is no canary.
+    Args:
+        home: The home folder of the running machine.
+        console: Where the moves are printed.
+        model: Name of the registered model.
+        reason: Why, for the journal.
+
+    Returns:
+        Whether server, registry and journal have all followed.
+
+    Raises:
+        PublicationError: If there is no canary.
     """
     began = time.monotonic()
     with open_label_mover(
@@ -91,10 +112,19 @@ def promote_here(home: Home, console: Console, *, model: str, reason: str) -> bo
 def split_here(
     home: Home, console: Console, *, model: str, canary_share: float | None, salt: str | None
 ) -> None:
-    """Show which share of the subjects the model's canary answers, after changing it if asked to.
+    """Print which share of the feeders a model's canary answers, after changing it if asked to.
 
-    The next batch is dealt by it; nothing is started anew. Raises ConfigurationError if no
-    database runs.
+    The next batch is dealt by it; nothing is restarted.
+
+    Args:
+        home: The home folder of the running machine.
+        console: Where the share is printed.
+        model: Name of the registered model.
+        canary_share: The new share, 0 to 1; None keeps it.
+        salt: A new salt deals the feeders to the variants anew; None keeps it.
+
+    Raises:
+        ConfigurationError: If no database runs.
     """
     warehouse = Stores.open(read_local_settings(home)).warehouse
     split = find_split(warehouse.read(TrafficSplits), model)
@@ -117,7 +147,7 @@ def split_here(
 
 
 def describe_moves(moved: LabelMoveResult) -> list[str]:
-    """What moved, one sentence per label."""
+    """Return one sentence per label: where it was and is."""
     model, before, after = moved.after.model, moved.before.labels, moved.after.labels
     sentences = []
     for label in (STABLE, CANARY):

@@ -32,7 +32,7 @@ MIRROR = "config_mirror"
 
 
 def show_status(home: Home, console: Console) -> bool:
-    """Print it. Returns whether something runs."""
+    """Print processes, addresses, models and rows per table. Returns whether something runs."""
     if not (home.root / "home.json").exists():
         console.print(f"{home.root} holds no state yet: `smartgrid up` or `make demo` makes it.")
         return False
@@ -63,7 +63,7 @@ def show_status(home: Home, console: Console) -> bool:
 
 
 def read_served_models(repository: ModelServerRepository) -> list[ServingState]:
-    """What the models' config says; nothing if it cannot be read, which readiness tells."""
+    """Return what the models' config names; nothing if it is unreadable, as readiness reports."""
     try:
         return repository.all_served()
     except PublicationError:
@@ -71,9 +71,9 @@ def read_served_models(repository: ModelServerRepository) -> list[ServingState]:
 
 
 def read_local_settings(home: Home) -> Settings:
-    """The settings of the machine that runs in the home, for a command in another terminal.
+    """Return the settings of the machine that runs in the home, for a command in another terminal.
 
-    What the environment and `.env` say counts; where they say nothing, the running machine does.
+    What the environment and `.env` set counts; what they leave open, the running machine sets.
     """
     found: dict[str, Any] = {"home": home.root}
     settings = Settings()

@@ -31,9 +31,21 @@ def run_machine(
 ) -> Iterator[Machine]:
     """Hold the home, begin to start everything, keep it running, stop it in order at the end.
 
-    Only the database answers when the block begins: `machine.supervisor.wait()` for the others;
-    those named in `held` wait for their release. Raises HomeInUseError if somebody else runs it,
-    ServerError if the database does not start.
+    Only the database answers when the block begins: `machine.supervisor.wait()` for the others.
+
+    Args:
+        home: The home folder, which one machine holds at a time.
+        say: Called with what happens, for people.
+        overrides: Further environment variables of all processes.
+        held: Names of the processes that wait for their release.
+        code_module: Module of the definitions that Dagster loads.
+
+    Yields:
+        The machine, whose other processes are being started.
+
+    Raises:
+        HomeInUseError: If another process holds the home.
+        ServerError: If the database does not start.
     """
     settings, ports = Settings(home=home.root), Ports()
     with home.held(), raise_on_signals(), ExitStack() as stack:
@@ -79,7 +91,7 @@ def run_machine(
 
 
 def stay_up(machine: Machine) -> None:
-    """Return when something is given up for good; a signal raises Stopped."""
+    """Wait until a process is given up for good; a signal raises Stopped."""
     forever = threading.Event()
     while not machine.supervisor.given_up:
         forever.wait(1.0)

@@ -34,6 +34,18 @@ class Asset:
 
     Of an unpartitioned asset `is_materialized` and `is_failed` speak; of a partitioned one its
     days.
+
+    Attributes:
+        name: The asset key.
+        group: The group in Dagster's UI.
+        jobs: Jobs of ours that make it.
+        is_partitioned: Whether it has one partition per day.
+        first_day: First day of its partitions; None without partitions.
+        last_day: Last day of its partitions; None without partitions.
+        done: Days that are materialised.
+        failed: Days whose last run failed.
+        is_materialized: Whether it was ever made.
+        is_failed: Whether its last run failed before it was made.
     """
 
     name: str
@@ -50,7 +62,17 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of a job; times in seconds since 1970."""
+    """A run of a job; times in seconds since 1970.
+
+    Attributes:
+        run_id: Dagster's id of the run.
+        job: Name of the job.
+        status: Dagster's status, such as QUEUED, STARTED or SUCCESS.
+        tags: The tags of the run.
+        created: When it was queued.
+        started: When it began; None before.
+        ended: When it ended; None before.
+    """
 
     run_id: str
     job: str
@@ -62,17 +84,17 @@ class Run:
 
     @property
     def title(self) -> str:
-        """The job's name for people; what Dagster starts by a condition has no job of ours."""
+        """The job's name for people; a run that a condition asked for has no job of ours."""
         return "automation" if self.job == "__ASSET_JOB" else self.job
 
     @property
     def has_ended(self) -> bool:
-        """It will not change any more; a failed one may still get a successor."""
+        """Whether the run has ended; a failed one may still be tried again."""
         return self.status in ENDED
 
     @property
     def will_be_tried_again(self) -> bool:
-        """It failed, and a successor that does not exist yet is announced or may still be.
+        """Whether the run failed and a successor is announced, or may still be.
 
         Dagster writes down that a run failed first, and whether it is tried again a moment later.
         """
@@ -85,7 +107,7 @@ class Run:
 
     @property
     def days(self) -> str:
-        """Which days it is about, for people."""
+        """The days that the run makes, for people; empty without partitions."""
         first, last = self.tags.get(RANGE_START), self.tags.get(RANGE_END)
         if first is None:
             return self.tags.get("dagster/partition", "")
@@ -94,7 +116,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of a run: WAITING until Dagster knows of it; times in seconds since 1970."""
+    """A step of a run; times in seconds since 1970.
+
+    Attributes:
+        name: The step key.
+        status: Dagster's status; WAITING until Dagster knows of it.
+        started: When it began; None before.
+        ended: When it ended; None before.
+    """
 
     name: str
     status: str
@@ -104,7 +133,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The latest verdict on an asset; `status` None if it was never judged."""
+    """The latest verdict of an asset check.
+
+    Attributes:
+        asset: The asset key.
+        name: Name of the check.
+        is_blocking: Whether an error of the check stops what follows.
+        status: Dagster's status; None if the asset was never judged.
+        severity: WARN or ERROR; None if the asset was never judged.
+        description: What the check found, in words.
+    """
 
     asset: str
     name: str
@@ -115,12 +153,12 @@ class Check:
 
     @property
     def is_passed(self) -> bool:
-        """Judged, and found right."""
+        """Whether the asset was judged and found right."""
         return self.status == "SUCCEEDED"
 
     @property
     def is_refused(self) -> bool:
-        """Judged and found wrong, or the judge itself broke."""
+        """Whether the asset was judged and found wrong, or the check itself broke."""
         return self.status in ("FAILED", "EXECUTION_FAILED")
 
     @property
@@ -131,7 +169,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """A sensor that runs, and when its last finished look began (seconds since 1970)."""
+    """A sensor that is switched on.
+
+    Attributes:
+        name: Name of the sensor.
+        every_s: Least time between two ticks, s.
+        last_tick: When the last finished tick began, seconds since 1970; None before the first.
+        last_error: Why the last tick failed; None if it did not.
+    """
 
     name: str
     every_s: int
@@ -140,10 +185,14 @@ class Sensor:
 
 
 class DagsterClient:
-    """One Dagster with one code location. Raises GraphError for whatever it refuses.
+    """One Dagster with one code location. Raises DagsterApiError for whatever it refuses.
 
-    While it is away, questions are asked again for `patience_s` seconds, unless `while_away`
-    raises.
+    Args:
+        url: The web server's URL.
+        location: Name of the code location.
+        patience_s: How long a question is repeated while Dagster is away, s.
+        while_away: Called before a question is repeated; raises when that has become pointless.
+        look_s: Pause before each look for a launch whose answer was lost, s.
     """
 
     def __init__(
@@ -170,11 +219,11 @@ class DagsterClient:
         self.close()
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._client.close()
 
     def load_error(self) -> str | None:
-        """Why the code location is not loaded; None if it is."""
+        """Return why the code location is not loaded; None if it is."""
         result = self._client.ask(queries.LOCATION, name=self._selector["repositoryLocationName"])
         entry = result["workspaceLocationEntryOrError"]
         if entry is None or entry["__typename"] != "WorkspaceLocationEntry":
@@ -185,7 +234,7 @@ class DagsterClient:
         return None if loaded["__typename"] == "RepositoryLocation" else str(loaded["message"])
 
     def assets(self) -> list[Asset]:
-        """Every asset that can be materialised, upstream before downstream."""
+        """Return every asset that can be materialised, upstream before downstream."""
         nodes = [
             node
             for node in self._client.ask(queries.ASSETS, selector=self._selector)[
@@ -208,7 +257,7 @@ class DagsterClient:
     ) -> str:
         """Queue a run of the job, over the days from first to last; returns its id.
 
-        Queued once, although the answer may be lost on the way and be asked for again.
+        It is queued once, although the answer may be lost on the way and be asked for again.
         """
         span = {} if days is None else {RANGE_START: str(days[0]), RANGE_END: str(days[1])}
         mark = uuid.uuid4().hex
@@ -235,7 +284,7 @@ class DagsterClient:
         return str(result["run"]["runId"])
 
     def _launched(self, mark: str) -> str | None:
-        """The run of a launch whose answer was lost; one that hung may be on record a bit later."""
+        """Return the run of a launch whose answer was lost; it may be on record a bit later."""
         for _ in range(LOOKUPS):
             time.sleep(self._look_s)
             if runs := self.runs(tags={LAUNCH: mark}):
@@ -251,7 +300,15 @@ class DagsterClient:
         tags: Mapping[str, str] | None = None,
         limit: int = 500,
     ) -> list[Run]:
-        """Runs, newest first."""
+        """Return runs, newest first.
+
+        Args:
+            ids: Only runs of these ids.
+            statuses: Only runs in one of these statuses.
+            created_after: Only runs that were queued later, seconds since 1970.
+            tags: Only runs that have all of these tags.
+            limit: How many at most.
+        """
         wanted: dict[str, Any] = {}
         if ids is not None:
             wanted["runIds"] = list(ids)
@@ -276,17 +333,13 @@ class DagsterClient:
         ]
 
     def backfilled(self) -> list[str]:
-        """Assets of which Dagster has still to launch runs, or to see that they have ended.
-
-        What its conditions ask for over several days it notes first, launches half a minute later,
-        and looks every half a minute how far that is. Meanwhile they ask for nothing more of it.
-        """
+        """Return the assets of open backfills: their runs are still to be launched or to end."""
         found = self._client.ask(queries.BACKFILLS)["partitionBackfillsOrError"]
         chosen = [backfill["assetSelection"] or [] for backfill in found["results"]]
         return sorted({_join_key(key) for keys in chosen for key in keys})
 
     def steps(self, run_id: str) -> list[Step]:
-        """The steps that have begun, in order of their beginning."""
+        """Return the steps that have begun, in order of their beginning."""
         found = self._client.ask(queries.STEPS, run=run_id)["runOrError"].get("stepStats", [])
         steps = [
             Step(step["stepKey"], step["status"] or "WAITING", step["startTime"], step["endTime"])
@@ -295,7 +348,7 @@ class DagsterClient:
         return sorted(steps, key=lambda step: step.started or float("inf"))
 
     def explain_failure(self, run_id: str) -> str:
-        """The first error of a run in one line."""
+        """Return the first error of a run in one line."""
         events = self._client.ask(queries.FAILURES, run=run_id)["logsForRun"].get("events", [])
         for event in events:
             if event["__typename"] in ("ExecutionStepFailureEvent", "RunFailureEvent"):
@@ -308,7 +361,7 @@ class DagsterClient:
         return "no reason was recorded"
 
     def checks(self) -> list[Check]:
-        """The latest verdict of every check."""
+        """Return the latest verdict of every check."""
         found = self._client.ask(queries.CHECKS, selector=self._selector)["repositoryOrError"]
         checks = []
         for node in found["assetNodes"]:
@@ -328,7 +381,7 @@ class DagsterClient:
         return checks
 
     def sensors(self) -> list[Sensor]:
-        """The sensors that run, each with its last finished look."""
+        """Return the sensors that are switched on, each with its last finished tick."""
         found = self._client.ask(queries.SENSORS, selector=self._selector)["repositoryOrError"]
         running = [s for s in found["sensors"] if s["sensorState"]["status"] == "RUNNING"]
         sensors = []
@@ -351,7 +404,7 @@ def _join_key(key: Mapping[str, Any]) -> str:
 
 
 def _to_asset(node: Mapping[str, Any], latest: Mapping[str, Any] | None) -> Asset:
-    """A node as GraphQL says it -> an Asset."""
+    """Return a node of GraphQL's answer as an Asset."""
     keys = node["partitionKeys"] or []
     statuses = node["assetPartitionStatuses"] or {}
     run = (latest or {}).get("latestRun") or {}
@@ -370,13 +423,13 @@ def _to_asset(node: Mapping[str, Any], latest: Mapping[str, Any] | None) -> Asse
 
 
 def _list_failed_keys(run: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The assets that a failed run planned and did not materialise."""
+    """Return the assets that a failed run planned and did not materialise."""
     made = [event["assetKey"] for event in run.get("assetMaterializations", [])]
     return [key for key in run.get("assetSelection") or [] if key not in made]
 
 
 def _list_days(statuses: Mapping[str, Any], status: str) -> frozenset[date]:
-    """The days of the ranges of that status; a range's end key is inside."""
+    """Return the days of the ranges of that status; a range's end key is included."""
     days: set[date] = set()
     for span in statuses.get("ranges", []):
         if span["status"] == status:
@@ -386,7 +439,7 @@ def _list_days(statuses: Mapping[str, Any], status: str) -> frozenset[date]:
 
 
 def _sort_upstream_first(nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Upstream before downstream, otherwise as they come."""
+    """Return the nodes, upstream before downstream, otherwise as they come."""
     waiting = {_join_key(node["assetKey"]): node for node in nodes}
     ordered: list[dict[str, Any]] = []
     while waiting:
@@ -402,5 +455,9 @@ def _sort_upstream_first(nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]
 
 
 def to_instant(seconds: float) -> datetime:
-    """Seconds since 1970 -> UTC."""
+    """Return seconds since 1970 as UTC.
+
+    >>> to_instant(86400.0)
+    datetime.datetime(1970, 1, 2, 0, 0, tzinfo=datetime.timezone.utc)
+    """
     return datetime.fromtimestamp(seconds, tz=UTC)

@@ -14,7 +14,7 @@ with other things each of the three takes minutes to come back."""
 
 
 class DagsterApiError(SmartGridError):
-    """Dagster refused or is not there; the text holds its own words."""
+    """Dagster refused or is not there; the text holds Dagster's own words."""
 
 
 class DagsterUnreachableError(DagsterApiError):
@@ -22,9 +22,9 @@ class DagsterUnreachableError(DagsterApiError):
 
 
 class GraphQLTransport:
-    """One web server. `patience_s` is how long a question is asked again, in s.
+    """The GraphQL of one web server. `patience_s` is how long a question is repeated, s.
 
-    `while_away` is called before it is asked again; it raises when that has become pointless.
+    `while_away` is called before it is repeated; it raises when that has become pointless.
     """
 
     def __init__(
@@ -39,13 +39,14 @@ class GraphQLTransport:
         self._while_away = while_away
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self.http.close()
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The answer to what changes nothing, asked again while Dagster is away.
+        """Return the answer to a query that changes nothing, repeated while Dagster is away.
 
-        Raises GraphError for a question that Dagster refuses, GraphAwayError if patience ends.
+        Raises DagsterApiError for a query that Dagster refuses, DagsterUnreachableError if patience
+        ends.
         """
         again = Retrying(
             retry=retry_if_exception_type(DagsterUnreachableError),
@@ -57,9 +58,9 @@ class GraphQLTransport:
         return again(self.tell, query, **variables)
 
     def tell(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The answer to what may change something, asked once.
+        """Return the answer to a query that may change something, sent once.
 
-        Raises GraphError if nothing was changed, GraphAwayError if that cannot be known.
+        Raises DagsterApiError if nothing was changed, DagsterUnreachableError if that is unknown.
         """
         try:
             answer = self.http.post("/graphql", json={"query": query, "variables": variables})

@@ -23,20 +23,26 @@ class RunFailedError(DagsterApiError):
 
 
 class Progress(Protocol):
-    """Shows how far things are."""
+    """Shows how far runs are."""
 
     def runs(self, runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> None:
-        """These runs are under way, with the steps that have begun."""
+        """Show the runs that are under way, with the steps that have begun."""
         ...
 
     def settled(self) -> None:
-        """Nothing is under way any more."""
+        """Show that nothing is under way any more."""
         ...
 
 
 @dataclass
 class Materializer:
-    """One walk through the graph; `launched` counts the runs that it started."""
+    """Materialises what is missing and waits for runs, backfills and sensors.
+
+    Attributes:
+        graph: Dagster's API.
+        progress: Where runs under way are shown.
+        launched: Runs that were started here.
+    """
 
     graph: DagsterClient
     progress: Progress
@@ -45,7 +51,7 @@ class Materializer:
     launched: int = 0
 
     def wait_until_loaded(self, *, seconds: float = 240.0) -> None:
-        """Wait for the code location. Raises GraphError with its error."""
+        """Wait for the code location. Raises DagsterApiError with its error."""
         end = time.monotonic() + seconds
         while (error := self.graph.load_error()) is not None:
             if time.monotonic() > end:
@@ -57,7 +63,7 @@ class Materializer:
         """Materialise the days of `first` to `last` that an asset of the job lacks, and wait.
 
         An unpartitioned job runs if one of its assets was never made or failed last. Returns how
-        many runs that took. Raises WalkError if one fails.
+        many runs that took. Raises RunFailedError if one fails.
         """
         self.settle()
         ids = self.queue_missing(job, first=first, last=last)
@@ -67,7 +73,7 @@ class Materializer:
         return len(ids)
 
     def queue_missing(self, job: str, *, first: date, last: date) -> list[str]:
-        """Queue the runs of `run_missing` without waiting for anything. Returns their ids."""
+        """Queue the runs of `run_missing` and return their ids without waiting for them."""
         assets = [asset for asset in self.graph.assets() if job in asset.jobs]
         if not assets:
             raise DagsterApiError(f"the graph has no job {job}")
@@ -82,10 +88,11 @@ class Materializer:
         return ids
 
     def settle(self, ids: Sequence[str] = (), *, backfills: bool = False) -> list[Run]:
-        """Wait until no run is queued, under way or about to be tried again, and no backfill open.
+        """Wait until no run is queued, under way or about to be tried again.
 
-        Returns how the runs of `ids` ended: of one that was tried again, its last try. Raises
-        GraphError naming the assets of a backfill that does not go on.
+        With `backfills` also until no backfill is open. Returns how the runs of `ids` ended: of
+        one that was tried again, its last try. Raises DagsterApiError naming the assets of a
+        backfill that makes no progress.
         """
         end = time.monotonic() + BACKFILL_PATIENCE_S
         while True:
@@ -115,10 +122,10 @@ class Materializer:
     def wait_until_sensors_idle(
         self, *, since: float, of: Collection[str] | None = None
     ) -> list[Run]:
-        """Wait until these sensors (all that run for None) looked after `since` and ask no more.
+        """Wait until these sensors (all for None) ticked after `since` and ask for nothing more.
 
-        What they ask for may make them ask for more: it ends with a round of looks that asks for
-        nothing. Returns the runs. Raises GraphError naming a sensor that does not look any more.
+        What they ask for may make them ask for more: it ends with a round of ticks that asks for
+        nothing. Returns the runs. Raises DagsterApiError naming a sensor that stopped ticking.
         """
         mark = since
         while True:
@@ -131,14 +138,14 @@ class Materializer:
             mark = latest
 
     def describe_failure(self, run: Run) -> str:
-        """A failed run as a sentence."""
+        """Return a failed run as a sentence."""
         about = f" ({run.days})" if run.days else ""
         return f"{run.title}{about} failed: {self.graph.explain_failure(run.run_id)}"
 
     def wait_for_ticks(self, mark: float, *, of: Collection[str] | None = None) -> None:
-        """Wait until these sensors (all that run for None) have looked after `mark`.
+        """Wait until these sensors (all that are switched on for None) have ticked after `mark`.
 
-        Raises GraphError naming one that is switched off or does not look any more.
+        Raises DagsterApiError naming one that is switched off or does not tick any more.
         """
         running = {sensor.name for sensor in self.graph.sensors()}
         if off := sorted(set(of or ()) - running):
@@ -161,7 +168,7 @@ class Materializer:
 
 
 def list_missing_days(assets: Iterable[Asset], *, first: date, last: date) -> list[date]:
-    """Days of `first` to `last` that a partitioned asset lacks or failed at, in order."""
+    """Return the days of `first` to `last` that a partitioned asset lacks or failed at."""
     missing: set[date] = set()
     for asset in assets:
         if asset.first_day is None or asset.last_day is None:
@@ -189,7 +196,7 @@ def split_ranges(
 def select_late_sensors(
     sensors: Iterable[Sensor], mark: float, *, of: Collection[str] | None = None
 ) -> list[Sensor]:
-    """The sensors (of these names) whose last finished look began before `mark`."""
+    """Return the sensors (of these names) whose last finished tick began before `mark`."""
     wanted = [s for s in sensors if of is None or s.name in of]
     return [s for s in wanted if s.last_tick is None or s.last_tick < mark]
 
@@ -197,10 +204,10 @@ def select_late_sensors(
 def list_problems(
     assets: Iterable[Asset], *, wanted: Mapping[str, tuple[date, date]], refused: Sequence[str]
 ) -> list[str]:
-    """What keeps a walk from being a success, in sentences; empty for none.
+    """Return what keeps a demo from being a success, in sentences; empty for none.
 
-    `wanted` says for which days the assets of a job have to be there, `refused` which
-    checks refused.
+    `wanted` holds for which days the assets of a job have to be there, `refused` which checks
+    refused.
     """
     wrong = []
     for asset in assets:

@@ -23,7 +23,7 @@ WIDTH = 150
 
 
 def show_leaderboard(leaderboard: pl.DataFrame, console: Console) -> None:
-    """Print the rows of all series together, and those of each if there are few."""
+    """Print the rows of all series together, and those of each series if there are few."""
     names = leaderboard["series"].n_unique() - 1
     if not 1 < names <= SHOWN_SERIES:
         leaderboard = leaderboard.filter(pl.col("series") == "all")
@@ -41,7 +41,7 @@ def show_leaderboard(leaderboard: pl.DataFrame, console: Console) -> None:
 
 
 def show_searches(searches: Sequence[SearchResult], console: Console) -> None:
-    """One line per engine: how much it tried, how it ended, and its best error within training."""
+    """Print one line per engine: how much it tried, how it ended, and its best training error."""
     for found in searches:
         failed = sum(trial.error is not None for trial in found.trials)
         best = (

@@ -18,7 +18,7 @@ MARKS = {"SUCCESS": "[green]done[/green]", "FAILURE": "[red]FAILED[/red]", "SKIP
 
 
 class ProgressDisplay:
-    """Shows runs and their steps; used as a context manager, so that the terminal is given back."""
+    """Shows runs and their steps; a context manager, so that the terminal is given back."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -39,12 +39,12 @@ class ProgressDisplay:
         self.settled()
 
     def say(self, sentence: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self._console.print(sentence)
         self._last_word = time.monotonic()
 
     def counted(self, what: str, done: int, of: int) -> None:
-        """`done` of `of` parts of something are through."""
+        """Show that `done` of `of` parts of something are through."""
         part = f"{100 * done // of} %" if of > MANY else f"{done}/{of}"
         if self._console.is_terminal:
             self._show(f"  {what} {part}")
@@ -52,7 +52,7 @@ class ProgressDisplay:
             self.say(f"  ... {what} {part}")
 
     def runs(self, runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> None:
-        """These runs are under way, with the steps that have begun."""
+        """Show the runs that are under way, with the steps that have begun."""
         for run, steps in runs:
             for step in steps:
                 self._say_once(run, step)
@@ -65,7 +65,7 @@ class ProgressDisplay:
         self._note = note
 
     def settled(self) -> None:
-        """Nothing is under way any more."""
+        """Show that nothing is under way any more."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -86,7 +86,7 @@ class ProgressDisplay:
 
 
 def _build_picture(runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> Table:
-    """What is under way now; what has ended has a line above already."""
+    """Return what is under way now; what has ended has a line above already."""
     grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 2))
     now = time.time()
     for run, steps in runs:

@@ -30,7 +30,13 @@ WHOLE_GRID = "grid"
 
 @dataclass(frozen=True, slots=True)
 class TableSize:
-    """Rows of one table in each store; None where the store has no such table."""
+    """Rows of one table in each store.
+
+    Attributes:
+        name: Name of the table.
+        warehouse: Rows in PostgreSQL; None if it has no such table.
+        lake: Rows in the lake; None if it has none.
+    """
 
     name: str
     warehouse: int | None
@@ -38,7 +44,7 @@ class TableSize:
 
 
 def load_settings(environment: Mapping[str, str]) -> Settings:
-    """The settings that a process with these variables would build."""
+    """Return the settings that a process with these variables would build."""
     prefix = "SMARTGRID_"
     known = {
         name.removeprefix(prefix).lower(): value
@@ -51,7 +57,13 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The stores of one machine."""
+    """The stores of one machine.
+
+    Attributes:
+        warehouse: The database.
+        lake: The Parquet files.
+        settings: Where everything lies and answers.
+    """
 
     warehouse: PostgresWarehouse
     lake: Lake
@@ -59,7 +71,7 @@ class Stores:
 
     @classmethod
     def open(cls, settings: Settings) -> "Stores":
-        """The stores that the settings name. Raises ConfigurationError without a database."""
+        """Return the stores of the settings. Raises ConfigurationError without a database."""
         if settings.database_url is None:
             raise ConfigurationError(
                 "no database: start everything with `smartgrid up`, or set SMARTGRID_DATABASE_URL"
@@ -69,7 +81,7 @@ class Stores:
 
 
 def measure_tables(database_url: str, lake: Lake) -> list[TableSize]:
-    """Rows of every table of the catalogue that either store holds."""
+    """Return the rows of every table of a contract that either store holds."""
     sizes = []
     with psycopg.connect(database_url) as connection:
         for entry in CONTRACT_TABLES.values():
@@ -104,7 +116,7 @@ def list_warehouse_days(database_url: str, table: Table) -> list[date] | None:
 
 
 def read_leaderboard(warehouse: Warehouse) -> pl.DataFrame:
-    """The latest backtest's rows over all series, the best first."""
+    """Return the latest backtest's rows over all series, the best first."""
     scores = warehouse.read(LoadBacktest)
     if scores.is_empty():
         return scores
@@ -115,7 +127,7 @@ def read_leaderboard(warehouse: Warehouse) -> pl.DataFrame:
 
 
 def read_open_alerts(warehouse: Warehouse) -> pl.DataFrame:
-    """Alerts that wait for a person, the newest first."""
+    """Return the alerts that wait for a person, the newest first."""
     return (
         warehouse.read(Alerts).filter(pl.col("state") == "open").sort("opened_at", descending=True)
     )
@@ -125,8 +137,9 @@ def read_open_alerts(warehouse: Warehouse) -> pl.DataFrame:
 class ServedForecast:
     """The whole grid's forecast as the model server answered it over REST.
 
-    `frame`: hour_start, p10, p50, p90 (kW), model_version. `grpc_apart` is the largest difference
-    of the answer over gRPC to it, kW.
+    Attributes:
+        frame: hour_start, p10, p50, p90 (kW), model_version; one row per hour.
+        grpc_apart: Largest difference of the answer over gRPC to it, kW.
     """
 
     frame: pl.DataFrame
@@ -134,9 +147,9 @@ class ServedForecast:
 
 
 def request_forecast(stores: Stores, *, window: Window) -> ServedForecast:
-    """The whole grid's forecast for the window, asked of the model server over REST and gRPC.
+    """Return the whole grid's forecast for the window from the model server, over REST and gRPC.
 
-    Raises ModelUnavailableError.
+    Raises ModelUnavailableError if the server has no model or does not answer.
     """
     features = (
         stores.lake.scan(LoadFeatures, window=window)
@@ -162,11 +175,11 @@ def request_forecast(stores: Stores, *, window: Window) -> ServedForecast:
 
 
 def read_newest_decision(warehouse: Warehouse) -> pl.DataFrame:
-    """Rows of `PromotionDecisions` of the decision that was taken last; none before the first."""
+    """Return the rows of `PromotionDecisions` of the last decision; none before the first."""
     rows = warehouse.read(PromotionDecisions)
     return rows.filter(pl.col("decided_at") == pl.col("decided_at").max())
 
 
 def _count_lake_rows(lake: Lake, schema: type[dy.Schema]) -> int | None:
-    """Rows in the lake; None if it holds none."""
+    """Return the rows in the lake; None if it holds none."""
     return lake.scan(schema).select(pl.len()).collect().item() or None

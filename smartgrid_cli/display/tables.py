@@ -27,7 +27,7 @@ NAMES = {
 
 
 def build_table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
-    """An empty table in the one style of all; columns in `right` hold figures."""
+    """Return an empty table in the common style; columns in `right` hold figures."""
     grid = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
         grid.add_column(column, justify="right" if column in right else "left", style=None)
@@ -35,7 +35,7 @@ def build_table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table
 
 
 def show_addresses(addresses: Mapping[str, str], console: Console) -> None:
-    """Where what answers."""
+    """Print the address of everything that answers."""
     grid = build_table("Addresses", "what", "where")
     for name, where in addresses.items():
         grid.add_row(NAMES.get(name, name), where)
@@ -43,7 +43,7 @@ def show_addresses(addresses: Mapping[str, str], console: Console) -> None:
 
 
 def show_sizes(sizes: Sequence[TableSize], console: Console) -> None:
-    """Rows per table."""
+    """Print the rows per table."""
     grid = build_table(
         "Rows per table", "table", "PostgreSQL", "lake", right=("PostgreSQL", "lake")
     )
@@ -64,7 +64,7 @@ def show_digests(digests: Sequence[TableDigest], console: Console) -> None:
 
 
 def show_checks(checks: Sequence[Check], console: Console) -> None:
-    """How many checks passed, and what the others say."""
+    """Print how many checks passed, and what the others found."""
     passed = [check for check in checks if check.is_passed]
     refused = [check for check in checks if check.is_refused]
     grid = build_table(f"Checks: {len(passed)} passed, {len(refused)} failed", "check", "says")
@@ -79,7 +79,7 @@ def show_checks(checks: Sequence[Check], console: Console) -> None:
 
 
 def show_leaderboard(board: pl.DataFrame, console: Console) -> None:
-    """The newest backtest over all series."""
+    """Print the newest backtest over all series."""
     figures = (
         *("mae", "nmae", "pinball", "rcrps", "coverage", "peak_nmae"),
         *("train_s", "predict_ms", "artifact_mb"),
@@ -94,7 +94,7 @@ def show_leaderboard(board: pl.DataFrame, console: Console) -> None:
 
 
 def show_decision(rows: pl.DataFrame, console: Console) -> None:
-    """What the gate decided last, condition by condition; `rows` of `PromotionDecisions`."""
+    """Print the last decision of the gate by condition; `rows` of `PromotionDecisions`."""
     if rows.is_empty():
         return
     first = rows.row(0, named=True)
@@ -108,7 +108,7 @@ def show_decision(rows: pl.DataFrame, console: Console) -> None:
 
 
 def show_forecast(answered: ServedForecast, console: Console, *, server: str) -> None:
-    """Every third hour of the whole grid's forecast, as the model server answered it."""
+    """Print every third hour of the whole grid's forecast, as the model server answered it."""
     forecast = answered.frame
     version = forecast["model_version"][0] if forecast.height else "?"
     title = (
@@ -122,7 +122,7 @@ def show_forecast(answered: ServedForecast, console: Console, *, server: str) ->
 
 
 def show_alerts(alerts: pl.DataFrame, console: Console) -> None:
-    """The newest open alerts."""
+    """Print the newest open alerts."""
     grid = build_table(f"Open alerts: {alerts.height}", "severity", "opened (UTC)", "what")
     for row in alerts.head(MOST_ALERTS).iter_rows(named=True):
         opened = f"{row['opened_at']:%Y-%m-%d %H:%M}"
@@ -131,7 +131,7 @@ def show_alerts(alerts: pl.DataFrame, console: Console) -> None:
 
 
 def show_models(served: Sequence[ServingState], reasons: Sequence[str], console: Console) -> None:
-    """Which versions of each model answer, and what is not ready."""
+    """Print which versions of each model answer, and what is not ready."""
     grid = build_table("Models", "model", "stable", "canary", "loaded", right=("stable", "canary"))
     for each in served:
         stable, canary = ("" if v is None else str(v) for v in (each.stable, each.canary))
@@ -147,7 +147,7 @@ def _format_count(rows: int | None) -> str:
 
 
 def show_processes(processes: Sequence[tuple[str, int | None, Path]], console: Console) -> None:
-    """Name, process number and log of each."""
+    """Print name, process number and log of each process."""
     grid = build_table("Processes", "name", "process", "log", right=("process",))
     for name, pid, log in processes:
         grid.add_row(name, "[red]down[/red]" if pid is None else str(pid), str(log))

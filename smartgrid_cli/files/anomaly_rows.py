@@ -29,11 +29,13 @@ FIGURES = ("score", "lower", "upper")
 
 @dataclass(frozen=True, slots=True)
 class FileAnomalies:
-    """What was found, at the file's own times, in UTC; ordered by series and time.
+    """The anomalies of a file at its own times, in UTC; ordered by series and time.
 
-    `anomalies`: ANOMALY_COLUMNS. `spells`: the same columns, one row per anomaly: the worst of it.
-    `rows`: series, time, value, lower, upper, score, label, flag; every row of the file and, where
-    a step has no row, the step itself.
+    Attributes:
+        anomalies: ANOMALY_COLUMNS, one row per anomalous reading.
+        spells: The same columns, one row per anomaly: its worst reading.
+        rows: series, time, value, lower, upper, score, label, flag; every row of the file and,
+            where a step has no row, the step itself.
     """
 
     anomalies: pl.DataFrame
@@ -47,10 +49,10 @@ class FileAnomalies:
 
 
 def assign_to_rows(readings: Readings, found: DetectedAnomalies) -> FileAnomalies:
-    """Bring anomalies and scores of the grid's steps to the rows of the file.
+    """Return the anomalies and scores of the grid's steps, assigned to the rows of the file.
 
     All rows of a stretch have at least its score, for a stretch is judged as a whole; of a spike
-    only those that score by themselves are strange. Where a step has several rows, the furthest
+    only those that score by themselves are anomalous. Where a step has several rows, the furthest
     from what was expected has its score, the others their share of it.
     """
     rows = _join_every_row(readings, found.scores)
@@ -75,7 +77,7 @@ def assign_to_rows(readings: Readings, found: DetectedAnomalies) -> FileAnomalie
 
 
 def as_written(told_: FileAnomalies, *, written_on: str | None) -> FileAnomalies:
-    """The same on the clock `Readings.written_on`, without an offset; as it is for None.
+    """Return the same on the clock `Readings.written_on`, without an offset; unchanged for None.
 
     A local time that spring leaves out has become that of an hour later.
     """
@@ -100,7 +102,7 @@ def write_anomalies(told_: FileAnomalies, folder: Path) -> None:
 
 
 def select_since(told_: FileAnomalies, begin: datetime) -> FileAnomalies:
-    """What lies at `begin` or later; what was before is history that nobody asks about."""
+    """Return what lies at `begin` or later; what was before is history."""
     later = pl.col("time") >= begin
     return FileAnomalies(
         anomalies=told_.anomalies.filter(later),
@@ -110,7 +112,7 @@ def select_since(told_: FileAnomalies, begin: datetime) -> FileAnomalies:
 
 
 def count_kinds(told_: FileAnomalies) -> dict[str, Any]:
-    """How many anomalies there are of each kind, and in how many series."""
+    """Return how many anomalies there are of each kind, and in how many series."""
     counts = told_.spells.group_by("kind").agg(pl.len()).sort("kind")
     return {
         "anomalies": told_.spells.height,
@@ -121,7 +123,7 @@ def count_kinds(told_: FileAnomalies) -> dict[str, Any]:
 
 
 def _join_every_row(readings: Readings, scores: pl.DataFrame) -> pl.DataFrame:
-    """Rows of the file and steps without one, with score and band of their step.
+    """Return the rows of the file and steps without one, with score and band of their step.
 
     Steps of the second of a doubled hour, where the local clock gave no row, are left out.
     """
@@ -141,7 +143,7 @@ def _join_every_row(readings: Readings, scores: pl.DataFrame) -> pl.DataFrame:
 
 
 def _mark_rows(rows: pl.DataFrame, found: DetectedAnomalies) -> pl.DataFrame:
-    """Rows with flag, spell and the score that is theirs.
+    """Return the rows with flag, anomaly and the score that is theirs.
 
     Of a gap without rows in the file only its first step is an anomaly: the file has no more.
     """
@@ -178,7 +180,7 @@ def _mark_rows(rows: pl.DataFrame, found: DetectedAnomalies) -> pl.DataFrame:
 
 
 def _apply_limits(strange: pl.DataFrame) -> pl.DataFrame:
-    """ANOMALY_COLUMNS; a reading that breaks a limit is held against it, not against its band."""
+    """Return ANOMALY_COLUMNS; a reading that breaks a limit has it in place of its band."""
     value, low, high = pl.col("value"), pl.col("spell_lower"), pl.col("spell_upper")
     breaks = (pl.col("kind") == "out_of_band") & ~(
         (value >= low).fill_null(value=True) & (value <= high).fill_null(value=True)
@@ -190,7 +192,7 @@ def _apply_limits(strange: pl.DataFrame) -> pl.DataFrame:
 
 
 def _convert_to_utc(strange: pl.DataFrame, *, clock: str) -> pl.DataFrame:
-    """Starts and ends as UTC that the grid has on a local clock; reasons name its times, no Z."""
+    """Return starts and ends of a grid on a local clock as UTC; reasons name times without Z."""
     return strange.with_columns(
         *(convert_wall_to_utc(pl.col(name), timezone=clock) for name in ("start_time", "end_time")),
         pl.col("reason").str.replace_all(r"(\d\d:\d\d)Z", "$1"),
@@ -198,7 +200,7 @@ def _convert_to_utc(strange: pl.DataFrame, *, clock: str) -> pl.DataFrame:
 
 
 def _share_of_band() -> pl.Expr:
-    """How far a row is from the middle of its band, of the furthest row of its step; else 1."""
+    """Return a row's distance from the middle of its band over the largest of its step; else 1."""
     far = (pl.col("value") - (pl.col("lower") + pl.col("upper")) / 2).abs()
     share = far / far.max().over(KEY)
     return pl.when(share.is_between(0, 1)).then(share).otherwise(1.0)

@@ -41,12 +41,17 @@ Teller = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class DetectionSettings:
-    """What the detectors are told beside the readings.
+    """How the detectors judge a file.
 
-    `limits`: pattern of series to its lowest and highest allowed value, None for no limit.
-    `phases`: triples of series that are the phases of one quantity. `peers`: patterns of series
-    that are of one kind, so that they explain what all of them do. `past_only` leaves the first
-    weeks of a file unjudged. `habits`: what came on four occasions is a habit and no anomaly.
+    Attributes:
+        timezone: Local time zone of the daily pattern.
+        country: ISO country of the public holidays; None for none.
+        threshold: Score from which a step is anomalous; None for THRESHOLD.
+        limits: Pattern of series to its lowest and highest allowed value, None for no limit.
+        phases: Triples of series that are the phases of one quantity.
+        peers: Patterns of series that are of one kind, so that they explain what all of them do.
+        past_only: Whether the first weeks of a file stay unjudged.
+        habits: Whether what came on four occasions is a habit and no anomaly.
     """
 
     timezone: str
@@ -61,9 +66,14 @@ class DetectionSettings:
 
 @dataclass(frozen=True, slots=True)
 class DetectedAnomalies:
-    """`spells`: anomalies from start to end; `scores`: every step; both at the grid's times.
+    """Anomalies and scores at the grid's times.
 
     Columns as of `smartgrid_ml.mining.anomalies.detect.Detection`.
+
+    Attributes:
+        spells: One row per anomaly, from start to end.
+        scores: One row per series and step.
+        threshold: Score from which a step is anomalous.
     """
 
     spells: pl.DataFrame
@@ -122,7 +132,7 @@ def detect_anomalies(
 
 
 def build_rehearsal(grid: pl.DataFrame, *, begin: datetime) -> pl.DataFrame | None:
-    """The first whole weeks of the grid, at most five, before `begin`: the first week last.
+    """Return the first whole weeks of the grid, at most five, before `begin`: the first week last.
 
     None if the grid is shorter than a week.
     """
@@ -133,20 +143,27 @@ def build_rehearsal(grid: pl.DataFrame, *, begin: datetime) -> pl.DataFrame | No
 
 
 def _move_before(rows: pl.DataFrame, *, begin: datetime) -> pl.DataFrame:
-    """Week n after `begin` becomes week n before it."""
+    """Return the rows with week n after `begin` moved to week n before it."""
     weeks = pl.col("time").is_between(begin, begin + REHEARSED_WEEKS * WEEK, closed="left")
     back = pl.duration(weeks=2 * ((pl.col("time") - begin).dt.total_days() // 7) + 1)
     return rows.filter(weeks).with_columns(time=pl.col("time") - back)
 
 
 def count_days_at_once(series: int, step: timedelta) -> int:
-    """How many days are judged in one call."""
+    """Return how many days are judged in one call.
+
+    >>> count_days_at_once(1, timedelta(hours=1))
+    300
+    """
     by_steps = STEPS_AT_ONCE // max(1, series * (DAY // step))
     return max(1, min(by_steps, MEMORY_AT_ONCE // max(1, series)))
 
 
 def build_groups(names: Sequence[str], asked: DetectionSettings) -> pl.DataFrame | None:
-    """series, peer_group, phase_set; None if nothing is known to belong together."""
+    """Return series, peer_group, phase_set; None if nothing is known to belong together.
+
+    Raises ConfigurationError for a phase that is no series.
+    """
     for group in asked.phases:
         if absent := [name for name in group if name not in names]:
             raise ConfigurationError(
@@ -170,7 +187,10 @@ def build_groups(names: Sequence[str], asked: DetectionSettings) -> pl.DataFrame
 
 
 def build_limits(names: Sequence[str], limits: Limits) -> pl.DataFrame | None:
-    """series, low, high; a later limit of the same series counts. None without limits."""
+    """Return series, low, high; a later limit of the same series counts. None without limits.
+
+    Raises ConfigurationError for a pattern that matches no series.
+    """
     rows: dict[str, tuple[float | None, float | None]] = {}
     for pattern, (low, high) in limits.items():
         matched = [name for name in names if name == pattern or fnmatchcase(name, pattern)]

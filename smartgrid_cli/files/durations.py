@@ -22,7 +22,13 @@ DIVISORS = tuple(
 
 
 def parse_duration(text: str, *, option: str) -> timedelta:
-    """`24h`, `30min`, `1d`, `24` (hours). Raises ConfigurationError naming the option."""
+    """Return the duration of `24h`, `30min`, `1d` or `24` (hours).
+
+    Raises ConfigurationError naming the option.
+
+    >>> parse_duration("30min", option="--step")
+    datetime.timedelta(seconds=1800)
+    """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|m|h|d|)\s*", text.lower())
     if match is None or not float(match[1]):
         raise ConfigurationError(f"{option} {text!r} is no duration; write 24h, 30min or 1d")
@@ -30,7 +36,7 @@ def parse_duration(text: str, *, option: str) -> timedelta:
 
 
 def parse_clock(text: str, *, option: str) -> timedelta:
-    """`HH:MM` as the time since midnight. Raises ConfigurationError naming the option."""
+    """Return `HH:MM` as the time since midnight. Raises ConfigurationError naming the option."""
     try:
         at = time.fromisoformat(text)
     except ValueError as error:
@@ -39,12 +45,16 @@ def parse_clock(text: str, *, option: str) -> timedelta:
 
 
 def round_to_step(gap: timedelta) -> timedelta:
-    """The divisor of a day that is nearest to a usual distance between rows."""
+    """Return the divisor of a day that is nearest to a usual distance between rows."""
     return min(DIVISORS, key=lambda step: (abs(step - gap), step))
 
 
 def format_duration(length: timedelta) -> str:
-    """A duration in its largest whole unit: 1h, 30min, 1d."""
+    """Return a duration in its largest whole unit.
+
+    >>> format_duration(timedelta(minutes=90)), format_duration(timedelta(days=1))
+    ('90min', '1d')
+    """
     for name in ("d", "h", "min"):
         if not length % UNITS[name]:
             return f"{length // UNITS[name]}{name}"
@@ -52,5 +62,5 @@ def format_duration(length: timedelta) -> str:
 
 
 def divides_a_day(step: timedelta) -> bool:
-    """Whether a day is a whole number of steps."""
+    """Return whether a day is a whole number of steps."""
     return not DAY % step

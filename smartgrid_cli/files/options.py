@@ -18,7 +18,7 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def parse_zone(name: str) -> str:
-    """A known time zone. Raises ConfigurationError."""
+    """Return a known time zone. Raises ConfigurationError."""
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError) as error:
@@ -27,7 +27,7 @@ def parse_zone(name: str) -> str:
 
 
 def parse_step(text: str) -> timedelta:
-    """A step that divides a day. Raises ConfigurationError."""
+    """Return a step that divides a day. Raises ConfigurationError."""
     step = parse_duration(text, option="--step")
     if not divides_a_day(step):
         raise ConfigurationError(f"--step {text!r} does not divide a day; write 15min, 30min or 1h")
@@ -36,7 +36,7 @@ def parse_step(text: str) -> timedelta:
 
 @contextmanager
 def show_progress() -> Iterator[Teller]:
-    """A spinner with what is being done and for how long."""
+    """Show a spinner with what is being done and for how long; yields what changes its text."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=None)

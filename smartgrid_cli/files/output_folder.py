@@ -11,7 +11,7 @@ from smartgrid_core.errors import ConfigurationError
 
 
 def check_output_folder(out: Path) -> None:
-    """Raises ConfigurationError if `out` is something else than a folder, before long work."""
+    """Raise ConfigurationError if `out` is something else than a folder, before long work."""
     if out.exists() and not out.is_dir():
         raise ConfigurationError(f"--out {out}: there is a file of that name; name a folder")
     above = next(parent for parent in (out, *out.resolve().parents) if parent.exists())
@@ -21,11 +21,7 @@ def check_output_folder(out: Path) -> None:
 
 @contextmanager
 def open_output_folder(out: Path) -> Iterator[Path]:
-    """A hidden folder beside `out` to write into; its files move into `out` when all are there.
-
-    Files of the same name are replaced, others in `out` stay. After an error `out` is as before.
-    Raises ConfigurationError if the place cannot be written to.
-    """
+    """Yield a hidden folder beside `out`; its files move to `out` when all are written."""
     check_output_folder(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

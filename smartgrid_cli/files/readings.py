@@ -52,16 +52,22 @@ WORDS = {
 class Readings:
     """Rows of a file, and the same on a regular grid.
 
-    `rows`: series, time (UTC), slot (the grid's time that it belongs to), value (null where it has
-    none), label (null where unknown or not asked for); one row per (series, time), ordered.
-    `grid`: series, time, instant, value (mean of its rows), expected (whether a row is missed where
-    none is); every step from a series' first value to its last row, ordered. `time` is the grid's
-    own clock, carried as UTC: UTC for steps up to an hour, the local wall clock for longer ones;
-    `instant` is UTC in both. `clock` names its zone.
-    `context`: time and a column per exogenous one, mean by step of the grid. `unjudged`: series,
-    time, label of rows without a value that nothing can be said of, because their series has none
-    yet, or none at all. `written_on`: the zone on whose clock the file has its times without an
-    offset; None if they carry one.
+    Attributes:
+        rows: series, time (UTC), slot (the grid's time that it belongs to), value (null where it
+            has none), label (null where unknown or not asked for); one row per (series, time),
+            ordered.
+        grid: series, time, instant, value (mean of its rows), expected (whether a row is missed
+            where none is); every step from a series' first value to its last row, ordered. `time`
+            is the grid's own clock, carried as UTC: UTC for steps up to an hour, the local wall
+            clock for longer ones; `instant` is UTC in both.
+        context: time and a column per exogenous one, mean by step of the grid; None without.
+        unjudged: series, time, label of rows without a value that cannot be judged, because their
+            series has no value yet, or none at all.
+        step: Distance of the grid's steps.
+        clock: The zone of the grid's own clock.
+        written_on: The zone on whose clock the file has its times without an offset; None if they
+            carry one.
+        notes: What was repaired or left out, in sentences.
     """
 
     rows: pl.DataFrame
@@ -77,11 +83,19 @@ class Readings:
 def read_readings(
     path: Path, columns: Columns, *, timezone: str, step: timedelta | None = None
 ) -> Readings:
-    """Read a CSV or Parquet file; several targets become series of their own.
+    """Return the readings of a CSV or Parquet file; several targets become series of their own.
 
-    Rows of the same series and time are averaged, as are the rows of one step. `step` is the file's
-    own, the most frequent distance of its rows but a minute at least, unless given. Raises
-    SeriesFileError.
+    Rows of the same series and time are averaged, as are the rows of one step.
+
+    Args:
+        path: The file.
+        columns: Which columns mean what.
+        timezone: Local time zone; times without an offset are on its clock.
+        step: Distance of the grid's steps; None for the file's own, the most frequent distance of
+            its rows but a minute at least.
+
+    Raises:
+        SeriesFileError: If the file cannot be used; names the column and what to do.
     """
     notes: list[str] = []
     long = _to_long(read_table(path), columns, path=path, timezone=timezone, notes=notes)
@@ -131,7 +145,18 @@ def read_readings(
 def _to_long(
     table: pl.DataFrame, columns: Columns, *, path: Path, timezone: str, notes: list[str]
 ) -> pl.DataFrame:
-    """Columns series, time (UTC), naive, label, value and the exogenous ones, one row per value."""
+    """Return series, time (UTC), naive, label, value and the exogenous columns, one row per value.
+
+    Args:
+        table: The file as it was read.
+        columns: Which columns mean what.
+        path: The file, for errors.
+        timezone: Local time zone; times without an offset are on its clock.
+        notes: Where repairs are added.
+
+    Raises:
+        SeriesFileError: If a column is missing, empty or has two meanings.
+    """
     named = (columns.time, columns.series, columns.label, *columns.exog)
     for name in named:
         if name is not None and name not in table.columns:
@@ -172,10 +197,19 @@ def _to_long(
 def parse_labels(
     table: pl.DataFrame, name: str | None, *, path: Path, notes: list[str]
 ) -> pl.Series:
-    """The label column as Boolean; null where a row has none. Raises SeriesFileError.
+    """Return the label column as Boolean; null where a row has none.
 
     Empty cells are rows without a label, which no figure judges; but where no row is labelled 0,
     only the anomalies were marked, and an empty cell is a row without one.
+
+    Args:
+        table: The file as it was read.
+        name: Name of the label column; None gives nulls.
+        path: The file, for errors.
+        notes: Where the meaning of empty cells is added.
+
+    Raises:
+        SeriesFileError: For a cell that is neither 0 nor 1, true nor false.
     """
     if name is None:
         return pl.repeat(None, table.height, dtype=pl.Boolean, eager=True)
@@ -203,7 +237,10 @@ def parse_labels(
 def _split_by_values(
     long: pl.DataFrame, *, path: Path, notes: list[str]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Series that have values, from the first one on; and series, time, label of the rest."""
+    """Return series from their first value on; and series, time, label of the other rows.
+
+    Raises SeriesFileError if no series has two values.
+    """
     known = long.filter(pl.col("value").is_not_null())
     begins = known.group_by("series").agg(begin=pl.col("time").min(), values=pl.len())
     empty = sorted(set(long["series"].unique()) - set(begins["series"]))
@@ -233,7 +270,7 @@ def _split_by_values(
 
 
 def _assign_slots(known: pl.DataFrame, *, step: timedelta, clock: str) -> pl.DataFrame:
-    """Each row's time on the grid's clock, `clocked`, and the start of its step there, `slot`.
+    """Return each row's time on the grid's clock, `clocked`, and the start of its step, `slot`.
 
     The grid stands where most rows do: at a quarter past, if that is when a file's hours begin.
     """
@@ -247,7 +284,17 @@ def _assign_slots(known: pl.DataFrame, *, step: timedelta, clock: str) -> pl.Dat
 
 
 def _build_grid(slots: pl.DataFrame, *, step: timedelta, clock: str, path: Path) -> pl.DataFrame:
-    """Every step of each series: time, instant, value, and whether a value is expected there."""
+    """Return every step of each series: time, instant, value, expected.
+
+    Args:
+        slots: Rows with their `slot`.
+        step: Distance of the grid's steps.
+        clock: The zone of the grid's own clock.
+        path: The file, for errors.
+
+    Raises:
+        SeriesFileError: If nearly all steps would be empty, or too many for the memory.
+    """
     spans = slots.group_by("series").agg(
         first=pl.col("slot").min(), last=pl.col("slot").max(), rows=pl.len()
     )

@@ -34,9 +34,13 @@ How = Literal["mean", "sum"]
 class SeriesTable:
     """Regular series out of a file.
 
-    `loads`: feeder_id, hour_start, load_kw (the target, in its own unit; null where missing), every
-    step from a series' first to its last. `exog`: feeder_id, hour_start and a column per exogenous
-    one. `hour_start` is the local wall clock, carried as if it were UTC.
+    Attributes:
+        loads: feeder_id, hour_start, load_kw (the target, in its own unit; null where missing),
+            every step from a series' first to its last. `hour_start` is the local wall clock,
+            carried as if it were UTC.
+        exog: feeder_id, hour_start and a column per exogenous one; None without.
+        step: Distance of the steps.
+        notes: What was repaired or left out, in sentences.
     """
 
     loads: pl.DataFrame
@@ -55,14 +59,22 @@ def read_series(
     total: str | None = None,
     min_coverage: float = 0.0,
 ) -> SeriesTable:
-    """Read a CSV or Parquet file; several targets become series of their own.
+    """Return the regular series of a CSV or Parquet file; several targets become several series.
 
-    Rows of the same series and time are averaged. With `step`, the rows of each step are averaged
-    or summed; a sum over a step with missing rows is scaled up if half of them are there. `total`
-    replaces the series by their sum under that name. Series with a smaller share of known steps
-    than `min_coverage` are left out.
+    Rows of the same series and time are averaged.
 
-    Raises SeriesFileError.
+    Args:
+        path: The file.
+        columns: Which columns mean what.
+        timezone: Local time zone, to which times with an offset are converted.
+        step: Distance of the steps; None for the file's own.
+        how: Whether the rows of a longer step are averaged or summed; a sum over a step with
+            missing rows is scaled up if half of them are there.
+        total: Replaces the series by their sum under this name; None keeps them.
+        min_coverage: Series with a smaller share of known steps, 0 to 1, are left out.
+
+    Raises:
+        SeriesFileError: If the file cannot be used; names the column and what to do.
     """
     notes: list[str] = []
     long = _to_long(read_table(path), columns, path=path, timezone=timezone, notes=notes)
@@ -89,7 +101,18 @@ def read_series(
 def _to_long(
     table: pl.DataFrame, columns: Columns, *, path: Path, timezone: str, notes: list[str]
 ) -> pl.DataFrame:
-    """Columns series, time (naive wall clock), value and the exogenous ones, as read."""
+    """Return series, time (naive wall clock), value and the exogenous columns, as read.
+
+    Args:
+        table: The file as it was read.
+        columns: Which columns mean what.
+        path: The file, for errors.
+        timezone: Local time zone, to which times with an offset are converted.
+        notes: Where repairs are added.
+
+    Raises:
+        SeriesFileError: If a column is missing or the file has no rows.
+    """
     for name in (columns.time, columns.series, *columns.exog):
         if name is not None and name not in table.columns:
             raise build_missing_column_error(name, table, path=path)
@@ -129,7 +152,15 @@ def _to_long(
 def _regularize(
     long: pl.DataFrame, *, native: timedelta, step: timedelta, how: How, notes: list[str]
 ) -> pl.DataFrame:
-    """Duplicates averaged, rows put on the grid, gaps opened as nulls."""
+    """Return every step of each series: duplicates averaged, rows moved to the grid, gaps null.
+
+    Args:
+        long: series, time, value of every row.
+        native: Distance of the file's own steps.
+        step: Distance of the steps that are returned, a multiple of `native`.
+        how: Whether the rows of a longer step are averaged or summed.
+        notes: Where repairs are added.
+    """
     known = long.select("series", "time", "value")
     ordered = known.select((pl.col("time").diff().over("series") >= timedelta(0)).all()).item()
     if not ordered:
@@ -164,7 +195,7 @@ def _regularize(
 
 
 def _open_gaps(slots: pl.DataFrame, step: timedelta) -> pl.DataFrame:
-    """Every step of a series between its first and its last known value."""
+    """Return every step of a series between its first and its last known value."""
     spans = (
         slots.filter(pl.col("value").is_not_null())
         .group_by("series")
@@ -176,6 +207,7 @@ def _open_gaps(slots: pl.DataFrame, step: timedelta) -> pl.DataFrame:
 
 
 def _name_series(slots: pl.DataFrame) -> pl.DataFrame:
+    """Return the slots under the column names of a load table, ordered."""
     return slots.select(
         feeder_id="series", hour_start=pl.col("time").dt.replace_time_zone("UTC"), load_kw="value"
     ).sort("feeder_id", "hour_start")
@@ -184,6 +216,17 @@ def _name_series(slots: pl.DataFrame) -> pl.DataFrame:
 def _drop_incomplete(
     loads: pl.DataFrame, *, min_coverage: float, path: Path, notes: list[str]
 ) -> pl.DataFrame:
+    """Return the series that are known for a sufficient share of the steps.
+
+    Args:
+        loads: Every step of each series.
+        min_coverage: Share of known steps, 0 to 1.
+        path: The file, for errors.
+        notes: Where the number of dropped series is added.
+
+    Raises:
+        SeriesFileError: If no series is left.
+    """
     steps = loads["hour_start"].n_unique()
     shares = loads.group_by("feeder_id").agg(share=pl.col("load_kw").count() / max(1, steps))
     kept = shares.filter(pl.col("share") >= min_coverage)["feeder_id"]
@@ -197,6 +240,7 @@ def _drop_incomplete(
 
 
 def _sum_series(loads: pl.DataFrame, *, name: str, notes: list[str]) -> pl.DataFrame:
+    """Return the sum of all series by step, as one series of that name."""
     members = loads["feeder_id"].n_unique()
     notes.append(f"{members} series summed to {name!r}")
     return (
@@ -211,7 +255,14 @@ def _sum_series(loads: pl.DataFrame, *, name: str, notes: list[str]) -> pl.DataF
 def _average_exogenous(
     long: pl.DataFrame, names: Sequence[str], *, step: timedelta, total: str | None
 ) -> pl.DataFrame:
-    """Means of the exogenous columns by series and step."""
+    """Return the means of the exogenous columns by series and step.
+
+    Args:
+        long: series, time and the exogenous columns of every row.
+        names: The exogenous columns.
+        step: Distance of the steps.
+        total: Name of the sum that replaces all series; None keeps them.
+    """
     series = pl.col("series") if total is None else pl.lit(total)
     hour = pl.col("time").dt.truncate(step).dt.replace_time_zone("UTC")
     return long.group_by(feeder_id=series, hour_start=hour).agg(pl.col(*names).mean())

@@ -20,12 +20,21 @@ LEFT_OUT_AT_MOST = 0.01
 
 
 class SeriesFileError(SmartGridError):
-    """A file cannot be used; the text names the file, the column and the mend."""
+    """A file cannot be used; the text names the file, the column and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of the file mean what. A target may be a pattern such as `MAC*`."""
+    """Which columns of the file mean what.
+
+    Attributes:
+        time: Column of times.
+        targets: Columns of values; a target may be a pattern such as `MAC*`.
+        series: Column that names a row's series; None if each target is a series.
+        exog: Columns that explain the targets.
+        time_format: Format of the times, as of strptime; None to recognise it.
+        label: Column of labels, 0 and 1; None without.
+    """
 
     time: str
     targets: Sequence[str]
@@ -36,7 +45,7 @@ class Columns:
 
 
 def read_table(path: Path) -> pl.DataFrame:
-    """A CSV (also .gz) or Parquet file, whole. Raises SeriesFileError."""
+    """Return all rows of a CSV (also .gz) or Parquet file. Raises SeriesFileError."""
     if not path.is_file():
         raise SeriesFileError(f"{path}: no such file")
     name = path.name.lower()
@@ -53,7 +62,10 @@ def read_table(path: Path) -> pl.DataFrame:
 
 
 def _read_csv(path: Path) -> pl.DataFrame:
-    """Comma, semicolon or tab, whichever the header has most of; with a semicolon 1,5 is 1.5."""
+    """Return the rows of a CSV file.
+
+    Comma, semicolon or tab, whichever the header has most of; with a semicolon 1,5 is 1.5.
+    """
     header = pl.read_csv(path, has_header=False, n_rows=1, separator="\x01", quote_char=None)
     line = str(header.item())
     separator = max(",;\t", key=line.count)
@@ -79,7 +91,7 @@ def _has_decimal_points(path: Path) -> bool:
 
 
 def resolve_targets(table: pl.DataFrame, columns: Columns, *, path: Path) -> list[str]:
-    """The target columns, patterns resolved. Raises SeriesFileError for one that matches none."""
+    """Return the target columns, patterns resolved. Raises SeriesFileError if one matches none."""
     taken = {columns.time, columns.series, columns.label, *columns.exog}
     found: list[str] = []
     for pattern in columns.targets:
@@ -97,7 +109,7 @@ def resolve_targets(table: pl.DataFrame, columns: Columns, *, path: Path) -> lis
 
 
 def build_missing_column_error(name: str, table: pl.DataFrame, *, path: Path) -> SeriesFileError:
-    """The error of a column that is not there, with the nearest name that is."""
+    """Return the error of a column that is not there, with the nearest name that is."""
     close = difflib.get_close_matches(name, table.columns, n=1)
     meant = f" Did you mean {close[0]!r}?" if close else ""
     some = ", ".join(map(repr, table.columns[:12])) + (", ..." if table.width > 12 else "")
@@ -105,7 +117,17 @@ def build_missing_column_error(name: str, table: pl.DataFrame, *, path: Path) ->
 
 
 def read_times(table: pl.DataFrame, columns: Columns, *, path: Path, notes: list[str]) -> pl.Series:
-    """The time column in microseconds, naive or with a zone; null in rows that are left out."""
+    """Return the time column in microseconds, naive or with a zone; null in rows to leave out.
+
+    Args:
+        table: The file as it was read.
+        columns: Which columns mean what.
+        path: The file, for errors.
+        notes: Where the number of rows without a time is added.
+
+    Raises:
+        SeriesFileError: If more than LEFT_OUT_AT_MOST of the times cannot be read.
+    """
     raw = table[columns.time]
     if (raw.dtype.is_numeric() and not raw.dtype.is_integer()) or is_no_epoch(raw):
         raise SeriesFileError(
@@ -126,12 +148,12 @@ def read_times(table: pl.DataFrame, columns: Columns, *, path: Path, notes: list
 
 
 def has_zone(times: pl.Series) -> bool:
-    """Whether times carry their zone or offset."""
+    """Return whether times carry their zone or offset."""
     return isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is not None
 
 
 def parse_numbers(column: pl.Series, *, path: Path, notes: list[str]) -> pl.Series:
-    """Finite float64 or null; text that is no number is told."""
+    """Return finite float64 or null; text that is no number is noted. Raises SeriesFileError."""
     if column.dtype == pl.String:
         numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
         bad = numbers.is_null() & column.is_not_null() & (column.str.strip_chars() != "")
@@ -150,7 +172,7 @@ def parse_numbers(column: pl.Series, *, path: Path, notes: list[str]) -> pl.Seri
 
 
 def find_usual_gap(long: pl.DataFrame, *, path: Path) -> timedelta:
-    """The most frequent distance between neighbours of a series. ``long``: series, time."""
+    """Return the most frequent distance between neighbours of a series. ``long``: series, time."""
     gaps = (
         long.select("series", "time")
         .unique()

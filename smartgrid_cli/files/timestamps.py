@@ -30,16 +30,12 @@ OFFSET_FORMATS = ("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%
 
 
 def is_no_epoch(raw: pl.Series) -> bool:
-    """Whole numbers that would all lie within 1970 to 1973, and therefore count something else."""
+    """Return whether whole numbers would all lie within 1970 to 1973, and count something else."""
     return raw.dtype.is_integer() and bool((raw.abs() < 10**8).any())
 
 
 def parse_times(raw: pl.Series, time_format: str | None) -> pl.Series:
-    """Times of a column as read from a file, null where not understood; naive or with a zone.
-
-    Whole numbers are seconds or milliseconds since 1970, UTC. Without a format, the one of
-    TIME_FORMATS and OFFSET_FORMATS that reads most rows counts.
-    """
+    """Return the times of a column, null where not understood; naive or with a zone."""
     dtype = raw.dtype
     if isinstance(dtype, pl.Datetime):
         return raw
@@ -72,10 +68,7 @@ def find_time_span(times: pl.Series) -> tuple[datetime, datetime]:
 
 
 def convert_wall_to_utc(wall: pl.Expr, *, timezone: str) -> pl.Expr:
-    """Wall clock carried as UTC -> true UTC.
-
-    Of a doubled hour the first is meant; an hour that spring leaves out is the one after it.
-    """
+    """Return a wall clock carried as UTC as true UTC."""
 
     def localised(naive: pl.Expr) -> pl.Expr:
         return naive.dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
@@ -87,11 +80,7 @@ def convert_wall_to_utc(wall: pl.Expr, *, timezone: str) -> pl.Expr:
 
 
 def to_instants(times: pl.Series, *, series: pl.Series, timezone: str) -> pl.Series:
-    """Times of rows as UTC, in microseconds. Naive ones are on the local clock.
-
-    A local time that autumn has twice is the first one at its first row within a series, the second
-    at the next; one that spring leaves out is an hour later. ``series`` names each row's series.
-    """
+    """Return times of rows as UTC, in microseconds. Naive ones are on the local clock."""
     if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is not None:
         return times.dt.convert_time_zone("UTC")
     if timezone == "UTC":
@@ -107,7 +96,7 @@ def to_instants(times: pl.Series, *, series: pl.Series, timezone: str) -> pl.Ser
 
 
 def is_second_of_a_doubled_hour(utc: pl.Expr, *, timezone: str) -> pl.Expr:
-    """Whether the local clock shows a time that it has shown an hour before."""
+    """Return whether the local clock shows a time that it has shown an hour before."""
     local = utc.dt.convert_time_zone(timezone).dt.replace_time_zone(None)
     before = (utc - HOUR).dt.convert_time_zone(timezone).dt.replace_time_zone(None)
     return local == before

@@ -22,7 +22,7 @@ DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 
 
 class Child(Protocol):
-    """What the supervisor knows of a process."""
+    """A process as the supervisor sees it."""
 
     name: str
 
@@ -32,30 +32,39 @@ class Child(Protocol):
         ...
 
     def start(self) -> None:
-        """Start it; what an earlier one left behind is gone by then."""
+        """Start the process; what an earlier one left behind is gone by then."""
         ...
 
     def is_alive(self) -> bool:
-        """Is there a process?"""
+        """Return whether there is a process."""
         ...
 
     def is_ready(self) -> bool:
-        """Does it answer?"""
+        """Return whether the process answers."""
         ...
 
     def stop(self) -> None:
-        """Ask it to end, and make it."""
+        """Ask the process to end, and end it if it does not."""
         ...
 
     def why(self) -> str:
-        """How it ended and where its last words are."""
+        """Return how the process ended and where its log is."""
         ...
 
 
 class CommandChild:
     """A program of ours in a session of its own: Ctrl-C in the terminal does not reach it.
 
-    `command` never holds a secret (`ps` shows it to everybody): those are in `environment`.
+    Args:
+        name: Name of the process; its log and record are named by it.
+        command: The program and its arguments. It never holds a secret (`ps` shows it to
+            everybody): those are in `environment`.
+        home: The home folder.
+        environment: Variables in addition to the parent's.
+        ready: Whether the process answers.
+        port: Port at which the process itself must listen to be ready; None for no such port.
+        before_start: Called before each start.
+        patience: Time between SIGTERM and SIGKILL, s.
     """
 
     def __init__(
@@ -83,7 +92,7 @@ class CommandChild:
 
     @property
     def log(self) -> Path:
-        """Where its output goes."""
+        """The file that takes its output."""
         return self._home.logs / f"{self.name}.log"
 
     @property
@@ -92,7 +101,7 @@ class CommandChild:
         return self._process.pid if self._process is not None and self.is_alive() else None
 
     def start(self) -> None:
-        """Start it, after ending what an earlier one of this name left behind."""
+        """Start the process, after ending what an earlier one of this name left behind."""
         remove_leftovers(self._home, self.name)
         if self._before_start is not None:
             self._before_start()
@@ -115,20 +124,20 @@ class CommandChild:
         record_child(self._home, self.name, self._process.pid)
 
     def is_alive(self) -> bool:
-        """Is there a process?"""
+        """Return whether there is a process."""
         if self._process is None:
             return False
         self._exit = self._process.poll()
         return self._exit is None
 
     def is_ready(self) -> bool:
-        """Does it answer, and is it not somebody else who answers at its port?"""
+        """Return whether the process answers, and nobody else answers at its port."""
         if self._port is not None and not listens_at(self.pid, self._port):
             return False
         return self._ready()
 
     def stop(self) -> None:
-        """SIGTERM, a while of patience, then SIGKILL for it and all that it started."""
+        """Send SIGTERM, wait, then SIGKILL to it and all that it started."""
         process = self._process
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGTERM)
@@ -141,7 +150,7 @@ class CommandChild:
         remove_leftovers(self._home, self.name)
 
     def why(self) -> str:
-        """How it ended and where its last words are."""
+        """Return how the process ended and where its log is."""
         code = self._exit
         if code is None:
             how = "does not answer"
@@ -153,7 +162,7 @@ class CommandChild:
 
 
 def listens_at(pid: int | None, port: int) -> bool:
-    """Does the process, or one that it started, take connections at the port?"""
+    """Return whether the process, or one that it started, takes connections at the port."""
     if pid is None:
         return False
     try:
@@ -173,7 +182,7 @@ def _has_listener(process: psutil.Process, port: int) -> bool:
 
 
 def record_child(home: Home, name: str, pid: int) -> None:
-    """Remember a child beyond the life of its supervisor."""
+    """Record a child for the time after its supervisor's end."""
     try:
         created = psutil.Process(pid).create_time()
     except psutil.Error:
@@ -182,7 +191,7 @@ def record_child(home: Home, name: str, pid: int) -> None:
 
 
 def find_recorded_child(home: Home, name: str) -> psutil.Process | None:
-    """The process that was recorded under the name, if it still runs."""
+    """Return the process that was recorded under the name, if it still runs."""
     note = read_json(home.run / f"{name}.json")
     if note and is_same_process(note["pid"], note["create_time"]):
         return psutil.Process(note["pid"])
@@ -192,7 +201,7 @@ def find_recorded_child(home: Home, name: str) -> psutil.Process | None:
 def find_leftovers(
     home: Home, name: str | None = None, *, keep: Sequence[str] = ()
 ) -> list[psutil.Process]:
-    """Processes of this home (of one child for `name`) that nobody waits for any more.
+    """Return the processes of this home (of one child for `name`) that nobody waits for any more.
 
     They are known by their record or by the mark in their environment, children's children too.
     Those of the children named in `keep` are left out.
@@ -217,7 +226,7 @@ def find_leftovers(
 
 
 def remove_leftovers(home: Home, name: str | None = None, *, keep: Sequence[str] = ()) -> int:
-    """End them: at once, since nobody who could be told is left. Returns how many there were."""
+    """Kill the processes of `find_leftovers`, remove their records, return how many there were."""
     processes = find_leftovers(home, name, keep=keep)
     for process in processes:
         try:
@@ -232,7 +241,7 @@ def remove_leftovers(home: Home, name: str | None = None, *, keep: Sequence[str]
 
 
 def rotate_log(log: Path, *, limit: int = LOG_LIMIT_BYTES) -> None:
-    """Make room in a log that is too long; whoever writes to it goes on where he is.
+    """Copy a log that is too long aside and cut it; its writer writes on.
 
     A copy is kept and the file is cut, since a renamed file would still be written to.
     """

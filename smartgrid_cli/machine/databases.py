@@ -14,7 +14,15 @@ from smartgrid_io.postgres.embedded import EmbeddedPostgres
 
 @dataclass(frozen=True, slots=True)
 class Databases:
-    """URLs with their password; `server` is None if somebody else's server is used."""
+    """The three databases of the machine.
+
+    Attributes:
+        product: URL of the warehouse, with its password.
+        dagster: URL of Dagster's storage, with its password.
+        mlflow: URL of MLflow's store, with its password.
+        server: The embedded server; None if the settings name another server.
+        home: The home folder.
+    """
 
     product: str
     dagster: str
@@ -29,7 +37,7 @@ class Databases:
         return f"{parts.hostname}:{parts.port or 5432}{parts.path}"
 
     def child(self) -> "PostgresChild":
-        """The embedded server as the supervisor sees it."""
+        """Return the embedded server as the supervisor sees it."""
         if self.server is None:
             raise ValueError("somebody else's server is not ours to supervise")
         return PostgresChild(self.server, home=self.home)
@@ -50,31 +58,31 @@ class PostgresChild:
         return self._server.pid
 
     def start(self) -> None:
-        """Start it and heal what a kill left; returns when it answers."""
+        """Start the server and repair what a kill left; returns when it answers."""
         self._server.start()
         if self._server.pid is not None:
             record_child(self._home, self.name, self._server.pid)
 
     def is_alive(self) -> bool:
-        """Is there a process?"""
+        """Return whether there is a process."""
         return self._server.is_running
 
     def is_ready(self) -> bool:
-        """`start` returned only when it answered."""
+        """Return whether the server runs: `start` returned only when it answered."""
         return self._server.is_running
 
     def stop(self) -> None:
-        """A fast shutdown: everybody is disconnected, nothing is lost."""
+        """Shut down fast: every client is disconnected, nothing is lost."""
         self._server.stop()
         (self._home.run / f"{self.name}.json").unlink(missing_ok=True)
 
     def why(self) -> str:
-        """Where its last words are."""
+        """Return that the server is gone and where its log is."""
         return f"{self.name} is gone; see {self._server.log}"
 
 
 def open_databases(settings: Settings, *, home: Home, port: int) -> Databases:
-    """Start the embedded server (or reach the one that the settings name), make what is missing.
+    """Start the embedded server, or reach the one that the settings name; create what is missing.
 
     Raises ServerError if the server does not start.
     """
@@ -101,7 +109,7 @@ def open_databases(settings: Settings, *, home: Home, port: int) -> Databases:
 
 
 def _ensure_database(url: str, name: str) -> str:
-    """The URL of another database on the same server, which is made if there is none yet."""
+    """Return the URL of another database on the same server; it is created if absent."""
     with psycopg.connect(url, autocommit=True) as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
         if known.fetchone() is None:

@@ -15,7 +15,7 @@ IN_PROGRESS = ("NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 
 
 def runs_in_progress(url: str) -> list[str]:
-    """Runs that Dagster's storage believes are being executed.
+    """Return the runs that Dagster's storage believes are being executed.
 
     While no code location runs, nobody does execute them.
     """

@@ -17,18 +17,22 @@ from smartgrid_core.errors import ConfigurationError
 
 
 class HomeInUseError(ConfigurationError):
-    """Another process holds the home; the text says who it is and where it answers."""
+    """Another process holds the home; the text names it and where it answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Paths below `<home>`; nothing of the product is written elsewhere on this machine."""
+    """Paths below the home folder; nothing of the product is written elsewhere on this machine.
+
+    Attributes:
+        root: The home folder.
+    """
 
     root: Path
 
     @property
     def run(self) -> Path:
-        """What is true only while processes run: records of them, the lock."""
+        """What holds only while processes run: records of them, the lock."""
         return self.root / "run"
 
     @property
@@ -48,12 +52,12 @@ class Home:
 
     @property
     def demo(self) -> Path:
-        """What the demo has decided and done."""
+        """The file that keeps what the demo has decided and done."""
         return self.root / "demo.json"
 
     @property
     def tree(self) -> str:
-        """A name that the processes of this home carry in their environment; the same for ever."""
+        """A name that the processes of this home carry in their environment; it never changes."""
         return str(read_json(self.root / "home.json")["tree"])
 
     def make(self) -> "Home":
@@ -90,7 +94,7 @@ class Home:
             raise ConfigurationError(f"{there} is no folder: name a folder in SMARTGRID_HOME")
 
     def _strangers(self) -> list[str]:
-        """What lies in the root and is not ours: a folder that is adopted may be removed again."""
+        """Return what lies in the root and is not ours: a folder of others must not be removed."""
         ours = {
             "demo.json",
             *("landing", "lake", "models", "postgres", "demo", "mlflow", "mirrored"),
@@ -116,7 +120,7 @@ class Home:
                 (self.run / "up.json").unlink(missing_ok=True)
 
     def publish_addresses(self, addresses: Mapping[str, str], **facts: Any) -> None:
-        """Leave a note that says where the machine answers; it names no secret."""
+        """Write a note with the addresses of the machine and further facts; it holds no secret."""
         myself = psutil.Process()
         note = {
             "pid": myself.pid,
@@ -127,7 +131,7 @@ class Home:
         write_json(self.run / "up.json", note)
 
     def read_up_note(self) -> dict[str, Any] | None:
-        """The note of the process that holds the home, None if there is none alive."""
+        """Return the note of the process that holds the home, None if there is none alive."""
         note = read_json(self.run / "up.json")
         return note if note and is_same_process(note["pid"], note["create_time"]) else None
 
@@ -154,7 +158,7 @@ class Home:
 
 
 def is_same_process(pid: int, create_time: float) -> bool:
-    """Is the process that was recorded still there, and not another one under its number?"""
+    """Return whether the recorded process still runs, and not another one under its number."""
     try:
         process = psutil.Process(pid)
         return (
@@ -166,7 +170,7 @@ def is_same_process(pid: int, create_time: float) -> bool:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What `write_json` wrote; empty if nothing did."""
+    """Return what `write_json` wrote; empty if there is no file."""
     try:
         content: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
@@ -175,7 +179,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace the file at once, readable for the owner alone."""
+    """Replace the file in one step, readable for the owner alone."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

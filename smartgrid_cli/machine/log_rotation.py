@@ -11,7 +11,11 @@ EVERY_S = 60.0
 
 @dataclass
 class LogRotation:
-    """Keeps the logs of a home short; `tick` is called often and mostly does nothing."""
+    """Keeps the logs of a home short; `tick` is called often and mostly does nothing.
+
+    Attributes:
+        logs: Folder of the logs.
+    """
 
     logs: Path
     _next: float = field(default=0.0)

@@ -35,7 +35,12 @@ DAGSTER_YAML = Path(__file__).with_name("dagster.yaml")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A supervisor with all its posts, and what others need to know to talk to them."""
+    """The supervisor of all processes, and how to reach them.
+
+    Attributes:
+        supervisor: Starts, watches and stops the processes.
+        moved: Processes that answer at another port than they are known for.
+    """
 
     supervisor: Supervisor
     environment: dict[str, str]
@@ -62,11 +67,18 @@ def build_machine(
     held: Collection[str] = (),
     overrides: Mapping[str, str] | None = None,
 ) -> Machine:
-    """Plan every process beside the database, which already runs; nothing else is started yet.
+    """Return every process beside the database, which already runs; nothing else is started yet.
 
-    `reserve` says whether a port is free and keeps it so for us.
-    `held` are not started before they are released. `overrides` are further environment variables
-    for all of them (the demo's first and last day).
+    Args:
+        settings: Where everything lies.
+        ports: The TCP ports that processes are known for.
+        reserve: Returns whether a TCP port is free, and keeps it so for us.
+        home: The home folder.
+        databases: The databases, which answer.
+        say: Called with what happens, for people.
+        code_module: Module of the definitions that Dagster loads.
+        held: Names of the processes that wait for their release.
+        overrides: Further environment variables of all processes (the demo's first and last day).
     """
     wanted = {**ports.model_dump(), "dagster_code": CODE_PORT}
     del wanted["postgres"]
@@ -109,7 +121,15 @@ def build_machine(
 
 @dataclass(frozen=True, slots=True)
 class _ServicePlan:
-    """What every post is made from."""
+    """What every process is built from.
+
+    Attributes:
+        home: The home folder.
+        databases: The databases, which answer.
+        ports: TCP port of each process.
+        environment: Variables of all processes.
+        addresses: Where each process answers.
+    """
 
     home: Home
     databases: Databases
@@ -129,11 +149,11 @@ class _ServicePlan:
 
     @property
     def after_database(self) -> list[str]:
-        """Who needs the database names it, unless it is somebody else's."""
+        """What a process that needs the database waits for; empty for a server of others."""
         return [] if self.databases.server is None else ["postgres"]
 
     def stores(self) -> list[Service]:
-        """The database, MLflow, the model server and the pages of the data checks."""
+        """Return the database, MLflow, the model server and the pages of the data checks."""
         mlflow = build_server_command(
             backend_url=self.databases.mlflow,
             artifact_root=str(self.home.root / "mlflow"),
@@ -185,7 +205,7 @@ class _ServicePlan:
         ]
 
     def dagster(self, *, workspace: Path, code_module: str) -> list[Service]:
-        """The code location, which executes the runs, and the two that drive it.
+        """Return the code location, which executes the runs, and the two that drive it.
 
         All fall with the database: a code location that could not report the end of a run to it
         never looks at its runs again.
@@ -226,7 +246,15 @@ class _ServicePlan:
         port: int | None = None,
         before_start: Callable[[], None] | None = None,
     ) -> CommandChild:
-        """A Python module of this environment as a child."""
+        """Return a Python module of this environment as a child.
+
+        Args:
+            name: Name of the process.
+            module: The module and its arguments.
+            ready: Whether the process answers.
+            port: Port at which the process itself must listen to be ready; None for no such port.
+            before_start: Called before each start.
+        """
         return CommandChild(
             name,
             [sys.executable, "-m", *module],
@@ -238,7 +266,7 @@ class _ServicePlan:
         )
 
     def lost_runs(self) -> "LostRuns":
-        """What makes good the runs of a code location that died."""
+        """Return what fails the runs of a code location that died."""
         return LostRuns(
             dagster_url=self.databases.dagster,
             code_port=self.ports["dagster_code"],
@@ -252,6 +280,12 @@ class LostRuns:
     """Runs that nobody executes any more: noted before a code location starts, failed after.
 
     Dagster tries a failed run again, but only if it then finds the code location.
+
+    Attributes:
+        dagster_url: URL of Dagster's storage.
+        code_port: Port of the code location.
+        environment: Variables of the program that reports the runs.
+        log: The file that takes its output.
     """
 
     dagster_url: str
@@ -261,11 +295,11 @@ class LostRuns:
     _noted: list[str] = field(default_factory=list)
 
     def note(self) -> None:
-        """Remember them. To be called while no code location runs."""
+        """Remember the runs in progress; to be called while no code location runs."""
         self._noted = runs_in_progress(self.dagster_url)
 
     def are_failed(self) -> bool:
-        """Does the code location answer, and are the noted runs reported?"""
+        """Return whether the code location answers and the noted runs are reported."""
         if not make_port_probe(self.code_port)():
             return False
         if self._noted:
@@ -297,7 +331,7 @@ def write_dagster_home(home: Home, *, code_port: int) -> Path:
 
 
 def make_http_probe(url: str) -> Callable[[], bool]:
-    """Does a GET of the URL answer with anything but a failure?"""
+    """Return what says whether a GET of the URL succeeds."""
 
     def ask() -> bool:
         try:
@@ -309,7 +343,10 @@ def make_http_probe(url: str) -> Callable[[], bool]:
 
 
 def make_port_probe(port: int) -> Callable[[], bool]:
-    """Does somebody take connections on the port? Enough for who listens only when ready."""
+    """Return what says whether somebody takes connections on the port.
+
+    That is enough for a program that listens only once it is ready.
+    """
 
     def ask() -> bool:
         with socket.socket() as probe:

@@ -12,7 +12,7 @@ class Stopped(BaseException):
 
 @contextmanager
 def raise_on_signals() -> Iterator[None]:
-    """SIGINT and SIGTERM raise Stopped in the main thread."""
+    """Raise Stopped in the main thread for SIGINT and SIGTERM while the block runs."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise Stopped
@@ -27,7 +27,7 @@ def raise_on_signals() -> Iterator[None]:
 
 @contextmanager
 def ignore_signals() -> Iterator[None]:
-    """Stopping is not stopped: a second Ctrl-C would leave processes behind."""
+    """Ignore SIGINT and SIGTERM in the block: a second Ctrl-C would leave processes behind."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     kept = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:

@@ -26,6 +26,15 @@ class Service:
     """A child and its place: `needs` must be ready before it starts.
 
     If one of `falls_with` dies, this one is started again with it.
+
+    Attributes:
+        child: The process.
+        needs: Names of the services that must be ready first.
+        falls_with: Names of the services whose death ends this one.
+        deaths: Deaths in a row.
+        started_at: Monotonic time of the last start, s.
+        start_again_at: Monotonic time of the next start, s; None if it may start at once.
+        last_word: Why it died last, in words.
     """
 
     child: Child
@@ -41,10 +50,15 @@ class Service:
 
 @dataclass
 class Supervisor:
-    """Its own thread starts, watches and stops the children.
+    """Starts, watches and stops the children in a thread of its own.
 
-    The kernel ends a tethered child together with the thread that started it, so that thread has
-    to outlive them all.
+    The kernel ends a child together with the thread that started it, so that thread has to outlive
+    them all.
+
+    Attributes:
+        posts: The services by name, in order of their start.
+        say: Called with what happens, for people.
+        housekeeping: Called with every step.
     """
 
     posts: dict[str, Service]
@@ -57,7 +71,7 @@ class Supervisor:
 
     @classmethod
     def of(cls, *posts: Service, say: Callable[[str], None]) -> "Supervisor":
-        """A supervisor of these posts; one needs only posts that come before it."""
+        """Return a supervisor of these services; one needs only services that come before it."""
         known: dict[str, Service] = {}
         for post in posts:
             unknown = {*post.needs, *post.falls_with} - known.keys()
@@ -72,7 +86,7 @@ class Supervisor:
         self._keeper.start()
 
     def wait(self, names: Iterable[str] | None = None, *, seconds: float = READY_TIMEOUT_S) -> None:
-        """Return when these (all for None) answer. Raises ServerError naming who does not."""
+        """Wait until these (all for None) are ready. Raises ServerError naming the others."""
         end = time.monotonic() + seconds
         wanted = list(self.posts if names is None else names)
         while late := [self.posts[name] for name in wanted if self.posts[name].state != "ready"]:
@@ -87,17 +101,18 @@ class Supervisor:
                 self.posts[name].state = "waiting"
 
     def stop(self) -> None:
-        """Stop all, whoever needs others first."""
+        """Stop all; a service stops before those that it needs."""
         self._stopping.set()
         if self._keeper is not None:
             self._keeper.join()
 
     @property
     def given_up(self) -> list[str]:
-        """What was said of those that were given up."""
+        """The last words of those that were given up."""
         return [post.last_word for post in self.posts.values() if post.state == "given up"]
 
     def _keep(self) -> None:
+        """Start and watch until stopped, then stop all; the body of the thread."""
         while not self._stopping.is_set():
             with self._lock:
                 self._step(time.monotonic())
@@ -109,7 +124,7 @@ class Supervisor:
             post.state = "stopped"
 
     def _keep_house(self) -> None:
-        """Housekeeping may fail, on a full disk for one; the children do not fall with it."""
+        """Do the housekeeping, which may fail (on a full disk) without harm to the children."""
         try:
             self.housekeeping()
         except OSError as error:
@@ -118,7 +133,7 @@ class Supervisor:
                 self.say(f"housekeeping failed and goes on: {error}")
 
     def _step(self, now: float) -> None:
-        """One look at everybody: notice who died, who came up, and start who may start."""
+        """Look at every service once: notice deaths and readiness, and start what may start."""
         for post in self.posts.values():
             if post.state in ("starting", "ready") and not post.child.is_alive():
                 self._handle_death(post, now)
@@ -146,6 +161,7 @@ class Supervisor:
         post.state, post.started_at = "starting", now
 
     def _handle_death(self, post: Service, now: float) -> None:
+        """Plan the next start of a service that died, and stop what falls with it."""
         post.last_word = post.child.why()
         self._pause(post, now)
         for other in reversed(self.posts.values()):
@@ -154,6 +170,7 @@ class Supervisor:
                 other.state, other.start_again_at = "waiting", None
 
     def _pause(self, post: Service, now: float) -> None:
+        """Plan the next start after a pause that grows; give up after too many deaths."""
         post.deaths += 1
         if post.deaths > MOST_DEATHS:
             post.state = "given up"

@@ -17,7 +17,13 @@ SEARCHED = 200
 
 @dataclass(frozen=True, slots=True)
 class MovedPort:
-    """A process that answers at another port than it is known for."""
+    """A process that answers at another port than it is known for.
+
+    Attributes:
+        name: Name of the process.
+        wanted: The port that it is known for.
+        got: The port at which it answers.
+    """
 
     name: str
     wanted: int
@@ -28,7 +34,7 @@ class MovedPort:
 
 
 def is_free(port: int) -> bool:
-    """Could a server listen on the port, on localhost and on every other address?"""
+    """Return whether a server could listen on the port, on localhost and on every other address."""
     for host in (LOCALHOST, "0.0.0.0"):  # noqa: S104 - a probe; who listens there would shadow us
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,16 +47,19 @@ def is_free(port: int) -> bool:
 
 @dataclass
 class Reservations:
-    """Ports that are spoken for but not listened at yet; others see them as taken until `release`.
+    """Ports that are reserved but not listened at yet; others see them as taken until `release`.
 
     Two machines that start at the same moment would otherwise choose the same ports.
+
+    Attributes:
+        folder: Folder of the lock files.
     """
 
     folder: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
     _held: dict[int, int] = field(default_factory=dict)
 
     def take(self, port: int) -> bool:
-        """Is the port free, and now ours?"""
+        """Return whether the port was free; it is reserved then."""
         place = self.folder / f"smartgrid-port-{port}.lock"
         try:
             lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -68,7 +77,7 @@ class Reservations:
         return True
 
     def release(self) -> None:
-        """Give all of them back. The lock files stay: removing one could free it for two."""
+        """Release all of them. The lock files stay: removing one could free it for two."""
         for lock in self._held.values():
             os.close(lock)
         self._held.clear()
@@ -77,10 +86,10 @@ class Reservations:
 def choose_ports(
     wanted: Mapping[str, int], *, free: Callable[[int], bool] = is_free
 ) -> tuple[dict[str, int], list[MovedPort]]:
-    """One port per name, all different; and who had to move.
+    """Return one port per name, all different; and which processes had to move.
 
-    A wish that is free is granted before anybody moves, so that nobody moves onto it. Raises
-    ConfigurationError if nothing near a wish is free.
+    A wanted port that is free is granted before anybody moves, so that nobody moves onto it. Raises
+    ConfigurationError if no port near the wanted one is free.
     """
     granted: dict[str, int] = {}
     for name, wish in wanted.items():

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _choose_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's, which is quicker but not made for every platform; None is asyncio's own."""
+    """Return uvloop's factory, quicker but not made for every platform; None is asyncio's."""
     try:
         import uvloop
     except ImportError:

@@ -24,7 +24,16 @@ _Key = tuple[int, str, tuple[str, ...], tuple[Any, ...]]
 
 @dataclass(slots=True, eq=False)
 class _Task:
-    """One request that waits in a batch."""
+    """One request that waits in a batch.
+
+    Attributes:
+        inputs: Arrays by input name, the first dimension of each is `rows`.
+        rows: Size of the batch dimension.
+        queued_at: Monotonic time at which the request joined its batch, s.
+        done: Set once `outputs` or `error` is there.
+        outputs: Arrays by output name, the request's own rows only.
+        error: Why the request has no outputs.
+    """
 
     inputs: Mapping[str, NDArray[Any]]
     rows: int
@@ -36,7 +45,18 @@ class _Task:
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """Requests for the same outputs of one signature, with rows of one shape."""
+    """Requests for the same outputs of one signature, with rows of one shape.
+
+    Attributes:
+        key: What requests must have in common to share the batch.
+        servable: The model version that computes it.
+        signature: The signature that all requests call.
+        outputs: Names of the outputs that all requests ask for.
+        deadline: Monotonic time from which the batch is computed although it is not full, s.
+        tasks: The requests, in the order in which they came.
+        rows: Rows of all requests together.
+        full: Whether no further request may join.
+    """
 
     key: _Key
     servable: Servable
@@ -49,7 +69,7 @@ class _Batch:
 
 
 class Batcher:
-    """The threads and the queue that all models of a server share."""
+    """The threads and the queue of batches that all models of a server share."""
 
     def __init__(self, parameters: BatchingParameters, metrics: Metrics) -> None:
         self._parameters = parameters
@@ -72,10 +92,20 @@ class Batcher:
         inputs: Mapping[str, NDArray[Any]],
         outputs: Sequence[str],
     ) -> Arrays:
-        """The outputs of these rows, computed with those of others; blocks until they are there.
+        """Return the outputs of one request, computed in a batch with others; blocks until then.
 
-        Raises ServingError for what the model cannot compute, UNAVAILABLE if too much waits or the
-        batcher is closed.
+        Args:
+            servable: The model version that computes the batch.
+            signature: The signature that the request calls.
+            inputs: Arrays by input name, (n_rows, ...); the first dimension is the batch.
+            outputs: Names of the outputs to compute.
+
+        Returns:
+            Arrays by output name with the request's own rows, (n_rows, ...).
+
+        Raises:
+            ServingError: For what the model cannot compute; INVALID_ARGUMENT if the request is
+                larger than a batch; UNAVAILABLE if too many batches wait or the batcher is closed.
         """
         rows = len(next(iter(inputs.values())))
         if rows > self._parameters.max_batch_size:
@@ -105,7 +135,7 @@ class Batcher:
         return task.outputs or {}
 
     def close(self) -> None:
-        """End the threads once what waits is computed."""
+        """Compute what waits, then end the threads."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -121,6 +151,18 @@ class Batcher:
         *,
         before: _Batch | None,
     ) -> _Batch:
+        """Return a new batch at the end of the queue; the caller holds the lock.
+
+        Args:
+            key: What requests must have in common to join.
+            servable: The model version that computes the batch.
+            signature: The signature that its requests call.
+            outputs: Names of the outputs to compute.
+            before: The open batch of the same key, which is too full; None if there is none.
+
+        Raises:
+            ServingError: UNAVAILABLE if `max_enqueued_batches` of this model wait already.
+        """
         waiting = sum(batch.servable is servable for batch in self._queue)
         if waiting >= self._parameters.max_enqueued_batches:
             raise ServingError(
@@ -136,6 +178,7 @@ class Batcher:
         return batch
 
     def _work(self) -> None:
+        """Compute batches until the batcher is closed; the body of each thread."""
         while (batch := self._next()) is not None:
             try:
                 self._compute(batch)
@@ -148,7 +191,7 @@ class Batcher:
                     task.done.set()
 
     def _next(self) -> _Batch | None:
-        """The first batch that is full or has waited long enough; None at the end."""
+        """Take the first batch that is full or has waited long enough; None once closed."""
         with self._changed:
             while True:
                 now = time.monotonic()
@@ -165,6 +208,7 @@ class Batcher:
                 self._changed.wait(None if soonest is None else soonest - now)
 
     def _compute(self, batch: _Batch) -> None:
+        """Compute a batch and give each request its outputs or its error."""
         now = time.monotonic()
         for task in batch.tasks:
             self._metrics.queuing_latency.observe(
@@ -188,6 +232,7 @@ class Batcher:
             begin += task.rows
 
     def _together(self, batch: _Batch) -> Arrays:
+        """Return the outputs of all requests of a batch from one run, (n_padded, ...)."""
         padded = self._parameters.padded(batch.rows)
         inputs = {}
         for name in batch.tasks[0].inputs:
@@ -207,6 +252,7 @@ class Batcher:
         return outputs
 
     def _alone(self, batch: _Batch, task: _Task) -> None:
+        """Compute one request of a batch by itself."""
         self._metrics.batches.add()
         try:
             task.outputs = batch.servable.run(batch.signature, task.inputs, batch.outputs)
@@ -236,14 +282,17 @@ class BatchingServable:
     def run(
         self, signature: Signature, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
     ) -> Arrays:
-        """As the servable it wraps, together with the requests of others."""
+        """Return the outputs of the wrapped servable, computed together with other requests.
+
+        A request whose arrays have no common batch dimension is computed by itself.
+        """
         sizes = {array.shape[0] if array.ndim else 0 for array in inputs.values()}
         if signature.name in self._batched and len(sizes) == 1 and 0 not in sizes:
             return self._batcher.run(self._servable, signature, inputs, outputs)
         return self._servable.run(signature, inputs, outputs)
 
     def close(self) -> None:
-        """Free the servable; nothing of it waits any more, since nobody holds it."""
+        """Free the wrapped servable; no request of it waits any more, since nobody holds it."""
         self._servable.close()
 
 

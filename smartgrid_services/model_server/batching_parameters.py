@@ -22,7 +22,12 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class BatchingParameters:
-    """How requests are batched; the defaults are TensorFlow Serving's."""
+    """How requests are batched; the defaults are TensorFlow Serving's.
+
+    Attributes:
+        num_batch_threads: Batches that are computed at the same time.
+        thread_pool_name: Label of the queuing latency among the metrics.
+    """
 
     max_batch_size: int = 1000
     """Rows; a request with more is refused."""
@@ -37,12 +42,20 @@ class BatchingParameters:
     """A batch is filled up with copies of a row to the next of these sizes."""
 
     def padded(self, rows: int) -> int:
-        """The size that a batch of these rows is computed with."""
+        """Return the number of rows that a batch of `rows` is computed with.
+
+        >>> BatchingParameters(allowed_batch_sizes=(4, 16, 1000)).padded(5)
+        16
+        """
         return next((size for size in self.allowed_batch_sizes if size >= rows), rows)
 
 
 def read_batching_parameters(path: Path) -> BatchingParameters:
-    """Parameters from a text proto; raises ServerError naming the file and what is wrong."""
+    """Return the parameters of a text proto file.
+
+    Raises:
+        ServerError: If the file cannot be read or a value is out of range; names both.
+    """
     message = _make_message()
     try:
         text_format.Parse(path.read_text(), message)
@@ -67,6 +80,7 @@ def read_batching_parameters(path: Path) -> BatchingParameters:
 
 
 def _make_message() -> Any:
+    """Return an empty BatchingParameters message, whose type is built here from `_FIELDS`."""
     file = descriptor_pb2.FileDescriptorProto(
         name="batching_parameters.proto", package="smartgrid", syntax="proto3"
     )

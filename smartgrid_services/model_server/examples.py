@@ -9,7 +9,7 @@ from smartgrid_services.model_server.inference import Examples
 
 
 def extract_examples(message: Any) -> Examples:
-    """The Input message's examples, each with the context's features before its own."""
+    """Return the examples of an Input message, each with the context's features before its own."""
     match message.WhichOneof("kind"):
         case "example_list":
             return pack_examples([one.SerializeToString() for one in message.example_list.examples])
@@ -23,7 +23,7 @@ def extract_examples(message: Any) -> Examples:
 
 
 def pack_examples(serialized: Sequence[bytes]) -> Examples:
-    """Serialized examples as an array."""
+    """Return serialized examples as an object array, (n_examples,)."""
     array = np.empty(len(serialized), dtype=object)
     array[:] = serialized
     return array

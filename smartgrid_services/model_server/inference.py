@@ -30,18 +30,23 @@ Examples = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """Classes of every example: labels (bytes) and scores (float32), (n_examples, n_classes)."""
+    """Classes of every example.
+
+    Attributes:
+        labels: bytes (n_examples, n_classes); None if the model has no such output.
+        scores: float32 (n_examples, n_classes); None if the model has no such output.
+    """
 
     labels: NDArray[Any] | None
     scores: NDArray[Any] | None
 
     @property
     def size(self) -> int:
-        """Labels and scores of all examples together."""
+        """Number of labels and scores of all examples together."""
         return sum(array.size for array in (self.labels, self.scores) if array is not None)
 
     def rows(self) -> list[list[tuple[bytes, float]]]:
-        """Label and score of every class, by example; "" and 0 for what the model leaves out."""
+        """Return (label, score) of every class by example; b"" or 0 where there is none."""
         given = self.labels if self.labels is not None else self.scores
         if given is None:
             return []
@@ -59,7 +64,13 @@ class Classes:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One part of a MultiInference request."""
+    """One part of a MultiInference request.
+
+    Attributes:
+        model: Name of the model, the same in all parts of a request.
+        signature: Name of the signature; empty for the default one.
+        method: CLASSIFY or REGRESS.
+    """
 
     model: str
     signature: str
@@ -73,7 +84,17 @@ def predict(
     *,
     output_filter: Sequence[str] = (),
 ) -> dict[str, NDArray[Any]]:
-    """Outputs of any signature that is meant for inference; raises ServingError."""
+    """Return the outputs of a signature that is meant for inference.
+
+    Args:
+        servable: The model version that is asked.
+        signature: One of its signatures.
+        inputs: Arrays by input name, of the signature's dtypes and shapes.
+        output_filter: Names of the outputs to compute; all of them if empty.
+
+    Raises:
+        ServingError: INTERNAL for a signature of another kind; else as `compute_outputs`.
+    """
     if signature.method not in {PREDICT, CLASSIFY, REGRESS}:
         raise ServingError(
             Code.INTERNAL,
@@ -84,7 +105,11 @@ def predict(
 
 
 def classify(servable: Servable, name: str, examples: Examples) -> Classes:
-    """Classes of every example by a classification signature, the default one for no name."""
+    """Return the classes of every example by a classification signature.
+
+    An empty `name` is the default signature. Raises ServingError if the signature is no
+    classification, or its outputs do not have one row per example.
+    """
     signature = _find_signature(servable, name)
     _check_classification(signature)
     outputs = _run_signature(servable, signature, examples)
@@ -116,7 +141,11 @@ def classify(servable: Servable, name: str, examples: Examples) -> Classes:
 
 
 def regress(servable: Servable, name: str, examples: Examples) -> list[float]:
-    """One value per example by a regression signature, the default one for no name."""
+    """Return one value per example by a regression signature.
+
+    An empty `name` is the default signature. Raises ServingError if the signature is no
+    regression, or its output does not have one float32 per example.
+    """
     signature = _find_signature(servable, name)
     _check_regression(signature)
     values = _run_signature(servable, signature, examples)[_OUTPUTS]
@@ -139,7 +168,7 @@ def regress(servable: Servable, name: str, examples: Examples) -> list[float]:
 def infer(
     servable: Servable, tasks: Sequence[Task], examples: Examples
 ) -> list[Classes | list[float]]:
-    """Each task's result on the same examples, in order."""
+    """Return the result of each task on the same examples, in the order of the tasks."""
     _check_tasks(servable, tasks)
     return [
         classify(servable, task.signature, examples)

@@ -21,7 +21,13 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @dataclass(frozen=True, slots=True)
 class RunningModelServer:
-    """A model server process and where it answers."""
+    """A model server process and where it answers.
+
+    Attributes:
+        process: The process that was started.
+        rest_url: Base URL of REST, such as http://127.0.0.1:8501.
+        grpc_target: host:port of gRPC.
+    """
 
     process: subprocess.Popen[bytes]
     rest_url: str

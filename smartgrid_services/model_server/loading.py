@@ -15,7 +15,7 @@ from smartgrid_services.model_server.status import Code, ServingError
 
 
 class ServableLoader:
-    """Loads versions as the options say; raises ServerError for a bad batching file."""
+    """Loads versions as the options say. Raises ServerError for a bad batching file."""
 
     def __init__(self, options: ServerOptions, metrics: Metrics) -> None:
         self._options = options
@@ -27,7 +27,10 @@ class ServableLoader:
             self._batcher = Batcher(parameters, metrics)
 
     def load(self, folder: Path) -> Servable:
-        """A servable that is warm; raises ServingError saying what is wrong with the folder."""
+        """Return a servable that has answered its warm-up requests.
+
+        Raises ServingError saying what is wrong with the folder.
+        """
         # Here, not above: TensorFlow is imported after the ports are taken.
         from smartgrid_services.model_server import servable
 

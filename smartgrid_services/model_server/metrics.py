@@ -23,7 +23,11 @@ Labels = tuple[str, ...]
 
 
 def make_exponential_limits(first: float, factor: float, count: int) -> tuple[float, ...]:
-    """Upper limits of the buckets, as TensorFlow's Buckets::Exponential has them."""
+    """Return the upper limits of a histogram's buckets, as Buckets::Exponential has them.
+
+    >>> make_exponential_limits(10, 2, 4)
+    (10, 20, 40, 80)
+    """
     return tuple(first * factor**power for power in range(count))
 
 
@@ -32,7 +36,7 @@ LATENCY_MICROS = make_exponential_limits(10, 1.8, 33)
 
 
 class Counter:
-    """A number per label set that only grows."""
+    """A number per label set that only grows; one metric of the exposition."""
 
     def __init__(self, name: str, *labels: str) -> None:
         self.name = name
@@ -41,13 +45,13 @@ class Counter:
         self._lock = threading.Lock()
 
     def add(self, *labels: str, amount: float = 1) -> None:
-        """Count; label values in the order of their names."""
+        """Add to the number of a label set; label values in the order of the labels' names."""
         with self._lock:
             if labels in self._values or len(self._values) < _LARGEST:
                 self._values[labels] = self._values.get(labels, 0) + amount
 
     def lines(self) -> Iterator[str]:
-        """The exposition's lines."""
+        """Yield the lines of the metric in Prometheus' text format."""
         yield f"# TYPE {self.name} counter"
         with self._lock:
             values = sorted(self._values.items())
@@ -57,12 +61,19 @@ class Counter:
 
 @dataclass(slots=True)
 class _Distribution:
+    """What one label set of a histogram has observed.
+
+    Attributes:
+        counts: Observations per bucket; the last bucket has no upper limit.
+        total: Sum of the observed values.
+    """
+
     counts: list[int]
     total: float = 0.0
 
 
 class Histogram:
-    """A distribution per label set, in buckets with upper limits."""
+    """A distribution per label set, in buckets with upper limits; one metric of the exposition."""
 
     def __init__(self, name: str, limits: tuple[float, ...], *labels: str) -> None:
         self.name = name
@@ -72,7 +83,7 @@ class Histogram:
         self._lock = threading.Lock()
 
     def observe(self, *labels: str, value: float) -> None:
-        """Count the value into its bucket."""
+        """Count a value into its bucket; label values in the order of the labels' names."""
         bucket = bisect_left(self._limits, value)
         with self._lock:
             found = self._values.get(labels)
@@ -84,7 +95,7 @@ class Histogram:
             found.total += value
 
     def lines(self) -> Iterator[str]:
-        """The exposition's lines; buckets add up."""
+        """Yield the lines in Prometheus' text format; a bucket includes all smaller ones."""
         yield f"# TYPE {self.name} histogram"
         with self._lock:
             values = [
@@ -105,7 +116,23 @@ class Histogram:
 
 @dataclass(slots=True)
 class Metrics:
-    """What one server counts; times are in microseconds, as in TensorFlow Serving."""
+    """The metrics of one server; times are in microseconds, as in TensorFlow Serving.
+
+    Attributes:
+        request_count: Requests by model and status.
+        request_latency: Time of answered requests by model, API and entrypoint.
+        runtime_latency: Time of the model's own computation by model, API and runtime.
+        example_counts: Examples per request by model.
+        example_count_total: Examples of all requests by model.
+        graph_runs: Runs of graphs.
+        graph_run_micros: Time of all runs of graphs.
+        graph_run_histogram: Time of a run of a graph.
+        load_attempts: Loads by folder and outcome.
+        load_latency: Time of loads by folder.
+        warmup_latency: Time of warm-ups by folder and status.
+        queuing_latency: Time that a request waited in a batch, by thread pool.
+        batches: Batches that were computed.
+    """
 
     request_count: Counter = field(
         default_factory=lambda: Counter(":tensorflow:serving:request_count", "model_name", "status")
@@ -170,25 +197,33 @@ class Metrics:
     def request(
         self, *, model: str, api: str, entrypoint: str, status: str, seconds: float
     ) -> None:
-        """Count one request by its status, and its time if it was answered."""
+        """Count one request by its status, and its time if it was answered.
+
+        Args:
+            model: Name of the model.
+            api: Predict, Classify, Regress, MultiInference; lower case over REST.
+            entrypoint: GRPC or REST.
+            status: Name of the status code.
+            seconds: How long the request took, s.
+        """
         self.request_count.add(model, status)
         if status == "OK":
             self.request_latency.observe(model, api, entrypoint, value=seconds * 1e6)
 
     def graph_run(self, seconds: float) -> None:
-        """Count one run of a graph."""
+        """Count one run of a graph that took `seconds`."""
         micros = seconds * 1e6
         self.graph_runs.add()
         self.graph_run_micros.add(amount=micros)
         self.graph_run_histogram.observe(value=micros)
 
     def examples(self, model: str, count: int) -> None:
-        """Count the examples of a classify, regress or multi-inference request."""
+        """Count the examples of one classify, regress or multi-inference request."""
         self.example_counts.observe(model, value=count)
         self.example_count_total.add(model, amount=count)
 
     def page(self) -> bytes:
-        """The text exposition of everything."""
+        """Return all metrics in Prometheus' text format."""
         every = (getattr(self, name) for name in self.__slots__)
         metrics = sorted(every, key=lambda one: one.name)
         return "".join(f"{line}\n" for one in metrics for line in one.lines()).encode()
@@ -210,7 +245,14 @@ def _format_number(value: float) -> str:
 
 @contextmanager
 def measure_request(metrics: Metrics, *, model: str, api: str, entrypoint: str) -> Iterator[None]:
-    """Count what happens inside the block as one request."""
+    """Count the block as one request, with the status of the error that it raises.
+
+    Args:
+        metrics: Where it is counted.
+        model: Name of the model.
+        api: Predict, Classify, Regress, MultiInference; lower case over REST.
+        entrypoint: GRPC or REST.
+    """
     began = time.perf_counter()
     status = Code.OK
     try:
@@ -233,7 +275,7 @@ def measure_request(metrics: Metrics, *, model: str, api: str, entrypoint: str) 
 
 @contextmanager
 def measure_runtime(metrics: Metrics, *, model: str, api: str) -> Iterator[None]:
-    """Count the time inside the block as the runtime's share of a request."""
+    """Count the time of the block as the model's own computation within a request."""
     began = time.perf_counter()
     yield
     micros = (time.perf_counter() - began) * 1e6

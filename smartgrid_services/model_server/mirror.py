@@ -23,21 +23,24 @@ _ABANDONED_SECONDS = 6 * 3600
 
 
 class Mirror:
-    """Copies of remote version folders below one local folder, of those that shall answer.
+    """Local copies of the remote version folders that shall answer, below one folder.
 
-    A version is never overwritten, so what was copied once is not looked at again. A copy is
-    renamed into its place when it is whole and on the disk. Servers may share the folder.
+    A version is never overwritten, so what was copied once is not compared again. A copy is renamed
+    into its place when it is whole and on the disk. Several servers may share the folder.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def versions_of(self, model: ModelConfig) -> Versions:
-        """The model's wanted versions; raises FileNotFoundError without a folder, else OSError.
+        """Copy the versions that shall answer and return their local folders.
 
-        A version counts once its `saved_model.pb` is there, which who publishes writes last. An
-        older one takes the place of one that cannot be copied; OSError if none can be, since what
-        answers now shall answer on.
+        A version counts once its `saved_model.pb` is there, which the publisher writes last.
+        An older one takes the place of one that cannot be copied.
+
+        Raises:
+            FileNotFoundError: If the model's remote folder does not exist.
+            OSError: If no version can be copied, so that what answers now goes on answering.
         """
         filesystem, path = fsspec.url_to_fs(model.base_path, use_listings_cache=False)
         try:
@@ -63,6 +66,7 @@ class Mirror:
         return here
 
     def _remote_versions(self, filesystem: Any, path: str) -> Mapping[int, str]:
+        """Return the remote folders that hold a whole version, by version."""
         found: dict[int, str] = {}
         for entry in sorted(filesystem.ls(path, detail=True), key=lambda entry: entry["name"]):
             folder = entry["name"].rstrip("/")
@@ -76,7 +80,7 @@ class Mirror:
         }
 
     def _fetch(self, filesystem: Any, remote: str, copy: Path) -> bool:
-        """Copy one version; what goes wrong is logged and tried again with the next look."""
+        """Copy one version; return whether it is there. A failure is logged."""
         fresh = copy.with_name(f".{copy.name}-{uuid.uuid4().hex}")
         fresh.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -95,7 +99,7 @@ class Mirror:
         return True
 
     def _tidy(self, place: Path, remote: Mapping[int, str], here: Versions) -> None:
-        """Keep of copies that nobody wants now those that could be wanted again."""
+        """Remove copies that are neither wanted now nor could be wanted again."""
         if not place.exists():
             return
         for copy in place.iterdir():
@@ -106,7 +110,7 @@ class Mirror:
 
 
 def _sync(folder: Path, *, deep: bool = True) -> None:
-    """Bring a folder to the disk, with all below it if `deep`: a rename may outlive a crash."""
+    """Write a folder to the disk, with all below it if `deep`: a rename may survive a crash."""
     for path in [*(folder.rglob("*") if deep else ()), folder]:
         number = os.open(path, os.O_RDONLY)
         try:
@@ -116,7 +120,7 @@ def _sync(folder: Path, *, deep: bool = True) -> None:
 
 
 def _is_abandoned(fresh: Path) -> bool:
-    """Whether nothing was written for long to a copy that is not whole; else it may become one."""
+    """Return whether an unfinished copy was not written to for hours."""
     youngest = 0.0
     for path in (fresh, *fresh.rglob("*")):
         with contextlib.suppress(FileNotFoundError):

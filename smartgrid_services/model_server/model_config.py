@@ -20,16 +20,22 @@ _ABSOLUTE = re.compile(r"/|[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 @dataclass(frozen=True, slots=True)
 class VersionPolicy:
-    """Which of the versions that are there shall answer.
+    """Which of the versions in a model's folder shall answer.
 
-    With `specific`, exactly these; otherwise the `newest` ones, all of them for None.
+    Attributes:
+        newest: How many of the newest versions; None for all of them.
+        specific: Exactly these versions; None if the policy names none.
     """
 
     newest: int | None = 1
     specific: frozenset[int] | None = None
 
     def candidates(self, versions: Iterable[int]) -> list[int]:
-        """The versions that may answer, newest first; `newest` of them shall."""
+        """Return the versions that may answer, newest first; the first `newest` of them shall.
+
+        >>> VersionPolicy(newest=1).candidates([1, 3, 2])
+        [3, 2, 1]
+        """
         found = sorted(versions, reverse=True)
         return found if self.specific is None else [one for one in found if one in self.specific]
 
@@ -40,7 +46,14 @@ LATEST_POLICY = VersionPolicy()
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """One model: its folder or URL, its policy, and its labels' versions."""
+    """One model of the model server's config.
+
+    Attributes:
+        name: The name by which requests ask for the model.
+        base_path: Folder or URL whose numeric subfolders are the versions.
+        policy: Which of the versions answer.
+        labels: Version by label, such as stable and canary.
+    """
 
     name: str
     base_path: str
@@ -52,7 +65,7 @@ Models = Mapping[str, ModelConfig]
 
 
 def parse_model_config(text: str) -> Models:
-    """Models by name from ModelServerConfig's text form.
+    """Return the models of a ModelServerConfig in text form, by name.
 
     Raises ServingError with TensorFlow Serving's words, or the parser's line and column.
     """
@@ -65,7 +78,10 @@ def parse_model_config(text: str) -> Models:
 
 
 def read_model_config(path: Path) -> Models:
-    """The same from a file; also raises ServingError if it cannot be read."""
+    """Return the models of a config file, by name.
+
+    Raises ServingError if the file cannot be read or holds no valid config.
+    """
     try:
         text = path.read_text()
     except FileNotFoundError as error:
@@ -79,7 +95,10 @@ def read_model_config(path: Path) -> Models:
 
 
 def convert_model_config(message: Any) -> Models:
-    """Models by name from a ModelServerConfig message, checked as TensorFlow Serving does."""
+    """Return the models of a ModelServerConfig message, by name.
+
+    Raises ServingError for what TensorFlow Serving refuses, too.
+    """
     if message.WhichOneof("config") != "model_config_list":
         raise ServingError(
             Code.INVALID_ARGUMENT,

@@ -18,7 +18,7 @@ _BATCHED = 128
 
 
 def _declare_option(parse: Callable[[str], Any], said: str, *also: str) -> dict[str, Any]:
-    """Metadata of a field whose option bears its name; `also` are TensorFlow Serving's names."""
+    """Return the metadata of an option that bears its field's name; `also` are further names."""
     return {"parse": parse, "said": said, "also": also}
 
 
@@ -30,6 +30,8 @@ def _parse_port(word: str) -> int:
 
 
 def _parse_at_least(least: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers that refuses those below `least`."""
+
     def parse(word: str) -> int:
         number = int(word)
         if number < least:
@@ -60,7 +62,10 @@ def _parse_truth(word: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """What a model server is started with; one of the first three says what it serves."""
+    """What a model server is started with; one of the first three says what it serves.
+
+    The help text beside each field explains it.
+    """
 
     base_path: Path | None = field(
         default=None,
@@ -175,18 +180,22 @@ class ServerOptions:
     )
 
     def rest_threads(self) -> int:
-        """Requests that REST computes at once."""
+        """Return how many requests REST computes at once."""
         return self.rest_api_num_threads or self._threads()
 
     def grpc_threads(self) -> int:
-        """Requests that gRPC computes at once."""
+        """Return how many requests gRPC computes at once."""
         return self.grpc_max_threads or self._threads()
 
     def _threads(self) -> int:
         return _BATCHED if self.enable_batching else _THREADS
 
     def arguments(self) -> list[str]:
-        """The command line that `parse` reads back as these options."""
+        """Return the command line that `parse_options` reads back as these options.
+
+        >>> parse_options(ServerOptions(model_base_path="/m").arguments()).model_base_path
+        '/m'
+        """
         words = []
         for one in fields(self):
             value = getattr(self, one.name)
@@ -197,10 +206,10 @@ class ServerOptions:
         return words
 
     def sources(self) -> ModelSources:
-        """Where models come from.
+        """Return where the models come from.
 
-        A config file named by `model_config_file` is all that is served; the one below the base
-        path, there or not, speaks for the models it lists and leaves the others to the folders.
+        A config file named by `model_config_file` lists all that is served; the one below the base
+        path, if it exists, rules the models it lists and leaves the others to the folders.
         """
         explicit = self.model_config_file
         beside = None if self.base_path is None else self.base_path / CONFIG_NAME
@@ -219,10 +228,10 @@ class ServerOptions:
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> ServerOptions:
-    """Options from a command line, the process's own for None; ends the process on a bad one.
+    """Return the options of a command line, the process's own for None.
 
     TensorFlow Serving's spelling (`--model_config_file=...`, `--port`, `--rest_api_port`) is read
-    as well.
+    as well. Ends the process with a message for an option that is wrong.
     """
     parser = argparse.ArgumentParser(
         prog="python -m smartgrid_services.model_server",

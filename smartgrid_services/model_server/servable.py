@@ -67,7 +67,7 @@ class SavedModelServable:
     def run(
         self, signature: Signature, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
     ) -> dict[str, NDArray[Any]]:
-        """The named outputs; raises ServingError with TensorFlow's own code and words."""
+        """Return the named outputs; raises ServingError with TensorFlow's own code and words."""
         fetched = tuple(sorted(outputs))
         call = self._callable(signature, fetched)
         began = time.perf_counter()
@@ -84,7 +84,7 @@ class SavedModelServable:
         return {name: np.asarray(arrays[name]) for name in outputs}
 
     def _callable(self, signature: Signature, outputs: tuple[str, ...]) -> Callable[..., list[Any]]:
-        """Runs the signature on its inputs in the order of their names; kept, the last ones made.
+        """Return what runs the signature on its inputs by the order of their names; cached.
 
         Session.run would look up every tensor by its name again, which takes longer than a small
         graph.
@@ -126,7 +126,7 @@ class SavedModelServable:
 
 
 def load_servable(folder: Path, metrics: Metrics) -> SavedModelServable:
-    """Load the SavedModel in the folder; raises ServingError saying what is wrong with it."""
+    """Return the SavedModel in the folder; raises ServingError saying what is wrong with it."""
     try:
         return SavedModelServable(folder, metrics)
     except tf.errors.OpError as error:
@@ -145,11 +145,11 @@ def _has_loop(graph: Any) -> bool:
 
 
 def _is_dense(definition: Any) -> bool:
-    """Whether all tensors are plain ones; an initialisation's output has no dtype."""
+    """Return whether all tensors are plain ones; an initialisation's output has no dtype."""
     infos = [*definition.inputs.values(), *definition.outputs.values()]
     return all(info.WhichOneof("encoding") == "name" and info.dtype for info in infos)
 
 
 def _cut_graph_stack(message: str) -> str:
-    """The cause without the graph's stack, which says nothing to a caller."""
+    """Return the cause without the graph's stack, which says nothing to a caller."""
     return message.split("\n\nOriginal stack trace", 1)[0].split("\n\nErrors may have", 1)[0][:2000]

@@ -87,6 +87,14 @@ async def _bind_rest(runner: web.AppRunner, options: ServerOptions) -> None:
 async def _wait_until_ended(
     ended: asyncio.Event, beginning: "_Startup", options: ServerOptions, *, parent: int
 ) -> None:
+    """Return once a signal came, the start-up failed, or the parent is gone.
+
+    Args:
+        ended: Set by SIGTERM and SIGINT.
+        beginning: The thread that brings in TensorFlow.
+        options: Says whether the parent's end is this process's end.
+        parent: Process number of the parent at the start.
+    """
     while not ended.is_set() and beginning.failure is None:
         if options.exit_with_parent and os.getppid() != parent:
             log.warning("the process that started this one is gone")
@@ -96,7 +104,7 @@ async def _wait_until_ended(
 
 
 class _Startup(threading.Thread):
-    """Brings in TensorFlow, opens gRPC, then looks at the folders once per poll interval."""
+    """Imports TensorFlow, opens gRPC, then looks at the folders once per poll interval."""
 
     def __init__(
         self, catalog: VersionManager, watch: ModelWatch, metrics: Metrics, options: ServerOptions
@@ -121,7 +129,7 @@ class _Startup(threading.Thread):
         )
 
     def bind(self) -> None:
-        """Take the gRPC port; calls wait there until TensorFlow is in."""
+        """Take the gRPC port; calls wait there until TensorFlow is imported."""
         address = f"{self._options.host}:{self._options.grpc_port}"
         try:
             self._grpc.add_insecure_port(address)
@@ -132,7 +140,7 @@ class _Startup(threading.Thread):
             ) from error
 
     def run(self) -> None:
-        """The thread: begin, then poll until stopped."""
+        """Start up, then poll until stopped; the body of the thread."""
         try:
             self._begin()
         except Exception as error:
@@ -145,7 +153,7 @@ class _Startup(threading.Thread):
             self._watch.wait(self._options.poll_seconds)
 
     def stop(self) -> None:
-        """Let calls in flight finish, then close the models, unless it never began."""
+        """Let calls in flight finish, then close the models, unless the start-up never ended."""
         self._ending.set()
         self._watch.wake()
         if not self.done.is_set():
@@ -179,7 +187,10 @@ class _Startup(threading.Thread):
         log.info("gRPC answers at %s:%s", self._options.host, self._options.grpc_port)
 
     def _look(self, seen: str) -> str:
-        """One look at the folders; what stops it is logged when it is new, and nothing changes."""
+        """Look at the folders once and return why that failed, empty if it did not.
+
+        A failure is logged when it differs from the one of the look before, and changes nothing.
+        """
         try:
             self._watch.look()
             self._set_serving(not self._watch.reasons())

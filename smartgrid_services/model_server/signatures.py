@@ -29,7 +29,11 @@ class TensorSpec:
     """Whether the shape is a promise; that of a tensor inside the graph only describes it."""
 
     def admits(self, shape: tuple[int, ...]) -> bool:
-        """Whether a tensor of this shape may be given."""
+        """Return whether a tensor of this shape may be given.
+
+        >>> TensorSpec("DT_FLOAT", None, (-1, 3)).admits((7, 3))
+        True
+        """
         if self.shape is None or not self.strict:
             return True
         if len(shape) != len(self.shape):
@@ -42,7 +46,14 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A callable of a SavedModel: inputs and outputs by name."""
+    """A callable of a SavedModel.
+
+    Attributes:
+        name: The name by which requests ask for it.
+        inputs: Tensors by input name.
+        outputs: Tensors by output name.
+        method: TensorFlow's method name: predict, classify or regress.
+    """
 
     name: str
     inputs: Mapping[str, TensorSpec]
@@ -62,7 +73,7 @@ class Servable(Protocol):
     def run(
         self, signature: Signature, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
     ) -> dict[str, NDArray[Any]]:
-        """The named outputs; raises ServingError for what the model cannot compute."""
+        """Return the named outputs; raises ServingError for what the model cannot compute."""
         ...
 
     def close(self) -> None:
@@ -71,7 +82,10 @@ class Servable(Protocol):
 
 
 def find_signature(servable: Servable, name: str) -> Signature:
-    """The signature of the name, the default one for an empty name."""
+    """Return the signature of the name, the default one for an empty name.
+
+    Raises ServingError if the model has no such signature.
+    """
     signature = servable.signatures.get(name or DEFAULT_SIGNATURE)
     if signature is None:
         raise ServingError(
@@ -88,7 +102,18 @@ def compute_outputs(
     *,
     output_filter: Sequence[str] = (),
 ) -> dict[str, NDArray[Any]]:
-    """Run the signature on inputs that are checked first; all outputs unless filtered."""
+    """Run a signature on inputs that are checked first, and return its outputs by name.
+
+    Args:
+        servable: The model version that is asked.
+        signature: One of its signatures.
+        inputs: Arrays by input name.
+        output_filter: Names of the outputs to compute; all of them if empty.
+
+    Raises:
+        ServingError: For inputs or outputs that the signature does not have, an input of another
+            dtype or shape, and what the model cannot compute.
+    """
     check_names(signature, inputs.keys())
     for name, spec in signature.inputs.items():
         check_tensor(name, spec, inputs[name].dtype, inputs[name].shape)
@@ -129,7 +154,14 @@ def check_names(signature: Signature, names: Iterable[str]) -> None:
 
 
 def check_tensor(name: str, spec: TensorSpec, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-    """Raise ServingError unless a tensor of this dtype and shape may be given as the input."""
+    """Raise ServingError unless a tensor of this dtype and shape may be given as the input.
+
+    Args:
+        name: Name of the input, for the error.
+        spec: What the signature says of the input.
+        dtype: NumPy's dtype of the tensor.
+        shape: Shape of the tensor.
+    """
     if spec.array_dtype is None:
         raise ServingError(Code.UNIMPLEMENTED, f"input {name}: {spec.dtype} cannot be carried")
     if dtype != spec.array_dtype:

@@ -57,7 +57,7 @@ class ServingError(Exception):
 
 
 def to_code(number: int) -> Code:
-    """The code of a number that some library gave; UNKNOWN for a stranger."""
+    """Return the code of a number that a library gave; UNKNOWN for an unknown one."""
     try:
         return Code(number)
     except ValueError:

@@ -40,9 +40,9 @@ _NUMBERS = {dtype: (number, field) for number, (dtype, field) in _FIELDS.items()
 def read_inputs(
     tensors: Mapping[str, Any], signature: Signature, *, largest_filled: int = LARGEST_FILLED
 ) -> dict[str, NDArray[Any]]:
-    """Arrays of a request's TensorProtos, which must be those that the signature takes.
+    """Return the arrays of a request's TensorProtos, which must be those that the signature takes.
 
-    Names, dtypes and shapes are looked at before any memory is taken. Raises ServingError, also if
+    Names, dtypes and shapes are checked before any memory is taken. Raises ServingError, also if
     what is not sent but filled up would take more than `largest_filled` bytes in all.
     """
     check_names(signature, tensors.keys())
@@ -57,7 +57,7 @@ def read_inputs(
 
 
 def read_tensor(name: str, tensor: Any, *, largest_filled: int = LARGEST_FILLED) -> NDArray[Any]:
-    """The array of a TensorProto; raises ServingError for one that is not whole.
+    """Return the array of a TensorProto; raises ServingError for one that is not whole.
 
     Too few values are filled up with the last one, none at all with zeros; no array that is filled
     up takes more than `largest_filled` bytes.
@@ -84,7 +84,7 @@ def read_tensor(name: str, tensor: Any, *, largest_filled: int = LARGEST_FILLED)
 
 
 def _describe_tensor(name: str, tensor: Any) -> tuple[tuple[int, ...], np.dtype[Any], str]:
-    """Shape, dtype and the field of the values."""
+    """Return shape, dtype and the name of the field that holds the values."""
     sizes = tuple(dim.size for dim in tensor.tensor_shape.dim)
     if tensor.tensor_shape.unknown_rank or any(size < 0 for size in sizes):
         raise _unreadable(name, f"the shape {list(sizes)} is not full")
@@ -118,6 +118,17 @@ def write_tensor(array: NDArray[Any], tensor: Any) -> None:
 
 
 def _read_content(name: str, content: bytes, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
+    """Return the values of `tensor_content`, (count,).
+
+    Args:
+        name: Name of the input, for the error.
+        content: The values in native byte order.
+        dtype: NumPy's dtype of the values.
+        count: How many values the shape asks for.
+
+    Raises:
+        ServingError: For strings, and for bytes that are more or fewer than the values.
+    """
     if dtype.kind == "O":
         raise _unreadable(name, "strings must come in string_val")
     if len(content) != count * dtype.itemsize:

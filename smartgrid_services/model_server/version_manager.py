@@ -42,7 +42,14 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class VersionState:
-    """One line of a model's status."""
+    """One line of a model's status.
+
+    Attributes:
+        version: Number of the version.
+        state: Where it is between its load and its end.
+        code: Why its load failed; OK if it did not.
+        message: The same in words; empty if it did not.
+    """
 
     version: int
     state: State
@@ -52,7 +59,16 @@ class VersionState:
 
 @dataclass(slots=True, eq=False)
 class LiveVersion:
-    """A version that a request may hold; `users` requests do now."""
+    """A loaded version that requests may hold.
+
+    Attributes:
+        model: Name of the model.
+        version: Number of the version.
+        servable: What computes.
+        graph: Fingerprint of the `saved_model.pb` that was loaded.
+        users: Requests that hold it now.
+        retired: Whether no further request may hold it.
+    """
 
     model: str
     version: int
@@ -66,9 +82,13 @@ class LiveVersion:
 
 @dataclass(frozen=True, slots=True)
 class LoadRetry:
-    """How often a version whose load failed is tried again, and after how many seconds.
+    """How often a version whose load failed is tried again.
 
     A folder that changes is tried at once, however often it failed before.
+
+    Attributes:
+        times: Attempts after the first one.
+        seconds: Time between two attempts, s.
     """
 
     times: int = 5
@@ -77,7 +97,13 @@ class LoadRetry:
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """A load that failed: the folder as it was then, how often, and when it is tried again."""
+    """A load that failed.
+
+    Attributes:
+        folder: Fingerprint of the folder before the attempt.
+        failures: Attempts that failed on this folder.
+        again_at: Time of the manager's clock from which it is tried again, s.
+    """
 
     folder: Fingerprint
     failures: int
@@ -86,7 +112,13 @@ class _Refusal:
 
 @dataclass(slots=True)
 class _ModelRecord:
-    """Everything known about one model."""
+    """Everything that is known about one model.
+
+    Attributes:
+        live: Loaded versions by number.
+        status: States by version, for the status requests.
+        refused: Failed loads by version.
+    """
 
     live: dict[int, LiveVersion] = field(default_factory=dict)
     status: dict[int, VersionState] = field(default_factory=dict)
@@ -94,11 +126,17 @@ class _ModelRecord:
 
 
 class VersionManager:
-    """The versions that answer. One thread refreshes it, any number of requests hold versions.
+    """The versions that answer. One thread refreshes them, any number of requests hold them.
 
     Of every model those versions are live that its policy asks for, the `keep` newest ones if it
-    has none; an older one takes the place of one that does not load. A version is let go of only
-    when those that take its place are live, and closed when the last request on it has ended.
+    has none; an older one takes the place of one that does not load. A version is retired only when
+    those that take its place are live, and closed when the last request on it has ended.
+
+    Args:
+        load: Returns the servable of a version folder, or raises ServingError.
+        keep: How many of the newest versions answer, of a model without a policy.
+        retry: How often a failed load is tried again.
+        clock: Monotonic time, s.
     """
 
     def __init__(
@@ -122,7 +160,7 @@ class VersionManager:
         found: Mapping[str, Versions | None],
         policies: Mapping[str, VersionPolicy] | None = None,
     ) -> None:
-        """Bring what is live in line with the folders that were found.
+        """Load and retire versions until those are live that the folders and policies ask for.
 
         A model that is None is left as it is; one that is missing has no versions any more.
         """
@@ -135,8 +173,8 @@ class VersionManager:
     def assign(self, labels: Labels, *, new_anywhere: bool) -> None:
         """Replace all labels. A label may point to a version that is AVAILABLE.
 
-        With `new_anywhere` one that does not exist yet, or stays where it is, may point to any.
-        Raises ServingError for one that may not, and then changes none.
+        With `new_anywhere` a label that does not exist yet, or stays where it is, may point to any
+        version. Raises ServingError for one that may not, and then changes none.
         """
         with self._lock:
             for name, versions in labels.items():
@@ -153,14 +191,14 @@ class VersionManager:
             self._labels = {name: dict(versions) for name, versions in labels.items()}
 
     def close(self) -> None:
-        """Let go of everything; what requests still hold is closed when they end."""
+        """Retire every version; those that requests still hold are closed when the requests end."""
         self.refresh({})
 
     @contextmanager
     def hold(
         self, model: str, version: int | None = None, label: str | None = None
     ) -> Iterator[LiveVersion]:
-        """The version asked for, the newest live one for None, kept loaded inside the block.
+        """Yield the version asked for, the newest live one for None, loaded in the block.
 
         Raises ServingError if it is not live, or the label is not known.
         """
@@ -181,7 +219,7 @@ class VersionManager:
     def peek(
         self, model: str, version: int | None = None, label: str | None = None
     ) -> LiveVersion | None:
-        """The version that `hold` would give now, not held; None where it would refuse."""
+        """Return the version that `hold` would give, without holding it; None for a refusal."""
         with self._lock:
             try:
                 if label is not None:
@@ -191,7 +229,7 @@ class VersionManager:
                 return None
 
     def status(self, model: str, version: int | None = None) -> list[VersionState]:
-        """States of all versions, newest first, or of one; raises ServingError for none."""
+        """Return the states of all versions, newest first, or of one; ServingError for none."""
         with self._lock:
             known = self._models.get(model)
             states = [] if known is None else list(known.status.values())
@@ -206,7 +244,7 @@ class VersionManager:
         return sorted(states, key=lambda state: state.version, reverse=True)
 
     def live(self) -> dict[str, list[int]]:
-        """Live versions of every model that has one, newest first."""
+        """Return the live versions of every model that has one, newest first."""
         with self._lock:
             return {
                 name: sorted(model.live, reverse=True)
@@ -215,7 +253,7 @@ class VersionManager:
             }
 
     def labels(self) -> dict[str, dict[str, int]]:
-        """Versions by label of every model that has labels."""
+        """Return the versions by label of every model that has labels."""
         with self._lock:
             return {name: dict(versions) for name, versions in sorted(self._labels.items())}
 
@@ -253,7 +291,14 @@ class VersionManager:
         self._forget(name, model, candidates)
 
     def _is_live(self, model: _ModelRecord, name: str, version: int, folder: Path) -> bool:
-        """Whether the version in the folder answers, after an attempt to load it if it is new."""
+        """Return whether the version answers, after an attempt to load a folder that is new.
+
+        Args:
+            model: The record of the model.
+            name: Name of the model.
+            version: Number of the version.
+            folder: The version's folder.
+        """
         graph = fingerprint_graph(folder)
         before = model.live.get(version)
         if before is not None and before.graph == graph:
@@ -287,7 +332,15 @@ class VersionManager:
     def _refuse(
         self, model: _ModelRecord, name: str, version: int, whole: Fingerprint, error: ServingError
     ) -> None:
-        """Remember a failed load; one that was to replace a live version leaves that one be."""
+        """Remember a failed load; a live version that it was to replace goes on answering.
+
+        Args:
+            model: The record of the model.
+            name: Name of the model.
+            version: Number of the version.
+            whole: Fingerprint of the folder before the attempt.
+            error: Why the load failed.
+        """
         log.warning(
             "model %s version %s cannot be loaded: %s: %s",
             name,
@@ -303,7 +356,7 @@ class VersionManager:
             self._note(model, VersionState(version, State.END, error.code, error.message))
 
     def _retire(self, model: _ModelRecord, live: LiveVersion, *, replaced: bool = False) -> None:
-        """No request gets this version any more; it is closed when the last one has ended."""
+        """Give the version to no further request; it is closed when the last one has ended."""
         with self._lock:
             if not replaced:
                 del model.live[live.version]
@@ -327,7 +380,7 @@ class VersionManager:
             model.status[state.version] = state
 
     def _forget(self, name: str, model: _ModelRecord, candidates: list[int]) -> None:
-        """Drop failures that nobody wants any more, old unloaded versions, and empty models."""
+        """Drop failures of unwanted versions, old ended versions, and empty models."""
         with self._lock:
             for version in [version for version in model.refused if version not in candidates]:
                 del model.refused[version]

@@ -16,16 +16,19 @@ LARGEST_VERSION = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What tells a folder from itself after a change: every file's name, size and time."""
+    """What changes whenever a folder changes.
+
+    Attributes:
+        files: Name, size in bytes and time of change in ns of every file, ordered.
+    """
 
     files: tuple[tuple[str, int, int], ...]
 
 
 def find_versions(base: Path) -> Mapping[str, Versions | None]:
-    """Models below the base path with their numeric folders; hidden and other names are skipped.
+    """Return the models below the base path with their numeric folders.
 
-    None stands for a model whose folder cannot be read just now: nothing is known about it.
-    Raises OSError if that is so for the base path, or if there is none.
+    Hidden and other names are skipped.
     """
     found: dict[str, Versions | None] = {}
     for folder in sorted(base.iterdir()):
@@ -43,7 +46,7 @@ def find_versions(base: Path) -> Mapping[str, Versions | None]:
 
 
 def list_versions(folder: Path) -> Versions:
-    """The numeric folders in a model's folder, zero-padded ones too; raises OSError."""
+    """Return the numeric folders in a model's folder, zero-padded ones too; raises OSError."""
     found: dict[int, Path] = {}
     for entry in sorted(folder.iterdir()):
         version = parse_version(entry.name)
@@ -54,7 +57,7 @@ def list_versions(folder: Path) -> Versions:
 
 
 def parse_version(name: str) -> int | None:
-    """The version that a folder's name or a path says, None if it says none."""
+    """Return the version that a folder's name or a path names, None if it names none."""
     if not (name.isascii() and name.isdecimal()):
         return None
     digits = name.lstrip("0") or "0"
@@ -66,7 +69,7 @@ def parse_version(name: str) -> int | None:
 
 
 def fingerprint_folder(folder: Path) -> Fingerprint:
-    """Every file and folder below the folder."""
+    """Return the fingerprint of every file and folder below the folder."""
     files = []
     for path in sorted(folder.rglob("*")):
         try:
@@ -80,7 +83,7 @@ def fingerprint_folder(folder: Path) -> Fingerprint:
 
 
 def fingerprint_graph(folder: Path) -> Fingerprint:
-    """The same of `saved_model.pb` alone: cheap enough to look at every second."""
+    """Return the fingerprint of `saved_model.pb` alone, cheap enough for a look every second."""
     try:
         stat = (folder / "saved_model.pb").stat()
     except OSError:

@@ -24,7 +24,7 @@ _MOST = 1000
 
 
 def warm_up(servable: Servable, folder: Path, *, times: int = 1) -> int:
-    """Answer every record so often; returns how many there were, 0 without a file.
+    """Answer every warm-up record so often; returns how many there are, 0 without a file.
 
     Raises ServingError for a record that cannot be read or answered: such a version is not loaded.
     """

@@ -24,8 +24,12 @@ CONFIG_NAME = "models.config"
 class ModelSources:
     """Where the names of models and their versions come from.
 
-    `base_path` is scanned for models; those that a config file names follow the file instead.
+    `base_path` is scanned for models; those that a config file lists follow the file instead.
     Without it only models of the file, or of a config that was sent, are served.
+
+    Attributes:
+        base_path: Folder of model folders; None if only a config names models.
+        config_file: A ModelServerConfig in text form; None if there is none to follow.
     """
 
     base_path: Path | None = None
@@ -66,10 +70,10 @@ class ModelWatch:
         self._wanted = threading.Event()
 
     def look(self) -> None:
-        """Read what changed in the config and the folders, and refresh the catalog.
+        """Read what changed in the config and the folders, and refresh the live versions.
 
-        Raises OSError if the base path cannot be read, ServerError for a config file that cannot
-        be and would be read only once.
+        Raises OSError if the base path cannot be read, ServerError for a config file that cannot be
+        used and would be read only once.
         """
         self._wanted.clear()
         with self._looked:
@@ -97,11 +101,11 @@ class ModelWatch:
     def reload(self, models: Models, *, timeout: float) -> None:
         """Serve these models and no others; returns when those that are new answer.
 
-        A config that says what the file says is the file's: below a base path it speaks for the
-        models that it lists and leaves the others to the folders.
+        A config that equals the file is treated as the file: below a base path it rules the models
+        that it lists and leaves the others to the folders.
 
-        Raises ServingError if the config may not be applied, and then changes nothing, or if a
-        new model has no version that loads, or none after `timeout` seconds.
+        Raises ServingError if the config may not be applied, and then changes nothing, or if a new
+        model has no version that loads, or none after `timeout` seconds.
         """
         with self._applying:
             new = sorted(set(models) - set(self._models))
@@ -123,7 +127,7 @@ class ModelWatch:
             )
 
     def reasons(self) -> list[str]:
-        """Why not everything that is configured answers; empty if all of it does."""
+        """Return why not everything that is configured answers; empty if all of it does."""
         live, labels = self._catalog.live(), self._catalog.labels()
         with self._applying:
             models = self._models
@@ -146,7 +150,7 @@ class ModelWatch:
         return reasons
 
     def config_trouble(self) -> str | None:
-        """Why the config file is not in effect as it is now; None if it is, or there is none."""
+        """Return why the config file is not in effect; None if it is, or there is none."""
         return self._trouble.get("")
 
     def _read_config(self) -> None:

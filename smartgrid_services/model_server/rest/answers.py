@@ -38,7 +38,7 @@ class RequestedVersion(NamedTuple):
 
 
 class RestInference:
-    """Answers to one request at a time each, from any thread; ServingError for every refusal."""
+    """Predictions and metadata as JSON bodies, from any thread; ServingError for every refusal."""
 
     def __init__(
         self,
@@ -54,9 +54,15 @@ class RestInference:
     async def answer(
         self, method: str, asked: RequestedVersion, body: bytes, *, beside: Executor
     ) -> bytes:
-        """The same as `infer`, in the caller's thread where that is quick, else in the executor.
+        """Return what `infer` returns, computed in the caller's thread where that is quick.
 
         A large answer is written in the executor, however quickly it was computed.
+
+        Args:
+            method: "predict", "classify" or "regress".
+            asked: The model version that the path names.
+            body: The request's JSON.
+            beside: Computes what takes longer.
         """
         loop = asyncio.get_running_loop()
         if not self.is_quick(method, asked, body):
@@ -68,12 +74,12 @@ class RestInference:
             return computed.written()
 
     def infer(self, method: str, asked: RequestedVersion, body: bytes) -> bytes:
-        """The answer to a "predict", "classify" or "regress" of that body."""
+        """Return the JSON answer to a "predict", "classify" or "regress" of that body."""
         with self._measured(method, asked):
             return self._compute(method, asked, body).written()
 
     def is_quick(self, method: str, asked: RequestedVersion, body: bytes) -> bool:
-        """Whether to answer takes little more time than to hand the request to another thread.
+        """Return whether an answer takes little more time than to hand it to another thread.
 
         So it does for a small body if the same method and signature took little time for such
         bodies lately, from the body to the written answer, and the graph has no loop, whose time
@@ -88,7 +94,7 @@ class RestInference:
         return live.small_seconds.get(key, math.inf) < _QUICK_SECONDS
 
     def metadata(self, asked: RequestedVersion) -> bytes:
-        """The signatures of a live version, in the JSON of their messages."""
+        """Return the signatures of a live version, in the JSON form of their messages."""
         with self._catalog.hold(*asked) as live:
             signatures = json_format.MessageToDict(
                 live.servable.signature_map,
@@ -155,7 +161,14 @@ class RestInference:
 
 
 class _Outcome(NamedTuple):
-    """What a signature of a version computed: how many values, and how they become a body."""
+    """What a signature computed.
+
+    Attributes:
+        live: The version that computed it.
+        signature: Name of the signature.
+        values: Number of values in the answer.
+        write: Returns the values as a JSON body.
+    """
 
     live: LiveVersion
     signature: str
@@ -164,14 +177,19 @@ class _Outcome(NamedTuple):
 
 
 class _Computed(NamedTuple):
-    """An answer that is computed but not written."""
+    """An answer that is computed but not written yet.
+
+    Attributes:
+        values: Number of values in the answer.
+        written: Returns the answer as a JSON body.
+    """
 
     values: int
     written: Callable[[], bytes]
 
 
 def _find_signature_name(body: bytes) -> str | None:
-    """The signature that a small body names; None for the default one, or a body that is none."""
+    """Return the signature that a small body names; None for none or an unreadable body."""
     # Most name none, and need no second reading; a key may be written with escapes.
     if b"signature_name" not in body and b"\\" not in body:
         return None
@@ -182,5 +200,5 @@ def _find_signature_name(body: bytes) -> str | None:
 
 
 def _note_duration(live: LiveVersion, key: tuple[str, str], seconds: float) -> None:
-    """One slow answer counts at once; quick ones have to come again and again."""
+    """Remember what a small request took; one slow answer counts at once, quick ones by and by."""
     live.small_seconds[key] = max(seconds, 0.9 * live.small_seconds.get(key, seconds))

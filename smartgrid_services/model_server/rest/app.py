@@ -32,7 +32,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class RestDependencies(NamedTuple):
-    """What the application serves."""
+    """What the HTTP application answers from.
+
+    Attributes:
+        catalog: The versions that answer.
+        watch: What is configured, and why it does not answer.
+        metrics: Where requests are counted.
+    """
 
     catalog: VersionManager
     watch: ModelWatch
@@ -42,7 +48,10 @@ class RestDependencies(NamedTuple):
 
 
 class RestApi:
-    """The routes over one catalog; all but quick requests are answered in the executor."""
+    """The routes of TensorFlow Serving, and of health, readiness and metrics.
+
+    All but quick requests are computed in the executor.
+    """
 
     def __init__(self, served: RestDependencies, *, executor: Executor) -> None:
         self._served = served
@@ -50,7 +59,7 @@ class RestApi:
         self._executor = executor
 
     def application(self, *, max_body_bytes: int) -> web.Application:
-        """The HTTP application; a larger body is refused with 413."""
+        """Return the HTTP application; a body above `max_body_bytes` is refused with 413."""
         app = web.Application(client_max_size=max_body_bytes, middlewares=[_answer_errors])
         app.router.add_get("/health", self._health)
         app.router.add_get("/ready", self._ready)
@@ -59,11 +68,11 @@ class RestApi:
         return app
 
     async def _health(self, _: web.Request) -> web.Response:
-        """200 as long as the process answers; says whether it takes predictions yet."""
+        """Answer 200 as long as the process lives, and whether predictions are taken yet."""
         return _make_json_response({"status": "serving" if self._served.serving() else "starting"})
 
     async def _ready(self, _: web.Request) -> web.Response:
-        """200 once every configured model and label answers, 503 with the reasons before."""
+        """Answer 200 once every configured model and label answers, else 503 with reasons."""
         watch, catalog = self._served.watch, self._served.catalog
         reasons = watch.reasons() if self._served.serving() else ["starting"]
         if reasons:
@@ -79,10 +88,11 @@ class RestApi:
         return _make_json_response(answer)
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        """Prometheus' text exposition."""
+        """Answer Prometheus' text format."""
         return web.Response(body=self._served.metrics.page(), content_type=counted.CONTENT_TYPE)
 
     async def _serve(self, request: web.Request) -> web.Response:
+        """Answer TensorFlow Serving's paths: predictions, metadata and status of a model."""
         path = request.path
         if request.method == "POST" and (match := _PREDICTION.fullmatch(path)):
             body = await request.read()
@@ -105,6 +115,7 @@ class RestApi:
 
     def _status(self, asked: RequestedVersion) -> bytes:
         # Like TensorFlow Serving, which looks at the version but not at the label.
+        """Return the states of a model's versions as a JSON body."""
         states = self._served.catalog.status(asked.model, asked.version)
         return _dump_pretty({"model_version_status": [_to_state_json(state) for state in states]})
 
@@ -139,7 +150,7 @@ def _make_json_response(value: Any, *, status: int = 200) -> web.Response:
 
 @web.middleware
 async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every refusal is `{"error": ...}`; what we did not foresee is logged and not told."""
+    """Answer every refusal as `{"error": ...}`; an unforeseen error is logged and not described."""
     try:
         return await handler(request)
     except ServingError as error:

@@ -20,7 +20,10 @@ _UINT64_END = 2**64
 
 
 def read_json_examples(document: dict[str, Any]) -> Examples:
-    """Examples of a classify or regress request's JSON; raises ServingError naming the feature."""
+    """Return the examples of a classify or regress request.
+
+    Raises ServingError naming the feature that cannot be read.
+    """
     context = b""
     if "context" in document:
         context = _encode_example(document["context"])

@@ -25,14 +25,19 @@ _DEEPEST = 32
 
 @dataclass(frozen=True, slots=True)
 class PredictInput:
-    """A predict request's values: a list of rows, or columns by input name."""
+    """The values of a predict request.
+
+    Attributes:
+        layout: "row" for a list of rows, "column" for columns by input name.
+        values: The JSON value of `instances` or `inputs`.
+    """
 
     layout: Layout
     values: Any
 
 
 def find_predict_input(document: dict[str, Any]) -> PredictInput:
-    """The `instances` or `inputs` of the request; raises ServingError for both and for none."""
+    """Return the `instances` or `inputs` of a request; raises ServingError for both or none."""
     if "instances" in document and "inputs" in document:
         refuse(
             f"JSON Value: {format_value(document)} Not formatted correctly expecting only "
@@ -52,7 +57,10 @@ def find_predict_input(document: dict[str, Any]) -> PredictInput:
 
 
 def read_inputs(given: PredictInput, signature: Signature) -> dict[str, NDArray[Any]]:
-    """Arrays by input name, of the signature's dtypes; ServingError names what does not fit."""
+    """Return arrays by input name, of the signature's dtypes.
+
+    Raises ServingError naming the row and the value that do not fit.
+    """
     if not signature.inputs:
         refuse(f"Failed to get input map for signature: {signature.name}")
     if given.layout == "column":
@@ -68,6 +76,7 @@ def read_inputs(given: PredictInput, signature: Signature) -> dict[str, NDArray[
 
 
 def _transpose_rows(rows: list[Any], signature: Signature) -> dict[str, Any]:
+    """Return the values of all rows by input name; a plain list is the only input."""
     names = signature.inputs.keys()
     if not isinstance(rows[0], dict) and len(names) > 1:
         refuse(
@@ -131,6 +140,7 @@ def _format_shape(shape: tuple[int, ...]) -> str:
 
 
 def _read_columns(values: Any, signature: Signature) -> dict[str, Any]:
+    """Return the values by input name; a plain value is the only input."""
     if not _is_object(values):
         if len(signature.inputs) > 1:
             refuse(
@@ -145,12 +155,15 @@ def _read_columns(values: Any, signature: Signature) -> dict[str, Any]:
 
 
 def _is_object(value: Any) -> bool:
-    """Whether the value has named members; {"b64": ...} is a value."""
+    """Return whether the value has named members; {"b64": ...} is a value."""
     return isinstance(value, dict) and not is_base64(value)
 
 
 def _to_array(value: Any, spec: TensorSpec) -> NDArray[Any]:
-    """Nested lists of one shape to an array; ServingError says where it is ragged or not typed."""
+    """Return nested lists of one shape as an array.
+
+    Raises ServingError naming where the lists are ragged or a value has another type.
+    """
     if spec.array_dtype is None:
         raise ServingError(Code.UNIMPLEMENTED, f"{spec.dtype} cannot be sent as JSON")
     if isinstance(value, list) and value and not isinstance(value[0], list):
@@ -171,6 +184,17 @@ def _to_array(value: Any, spec: TensorSpec) -> NDArray[Any]:
 
 
 def _flatten(value: Any, level: int, shape: tuple[int, ...], leaves: list[Any]) -> None:
+    """Append the leaves of nested lists in order.
+
+    Args:
+        value: Nested lists, or a leaf at the innermost level.
+        level: How deep `value` lies in the request.
+        shape: The shape that the lists must have, from the first one of each level.
+        leaves: Where the leaves are appended.
+
+    Raises:
+        ServingError: For lists of different lengths or depths.
+    """
     if level == len(shape):
         if isinstance(value, list):
             refuse(f"Encountered list at unexpected level: {level} expected < {level}")
@@ -216,6 +240,7 @@ _PLAIN_TYPES: Mapping[str, set[type]] = {
 
 
 def _convert_leaves(leaves: list[Any], spec: TensorSpec, found: set[type]) -> NDArray[Any]:
+    """Return JSON values of the Python types `found` as the tensor's dtype, (n_leaves,)."""
     dtype = spec.array_dtype
     allowed = None if dtype is None else _PLAIN_TYPES.get(dtype.kind)
     if dtype is None or allowed is None:
@@ -241,7 +266,7 @@ def _convert_leaves(leaves: list[Any], spec: TensorSpec, found: set[type]) -> ND
 
 
 def _convert_floats(leaves: list[Any], spec: TensorSpec, *, has_integers: bool) -> NDArray[Any]:
-    """Floating point values, refused where a whole number or a size would be lost."""
+    """Return numbers as floats; refuses those of which a whole number or the size would be lost."""
     largest = _LARGEST_WHOLE[spec.array_dtype]
     quick = _convert_floats_quickly(leaves, spec, largest if has_integers else None)
     if quick is not None:
@@ -262,7 +287,7 @@ def _convert_floats(leaves: list[Any], spec: TensorSpec, *, has_integers: bool) 
 def _convert_floats_quickly(
     leaves: list[Any], spec: TensorSpec, largest: int | None
 ) -> NDArray[Any] | None:
-    """The values if nothing about them needs a closer look, which is nearly always so."""
+    """Return numbers as floats if nothing needs a closer look, which is nearly always so."""
     code = _ARRAY_CODES.get(spec.array_dtype)
     if code is None or not leaves:
         return None
@@ -284,5 +309,5 @@ def _describe_loss(value: Any, spec: TensorSpec) -> str:
 
 
 def _format_type(spec: TensorSpec) -> str:
-    """TensorFlow's short name of a dtype: DT_FLOAT is float."""
+    """Return TensorFlow's short name of a dtype: DT_FLOAT is float."""
     return spec.dtype.removeprefix("DT_").lower()

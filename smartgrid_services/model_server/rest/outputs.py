@@ -18,7 +18,7 @@ _BYTES_SUFFIX = "_bytes"
 
 
 def write_outputs(outputs: Mapping[str, NDArray[Any]], *, layout: Layout) -> bytes:
-    """`{"predictions": [...]}` row by row, or `{"outputs": ...}`; a single output stands bare."""
+    """Return `{"predictions": [...]}` row by row, or `{"outputs": ...}`; one output stands bare."""
     if layout == "row":
         _check_batch(outputs)
     values = {name: _from_array(name, array) for name, array in outputs.items()}
@@ -32,7 +32,7 @@ def write_outputs(outputs: Mapping[str, NDArray[Any]], *, layout: Layout) -> byt
 
 
 def write_classes(classes: Classes) -> bytes:
-    """`{"results": [[[label, score], ...], ...]}`, a list of pairs for every example."""
+    """Return `{"results": [[[label, score], ...], ...]}`, a list of pairs for every example."""
     rows = [
         [[_to_text(label), _shorten_float(score)] for label, score in row] for row in classes.rows()
     ]
@@ -40,12 +40,12 @@ def write_classes(classes: Classes) -> bytes:
 
 
 def write_values(values: Sequence[float]) -> bytes:
-    """`{"results": [...]}`, one float32 value for every example."""
+    """Return `{"results": [...]}`, one float32 value for every example."""
     return json.dumps({"results": [_shorten_float(value) for value in values]}).encode()
 
 
 def _check_batch(outputs: Mapping[str, NDArray[Any]]) -> None:
-    """Row by row needs one size of the first dimension, in the words of TensorFlow Serving."""
+    """Refuse outputs without a common first dimension, in the words of TensorFlow Serving."""
     size = None
     for name, array in outputs.items():
         if array.ndim == 0:
@@ -60,7 +60,7 @@ def _check_batch(outputs: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _from_array(name: str, array: NDArray[Any]) -> Any:
-    """Nested lists; a float32 is written with as few digits as tell it from its neighbours."""
+    """Return nested lists; a float32 has as few digits as tell it from its neighbours."""
     if array.dtype.kind == "O":
         return _to_strings(name, array)
     if array.dtype.kind == "f" and array.dtype.itemsize < 8:

@@ -15,7 +15,10 @@ _FLOAT32_WHOLE = 2**24 - 1
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """The request's JSON object; NaN, Infinity and -Infinity are numbers. Raises ServingError."""
+    """Return the request's JSON object; NaN, Infinity and -Infinity are numbers.
+
+    Raises ServingError for a body that is no JSON object.
+    """
     if not body:
         refuse("JSON Parse error: The document is empty")
     try:
@@ -33,7 +36,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def read_signature_name(document: dict[str, Any]) -> str:
-    """The signature asked for, empty for the default one."""
+    """Return the signature that a request names, empty for the default one."""
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         refuse(
@@ -44,12 +47,12 @@ def read_signature_name(document: dict[str, Any]) -> str:
 
 
 def is_base64(value: Any) -> bool:
-    """Whether the value is {"b64": "..."}, which stands for bytes."""
+    """Return whether the value is {"b64": "..."}, which stands for bytes."""
     return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
 
 
 def decode_base64(value: Any) -> bytes:
-    """The bytes of {"b64": "..."}; white space and missing padding are forgiven."""
+    """Return the bytes of {"b64": "..."}; white space and missing padding are forgiven."""
     if not is_base64(value):
         refuse(f"JSON Value: {format_value(value)} not formatted correctly for base64 data")
     text = "".join(value["b64"].split()).rstrip("=")
@@ -60,7 +63,11 @@ def decode_base64(value: Any) -> bytes:
 
 
 def is_lossless_float32(value: float) -> bool:
-    """Whether a float32 can stand for the number: whole ones exactly, others in size."""
+    """Return whether a float32 can stand for the number: whole ones exactly, others in size.
+
+    >>> is_lossless_float32(0.1), is_lossless_float32(2**24 + 1)
+    (True, False)
+    """
     if isinstance(value, int):
         return abs(value) <= _FLOAT32_WHOLE
     with np.errstate(over="ignore"):
@@ -68,7 +75,7 @@ def is_lossless_float32(value: float) -> bool:
 
 
 def to_bytes(value: Any) -> bytes:
-    """The bytes of a string, or of {"b64": "..."}; a lone surrogate is no text."""
+    """Return the bytes of a string, or of {"b64": "..."}; refuses a lone surrogate."""
     if not isinstance(value, str):
         return decode_base64(value)
     try:
@@ -80,7 +87,7 @@ def to_bytes(value: Any) -> bytes:
 
 
 def format_value(value: Any) -> str:
-    """The value as JSON, cut where it is long; what is cut is never written."""
+    """Return the value as JSON for an error message, cut where it is long."""
     text = ""
     for piece in json.JSONEncoder().iterencode(value):
         text += piece
@@ -90,12 +97,12 @@ def format_value(value: Any) -> str:
 
 
 def cut_text(text: str) -> str:
-    """The beginning of a text that is long."""
+    """Return the beginning of a text that is long."""
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def name_json_type(value: Any) -> str:
-    """The JSON type's name in TensorFlow Serving's messages."""
+    """Return the JSON type's name in TensorFlow Serving's messages."""
     if value is None:
         return "Null"
     if isinstance(value, bool):
@@ -108,5 +115,5 @@ def name_json_type(value: Any) -> str:
 
 
 def refuse(message: str) -> NoReturn:
-    """Refuse the request."""
+    """Raise the ServingError of a request that is not valid."""
     raise ServingError(Code.INVALID_ARGUMENT, message)

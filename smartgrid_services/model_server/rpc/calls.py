@@ -15,7 +15,10 @@ _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def answer_call(context: grpc.ServicerContext, work: Callable[[], Any]) -> Any:
-    """Do the work; its refusal becomes the call's status, what we did not foresee is not told."""
+    """Return the result of the work; a refusal becomes the call's status.
+
+    An unforeseen error is logged and not described to the caller.
+    """
     try:
         return work()
     except ServingError as error:
@@ -44,7 +47,7 @@ def read_model_spec(spec: Any) -> tuple[str, int | None, str | None]:
 
 
 def build_model_spec(model: str, version: int, signature: str = "") -> Any:
-    """The ModelSpec of an answer: who gave it."""
+    """Return the ModelSpec of an answer: which version gave it."""
     spec = model_pb2.ModelSpec(name=model, signature_name=signature)
     spec.version.value = version
     return spec

@@ -15,20 +15,20 @@ _RELOAD_SECONDS = 600.0
 
 
 class ModelService:
-    """Answers over one catalog and the watch that fills it."""
+    """Answers over the versions that answer and the watch that keeps them current."""
 
     def __init__(self, catalog: VersionManager, watch: ModelWatch) -> None:
         self._catalog = catalog
         self._watch = watch
 
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """States of all versions of a model, or of the one asked for."""
+        """Return the states of all versions of a model, or of the one asked for."""
         return answer_call(context, lambda: self._status(request))
 
     def HandleReloadConfigRequest(  # noqa: N802
         self, request: Any, context: grpc.ServicerContext
     ) -> Any:
-        """Serve the models of this config and no others, once the new ones of them answer."""
+        """Serve the models of this config and no others; returns once the new ones answer."""
         left = context.time_remaining()
         timeout = _RELOAD_SECONDS if left is None else min(left, _RELOAD_SECONDS)
         return answer_call(context, lambda: self._reload(request, timeout=timeout))

@@ -30,7 +30,7 @@ _SIGNATURE_DEF = "signature_def"
 
 
 class PredictionService:
-    """Answers over one catalog, from any thread.
+    """Answers predictions from any thread.
 
     Inputs that are not sent value by value but filled up take `largest_filled` bytes at most.
     """
@@ -41,23 +41,23 @@ class PredictionService:
         self._largest_filled = largest_filled
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Outputs of one signature on one batch, and the version that computed them."""
+        """Return the outputs of one signature on one batch, and the version that computed them."""
         return answer_call(context, lambda: self._predict(request))
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Labels and scores of every class, for every example."""
+        """Return labels and scores of every class, for every example."""
         return answer_call(context, lambda: self._classify(request))
 
     def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """One value for every example."""
+        """Return one value for every example."""
         return answer_call(context, lambda: self._regress(request))
 
     def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Several classifications and regressions of the same examples."""
+        """Return several classifications and regressions of the same examples."""
         return answer_call(context, lambda: self._infer(request))
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """The signatures of a live version."""
+        """Return the signatures of a live version."""
         return answer_call(context, lambda: self._metadata(request))
 
     def _predict(self, request: Any) -> Any:

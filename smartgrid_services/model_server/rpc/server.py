@@ -30,9 +30,17 @@ def register_services(
     metrics: Metrics,
     largest_filled: int,
 ) -> SetServing:
-    """Add every service to a server that is not started yet; health says NOT_SERVING till told.
+    """Add every service to a server that is not started yet.
 
-    No request's inputs are filled up to more than `largest_filled` bytes.
+    Args:
+        server: The gRPC server.
+        catalog: The versions that answer.
+        watch: Takes configs that are sent.
+        metrics: Where requests are counted.
+        largest_filled: Bytes that a request's inputs may be filled up to.
+
+    Returns:
+        What switches the health service; it says NOT_SERVING before the first call.
     """
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionService(catalog, metrics, largest_filled=largest_filled), server
