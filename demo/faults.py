@@ -46,7 +46,7 @@ class PlantedFault:
     magnitude: float | None = None
     description: str = ""
 
-    def steps(self, part: Window) -> slice:
+    def find_steps(self, part: Window) -> slice:
         """Return the fault's quarter-hours within a part, as positions from the part's start."""
         edges = (max(self.start, part.start), max(min(self.end, part.end), part.start))
         first, last = (int((edge - part.start) / STEP) for edge in edges)
@@ -106,30 +106,32 @@ class FaultOverlay:
         self._counted_kwh = plan.start_kwh.copy()
         self._offset_kwh = np.zeros_like(plan.start_kwh)
         self._held_kw: dict[str, float] = {}
-        self._told: dict[PlantedFault, float] = {}
+        self._magnitudes: dict[PlantedFault, float] = {}
 
-    def load(self, part: Window, active_kw: Floats, reactive_kvar: Floats) -> tuple[Floats, Floats]:
+    def add_overloads(
+        self, part: Window, active_kw: Floats, reactive_kvar: Floats
+    ) -> tuple[Floats, Floats]:
         """Return active and reactive power with the overloads, each (n_meters, n_steps)."""
         active_kw, reactive_kvar = active_kw.copy(), reactive_kvar.copy()
         feeder = self._grid.meters["feeder_id"].to_numpy()
         is_load = self._grid.meters["customer_kind"].to_numpy() != "pv"
         for fault in self._plan.of("feeder_overload", subject_kind="feeder"):
-            rows, steps = is_load & (feeder == fault.subject_id), fault.steps(part)
+            rows, steps = is_load & (feeder == fault.subject_id), fault.find_steps(part)
             active_kw[rows, steps] *= fault.factor
             reactive_kvar[rows, steps] *= fault.factor
         return active_kw, reactive_kvar
 
-    def registers(self, part: Window, active_kw: Floats) -> Floats:
+    def count_registers(self, part: Window, active_kw: Floats) -> Floats:
         """Return what the counters show at the start of every step, kWh, (n_meters, n_steps)."""
         counted = active_kw * 0.25
         for fault in self._plan.of("theft"):
             working = np.zeros(counted.shape[1], dtype=bool)
-            working[fault.steps(part)] = True
+            working[fault.find_steps(part)] = True
             counted[self._row[fault.subject_id], working & is_night(part)] *= 1 - fault.factor
         for fault in self._plan.of("stuck_value"):
-            row, steps = self._row[fault.subject_id], fault.steps(part)
+            row, steps = self._row[fault.subject_id], fault.find_steps(part)
             lost = float(counted[row, steps].sum())
-            self._told[fault] = self._told.get(fault, 0.0) + lost
+            self._magnitudes[fault] = self._magnitudes.get(fault, 0.0) + lost
             counted[row, steps] = 0.0
         total = np.cumsum(counted, axis=1)
         shown = self._counted_kwh[:, None] + total - counted
@@ -138,33 +140,33 @@ class FaultOverlay:
         for kind in ("register_reset", "backward_step"):
             for fault in self._plan.of(kind):
                 if fault.begins_in(part):
-                    row, step = self._row[fault.subject_id], fault.steps(part).start
+                    row, step = self._row[fault.subject_id], fault.find_steps(part).start
                     lost = float(shown[row, step]) if kind == "register_reset" else fault.factor
                     shown[row, step:] -= lost
                     self._offset_kwh[row] -= lost
-                    self._told[fault] = lost
+                    self._magnitudes[fault] = lost
         shown = np.round(shown, 3) % CAPACITY_KWH
         for fault in self._plan.of("unit_slip"):
-            shown[self._row[fault.subject_id], fault.steps(part)] *= fault.factor
+            shown[self._row[fault.subject_id], fault.find_steps(part)] *= fault.factor
         for fault in self._plan.of("momentary_zero"):
-            shown[self._row[fault.subject_id], fault.steps(part)] = 0.0
+            shown[self._row[fault.subject_id], fault.find_steps(part)] = 0.0
         return np.round(shown, 3)
 
-    def closing(self) -> Floats:
+    def read_closing(self) -> Floats:
         """Return what the counters show after the last step so far, kWh, (n_meters, 1)."""
         shown = np.round(self._counted_kwh + self._offset_kwh, 3) % CAPACITY_KWH
         return np.round(shown, 3)[:, None]
 
-    def readings(self, part: Window, *, kind: str) -> Bools:
+    def find_readings(self, part: Window, *, kind: str) -> Bools:
         """Return the readings that a gap, late or duplicate fault concerns, (n_meters, n_steps)."""
         touched = np.zeros((len(self._row), int((part.end - part.start) / STEP)), dtype=bool)
         for fault in self._plan.of(kind):
-            touched[self._row[fault.subject_id], fault.steps(part)] = True
+            touched[self._row[fault.subject_id], fault.find_steps(part)] = True
         return touched
 
-    def measured(self, part: Window, flow: Flow) -> tuple[Flow, Bools]:
+    def measure(self, part: Window, flow: Flow) -> tuple[Flow, Bools]:
         """Return what the sensors measure, and which places are silent, (n_places, n_steps)."""
-        flow = self._behind_joints(part, flow)
+        flow = self._apply_joints(part, flow)
         row = {f"S-{node}": number for number, node in enumerate(flow.node_ids)}
         voltage, current, power = (
             flow.voltage_v.copy(),
@@ -173,38 +175,38 @@ class FaultOverlay:
         )
         silent = np.zeros(power.shape, dtype=bool)
         for fault in self._plan.of("voltage_sag", subject_kind="sensor"):
-            at = (row[fault.subject_id], fault.steps(part))
+            at = (row[fault.subject_id], fault.find_steps(part))
             if fault.begins_in(part):
-                self._told[fault] = float(voltage[at][0] * fault.factor)
+                self._magnitudes[fault] = float(voltage[at][0] * fault.factor)
             voltage[at] *= 1 - fault.factor
             current[at] /= 1 - fault.factor
         for fault in self._plan.of("stuck_value", subject_kind="sensor"):
-            at = (row[fault.subject_id], fault.steps(part))
+            at = (row[fault.subject_id], fault.find_steps(part))
             if fault.begins_in(part):
                 self._held_kw[fault.subject_id] = float(power[at][0])
             power[at] = self._held_kw.get(fault.subject_id, 0.0)
         for fault in self._plan.of("gap", subject_kind="sensor"):
-            silent[row[fault.subject_id], fault.steps(part)] = True
+            silent[row[fault.subject_id], fault.find_steps(part)] = True
         return replace(flow, voltage_v=voltage, current_a=current, power_kw=power), silent
 
-    def _behind_joints(self, part: Window, flow: Flow) -> Flow:
+    def _apply_joints(self, part: Window, flow: Flow) -> Flow:
         """Return the flow with the weak joints: voltage falls to `factor` of nominal on average.
 
         The loads keep their power, so their current rises.
         """
         voltage, current = flow.voltage_v.copy(), flow.current_a.copy()
-        nominal = dict(self._grid.places().select("node_id", "nominal_voltage_v").iter_rows())
+        nominal = dict(self._grid.list_places().select("node_id", "nominal_voltage_v").iter_rows())
         for fault in self._plan.of("weak_joint", subject_kind="sensor"):
             node = fault.subject_id.removeprefix("S-")
-            row, steps = flow.node_ids.index(node), fault.steps(part)
+            row, steps = flow.node_ids.index(node), fault.find_steps(part)
             if steps.start < steps.stop:
                 lost = float(flow.voltage_v[row].mean() - fault.factor * nominal[node] / 3**0.5)
-                self._told.setdefault(fault, lost)
+                self._magnitudes.setdefault(fault, lost)
                 current[row, steps] *= voltage[row, steps] / (voltage[row, steps] - lost)
                 voltage[row, steps] -= lost
         return replace(flow, voltage_v=voltage, current_a=current)
 
-    def truth(self) -> dy.DataFrame[PlantedFaults]:
+    def build_truth(self) -> dy.DataFrame[PlantedFaults]:
         """Return the ground truth, ordered by start; complete after the last part."""
         ordered = sorted(self._plan.faults, key=lambda fault: (fault.start, fault.subject_id))
         frame = pl.DataFrame(
@@ -215,7 +217,7 @@ class FaultOverlay:
                 "subject_id": [fault.subject_id for fault in ordered],
                 "start_time": [fault.start for fault in ordered],
                 "end_time": [fault.end for fault in ordered],
-                "magnitude": [self._told.get(fault, fault.magnitude) for fault in ordered],
+                "magnitude": [self._magnitudes.get(fault, fault.magnitude) for fault in ordered],
                 "description": [fault.description for fault in ordered],
             },
             schema_overrides={"magnitude": pl.Float64},

@@ -122,12 +122,12 @@ def write_demo(
     meter_rows = sensor_rows = 0
     tell("planned the faults", 1, parts + 1)
     for part, active, reactive in generate_normal_power(grid, window=window, seed=seed):
-        active_kw, reactive_kvar = overlay.load(part, active, reactive)
-        registers = overlay.registers(part, active_kw)
+        active_kw, reactive_kvar = overlay.add_overloads(part, active, reactive)
+        registers = overlay.count_registers(part, active_kw)
         frames = _split_meter_frames(grid, overlay, part=part, registers=registers)
         if closing_reading and part.end == window.end:
             frames = (
-                pl.concat([frames[0], _build_meter_rows(grid, [part.end], overlay.closing())]),
+                pl.concat([frames[0], _build_meter_rows(grid, [part.end], overlay.read_closing())]),
                 frames[1],
             )
         busbar_pu = _draw_monthly_noise(
@@ -136,7 +136,7 @@ def write_demo(
         flow = power_flow.solve(
             active_kw, reactive_kvar, busbar_pu=BUSBAR_PU + BUSBAR_SIGMA_PU * busbar_pu
         )
-        measured, silent = overlay.measured(part, flow)
+        measured, silent = overlay.measure(part, flow)
         measured = distort_flow(plan, measured, part=part)
         hertz = _draw_monthly_noise(
             part, seed=seed, purpose="frequency", memory=FREQUENCY_MEMORY_MINUTES
@@ -168,7 +168,7 @@ def write_demo(
     with _open_hidden_file(late_file) as target:
         late_rows.write_csv(target, float_precision=3)
     with _open_hidden_file(faults_file) as target:
-        overlay.truth().write_parquet(target)
+        overlay.build_truth().write_parquet(target)
     return DemoManifest(
         window=window,
         seed=seed,
@@ -178,7 +178,7 @@ def write_demo(
         feeders=grid.feeders.height,
         transformers=grid.transformers.height,
         meters=grid.meters.height,
-        sensors=grid.places().height + list_phase_sensors(grid).height,
+        sensors=grid.list_places().height + list_phase_sensors(grid).height,
         meter_readings=meter_rows,
         late_readings=late_rows.height,
         sensor_readings=sensor_rows,
@@ -247,8 +247,8 @@ def _split_meter_frames(
         part: The part of the window, UTC.
         registers: float64 (n_meters, n_steps), counters at the start of every step, kWh.
     """
-    gap, late = (overlay.readings(part, kind=kind) for kind in ("gap", "late_readings"))
-    copies = np.where(overlay.readings(part, kind="duplicate_readings"), 2, 1)
+    gap, late = (overlay.find_readings(part, kind=kind) for kind in ("gap", "late_readings"))
+    copies = np.where(overlay.find_readings(part, kind="duplicate_readings"), 2, 1)
     times = [part.start + STEP * step for step in range(registers.shape[1])]
     rows = _build_meter_rows(grid, times, registers)
     in_time = np.repeat(np.arange(len(rows)), (copies * ~(gap | late)).T.ravel())
@@ -274,7 +274,7 @@ def _build_meter_rows(grid: Grid, times: list[datetime], registers: Floats) -> p
 
 def _build_topology(grid: Grid) -> pl.DataFrame:
     """Return the rows of `GridTopology`: the grid's tree with the phase sensors in it."""
-    tree = grid.topology()
+    tree = grid.build_topology()
     phases = list_phase_sensors(grid).select(
         "latitude",
         "longitude",
@@ -307,11 +307,11 @@ def _build_sensor_rows(
     """
     places = pl.concat(
         frame.select("sensor_id", "node_id", "latitude", "longitude")
-        for frame in (grid.places(), list_phase_sensors(grid))
+        for frame in (grid.list_places(), list_phase_sensors(grid))
     )
     steps = len(hertz)
     series = [(f"S-{SUBSTATION}", "frequency")]
-    values, heard = [np.round(hertz, 4)], [np.ones(steps, dtype=bool)]
+    values, sends = [np.round(hertz, 4)], [np.ones(steps, dtype=bool)]
     for number, node in enumerate(flow.node_ids):
         for quantity, value, digits in (
             ("voltage", flow.voltage_v, 2),
@@ -320,11 +320,11 @@ def _build_sensor_rows(
         ):
             series.append((f"S-{node}", quantity))
             values.append(np.round(value[number], digits))
-            heard.append(~silent[number])
+            sends.append(~silent[number])
     for sensor, current in phases.items():
         series.append((sensor, "current"))
         values.append(np.round(current, 3))
-        heard.append(np.ones(steps, dtype=bool))
+        sends.append(np.ones(steps, dtype=bool))
     names = pl.DataFrame(series, schema=["sensor_id", "sensor_type"], orient="row").join(
         places, on="sensor_id", maintain_order="left"
     )
@@ -340,4 +340,4 @@ def _build_sensor_rows(
         "longitude",
         "timestamp",
     )
-    return rows.filter(np.array(heard).T.ravel())
+    return rows.filter(np.array(sends).T.ravel())

@@ -275,7 +275,7 @@ def read_profiles(net: Any, *, names: list[str]) -> pl.DataFrame:
     )
 
 
-def rate_feeders(grid: Grid) -> pl.DataFrame:
+def compute_feeder_ratings(grid: Grid) -> pl.DataFrame:
     """Return a rating per feeder in kW, from the hours of a normal year in either direction."""
     sign = np.where(grid.meters["customer_kind"] == "pv", -1.0, 1.0)
     feeders = grid.meters["feeder_id"].to_numpy()
@@ -304,7 +304,7 @@ def generate(
         table.write_csv(folder / f"{name}.csv")
     profiles = read_profiles(net, names=sorted(meters["profile"].unique()))
     profiles.write_parquet(folder / "profiles.parquet", compression="zstd", compression_level=19)
-    ratings = rate_feeders(Grid.load(folder))
+    ratings = compute_feeder_ratings(Grid.load(folder))
     ratings.write_csv(folder / "feeders.csv")
     size = sum(file.stat().st_size for file in folder.iterdir())
     typer.echo(

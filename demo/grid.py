@@ -69,12 +69,12 @@ class Grid:
             },
         )
 
-    def profile(self, name: str) -> Floats:
+    def read_profile(self, name: str) -> Floats:
         """Return one year of a profile type over the rated power; zeros if it has none."""
         some = next(iter(self.profiles.values()))
         return self.profiles.get(name, np.zeros_like(some))
 
-    def places(self) -> pl.DataFrame:
+    def list_places(self) -> pl.DataFrame:
         """Return one row per measured place: watched node, sensor, position, nominal voltage.
 
         The places are the head of each feeder at the 20 kV busbar (on a map: where its first cable
@@ -105,9 +105,9 @@ class Grid:
             .sort("node_id")
         )
 
-    def topology(self) -> dy.DataFrame[GridTopology]:
+    def build_topology(self) -> dy.DataFrame[GridTopology]:
         """Return the tree substation > feeder > transformer > meter, with the sensors on it."""
-        places = self.places()
+        places = self.list_places()
         transformer_kw = pl.col("rated_va") / 1e3 * TRANSFORMER_POWER_FACTOR
         ratings = pl.concat(
             [
@@ -151,7 +151,7 @@ class Grid:
 class Flow:
     """What the sensors' places carry.
 
-    Rows follow `Grid.places` without the substation; all arrays are float64 (n_places, n_steps).
+    Rows follow `Grid.list_places` without the substation; arrays are float64 (n_places, n_steps).
 
     Attributes:
         node_ids: The watched node of each row.
@@ -180,7 +180,7 @@ class PowerFlow:
         self._first_transformer = self._first_line + len(grid.lines)
         self._first_load = self._first_transformer + len(grid.transformers)
         self._source = self._first_load + len(self._loaded)
-        self._model = PowerGridModel(self._components(), system_frequency=50.0)
+        self._model = PowerGridModel(self._build_components(), system_frequency=50.0)
         kind = np.where(grid.meters["customer_kind"].to_numpy() == "pv", -1.0, 1.0)
         self._to_nodes = (self._loaded[:, None] == grid.meters["node"].to_numpy()[None, :]) * kind[
             None, :
@@ -209,33 +209,35 @@ class PowerFlow:
                 ComponentType.transformer: ["id", "p_to", "q_to", "i_to"],
             },
         )
-        return self._seen(result)
+        return self._pick_places(result)
 
-    def _seen(self, result: Any) -> Flow:
+    def _pick_places(self, result: Any) -> Flow:
         """Return the flow at the measured places out of the solved components."""
         heads = self._grid.lines.with_row_index("row").filter(pl.col("is_head_of").is_not_null())
         transformers = self._grid.transformers.with_row_index("row")
         voltage = result[ComponentType.node]["u"] / np.sqrt(3)
         line, transformer = result[ComponentType.line], result[ComponentType.transformer]
-        seen: dict[str, tuple[Floats, Floats, Floats, Floats]] = {}
+        at_place: dict[str, tuple[Floats, Floats, Floats, Floats]] = {}
         for row, feeder_id in heads.select("row", "is_head_of").iter_rows():
-            seen[feeder_id] = (
+            at_place[feeder_id] = (
                 voltage[:, self._busbar],
                 line["i_from"][:, row],
                 line["p_from"][:, row] / 1e3,
                 line["q_from"][:, row] / 1e3,
             )
         for row, name, node in transformers.select("row", "transformer_id", "to_node").iter_rows():
-            seen[name] = (
+            at_place[name] = (
                 voltage[:, node],
                 transformer["i_to"][:, row],
                 -transformer["p_to"][:, row] / 1e3,
                 -transformer["q_to"][:, row] / 1e3,
             )
-        names = tuple(sorted(seen))
-        return Flow(names, *(np.array([seen[name][part] for name in names]) for part in range(4)))
+        names = tuple(sorted(at_place))
+        return Flow(
+            names, *(np.array([at_place[name][part] for name in names]) for part in range(4))
+        )
 
-    def _components(self) -> dict[ComponentType, np.ndarray]:
+    def _build_components(self) -> dict[ComponentType, np.ndarray]:
         """Return the grid as power-grid-model's input arrays, SI units."""
         grid = self._grid
         node = initialize_array(DatasetType.input, ComponentType.node, len(grid.nodes))

@@ -105,12 +105,17 @@ def _plan_simple_faults(
         return start, start + length
 
     def on_meter(
-        kind: str, length: timedelta, text: str, *, factor: float = 0.0, told: float | None = None
+        kind: str,
+        length: timedelta,
+        text: str,
+        *,
+        factor: float = 0.0,
+        magnitude: float | None = None,
     ) -> PlantedFault:
         takes_any = kind != "backward_step"
         meter = next(one for one in subjects if takes_any or kinds[one] == "household")
         subjects.remove(meter)
-        return PlantedFault(kind, "meter", meter, *span(kind, length), factor, told, text)
+        return PlantedFault(kind, "meter", meter, *span(kind, length), factor, magnitude, text)
 
     for _ in range(repeats):
         yield on_meter("register_reset", STEP, "The counter restarts from zero")
@@ -118,7 +123,7 @@ def _plan_simple_faults(
             "register_rollover",
             STEP,
             "The counter passes its six digits and goes on from zero",
-            told=CAPACITY_KWH,
+            magnitude=CAPACITY_KWH,
         )
         yield on_meter("momentary_zero", STEP, "A single reading is zero")
         yield on_meter(
@@ -126,22 +131,24 @@ def _plan_simple_faults(
             STEP,
             "The counter falls back and goes on from there",
             factor=BACKWARD_KWH,
-            told=BACKWARD_KWH,
+            magnitude=BACKWARD_KWH,
         )
         yield on_meter("gap", 5 * HOUR, "No readings for some hours")
         yield on_meter("gap", 30 * HOUR, "No readings for more than a day")
         yield on_meter(
             "stuck_value", 10 * HOUR, "The counter stands still; what was drawn is never counted"
         )
-        yield on_meter("duplicate_readings", 4 * HOUR, "Every reading is sent twice", told=16.0)
-        yield on_meter("late_readings", 6 * HOUR, "Readings come in a later file", told=24.0)
-        yield on_meter("late_readings", 26 * HOUR, "Readings come in a later file", told=104.0)
+        yield on_meter(
+            "duplicate_readings", 4 * HOUR, "Every reading is sent twice", magnitude=16.0
+        )
+        yield on_meter("late_readings", 6 * HOUR, "Readings come in a later file", magnitude=24.0)
+        yield on_meter("late_readings", 26 * HOUR, "Readings come in a later file", magnitude=104.0)
         yield on_meter(
             "unit_slip",
             3 * HOUR,
             "Wh are sent, the unit still says kWh",
             factor=UNIT_FACTOR,
-            told=UNIT_FACTOR,
+            magnitude=UNIT_FACTOR,
         )
     for _ in range(min(repeats, MOST_SENSOR_REPEATS)):
         for kind, length, factor, text in (

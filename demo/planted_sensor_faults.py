@@ -91,11 +91,11 @@ def distort_flow(plan: FaultPlan, flow: Flow, *, part: Window) -> Flow:
     row = {f"S-{node}": number for number, node in enumerate(flow.node_ids)}
     voltage, power = flow.voltage_v.copy(), flow.power_kw.copy()
     for fault in plan.of("spike", subject_kind="sensor"):
-        power[row[fault.subject_id], fault.steps(part)] = fault.factor
+        power[row[fault.subject_id], fault.find_steps(part)] = fault.factor
     for fault in plan.of("level_shift", subject_kind="sensor"):
-        voltage[row[fault.subject_id], fault.steps(part)] *= 1 + fault.factor
+        voltage[row[fault.subject_id], fault.find_steps(part)] *= 1 + fault.factor
     for fault in plan.of("drift", subject_kind="sensor"):
-        steps = fault.steps(part)
+        steps = fault.find_steps(part)
         since = (part.start - fault.start) / STEP + np.arange(steps.start, steps.stop)
         done = since / ((fault.end - fault.start) / STEP)
         voltage[row[fault.subject_id], steps] *= 1 + fault.factor * done
@@ -104,7 +104,7 @@ def distort_flow(plan: FaultPlan, flow: Flow, *, part: Window) -> Flow:
 
 def list_phase_sensors(grid: Grid) -> pl.DataFrame:
     """Return a row per phase sensor: sensor_id, node_id, name, latitude, longitude."""
-    places = grid.places().select("node_id", "name", "latitude", "longitude")
+    places = grid.list_places().select("node_id", "name", "latitude", "longitude")
     phases = pl.DataFrame({"phase": PHASES})
     return (
         places.filter(pl.col("node_id").is_in(PHASE_TRANSFORMERS))
@@ -147,8 +147,8 @@ def compute_phase_currents(
         for row, phase in enumerate(PHASES):
             fault = imbalances.get(f"S-{transformer}-{phase}")
             if fault is not None:
-                shares[:, fault.steps(part)] -= fault.factor / 2
-                shares[row, fault.steps(part)] += 1.5 * fault.factor
+                shares[:, fault.find_steps(part)] -= fault.factor / 2
+                shares[row, fault.find_steps(part)] += 1.5 * fault.factor
         for row, phase in enumerate(PHASES):
             currents[f"S-{transformer}-{phase}"] = np.maximum(mean * (1 + shares[row]), 0.0)
     return currents

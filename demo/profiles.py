@@ -145,8 +145,8 @@ def _generate_month_power(grid: Grid, *, month: Window, seed: int) -> tuple[Floa
         swing = sigma * noise[number] - sigma**2 / 2
         whole_day = day_sigma * day_noise[number] - day_sigma**2 / 2
         level = meter["level"] * np.exp(swing + np.repeat(whole_day, STEPS_PER_DAY))
-        active = grid.profile(f"{meter['profile']}_p")
-        reactive = grid.profile(f"{meter['profile']}_q")
+        active = grid.read_profile(f"{meter['profile']}_p")
+        reactive = grid.read_profile(f"{meter['profile']}_q")
         wanted = level * meter["rated_kw"] * _interpolate_profile(active, rows, minutes=minutes)
         active_kw[number] = np.maximum(wanted, 0.0) + meter["standby_w"] / 1e3
         reactive_kvar[number] = (

@@ -215,10 +215,10 @@ def show_anomalies(metrics: Mapping[str, Any], to: Console) -> None:
         return
     rows, near, events = metrics, metrics["within_one_step"], metrics["by_event"]
     for what, figures in (("rows", rows), ("rows within a step", near), ("events", events)):
-        told = ", ".join(
+        rates = ", ".join(
             f"{name} {_format_figure(figures[name])}" for name in ("precision", "recall", "f1")
         )
-        to.print(f"{what}: {told}")
+        to.print(f"{what}: {rates}")
     to.print(
         f"score: PR-AUC {_format_figure(rows['pr_auc'])}, ROC-AUC "
         f"{_format_figure(rows['roc_auc'])};"

@@ -102,8 +102,8 @@ def run_demo(
         DagsterClient(machine.addresses["dagster"], while_away=machine.raise_if_given_up) as graph,
     ):
         walk = DemoWalk(home, plan, state, machine, progress, graph)
-        wrong = walk.all_steps()
-        progress.settled()
+        wrong = walk.run_steps()
+        progress.clear()
         walk.show(console)
         if wrong:
             raise DemoError("the demo is not right: " + "; ".join(wrong))
@@ -151,7 +151,7 @@ class DemoWalk:
         """The day that is forecast."""
         return Window.of_day(self.plan.forecast_day)
 
-    def all_steps(self) -> list[str]:
+    def run_steps(self) -> list[str]:
         """Do everything that is missing. Returns what is wrong in the end, in sentences."""
         self.step("Write the readings", "written", self._write)
         self.step("Land them", "landed", lambda: self._land("first"))
@@ -166,18 +166,18 @@ class DemoWalk:
         self.step("Let features follow them", "followed", lambda: self._follow(walker))
         self.progress.say("Features, models, forecast, alerts, insights")
         for job in JOBS:
-            first, last = self._days_of(job)
+            first, last = self._find_days(job)
             walker.run_missing(job, first=first, last=last)
         if walker.launched:
             walker.wait_until_sensors_idle(since=time.time())
         self.launched = walker.launched
-        return self._wrong()
+        return self._list_problems()
 
     def show(self, console: Console) -> None:
         """Print tables, checks, leaderboard, decision, forecast, alerts, insights and addresses."""
         warehouse = self.stores.warehouse
         show.show_sizes(measure_tables(warehouse.url, self.stores.lake), console)
-        show.show_checks(self.graph.checks(), console)
+        show.show_checks(self.graph.list_checks(), console)
         show.show_leaderboard(read_leaderboard(warehouse), console)
         show.show_decision(read_newest_decision(warehouse), console)
         if self.forecast is None:
@@ -208,7 +208,7 @@ class DemoWalk:
             days=self.plan.days,
             seed=self.plan.seed,
             aside=folder,
-            progress=self.progress.counted,
+            progress=self.progress.show_count,
         )
         self.state.finish(
             "written",
@@ -218,14 +218,14 @@ class DemoWalk:
         )
 
     def _land(self, which: str) -> None:
-        files = [Path(name) for name in self.state.facts("written")[which]]
-        for report in land_files(files, stores=self.stores, progress=self.progress.counted):
+        files = [Path(name) for name in self.state.read_facts("written")[which]]
+        for report in land_files(files, stores=self.stores, progress=self.progress.show_count):
             self.progress.say(f"  {describe_report(report)}")
             if report.status not in ("landed", "already_landed"):
                 raise DemoError(f"{report.source} was {report.status}: {report.message}")
 
     def _store_truth(self) -> None:
-        truth = pl.read_parquet(self.state.facts("written")["truth"])
+        truth = pl.read_parquet(self.state.read_facts("written")["truth"])
         self.stores.warehouse.replace(PlantedFaults, PlantedFaults.validate(truth, cast=True))
 
     def _start_dagster(self) -> Materializer:
@@ -239,7 +239,7 @@ class DemoWalk:
         walker = Materializer(self.graph, self.progress, self.machine.raise_if_given_up)
         walker.wait_until_loaded()
         self.released = time.time()
-        if not self.graph.runs(statuses=["QUEUED"]):
+        if not self.graph.list_runs(statuses=["QUEUED"]):
             walker.queue_missing(READ_TOPOLOGY, first=self.plan.first_day, last=self.plan.last_day)
         supervisor.release(HELD_PROCESS)
         supervisor.wait()
@@ -251,7 +251,7 @@ class DemoWalk:
         walker.run_missing(REFRESH_DAYS, first=self.plan.first_day, last=self.plan.last_day)
 
     def _land_late(self, walker: Materializer) -> None:
-        walker.settle()
+        walker.wait_until_idle()
         landed = time.time()
         self._land("late")
         walker.wait_for_ticks(landed, of=[REOPENING_SENSOR])
@@ -261,7 +261,7 @@ class DemoWalk:
         """Wait until what hangs on the days has followed, before anything is learned from it."""
         walker.wait_until_sensors_idle(since=time.time(), of=[FOLLOWING_SENSOR])
 
-    def _days_of(self, job: str) -> tuple[date, date]:
+    def _find_days(self, job: str) -> tuple[date, date]:
         """Return first and last day of a job.
 
         Readings end the day before the forecast; features reach into the forecast day.
@@ -272,14 +272,14 @@ class DemoWalk:
             return self.plan.first_day, self.plan.forecast_day
         return self.plan.first_day, self.plan.last_day
 
-    def _wrong(self) -> list[str]:
+    def _list_problems(self) -> list[str]:
         refused = [
             f"{check.name} of {check.asset}"
-            for check in self.graph.checks()
+            for check in self.graph.list_checks()
             if check.is_refused and (check.blocks or check.name == TRUTH_CHECK)
         ]
-        wanted = {job: self._days_of(job) for job in JOBS}
-        wrong = list_problems(self.graph.assets(), wanted=wanted, refused=refused)
+        wanted = {job: self._find_days(job) for job in JOBS}
+        wrong = list_problems(self.graph.list_assets(), wanted=wanted, refused=refused)
         try:
             self.forecast = request_forecast(self.stores, window=self.forecast_window)
         except ModelUnavailableError as error:

@@ -92,7 +92,7 @@ class DemoState:
         """Return whether the step is done."""
         return step in self._content.get("done", {})
 
-    def facts(self, step: str) -> dict[str, Any]:
+    def read_facts(self, step: str) -> dict[str, Any]:
         """Return what was given to `finish` for the step."""
         found: dict[str, Any] = self._content["done"][step]
         return found

@@ -67,8 +67,8 @@ def land_here(home: Home, files: list[Path], console: Console, *, again: bool = 
     stores = Stores.open(read_local_settings(home))
     usable = True
     with ProgressDisplay(console) as progress:
-        for report in land_files(files, stores=stores, progress=progress.counted, again=again):
-            progress.settled()
+        for report in land_files(files, stores=stores, progress=progress.show_count, again=again):
+            progress.clear()
             progress.say(describe_report(report))
             usable &= report.status != "growing" and not report.is_refused_whole
     return usable

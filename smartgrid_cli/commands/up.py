@@ -48,7 +48,7 @@ def run_machine(
         ServerError: If the database does not start.
     """
     settings, ports = Settings(home=home.root), Ports()
-    with home.held(), raise_on_signals(), ExitStack() as stack:
+    with home.hold(), raise_on_signals(), ExitStack() as stack:
         ended = remove_leftovers(home, keep=("postgres",))
         if ended:
             say(f"ended {ended} processes that an earlier run left behind")

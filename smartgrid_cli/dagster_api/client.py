@@ -222,7 +222,7 @@ class DagsterClient:
         """Close the connection."""
         self._client.close()
 
-    def load_error(self) -> str | None:
+    def read_load_error(self) -> str | None:
         """Return why the code location is not loaded; None if it is."""
         result = self._client.ask(queries.LOCATION, name=self._selector["repositoryLocationName"])
         entry = result["workspaceLocationEntryOrError"]
@@ -233,7 +233,7 @@ class DagsterClient:
             return "the code location is loading"
         return None if loaded["__typename"] == "RepositoryLocation" else str(loaded["message"])
 
-    def assets(self) -> list[Asset]:
+    def list_assets(self) -> list[Asset]:
         """Return every asset that can be materialised, upstream before downstream."""
         nodes = [
             node
@@ -274,7 +274,7 @@ class DagsterClient:
             try:
                 result = self._client.tell(queries.LAUNCH, params=params)["launchRun"]
             except DagsterUnreachableError:
-                launched = self._launched(mark)
+                launched = self._find_launched(mark)
                 if launched is not None:
                     return launched
                 if time.monotonic() > end:
@@ -283,15 +283,15 @@ class DagsterClient:
             raise DagsterApiError(f"Dagster does not start {job}: {result.get('message', result)}")
         return str(result["run"]["runId"])
 
-    def _launched(self, mark: str) -> str | None:
+    def _find_launched(self, mark: str) -> str | None:
         """Return the run of a launch whose answer was lost; it may be on record a bit later."""
         for _ in range(LOOKUPS):
             time.sleep(self._look_s)
-            if runs := self.runs(tags={LAUNCH: mark}):
+            if runs := self.list_runs(tags={LAUNCH: mark}):
                 return runs[0].run_id
         return None
 
-    def runs(
+    def list_runs(
         self,
         *,
         ids: Sequence[str] | None = None,
@@ -332,13 +332,13 @@ class DagsterClient:
             for run in found["results"]
         ]
 
-    def backfilled(self) -> list[str]:
+    def list_backfilled(self) -> list[str]:
         """Return the assets of open backfills: their runs are still to be launched or to end."""
         found = self._client.ask(queries.BACKFILLS)["partitionBackfillsOrError"]
         chosen = [backfill["assetSelection"] or [] for backfill in found["results"]]
         return sorted({_join_key(key) for keys in chosen for key in keys})
 
-    def steps(self, run_id: str) -> list[Step]:
+    def list_steps(self, run_id: str) -> list[Step]:
         """Return the steps that have begun, in order of their beginning."""
         found = self._client.ask(queries.STEPS, run=run_id)["runOrError"].get("stepStats", [])
         steps = [
@@ -360,7 +360,7 @@ class DagsterClient:
                 return step + (words.splitlines() or ["no reason was recorded"])[0]
         return "no reason was recorded"
 
-    def checks(self) -> list[Check]:
+    def list_checks(self) -> list[Check]:
         """Return the latest verdict of every check."""
         found = self._client.ask(queries.CHECKS, selector=self._selector)["repositoryOrError"]
         checks = []
@@ -380,7 +380,7 @@ class DagsterClient:
                 )
         return checks
 
-    def sensors(self) -> list[Sensor]:
+    def list_sensors(self) -> list[Sensor]:
         """Return the sensors that are switched on, each with its last finished tick."""
         found = self._client.ask(queries.SENSORS, selector=self._selector)["repositoryOrError"]
         running = [s for s in found["sensors"] if s["sensorState"]["status"] == "RUNNING"]

@@ -25,11 +25,11 @@ class RunFailedError(DagsterApiError):
 class Progress(Protocol):
     """Shows how far runs are."""
 
-    def runs(self, runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> None:
+    def show_runs(self, runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> None:
         """Show the runs that are under way, with the steps that have begun."""
         ...
 
-    def settled(self) -> None:
+    def clear(self) -> None:
         """Show that nothing is under way any more."""
         ...
 
@@ -53,7 +53,7 @@ class Materializer:
     def wait_until_loaded(self, *, seconds: float = 240.0) -> None:
         """Wait for the code location. Raises DagsterApiError with its error."""
         end = time.monotonic() + seconds
-        while (error := self.graph.load_error()) is not None:
+        while (error := self.graph.read_load_error()) is not None:
             if time.monotonic() > end:
                 raise DagsterApiError(f"the graph is not loaded: {error}")
             self.check()
@@ -65,16 +65,16 @@ class Materializer:
         An unpartitioned job runs if one of its assets was never made or failed last. Returns how
         many runs that took. Raises RunFailedError if one fails.
         """
-        self.settle()
+        self.wait_until_idle()
         ids = self.queue_missing(job, first=first, last=last)
-        for run in self.settle(ids):
+        for run in self.wait_until_idle(ids):
             if run.status != "SUCCESS":
                 raise RunFailedError(self.describe_failure(run))
         return len(ids)
 
     def queue_missing(self, job: str, *, first: date, last: date) -> list[str]:
         """Queue the runs of `run_missing` and return their ids without waiting for them."""
-        assets = [asset for asset in self.graph.assets() if job in asset.jobs]
+        assets = [asset for asset in self.graph.list_assets() if job in asset.jobs]
         if not assets:
             raise DagsterApiError(f"the graph has no job {job}")
         if not any(asset.is_partitioned for asset in assets):
@@ -87,7 +87,7 @@ class Materializer:
         self.launched += len(ids)
         return ids
 
-    def settle(self, ids: Sequence[str] = (), *, backfills: bool = False) -> list[Run]:
+    def wait_until_idle(self, ids: Sequence[str] = (), *, backfills: bool = False) -> list[Run]:
         """Wait until no run is queued, under way or about to be tried again.
 
         With `backfills` also until no backfill is open. Returns how the runs of `ids` ended: of
@@ -96,15 +96,15 @@ class Materializer:
         """
         end = time.monotonic() + BACKFILL_PATIENCE_S
         while True:
-            backfilled = self.graph.backfilled() if backfills else []
-            runs = self.graph.runs(limit=100)
+            backfilled = self.graph.list_backfilled() if backfills else []
+            runs = self.graph.list_runs(limit=100)
             open_runs = [run for run in runs if not run.has_ended or run.will_be_tried_again]
             if not open_runs and not backfilled:
-                self.progress.settled()
-                return [self._last_try(run_id) for run_id in ids]
-            self.progress.runs(
+                self.progress.clear()
+                return [self._find_last_try(run_id) for run_id in ids]
+            self.progress.show_runs(
                 [
-                    (run, self.graph.steps(run.run_id) if run.status == "STARTED" else [])
+                    (run, self.graph.list_steps(run.run_id) if run.status == "STARTED" else [])
                     for run in open_runs
                 ],
                 f"catching up: {', '.join(backfilled)}" if backfilled else "",
@@ -130,8 +130,8 @@ class Materializer:
         mark = since
         while True:
             self.wait_for_ticks(mark, of=of)
-            self.settle(backfills=True)
-            runs = self.graph.runs(created_after=since)
+            self.wait_until_idle(backfills=True)
+            runs = self.graph.list_runs(created_after=since)
             latest = max((run.ended or run.created for run in runs), default=since)
             if latest <= mark:
                 return runs
@@ -147,24 +147,26 @@ class Materializer:
 
         Raises DagsterApiError naming one that is switched off or does not tick any more.
         """
-        running = {sensor.name for sensor in self.graph.sensors()}
+        running = {sensor.name for sensor in self.graph.list_sensors()}
         if off := sorted(set(of or ()) - running):
             raise DagsterApiError(
                 f"the sensor {', '.join(off)} is switched off: switch it on in Dagster"
             )
         end = time.monotonic() + SENSOR_PATIENCE_S
-        while late := select_late_sensors(self.graph.sensors(), mark, of=of):
+        while late := select_late_sensors(self.graph.list_sensors(), mark, of=of):
             if time.monotonic() > end:
                 words = "; ".join(f"{s.name} ({s.last_error or 'no look'})" for s in late)
                 raise DagsterApiError(f"sensors do not look: {words}; see dagster_daemon.log")
-            self.progress.runs([], f"waiting for the sensors {', '.join(s.name for s in late)}")
+            self.progress.show_runs(
+                [], f"waiting for the sensors {', '.join(s.name for s in late)}"
+            )
             self.check()
             time.sleep(POLL_S)
 
-    def _last_try(self, run_id: str) -> Run:
-        run = self.graph.runs(ids=[run_id])[0]
+    def _find_last_try(self, run_id: str) -> Run:
+        run = self.graph.list_runs(ids=[run_id])[0]
         successor = run.tags.get("dagster/auto_retry_run_id")
-        return self._last_try(successor) if run.status != "SUCCESS" and successor else run
+        return self._find_last_try(successor) if run.status != "SUCCESS" and successor else run
 
 
 def list_missing_days(assets: Iterable[Asset], *, first: date, last: date) -> list[date]:

@@ -23,7 +23,7 @@ class ProgressDisplay:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
-        self._said: set[tuple[str, str, str]] = set()
+        self._reported: set[tuple[str, str, str]] = set()
         self._last_word = time.monotonic()
         self._note = ""
 
@@ -36,14 +36,14 @@ class ProgressDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.settled()
+        self.clear()
 
     def say(self, sentence: str) -> None:
         """Print a line that stays."""
         self._console.print(sentence)
         self._last_word = time.monotonic()
 
-    def counted(self, what: str, done: int, of: int) -> None:
+    def show_count(self, what: str, done: int, of: int) -> None:
         """Show that `done` of `of` parts of something are through."""
         part = f"{100 * done // of} %" if of > MANY else f"{done}/{of}"
         if self._console.is_terminal:
@@ -51,7 +51,7 @@ class ProgressDisplay:
         elif time.monotonic() - self._last_word > SIGN_OF_LIFE_S / 3:
             self.say(f"  ... {what} {part}")
 
-    def runs(self, runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> None:
+    def show_runs(self, runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> None:
         """Show the runs that are under way, with the steps that have begun."""
         for run, steps in runs:
             for step in steps:
@@ -64,7 +64,7 @@ class ProgressDisplay:
                 self.say("  ... " + "; ".join([*words, *([note] if note else [])]))
         self._note = note
 
-    def settled(self) -> None:
+    def clear(self) -> None:
         """Show that nothing is under way any more."""
         if self._live is not None:
             self._live.stop()
@@ -78,9 +78,9 @@ class ProgressDisplay:
 
     def _say_once(self, run: Run, step: Step) -> None:
         fact = (run.run_id, step.name, step.status)
-        if step.status not in MARKS or fact in self._said:
+        if step.status not in MARKS or fact in self._reported:
             return
-        self._said.add(fact)
+        self._reported.add(fact)
         took = f"{step.ended - step.started:6.1f} s" if step.started and step.ended else ""
         self.say(f"  {step.name:<26} {run.days:<24} {MARKS[step.status]} {took}")
 

@@ -1,4 +1,4 @@
-"""What detectors found on the grid, told at the file's own times."""
+"""What detectors found on the grid, at the file's own times."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,49 +76,49 @@ def assign_to_rows(readings: Readings, found: DetectedAnomalies) -> FileAnomalie
     )
 
 
-def as_written(told_: FileAnomalies, *, written_on: str | None) -> FileAnomalies:
+def as_written(result: FileAnomalies, *, written_on: str | None) -> FileAnomalies:
     """Return the same on the clock `Readings.written_on`, without an offset; unchanged for None.
 
     A local time that spring leaves out has become that of an hour later.
     """
     if written_on is None:
-        return told_
+        return result
 
     def on_clock(frame: pl.DataFrame) -> pl.DataFrame:
         times = pl.col(pl.Datetime("us", "UTC"))
         return frame.with_columns(times.dt.convert_time_zone(written_on).dt.replace_time_zone(None))
 
     return FileAnomalies(
-        anomalies=on_clock(told_.anomalies),
-        spells=on_clock(told_.spells),
-        rows=on_clock(told_.rows),
+        anomalies=on_clock(result.anomalies),
+        spells=on_clock(result.spells),
+        rows=on_clock(result.rows),
     )
 
 
-def write_anomalies(told_: FileAnomalies, folder: Path) -> None:
+def write_anomalies(result: FileAnomalies, folder: Path) -> None:
     """Write anomalies.parquet and scores.parquet; the same input gives the same bytes."""
-    told_.anomalies.write_parquet(folder / "anomalies.parquet")
-    told_.scores.write_parquet(folder / "scores.parquet")
+    result.anomalies.write_parquet(folder / "anomalies.parquet")
+    result.scores.write_parquet(folder / "scores.parquet")
 
 
-def select_since(told_: FileAnomalies, begin: datetime) -> FileAnomalies:
+def select_since(result: FileAnomalies, begin: datetime) -> FileAnomalies:
     """Return what lies at `begin` or later; what was before is history."""
     later = pl.col("time") >= begin
     return FileAnomalies(
-        anomalies=told_.anomalies.filter(later),
-        spells=told_.spells.filter(pl.col("end_time") > begin),
-        rows=told_.rows.filter(later),
+        anomalies=result.anomalies.filter(later),
+        spells=result.spells.filter(pl.col("end_time") > begin),
+        rows=result.rows.filter(later),
     )
 
 
-def count_kinds(told_: FileAnomalies) -> dict[str, Any]:
+def count_kinds(result: FileAnomalies) -> dict[str, Any]:
     """Return how many anomalies there are of each kind, and in how many series."""
-    counts = told_.spells.group_by("kind").agg(pl.len()).sort("kind")
+    counts = result.spells.group_by("kind").agg(pl.len()).sort("kind")
     return {
-        "anomalies": told_.spells.height,
+        "anomalies": result.spells.height,
         "by_kind": dict(counts.iter_rows()),
-        "series_with_anomalies": told_.spells["series"].n_unique(),
-        "anomalous_rows": told_.anomalies.height,
+        "series_with_anomalies": result.spells["series"].n_unique(),
+        "anomalous_rows": result.anomalies.height,
     }
 
 

@@ -86,7 +86,7 @@ def read_series(
             f"{path}: its step is {format_duration(native)}; it cannot be split to "
             f"{format_duration(step)}"
         )
-    loads = _regularize(long, native=native, step=step, how=how, notes=notes)
+    loads = _build_regular(long, native=native, step=step, how=how, notes=notes)
     loads = _drop_incomplete(loads, min_coverage=min_coverage, path=path, notes=notes)
     if total is not None:
         loads = _sum_series(loads, name=total, notes=notes)
@@ -149,7 +149,7 @@ def _to_long(
     )
 
 
-def _regularize(
+def _build_regular(
     long: pl.DataFrame, *, native: timedelta, step: timedelta, how: How, notes: list[str]
 ) -> pl.DataFrame:
     """Return every step of each series: duplicates averaged, rows moved to the grid, gaps null.

@@ -47,7 +47,7 @@ class Child(Protocol):
         """Ask the process to end, and end it if it does not."""
         ...
 
-    def why(self) -> str:
+    def explain_end(self) -> str:
         """Return how the process ended and where its log is."""
         ...
 
@@ -149,7 +149,7 @@ class CommandChild:
         self._process = None
         remove_leftovers(self._home, self.name)
 
-    def why(self) -> str:
+    def explain_end(self) -> str:
         """Return how the process ended and where its log is."""
         code = self._exit
         if code is None:

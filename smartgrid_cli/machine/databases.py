@@ -36,7 +36,7 @@ class Databases:
         parts = urlsplit(self.product)
         return f"{parts.hostname}:{parts.port or 5432}{parts.path}"
 
-    def child(self) -> "PostgresChild":
+    def make_child(self) -> "PostgresChild":
         """Return the embedded server as the supervisor sees it."""
         if self.server is None:
             raise ValueError("somebody else's server is not ours to supervise")
@@ -76,7 +76,7 @@ class PostgresChild:
         self._server.stop()
         (self._home.run / f"{self.name}.json").unlink(missing_ok=True)
 
-    def why(self) -> str:
+    def explain_end(self) -> str:
         """Return that the server is gone and where its log is."""
         return f"{self.name} is gone; see {self._server.log}"
 

@@ -14,7 +14,7 @@ LOST = "The process that executed this run is gone: it was killed, or everything
 IN_PROGRESS = ("NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 
 
-def runs_in_progress(url: str) -> list[str]:
+def list_runs_in_progress(url: str) -> list[str]:
     """Return the runs that Dagster's storage believes are being executed.
 
     While no code location runs, nobody does execute them.

@@ -74,9 +74,9 @@ class Home:
                 f"the folder {self.root} cannot be made ({error.strerror}): "
                 "name another one in SMARTGRID_HOME"
             ) from error
-        if not (self.root / "home.json").exists() and self._strangers():
+        if not (self.root / "home.json").exists() and self._list_strangers():
             raise ConfigurationError(
-                f"{self.root} holds other things ({', '.join(self._strangers()[:3])}): give"
+                f"{self.root} holds other things ({', '.join(self._list_strangers()[:3])}): give"
                 " SMARTGRID_HOME a folder of its own, for example .smartgrid"
             )
         for folder in (self.run, self.logs, self.dagster, self.data_docs):
@@ -93,7 +93,7 @@ class Home:
         if not there.is_dir():
             raise ConfigurationError(f"{there} is no folder: name a folder in SMARTGRID_HOME")
 
-    def _strangers(self) -> list[str]:
+    def _list_strangers(self) -> list[str]:
         """Return what lies in the root and is not ours: a folder of others must not be removed."""
         ours = {
             "demo.json",
@@ -103,7 +103,7 @@ class Home:
         return sorted(entry.name for entry in self.root.iterdir() if entry.name not in ours)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def hold(self) -> Iterator[None]:
         """Hold the home alone. Raises HomeInUseError naming who holds it.
 
         The lock is the kernel's: it goes with the process, however that ends.

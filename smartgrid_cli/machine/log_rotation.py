@@ -11,7 +11,7 @@ EVERY_S = 60.0
 
 @dataclass
 class LogRotation:
-    """Keeps the logs of a home short; `tick` is called often and mostly does nothing.
+    """Keeps the logs of a home short; `rotate_due` is called often and mostly does nothing.
 
     Attributes:
         logs: Folder of the logs.
@@ -20,7 +20,7 @@ class LogRotation:
     logs: Path
     _next: float = field(default=0.0)
 
-    def tick(self) -> None:
+    def rotate_due(self) -> None:
         """Cut long logs, once a minute."""
         now = time.monotonic()
         if now >= self._next:

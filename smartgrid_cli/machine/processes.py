@@ -14,7 +14,7 @@ import yaml
 
 from smartgrid_cli.machine.child_process import TREE_VARIABLE, CommandChild
 from smartgrid_cli.machine.databases import Databases
-from smartgrid_cli.machine.fail_lost_runs import runs_in_progress
+from smartgrid_cli.machine.fail_lost_runs import list_runs_in_progress
 from smartgrid_cli.machine.home import Home
 from smartgrid_cli.machine.log_rotation import LogRotation
 from smartgrid_cli.machine.supervisor import Service, Supervisor
@@ -110,12 +110,12 @@ def build_machine(
     }
     ensure_config(settings.model_place)
     plan = _ServicePlan(home, databases, granted, environment, addresses, settings.model_place)
-    posts = [*plan.stores(), *plan.dagster(workspace=workspace, code_module=code_module)]
+    posts = [*plan.plan_stores(), *plan.plan_dagster(workspace=workspace, code_module=code_module)]
     for post in posts:
         if post.child.name in held:
             post.state = "held"
     supervisor = Supervisor.of(*posts, say=say)
-    supervisor.housekeeping = LogRotation(logs=home.logs).tick
+    supervisor.housekeeping = LogRotation(logs=home.logs).rotate_due
     return Machine(supervisor, environment, addresses, moved)
 
 
@@ -152,14 +152,14 @@ class _ServicePlan:
         """What a process that needs the database waits for; empty for a server of others."""
         return [] if self.databases.server is None else ["postgres"]
 
-    def stores(self) -> list[Service]:
+    def plan_stores(self) -> list[Service]:
         """Return the database, MLflow, the model server and the pages of the data checks."""
         mlflow = build_server_command(
             backend_url=self.databases.mlflow,
             artifact_root=str(self.home.root / "mlflow"),
             port=self.ports["mlflow"],
         )
-        pages = self.child(
+        pages = self.make_child(
             "data_docs",
             *("http.server", str(self.ports["data_docs"]), "--bind", LOCALHOST),
             *("--directory", str(self.home.data_docs)),
@@ -189,13 +189,13 @@ class _ServicePlan:
             ready=lambda: read_health(self.addresses["model_server"]) == "serving",
             port=self.ports["model_server_rest"],
         )
-        mirror = self.child(
+        mirror = self.make_child(
             "config_mirror",
             *("smartgrid_services.config_mirror", "--url", self.models),
             *("--folder", str(self.served_from)),
             ready=lambda: True,
         )
-        own = [] if self.databases.server is None else [Service(self.databases.child())]
+        own = [] if self.databases.server is None else [Service(self.databases.make_child())]
         return [
             *own,
             *([Service(mirror)] if self.models.startswith("s3://") else []),
@@ -204,15 +204,15 @@ class _ServicePlan:
             Service(tracking, needs=self.after_database, falls_with=self.after_database),
         ]
 
-    def dagster(self, *, workspace: Path, code_module: str) -> list[Service]:
+    def plan_dagster(self, *, workspace: Path, code_module: str) -> list[Service]:
         """Return the code location, which executes the runs, and the two that drive it.
 
         All fall with the database: a code location that could not report the end of a run to it
         never looks at its runs again.
         """
         code_port, ui_port = self.ports["dagster_code"], self.ports["dagster"]
-        lost = self.lost_runs()
-        code = self.child(
+        lost = self.make_lost_runs()
+        code = self.make_child(
             "dagster_code",
             *("dagster", "api", "grpc", "--module-name", code_module),
             *("--location-name", "smartgrid", "--host", LOCALHOST, "--port", str(code_port)),
@@ -220,14 +220,14 @@ class _ServicePlan:
             port=code_port,
             before_start=lost.note,
         )
-        webserver = self.child(
+        webserver = self.make_child(
             "dagster",
             *("dagster_webserver", "-w", str(workspace)),
             *("--host", LOCALHOST, "--port", str(ui_port)),
             ready=make_http_probe(f"{self.addresses['dagster']}/server_info"),
             port=ui_port,
         )
-        daemon = self.child(
+        daemon = self.make_child(
             "dagster_daemon",
             *("dagster._daemon", "run", "-w", str(workspace)),
             ready=lambda: True,
@@ -238,7 +238,7 @@ class _ServicePlan:
             Service(daemon, needs=["dagster_code"], falls_with=self.after_database),
         ]
 
-    def child(
+    def make_child(
         self,
         name: str,
         *module: str,
@@ -265,7 +265,7 @@ class _ServicePlan:
             before_start=before_start,
         )
 
-    def lost_runs(self) -> "LostRuns":
+    def make_lost_runs(self) -> "LostRuns":
         """Return what fails the runs of a code location that died."""
         return LostRuns(
             dagster_url=self.databases.dagster,
@@ -296,7 +296,7 @@ class LostRuns:
 
     def note(self) -> None:
         """Remember the runs in progress; to be called while no code location runs."""
-        self._noted = runs_in_progress(self.dagster_url)
+        self._noted = list_runs_in_progress(self.dagster_url)
 
     def are_failed(self) -> bool:
         """Return whether the code location answers and the noted runs are reported."""

@@ -91,7 +91,9 @@ class Supervisor:
         wanted = list(self.posts if names is None else names)
         while late := [self.posts[name] for name in wanted if self.posts[name].state != "ready"]:
             if any(post.state == "given up" for post in late) or time.monotonic() > end:
-                raise ServerError("; ".join(post.last_word or post.child.why() for post in late))
+                raise ServerError(
+                    "; ".join(post.last_word or post.child.explain_end() for post in late)
+                )
             time.sleep(0.05)
 
     def release(self, name: str) -> None:
@@ -156,20 +158,20 @@ class Supervisor:
             post.child.start()
         except Exception as error:  # whatever it is, the others go on and this one is tried again
             post.last_word = f"{post.child.name} cannot be started: {error}"
-            self._pause(post, now)
+            self._plan_restart(post, now)
             return
         post.state, post.started_at = "starting", now
 
     def _handle_death(self, post: Service, now: float) -> None:
         """Plan the next start of a service that died, and stop what falls with it."""
-        post.last_word = post.child.why()
-        self._pause(post, now)
+        post.last_word = post.child.explain_end()
+        self._plan_restart(post, now)
         for other in reversed(self.posts.values()):
             if post.child.name in other.falls_with and other.state in ("starting", "ready"):
                 other.child.stop()
                 other.state, other.start_again_at = "waiting", None
 
-    def _pause(self, post: Service, now: float) -> None:
+    def _plan_restart(self, post: Service, now: float) -> None:
         """Plan the next start after a pause that grows; give up after too many deaths."""
         post.deaths += 1
         if post.deaths > MOST_DEATHS:

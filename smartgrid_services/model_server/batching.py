@@ -79,7 +79,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._ended = False
         self._threads = [
-            threading.Thread(target=self._work, name=f"batch-{number}", daemon=True)
+            threading.Thread(target=self._run_batches, name=f"batch-{number}", daemon=True)
             for number in range(parameters.num_batch_threads)
         ]
         for thread in self._threads:
@@ -122,7 +122,7 @@ class Batcher:
                 raise ServingError(Code.UNAVAILABLE, "the server ends, nothing is batched any more")
             batch = self._open.get(key)
             if batch is None or batch.rows + rows > self._parameters.max_batch_size:
-                batch = self._opened(key, servable, signature, outputs, before=batch)
+                batch = self._open_batch(key, servable, signature, outputs, before=batch)
             batch.tasks.append(task)
             batch.rows += rows
             batch.full = batch.rows >= self._parameters.max_batch_size
@@ -142,7 +142,7 @@ class Batcher:
         for thread in self._threads:
             thread.join()
 
-    def _opened(
+    def _open_batch(
         self,
         key: _Key,
         servable: Servable,
@@ -177,9 +177,9 @@ class Batcher:
         self._open[key] = batch
         return batch
 
-    def _work(self) -> None:
+    def _run_batches(self) -> None:
         """Compute batches until the batcher is closed; the body of each thread."""
-        while (batch := self._next()) is not None:
+        while (batch := self._take_batch()) is not None:
             try:
                 self._compute(batch)
             except Exception as error:
@@ -190,7 +190,7 @@ class Batcher:
                 for task in batch.tasks:
                     task.done.set()
 
-    def _next(self) -> _Batch | None:
+    def _take_batch(self) -> _Batch | None:
         """Take the first batch that is full or has waited long enough; None once closed."""
         with self._changed:
             while True:
@@ -214,15 +214,15 @@ class Batcher:
             self._metrics.queuing_latency.observe(
                 self._parameters.thread_pool_name, value=(now - task.queued_at) * 1e6
             )
-        if len(batch.tasks) == 1 and batch.rows == self._parameters.padded(batch.rows):
-            self._alone(batch, batch.tasks[0])
+        if len(batch.tasks) == 1 and batch.rows == self._parameters.pad_rows(batch.rows):
+            self._compute_alone(batch, batch.tasks[0])
             return
         try:
-            outputs = self._together(batch)
+            outputs = self._compute_together(batch)
         except ServingError:
             # One of them may be to blame: each gets its own answer.
             for task in batch.tasks:
-                self._alone(batch, task)
+                self._compute_alone(batch, task)
             return
         begin = 0
         for task in batch.tasks:
@@ -231,9 +231,9 @@ class Batcher:
             }
             begin += task.rows
 
-    def _together(self, batch: _Batch) -> Arrays:
+    def _compute_together(self, batch: _Batch) -> Arrays:
         """Return the outputs of all requests of a batch from one run, (n_padded, ...)."""
-        padded = self._parameters.padded(batch.rows)
+        padded = self._parameters.pad_rows(batch.rows)
         inputs = {}
         for name in batch.tasks[0].inputs:
             parts = [task.inputs[name] for task in batch.tasks]
@@ -251,7 +251,7 @@ class Batcher:
                 )
         return outputs
 
-    def _alone(self, batch: _Batch, task: _Task) -> None:
+    def _compute_alone(self, batch: _Batch, task: _Task) -> None:
         """Compute one request of a batch by itself."""
         self._metrics.batches.add()
         try:

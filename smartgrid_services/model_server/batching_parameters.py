@@ -41,10 +41,10 @@ class BatchingParameters:
     allowed_batch_sizes: tuple[int, ...] = ()
     """A batch is filled up with copies of a row to the next of these sizes."""
 
-    def padded(self, rows: int) -> int:
+    def pad_rows(self, rows: int) -> int:
         """Return the number of rows that a batch of `rows` is computed with.
 
-        >>> BatchingParameters(allowed_batch_sizes=(4, 16, 1000)).padded(5)
+        >>> BatchingParameters(allowed_batch_sizes=(4, 16, 1000)).pad_rows(5)
         16
         """
         return next((size for size in self.allowed_batch_sizes if size >= rows), rows)

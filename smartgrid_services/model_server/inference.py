@@ -45,7 +45,7 @@ class Classes:
         """Number of labels and scores of all examples together."""
         return sum(array.size for array in (self.labels, self.scores) if array is not None)
 
-    def rows(self) -> list[list[tuple[bytes, float]]]:
+    def list_rows(self) -> list[list[tuple[bytes, float]]]:
         """Return (label, score) of every class by example; b"" or 0 where there is none."""
         given = self.labels if self.labels is not None else self.scores
         if given is None:

@@ -45,7 +45,7 @@ class RunningModelServer:
 
 def build_command(options: ServerOptions) -> list[str]:
     """The command that runs a model server with this interpreter."""
-    return [sys.executable, "-m", "smartgrid_services.model_server", *options.arguments()]
+    return [sys.executable, "-m", "smartgrid_services.model_server", *options.to_arguments()]
 
 
 def start_model_server(

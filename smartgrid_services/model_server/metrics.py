@@ -50,7 +50,7 @@ class Counter:
             if labels in self._values or len(self._values) < _LARGEST:
                 self._values[labels] = self._values.get(labels, 0) + amount
 
-    def lines(self) -> Iterator[str]:
+    def format_lines(self) -> Iterator[str]:
         """Yield the lines of the metric in Prometheus' text format."""
         yield f"# TYPE {self.name} counter"
         with self._lock:
@@ -94,7 +94,7 @@ class Histogram:
             found.counts[bucket] += 1
             found.total += value
 
-    def lines(self) -> Iterator[str]:
+    def format_lines(self) -> Iterator[str]:
         """Yield the lines in Prometheus' text format; a bucket includes all smaller ones."""
         yield f"# TYPE {self.name} histogram"
         with self._lock:
@@ -108,8 +108,8 @@ class Histogram:
             reached = 0
             for limit, count in zip((*self._limits, math.inf), counts, strict=True):
                 reached += count
-                said = "+Inf" if limit == math.inf else f"{limit:g}"
-                yield f'{self.name}_bucket{{{pairs}{comma}le="{said}"}} {reached}'
+                named = "+Inf" if limit == math.inf else f"{limit:g}"
+                yield f'{self.name}_bucket{{{pairs}{comma}le="{named}"}} {reached}'
             yield f"{self.name}_sum{{{pairs}}} {_format_number(total)}"
             yield f"{self.name}_count{{{pairs}}} {reached}"
 
@@ -194,7 +194,7 @@ class Metrics:
         default_factory=lambda: Counter(":tensorflow:serving:batching_session:wrapped_run_count")
     )
 
-    def request(
+    def count_request(
         self, *, model: str, api: str, entrypoint: str, status: str, seconds: float
     ) -> None:
         """Count one request by its status, and its time if it was answered.
@@ -210,23 +210,23 @@ class Metrics:
         if status == "OK":
             self.request_latency.observe(model, api, entrypoint, value=seconds * 1e6)
 
-    def graph_run(self, seconds: float) -> None:
+    def count_graph_run(self, seconds: float) -> None:
         """Count one run of a graph that took `seconds`."""
         micros = seconds * 1e6
         self.graph_runs.add()
         self.graph_run_micros.add(amount=micros)
         self.graph_run_histogram.observe(value=micros)
 
-    def examples(self, model: str, count: int) -> None:
+    def count_examples(self, model: str, count: int) -> None:
         """Count the examples of one classify, regress or multi-inference request."""
         self.example_counts.observe(model, value=count)
         self.example_count_total.add(model, amount=count)
 
-    def page(self) -> bytes:
+    def format_page(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         every = (getattr(self, name) for name in self.__slots__)
         metrics = sorted(every, key=lambda one: one.name)
-        return "".join(f"{line}\n" for one in metrics for line in one.lines()).encode()
+        return "".join(f"{line}\n" for one in metrics for line in one.format_lines()).encode()
 
 
 def _format_labels(names: tuple[str, ...], values: Labels) -> str:
@@ -264,7 +264,7 @@ def measure_request(metrics: Metrics, *, model: str, api: str, entrypoint: str) 
         status = Code.INTERNAL
         raise
     finally:
-        metrics.request(
+        metrics.count_request(
             model=model,
             api=api,
             entrypoint=entrypoint,

@@ -32,7 +32,7 @@ class Mirror:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def versions_of(self, model: ModelConfig) -> Versions:
+    def copy_versions(self, model: ModelConfig) -> Versions:
         """Copy the versions that shall answer and return their local folders.
 
         A version counts once its `saved_model.pb` is there, which the publisher writes last.
@@ -44,14 +44,14 @@ class Mirror:
         """
         filesystem, path = fsspec.url_to_fs(model.base_path, use_listings_cache=False)
         try:
-            remote = self._remote_versions(filesystem, path)
+            remote = self._list_remote_versions(filesystem, path)
         except FileNotFoundError:
             raise
         except Exception as error:
             # Each kind of store has errors of its own.
             raise OSError(f"{type(error).__name__}: {error}") from error
         place = self._folder / hashlib.sha256(model.base_path.encode()).hexdigest()[:16]
-        candidates = model.policy.candidates(remote)
+        candidates = model.policy.select_candidates(remote)
         here: dict[int, Path] = {}
         for version in candidates:
             if len(here) == model.policy.newest:
@@ -65,7 +65,7 @@ class Mirror:
         self._tidy(place, remote, here)
         return here
 
-    def _remote_versions(self, filesystem: Any, path: str) -> Mapping[int, str]:
+    def _list_remote_versions(self, filesystem: Any, path: str) -> Mapping[int, str]:
         """Return the remote folders that hold a whole version, by version."""
         found: dict[int, str] = {}
         for entry in sorted(filesystem.ls(path, detail=True), key=lambda entry: entry["name"]):

@@ -30,10 +30,10 @@ class VersionPolicy:
     newest: int | None = 1
     specific: frozenset[int] | None = None
 
-    def candidates(self, versions: Iterable[int]) -> list[int]:
+    def select_candidates(self, versions: Iterable[int]) -> list[int]:
         """Return the versions that may answer, newest first; the first `newest` of them shall.
 
-        >>> VersionPolicy(newest=1).candidates([1, 3, 2])
+        >>> VersionPolicy(newest=1).select_candidates([1, 3, 2])
         [3, 2, 1]
         """
         found = sorted(versions, reverse=True)

@@ -17,9 +17,9 @@ _BATCHED = 128
 """A request that waits in a batch holds its thread, and a batch needs many of them."""
 
 
-def _declare_option(parse: Callable[[str], Any], said: str, *also: str) -> dict[str, Any]:
+def _declare_option(parse: Callable[[str], Any], help_text: str, *also: str) -> dict[str, Any]:
     """Return the metadata of an option that bears its field's name; `also` are further names."""
-    return {"parse": parse, "said": said, "also": also}
+    return {"parse": parse, "help_text": help_text, "also": also}
 
 
 def _parse_port(word: str) -> int:
@@ -179,21 +179,21 @@ class ServerOptions:
         ),
     )
 
-    def rest_threads(self) -> int:
+    def count_rest_threads(self) -> int:
         """Return how many requests REST computes at once."""
-        return self.rest_api_num_threads or self._threads()
+        return self.rest_api_num_threads or self._count_threads()
 
-    def grpc_threads(self) -> int:
+    def count_grpc_threads(self) -> int:
         """Return how many requests gRPC computes at once."""
-        return self.grpc_max_threads or self._threads()
+        return self.grpc_max_threads or self._count_threads()
 
-    def _threads(self) -> int:
+    def _count_threads(self) -> int:
         return _BATCHED if self.enable_batching else _THREADS
 
-    def arguments(self) -> list[str]:
+    def to_arguments(self) -> list[str]:
         """Return the command line that `parse_options` reads back as these options.
 
-        >>> parse_options(ServerOptions(model_base_path="/m").arguments()).model_base_path
+        >>> parse_options(ServerOptions(model_base_path="/m").to_arguments()).model_base_path
         '/m'
         """
         words = []
@@ -205,7 +205,7 @@ class ServerOptions:
                 words.append(f"--{_get_option_name(one)}={value}")
         return words
 
-    def sources(self) -> ModelSources:
+    def build_sources(self) -> ModelSources:
         """Return where the models come from.
 
         A config file named by `model_config_file` lists all that is served; the one below the base
@@ -248,7 +248,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> ServerOptions:
             dest=one.name,
             type=one.metadata["parse"],
             default=one.default,
-            help=one.metadata["said"],
+            help=one.metadata["help_text"],
             **(flag if isinstance(one.default, bool) else {}),
         )
     words = sys.argv[1:] if arguments is None else arguments

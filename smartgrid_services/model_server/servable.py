@@ -56,8 +56,8 @@ class SavedModelServable:
         self.signatures: Mapping[str, Signature] = {
             name: Signature(
                 name=name,
-                inputs={key: self._spec(info) for key, info in definition.inputs.items()},
-                outputs={key: self._spec(info) for key, info in definition.outputs.items()},
+                inputs={key: self._read_spec(info) for key, info in definition.inputs.items()},
+                outputs={key: self._read_spec(info) for key, info in definition.outputs.items()},
                 method=definition.method_name,
             )
             for name, definition in meta_graph.signature_def.items()
@@ -69,7 +69,7 @@ class SavedModelServable:
     ) -> dict[str, NDArray[Any]]:
         """Return the named outputs; raises ServingError with TensorFlow's own code and words."""
         fetched = tuple(sorted(outputs))
-        call = self._callable(signature, fetched)
+        call = self._make_callable(signature, fetched)
         began = time.perf_counter()
         try:
             computed = call(*(inputs[name] for name in sorted(inputs)))
@@ -79,11 +79,13 @@ class SavedModelServable:
             ) from error
         except (TypeError, ValueError) as error:
             raise ServingError(Code.INVALID_ARGUMENT, _cut_graph_stack(str(error))) from error
-        self._metrics.graph_run(time.perf_counter() - began)
+        self._metrics.count_graph_run(time.perf_counter() - began)
         arrays = dict(zip(fetched, computed, strict=True))
         return {name: np.asarray(arrays[name]) for name in outputs}
 
-    def _callable(self, signature: Signature, outputs: tuple[str, ...]) -> Callable[..., list[Any]]:
+    def _make_callable(
+        self, signature: Signature, outputs: tuple[str, ...]
+    ) -> Callable[..., list[Any]]:
         """Return what runs the signature on its inputs by the order of their names; cached.
 
         Session.run would look up every tensor by its name again, which takes longer than a small
@@ -107,7 +109,7 @@ class SavedModelServable:
                 del self._callables[next(iter(self._callables))]
             return self._callables.setdefault(key, made)
 
-    def _spec(self, info: Any) -> TensorSpec:
+    def _read_spec(self, info: Any) -> TensorSpec:
         dtype = tf.dtypes.as_dtype(info.dtype)
         shape = info.tensor_shape
         operation = self._session.graph.as_graph_element(info.name).op

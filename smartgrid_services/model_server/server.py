@@ -47,17 +47,17 @@ async def serve(options: ServerOptions, *, parent: int) -> None:
         loop.add_signal_handler(number, ended.set)
     metrics = Metrics()
     loading = ServableLoader(options, metrics)
-    catalog = VersionManager(
+    manager = VersionManager(
         loading.load,
         keep=options.versions_kept,
         retry=LoadRetry(options.max_num_load_retries, options.load_retry_interval_micros / 1e6),
     )
-    watch = ModelWatch(catalog, options.sources())
-    beginning = _Startup(catalog, watch, metrics, options)
-    served = RestDependencies(catalog, watch, metrics, serving=beginning.done.is_set)
-    with ThreadPoolExecutor(options.rest_threads(), thread_name_prefix="rest") as executor:
+    watch = ModelWatch(manager, options.build_sources())
+    beginning = _Startup(manager, watch, metrics, options)
+    served = RestDependencies(manager, watch, metrics, serving=beginning.done.is_set)
+    with ThreadPoolExecutor(options.count_rest_threads(), thread_name_prefix="rest") as executor:
         api = RestApi(served, executor=executor)
-        app = api.application(max_body_bytes=options.max_body_mb * 1024**2)
+        app = api.build_application(max_body_bytes=options.max_body_mb * 1024**2)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_SECONDS)
         await runner.setup()
         try:
@@ -107,19 +107,19 @@ class _Startup(threading.Thread):
     """Imports TensorFlow, opens gRPC, then looks at the folders once per poll interval."""
 
     def __init__(
-        self, catalog: VersionManager, watch: ModelWatch, metrics: Metrics, options: ServerOptions
+        self, manager: VersionManager, watch: ModelWatch, metrics: Metrics, options: ServerOptions
     ) -> None:
         super().__init__(name="folders", daemon=True)
         self.done = threading.Event()
         self.failure: Exception | None = None
-        self._catalog = catalog
+        self._manager = manager
         self._watch = watch
         self._metrics = metrics
         self._options = options
         self._ending = threading.Event()
         self._set_serving: Callable[[bool], None] = lambda _: None
         self._grpc = grpc.server(
-            ThreadPoolExecutor(options.grpc_threads(), thread_name_prefix="grpc"),
+            ThreadPoolExecutor(options.count_grpc_threads(), thread_name_prefix="grpc"),
             options=[
                 ("grpc.max_receive_message_length", options.max_body_mb * 1024**2),
                 ("grpc.max_send_message_length", -1),
@@ -161,7 +161,7 @@ class _Startup(threading.Thread):
         self._grpc.stop(_GRACE_SECONDS).wait()
         self.join(_GRACE_SECONDS)
         if not self.is_alive():
-            self._catalog.close()
+            self._manager.close()
 
     def _begin(self) -> None:
         for name, value in _TENSORFLOW_ENVIRONMENT.items():
@@ -177,7 +177,7 @@ class _Startup(threading.Thread):
         gc.freeze()
         self._set_serving = register_services(
             self._grpc,
-            catalog=self._catalog,
+            manager=self._manager,
             watch=self._watch,
             metrics=self._metrics,
             largest_filled=self._options.max_body_mb * 1024**2,
@@ -193,7 +193,7 @@ class _Startup(threading.Thread):
         """
         try:
             self._watch.look()
-            self._set_serving(not self._watch.reasons())
+            self._set_serving(not self._watch.list_reasons())
         except ServerError as error:
             self.failure = error
         except OSError as error:

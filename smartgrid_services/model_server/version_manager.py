@@ -204,7 +204,7 @@ class VersionManager:
         """
         with self._lock:
             if label is not None:
-                version = self._labelled(model, label)
+                version = self._find_labelled(model, label)
             live = self._pick(model, version)
             live.users += 1
         try:
@@ -223,12 +223,12 @@ class VersionManager:
         with self._lock:
             try:
                 if label is not None:
-                    version = self._labelled(model, label)
+                    version = self._find_labelled(model, label)
                 return self._pick(model, version)
             except ServingError:
                 return None
 
-    def status(self, model: str, version: int | None = None) -> list[VersionState]:
+    def list_states(self, model: str, version: int | None = None) -> list[VersionState]:
         """Return the states of all versions, newest first, or of one; ServingError for none."""
         with self._lock:
             known = self._models.get(model)
@@ -243,7 +243,7 @@ class VersionManager:
             raise ServingError(Code.NOT_FOUND, f"Could not find any versions of model {model}")
         return sorted(states, key=lambda state: state.version, reverse=True)
 
-    def live(self) -> dict[str, list[int]]:
+    def list_live(self) -> dict[str, list[int]]:
         """Return the live versions of every model that has one, newest first."""
         with self._lock:
             return {
@@ -252,12 +252,12 @@ class VersionManager:
                 if model.live
             }
 
-    def labels(self) -> dict[str, dict[str, int]]:
+    def list_labels(self) -> dict[str, dict[str, int]]:
         """Return the versions by label of every model that has labels."""
         with self._lock:
             return {name: dict(versions) for name, versions in sorted(self._labels.items())}
 
-    def _labelled(self, name: str, label: str) -> int:
+    def _find_labelled(self, name: str, label: str) -> int:
         version = self._labels.get(name, {}).get(label)
         if version is None:
             raise ServingError(
@@ -277,7 +277,7 @@ class VersionManager:
     def _refresh_model(self, name: str, found: Versions, policy: VersionPolicy) -> None:
         with self._lock:
             model = self._models.setdefault(name, _ModelRecord())
-        candidates = policy.candidates(found)
+        candidates = policy.select_candidates(found)
         wanted: list[int] = []
         for version in candidates:
             if len(wanted) == policy.newest:
@@ -317,8 +317,8 @@ class VersionManager:
             return before is not None
         except Exception as error:
             log.exception("model %s version %s: the loader failed", name, version)
-            told = ServingError(Code.INTERNAL, f"{type(error).__name__}: {error}")
-            self._refuse(model, name, version, whole, told)
+            unforeseen = ServingError(Code.INTERNAL, f"{type(error).__name__}: {error}")
+            self._refuse(model, name, version, whole, unforeseen)
             return before is not None
         model.refused.pop(version, None)
         with self._lock:

@@ -1,4 +1,4 @@
-"""Follows the config file and the folders, and tells the catalog what shall answer."""
+"""Follows the config file and the folders, and tells the manager what shall answer."""
 
 import logging
 import threading
@@ -53,8 +53,8 @@ class ModelWatch:
     again with the next poll, since a label may wait for its version.
     """
 
-    def __init__(self, catalog: VersionManager, sources: ModelSources) -> None:
-        self._catalog = catalog
+    def __init__(self, manager: VersionManager, sources: ModelSources) -> None:
+        self._manager = manager
         self._sources = sources
         self._models: Models = sources.models or {}
         self._scans = sources.base_path is not None
@@ -84,7 +84,7 @@ class ModelWatch:
                 models, scans = self._models, self._scans
             found = self._find(models, scans=scans)
             policies = {name: model.policy for name, model in models.items()}
-            self._catalog.refresh(found, policies)
+            self._manager.refresh(found, policies)
         finally:
             with self._looked:
                 self._looks_ended = self._looks_begun
@@ -109,7 +109,9 @@ class ModelWatch:
         """
         with self._applying:
             new = sorted(set(models) - set(self._models))
-            self._apply(models, scans=self._sources.base_path is not None and self._in_file(models))
+            self._apply(
+                models, scans=self._sources.base_path is not None and self._is_in_file(models)
+            )
         with self._looked:
             awaited = self._looks_begun + 1
             self._wanted.set()
@@ -117,18 +119,19 @@ class ModelWatch:
                 raise ServingError(
                     Code.DEADLINE_EXCEEDED, f"not all models were looked at in {timeout:g} s"
                 )
-        missing = [name for name in new if not self._catalog.live().get(name)]
+        missing = [name for name in new if not self._manager.list_live().get(name)]
         if missing:
-            told = ", ".join(
-                f"{{name: {name}}} due to error: {self._why(name)}" for name in missing
+            missing_text = ", ".join(
+                f"{{name: {name}}} due to error: {self._explain(name)}" for name in missing
             )
             raise ServingError(
-                Code.UNKNOWN, f"{len(missing)} model(s) did not become available: {{{told}}}"
+                Code.UNKNOWN,
+                f"{len(missing)} model(s) did not become available: {{{missing_text}}}",
             )
 
-    def reasons(self) -> list[str]:
+    def list_reasons(self) -> list[str]:
         """Return why not everything that is configured answers; empty if all of it does."""
-        live, labels = self._catalog.live(), self._catalog.labels()
+        live, labels = self._manager.list_live(), self._manager.list_labels()
         with self._applying:
             models = self._models
         trouble = self._trouble.get("")
@@ -137,7 +140,7 @@ class ModelWatch:
                 return [trouble]
             return [] if live else ["no version of any model is live"]
         reasons = [
-            f"model {name}: no version is AVAILABLE: {self._why(name)}"
+            f"model {name}: no version is AVAILABLE: {self._explain(name)}"
             for name in models
             if not live.get(name)
         ]
@@ -149,7 +152,7 @@ class ModelWatch:
             ]
         return reasons
 
-    def config_trouble(self) -> str | None:
+    def find_config_trouble(self) -> str | None:
         """Return why the config file is not in effect; None if it is, or there is none."""
         return self._trouble.get("")
 
@@ -164,7 +167,7 @@ class ModelWatch:
         if not self._sources.config_required and not path.exists():
             if self._applied is None:
                 return
-            self._told("", f"{path} is gone, what it said stays in effect")
+            self._report_trouble("", f"{path} is gone, what it said stays in effect")
             return
         try:
             models = read_model_config(path)
@@ -176,11 +179,11 @@ class ModelWatch:
         except ServingError as error:
             if self._sources.config_required and poll == 0:
                 raise ServerError(f"the model config cannot be used: {error.message}") from error
-            self._told("", f"the model config changes nothing: {error.message}")
+            self._report_trouble("", f"the model config changes nothing: {error.message}")
             return
         self._trouble.pop("", None)
 
-    def _in_file(self, models: Models) -> bool:
+    def _is_in_file(self, models: Models) -> bool:
         path = self._sources.config_file
         if path is None:
             return False
@@ -190,7 +193,7 @@ class ModelWatch:
             return False
 
     def _apply(self, models: Models, *, scans: bool) -> None:
-        self._catalog.assign(
+        self._manager.assign(
             {name: model.labels for name, model in models.items() if model.labels},
             new_anywhere=self._sources.new_labels_anywhere,
         )
@@ -201,43 +204,43 @@ class ModelWatch:
         if scans and self._sources.base_path is not None:
             found.update(find_versions(self._sources.base_path))
         for name, model in models.items():
-            found[name] = self._versions_of(model)
+            found[name] = self._find_versions(model)
         for name in [name for name in self._trouble if name and name not in models]:
             del self._trouble[name]
         return found
 
-    def _versions_of(self, model: ModelConfig) -> Versions | None:
+    def _find_versions(self, model: ModelConfig) -> Versions | None:
         try:
             versions = (
-                self._sources.mirror.versions_of(model)
+                self._sources.mirror.copy_versions(model)
                 if "://" in model.base_path and self._sources.mirror is not None
                 else list_versions(Path(model.base_path))
             )
         except FileNotFoundError:
-            self._told(
+            self._report_trouble(
                 model.name,
                 f"Could not find base path {model.base_path} for servable {model.name}",
             )
             return None
         except OSError as error:
-            self._told(model.name, f"base path {model.base_path} cannot be read: {error}")
+            self._report_trouble(model.name, f"base path {model.base_path} cannot be read: {error}")
             return None
         self._trouble.pop(model.name, None)
         return versions
 
-    def _told(self, name: str, trouble: str) -> None:
+    def _report_trouble(self, name: str, trouble: str) -> None:
         """Log what is wrong when it is new."""
         if self._trouble.get(name) != trouble:
             log.error("%s", trouble)
         self._trouble[name] = trouble
 
-    def _why(self, name: str) -> str:
+    def _explain(self, name: str) -> str:
         # Asked from any thread, while the one that looks may find that the trouble is over.
         trouble = self._trouble.get(name)
         if trouble is not None:
             return trouble
         try:
-            states = self._catalog.status(name)
+            states = self._manager.list_states(name)
         except ServingError as error:
             return error.message
         newest = states[0]

@@ -93,9 +93,9 @@ class Machine:
         """Is a run of the job being executed (and has the step begun)?"""
         try:
             with self.graph() as graph:
-                for run in graph.runs(statuses=["STARTED"]):
+                for run in graph.list_runs(statuses=["STARTED"]):
                     if run.job == job:
-                        begun = [one.name for one in graph.steps(run.run_id)]
+                        begun = [one.name for one in graph.list_steps(run.run_id)]
                         return bool(begun) if step is None else step in begun
         except (DagsterApiError, KeyError, OSError):
             return False

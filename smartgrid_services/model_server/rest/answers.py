@@ -1,4 +1,4 @@
-"""Bodies in, bodies out: predict, classify, regress and metadata over one catalog."""
+"""Bodies in, bodies out: predict, classify, regress and metadata over one manager."""
 
 import asyncio
 import json
@@ -42,12 +42,12 @@ class RestInference:
 
     def __init__(
         self,
-        catalog: VersionManager,
+        manager: VersionManager,
         metrics: Metrics,
         *,
         thread_time: Callable[[], float] = time.thread_time,
     ) -> None:
-        self._catalog = catalog
+        self._manager = manager
         self._metrics = metrics
         self._thread_time = thread_time
 
@@ -67,7 +67,7 @@ class RestInference:
         loop = asyncio.get_running_loop()
         if not self.is_quick(method, asked, body):
             return await loop.run_in_executor(beside, self.infer, method, asked, body)
-        with self._measured(method, asked):
+        with self._measure(method, asked):
             computed = self._compute(method, asked, body)
             if computed.values > _SMALL_ANSWER:
                 return await loop.run_in_executor(beside, computed.written)
@@ -75,7 +75,7 @@ class RestInference:
 
     def infer(self, method: str, asked: RequestedVersion, body: bytes) -> bytes:
         """Return the JSON answer to a "predict", "classify" or "regress" of that body."""
-        with self._measured(method, asked):
+        with self._measure(method, asked):
             return self._compute(method, asked, body).written()
 
     def is_quick(self, method: str, asked: RequestedVersion, body: bytes) -> bool:
@@ -87,34 +87,34 @@ class RestInference:
         """
         if len(body) > _SMALL_BODY:
             return False
-        live = self._catalog.peek(*asked)
+        live = self._manager.peek(*asked)
         if live is None or not live.small_seconds:
             return False
         key = (method, _find_signature_name(body) or DEFAULT_SIGNATURE)
         return live.small_seconds.get(key, math.inf) < _QUICK_SECONDS
 
-    def metadata(self, asked: RequestedVersion) -> bytes:
+    def read_metadata(self, asked: RequestedVersion) -> bytes:
         """Return the signatures of a live version, in the JSON form of their messages."""
-        with self._catalog.hold(*asked) as live:
+        with self._manager.hold(*asked) as live:
             signatures = json_format.MessageToDict(
                 live.servable.signature_map,
                 preserving_proto_field_name=True,
                 always_print_fields_with_no_presence=True,
             )
             number = str(live.version)
-        said = {
+        document = {
             "model_spec": {"name": asked.model, "signature_name": "", "version": number},
             "metadata": {"signature_def": signatures},
         }
-        return (json.dumps(said, indent=1) + "\n").encode()
+        return (json.dumps(document, indent=1) + "\n").encode()
 
-    def _measured(self, method: str, asked: RequestedVersion) -> AbstractContextManager[None]:
+    def _measure(self, method: str, asked: RequestedVersion) -> AbstractContextManager[None]:
         return measure_request(self._metrics, model=asked.model, api=method, entrypoint="REST")
 
     def _compute(self, method: str, asked: RequestedVersion, body: bytes) -> "_Computed":
         began = self._thread_time()
         document = parse_object(body)
-        compute = self._predict if method == "predict" else self._on_examples
+        compute = self._compute_prediction if method == "predict" else self._compute_examples
         live, name, values, write = compute(method, asked, document)
         seconds = self._thread_time() - began
 
@@ -128,9 +128,11 @@ class RestInference:
 
         return _Computed(values, written)
 
-    def _predict(self, _: str, asked: RequestedVersion, document: dict[str, Any]) -> "_Outcome":
+    def _compute_prediction(
+        self, _: str, asked: RequestedVersion, document: dict[str, Any]
+    ) -> "_Outcome":
         name = read_signature_name(document)
-        with self._catalog.hold(*asked) as live:
+        with self._manager.hold(*asked) as live:
             signature = find_signature(live.servable, name)
             given = find_predict_input(document)
             inputs = read_inputs(given, signature)
@@ -140,7 +142,7 @@ class RestInference:
         write = partial(write_outputs, outputs, layout=given.layout)
         return _Outcome(live, signature.name, values, write)
 
-    def _on_examples(
+    def _compute_examples(
         self, method: str, asked: RequestedVersion, document: dict[str, Any]
     ) -> "_Outcome":
         # Here, not above: it imports TensorFlow's messages, and by now they are there.
@@ -148,8 +150,8 @@ class RestInference:
 
         name = read_signature_name(document)
         examples = read_json_examples(document)
-        with self._catalog.hold(*asked) as live:
-            self._metrics.examples(asked.model, len(examples))
+        with self._manager.hold(*asked) as live:
+            self._metrics.count_examples(asked.model, len(examples))
             with measure_runtime(self._metrics, model=asked.model, api=method.capitalize()):
                 if method == "classify":
                     classes = inference.classify(live.servable, name, examples)

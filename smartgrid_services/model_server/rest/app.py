@@ -35,12 +35,12 @@ class RestDependencies(NamedTuple):
     """What the HTTP application answers from.
 
     Attributes:
-        catalog: The versions that answer.
+        manager: The versions that answer.
         watch: What is configured, and why it does not answer.
         metrics: Where requests are counted.
     """
 
-    catalog: VersionManager
+    manager: VersionManager
     watch: ModelWatch
     metrics: Metrics
     serving: Callable[[], bool]
@@ -55,41 +55,43 @@ class RestApi:
 
     def __init__(self, served: RestDependencies, *, executor: Executor) -> None:
         self._served = served
-        self._answers = RestInference(served.catalog, served.metrics)
+        self._answers = RestInference(served.manager, served.metrics)
         self._executor = executor
 
-    def application(self, *, max_body_bytes: int) -> web.Application:
+    def build_application(self, *, max_body_bytes: int) -> web.Application:
         """Return the HTTP application; a body above `max_body_bytes` is refused with 413."""
         app = web.Application(client_max_size=max_body_bytes, middlewares=[_answer_errors])
-        app.router.add_get("/health", self._health)
-        app.router.add_get("/ready", self._ready)
-        app.router.add_get(counted.PATH, self._metrics)
+        app.router.add_get("/health", self._answer_health)
+        app.router.add_get("/ready", self._answer_ready)
+        app.router.add_get(counted.PATH, self._answer_metrics)
         app.router.add_route("*", "/v1/{tail:.*}", self._serve)
         return app
 
-    async def _health(self, _: web.Request) -> web.Response:
+    async def _answer_health(self, _: web.Request) -> web.Response:
         """Answer 200 as long as the process lives, and whether predictions are taken yet."""
         return _make_json_response({"status": "serving" if self._served.serving() else "starting"})
 
-    async def _ready(self, _: web.Request) -> web.Response:
+    async def _answer_ready(self, _: web.Request) -> web.Response:
         """Answer 200 once every configured model and label answers, else 503 with reasons."""
-        watch, catalog = self._served.watch, self._served.catalog
-        reasons = watch.reasons() if self._served.serving() else ["starting"]
+        watch, manager = self._served.watch, self._served.manager
+        reasons = watch.list_reasons() if self._served.serving() else ["starting"]
         if reasons:
-            said = {"status": "not ready", "reason": "; ".join(reasons), "reasons": reasons}
-            return _make_json_response(said, status=503)
+            problem = {"status": "not ready", "reason": "; ".join(reasons), "reasons": reasons}
+            return _make_json_response(problem, status=503)
         answer: dict[str, Any] = {
             "status": "ready",
-            "models": catalog.live(),
-            "labels": catalog.labels(),
+            "models": manager.list_live(),
+            "labels": manager.list_labels(),
         }
-        if (trouble := watch.config_trouble()) is not None:
+        if (trouble := watch.find_config_trouble()) is not None:
             answer["config"] = trouble
         return _make_json_response(answer)
 
-    async def _metrics(self, _: web.Request) -> web.Response:
+    async def _answer_metrics(self, _: web.Request) -> web.Response:
         """Answer Prometheus' text format."""
-        return web.Response(body=self._served.metrics.page(), content_type=counted.CONTENT_TYPE)
+        return web.Response(
+            body=self._served.metrics.format_page(), content_type=counted.CONTENT_TYPE
+        )
 
     async def _serve(self, request: web.Request) -> web.Response:
         """Answer TensorFlow Serving's paths: predictions, metadata and status of a model."""
@@ -99,9 +101,9 @@ class RestApi:
             asked, method = _parse_requested(match), match["method"].lower()
             answer = await self._answers.answer(method, asked, body, beside=self._executor)
         elif request.method == "GET" and (match := _METADATA.fullmatch(path)):
-            answer = self._answers.metadata(_parse_requested(match))
+            answer = self._answers.read_metadata(_parse_requested(match))
         elif request.method == "GET" and (match := _STATUS.fullmatch(path)):
-            answer = self._status(_parse_requested(match))
+            answer = self._answer_status(_parse_requested(match))
         elif request.method == "GET" and path.rstrip("/").lower() == "/v1/models":
             raise ServingError(Code.INVALID_ARGUMENT, "Missing model name in request.")
         else:
@@ -113,10 +115,10 @@ class RestApi:
             response.enable_compression(web.ContentCoding.gzip)
         return response
 
-    def _status(self, asked: RequestedVersion) -> bytes:
+    def _answer_status(self, asked: RequestedVersion) -> bytes:
         # Like TensorFlow Serving, which looks at the version but not at the label.
         """Return the states of a model's versions as a JSON body."""
-        states = self._served.catalog.status(asked.model, asked.version)
+        states = self._served.manager.list_states(asked.model, asked.version)
         return _dump_pretty({"model_version_status": [_to_state_json(state) for state in states]})
 
 

@@ -34,7 +34,8 @@ def write_outputs(outputs: Mapping[str, NDArray[Any]], *, layout: Layout) -> byt
 def write_classes(classes: Classes) -> bytes:
     """Return `{"results": [[[label, score], ...], ...]}`, a list of pairs for every example."""
     rows = [
-        [[_to_text(label), _shorten_float(score)] for label, score in row] for row in classes.rows()
+        [[_to_text(label), _shorten_float(score)] for label, score in row]
+        for row in classes.list_rows()
     ]
     return json.dumps({"results": rows}).encode()
 
@@ -73,10 +74,10 @@ def _from_array(name: str, array: NDArray[Any]) -> Any:
 
 
 def _to_strings(name: str, array: NDArray[Any]) -> Any:
-    said = _to_base64 if name.endswith(_BYTES_SUFFIX) else _to_text
+    convert = _to_base64 if name.endswith(_BYTES_SUFFIX) else _to_text
 
     def nested(value: Any) -> Any:
-        return [nested(item) for item in value] if isinstance(value, list) else said(value)
+        return [nested(item) for item in value] if isinstance(value, list) else convert(value)
 
     return nested(array.tolist())
 

@@ -17,13 +17,13 @@ _RELOAD_SECONDS = 600.0
 class ModelService:
     """Answers over the versions that answer and the watch that keeps them current."""
 
-    def __init__(self, catalog: VersionManager, watch: ModelWatch) -> None:
-        self._catalog = catalog
+    def __init__(self, manager: VersionManager, watch: ModelWatch) -> None:
+        self._manager = manager
         self._watch = watch
 
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Return the states of all versions of a model, or of the one asked for."""
-        return answer_call(context, lambda: self._status(request))
+        return answer_call(context, lambda: self._read_status(request))
 
     def HandleReloadConfigRequest(  # noqa: N802
         self, request: Any, context: grpc.ServicerContext
@@ -33,11 +33,11 @@ class ModelService:
         timeout = _RELOAD_SECONDS if left is None else min(left, _RELOAD_SECONDS)
         return answer_call(context, lambda: self._reload(request, timeout=timeout))
 
-    def _status(self, request: Any) -> Any:
+    def _read_status(self, request: Any) -> Any:
         response = get_model_status_pb2.GetModelStatusResponse()
         # Like TensorFlow Serving, which looks at the version but not at the label.
         model, version, _ = read_requested(request)
-        for state in self._catalog.status(model, version):
+        for state in self._manager.list_states(model, version):
             line = response.model_version_status.add(version=state.version, state=int(state.state))
             line.status.error_code = int(state.code)
             line.status.error_message = state.message

@@ -35,8 +35,8 @@ class PredictionService:
     Inputs that are not sent value by value but filled up take `largest_filled` bytes at most.
     """
 
-    def __init__(self, catalog: VersionManager, metrics: Metrics, *, largest_filled: int) -> None:
-        self._catalog = catalog
+    def __init__(self, manager: VersionManager, metrics: Metrics, *, largest_filled: int) -> None:
+        self._manager = manager
         self._metrics = metrics
         self._largest_filled = largest_filled
 
@@ -58,13 +58,13 @@ class PredictionService:
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Return the signatures of a live version."""
-        return answer_call(context, lambda: self._metadata(request))
+        return answer_call(context, lambda: self._read_metadata(request))
 
     def _predict(self, request: Any) -> Any:
         spec = request.model_spec
         with (
             measure_request(self._metrics, model=spec.name, api="Predict", entrypoint="GRPC"),
-            self._catalog.hold(*read_requested(request)) as live,
+            self._manager.hold(*read_requested(request)) as live,
         ):
             name = spec.signature_name or DEFAULT_SIGNATURE
             signature = live.servable.signatures.get(name)
@@ -88,10 +88,10 @@ class PredictionService:
         response = classification_pb2.ClassificationResponse()
         with (
             measure_request(self._metrics, model=spec.name, api="Classify", entrypoint="GRPC"),
-            self._catalog.hold(*read_requested(request)) as live,
+            self._manager.hold(*read_requested(request)) as live,
         ):
             examples = extract_examples(request.input)
-            self._metrics.examples(spec.name, len(examples))
+            self._metrics.count_examples(spec.name, len(examples))
             with measure_runtime(self._metrics, model=spec.name, api="Classify"):
                 classes = inference.classify(live.servable, spec.signature_name, examples)
             _fill_classes(classes, response.result)
@@ -103,10 +103,10 @@ class PredictionService:
         response = regression_pb2.RegressionResponse()
         with (
             measure_request(self._metrics, model=spec.name, api="Regress", entrypoint="GRPC"),
-            self._catalog.hold(*read_requested(request)) as live,
+            self._manager.hold(*read_requested(request)) as live,
         ):
             examples = extract_examples(request.input)
-            self._metrics.examples(spec.name, len(examples))
+            self._metrics.count_examples(spec.name, len(examples))
             with measure_runtime(self._metrics, model=spec.name, api="Regress"):
                 values = inference.regress(live.servable, spec.signature_name, examples)
             _fill_values(values, response.result)
@@ -123,9 +123,9 @@ class PredictionService:
         with measure_request(self._metrics, model=model, api="MultiInference", entrypoint="GRPC"):
             if not tasks:
                 raise ServingError(Code.INVALID_ARGUMENT, "ModelSpec has no name specified.")
-            with self._catalog.hold(*read_model_spec(request.tasks[0].model_spec)) as live:
+            with self._manager.hold(*read_model_spec(request.tasks[0].model_spec)) as live:
                 examples = extract_examples(request.input)
-                self._metrics.examples(model, len(examples))
+                self._metrics.count_examples(model, len(examples))
                 with measure_runtime(self._metrics, model=model, api="MultiInference"):
                     found = inference.infer(live.servable, tasks, examples)
                 for task, one in zip(tasks, found, strict=True):
@@ -137,7 +137,7 @@ class PredictionService:
                         _fill_values(one, result.regression_result)
         return response
 
-    def _metadata(self, request: Any) -> Any:
+    def _read_metadata(self, request: Any) -> Any:
         which = read_requested(request)
         if not request.metadata_field:
             raise ServingError(
@@ -149,7 +149,7 @@ class PredictionService:
             raise ServingError(
                 Code.INVALID_ARGUMENT, f"Metadata field {unknown[0]} is not supported"
             )
-        with self._catalog.hold(*which) as live:
+        with self._manager.hold(*which) as live:
             response = get_model_metadata_pb2.GetModelMetadataResponse()
             response.model_spec.CopyFrom(build_model_spec(live.model, live.version))
             response.metadata[_SIGNATURE_DEF].Pack(live.servable.signature_map)
@@ -161,7 +161,7 @@ def _build_spec(live: Any, signature: str) -> Any:
 
 
 def _fill_classes(classes: Classes, result: Any) -> None:
-    for row in classes.rows():
+    for row in classes.list_rows():
         line = result.classifications.add()
         for label, score in row:
             # A label is text in the message; bytes that are none are told as well as they can be.

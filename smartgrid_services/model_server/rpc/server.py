@@ -25,7 +25,7 @@ SetServing = Callable[[bool], None]
 def register_services(
     server: grpc.Server,
     *,
-    catalog: VersionManager,
+    manager: VersionManager,
     watch: ModelWatch,
     metrics: Metrics,
     largest_filled: int,
@@ -34,7 +34,7 @@ def register_services(
 
     Args:
         server: The gRPC server.
-        catalog: The versions that answer.
+        manager: The versions that answer.
         watch: Takes configs that are sent.
         metrics: Where requests are counted.
         largest_filled: Bytes that a request's inputs may be filled up to.
@@ -43,9 +43,9 @@ def register_services(
         What switches the health service; it says NOT_SERVING before the first call.
     """
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(catalog, metrics, largest_filled=largest_filled), server
+        PredictionService(manager, metrics, largest_filled=largest_filled), server
     )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog, watch), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(manager, watch), server)
     servicer = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
 

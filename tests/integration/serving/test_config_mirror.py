@@ -35,7 +35,7 @@ def test_versions_in_a_bucket_are_copied_followed_and_dropped(bucket, tmp_path):
         bucket.put_object(Bucket="models", Key=f"repository/m/{key}", Body=key.encode())
 
     def versions(policy):
-        found = mirror.versions_of(ModelConfig("m", "s3://models/repository/m", policy))
+        found = mirror.copy_versions(ModelConfig("m", "s3://models/repository/m", policy))
         return {
             version: sorted(
                 path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()

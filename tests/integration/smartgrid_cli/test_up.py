@@ -88,7 +88,7 @@ class Up:
         if self.graph is not None:
             self.graph.close()
         self.graph = DagsterClient(read_json(self.home.run / "up.json")["addresses"]["dagster"])
-        self.wait(lambda: self.graph.load_error() is None, "the code location")
+        self.wait(lambda: self.graph.read_load_error() is None, "the code location")
         return self.process
 
     def wait(self, until: Callable[[], object], what: str, seconds: float = 240.0) -> None:
@@ -117,7 +117,7 @@ class Up:
         return last.status == ("STARTED" if under_way else "SUCCESS")
 
     def last_try(self, run_id: str) -> Run:
-        run = self.graph.runs(ids=[run_id])[0]
+        run = self.graph.list_runs(ids=[run_id])[0]
         following = run.tags.get("dagster/auto_retry_run_id")
         return self.last_try(following) if following else run
 
@@ -135,7 +135,7 @@ def test_whatever_is_killed_comes_back_and_a_lost_run_is_made_good(up: Up):
     up.wait(lambda: up.run_is(run, under_way=True), "the run")
     for name in ("dagster_daemon", "model_server", "data_docs"):
         up.kill(name)
-    assert up.graph.runs(ids=[run])[0].status == "STARTED", "none of them executes runs"
+    assert up.graph.list_runs(ids=[run])[0].status == "STARTED", "none of them executes runs"
 
     up.kill("postgres")
     up.wait(lambda: up.run_is(run, under_way=True), "the second try")
@@ -152,7 +152,7 @@ def test_whatever_is_killed_comes_back_and_a_lost_run_is_made_good(up: Up):
             time.sleep(0.2)
     up.start()
     up.wait(lambda: up.run_is(run, under_way=False), "the last try")
-    (naps,) = up.graph.assets()
+    (naps,) = up.graph.list_assets()
     assert sorted(naps.done) == [date(2026, 3, day) for day in range(1, 6)]
     assert naps.failed == frozenset()
 

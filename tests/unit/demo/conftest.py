@@ -80,7 +80,7 @@ def sound(grid: Grid) -> Sound:
     part, active, reactive = next(generate_normal_power(grid, window=window, seed=7))
     overlay = FaultOverlay(grid, FaultPlan((), np.full(grid.meters.height, 1000.0)))
     flow = PowerFlow(grid).solve(active, reactive, busbar_pu=np.full(active.shape[1], 1.02))
-    return Sound(active, overlay.registers(part, active), flow)
+    return Sound(active, overlay.count_registers(part, active), flow)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ def test_the_committed_data_stay_under_ten_megabytes_and_carry_their_licence():
 
 
 def test_every_node_hangs_on_the_one_substation(grid: Grid):
-    tree = grid.topology()
+    tree = grid.build_topology()
     kinds = dict(tree.select("node_id", "node_kind").iter_rows())
     above = {
         (kind, kinds.get(parent))

@@ -49,6 +49,6 @@ def test_a_killed_demo_knows_which_steps_are_behind_it(home: Home):
     state.finish("written", first=["a.csv"])
     again = DemoState(home)
     assert again.is_done("written")
-    assert again.facts("written") == {"first": ["a.csv"]}
+    assert again.read_facts("written") == {"first": ["a.csv"]}
     assert not again.is_done("landed")
     assert again.plan == DemoPlan(TODAY, 7, 7)

@@ -84,14 +84,14 @@ def test_a_run_over_days_carries_the_range(answering):
 def test_a_question_is_asked_again_until_the_database_is_back(answering):
     gone = httpx.ConnectError("refused")
     graph, asked = answering(gone, DATABASE_GONE, NO_RUNS, patience_s=30.0)
-    assert graph.runs() == []
+    assert graph.list_runs() == []
     assert len(asked) == 3
 
 
 def test_patience_ends_with_dagsters_words(answering):
     graph, _ = answering(DATABASE_GONE)
     with pytest.raises(DagsterUnreachableError, match="server closed the connection"):
-        graph.runs()
+        graph.list_runs()
 
 
 def test_nobody_waits_for_a_process_that_is_given_up(answering):
@@ -100,13 +100,13 @@ def test_nobody_waits_for_a_process_that_is_given_up(answering):
 
     graph, _ = answering(DATABASE_GONE, patience_s=30.0, while_away=given_up)
     with pytest.raises(ServerError, match="given up"):
-        graph.runs()
+        graph.list_runs()
 
 
 def test_a_question_that_graphql_refuses_is_asked_once(answering):
     graph, asked = answering({"errors": [{"message": "no field naps"}]}, patience_s=30.0)
     with pytest.raises(DagsterApiError, match="no field naps"):
-        graph.runs()
+        graph.list_runs()
     assert len(asked) == 1
 
 
@@ -145,7 +145,7 @@ def test_assets_of_open_backfills_are_named_once(answering):
             }
         }
     )
-    assert graph.backfilled() == ["anomalies", "load_features"]
+    assert graph.list_backfilled() == ["anomalies", "load_features"]
     assert "statuses: [REQUESTED]" in asked[0]["query"]
 
 
@@ -160,7 +160,7 @@ def test_a_refused_run_is_an_error_in_dagsters_words(answering):
 def test_a_failure_inside_dagster_is_an_error(answering):
     graph, _ = answering({"data": {"runsOrError": {"__typename": "PythonError", "message": "x"}}})
     with pytest.raises(DagsterApiError, match="failed at runsOrError: x"):
-        graph.runs()
+        graph.list_runs()
 
 
 def test_assets_come_upstream_first_with_their_days():

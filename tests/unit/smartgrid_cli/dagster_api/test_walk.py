@@ -106,7 +106,7 @@ class FakeGraph:
     launched: list[tuple[str, object]] = field(default_factory=list)
     looks: int = 0
 
-    def assets(self) -> list[Asset]:
+    def list_assets(self) -> list[Asset]:
         return self.known
 
     def launch(self, job: str, *, days: object, tags: Mapping[str, str]) -> str:
@@ -120,7 +120,7 @@ class FakeGraph:
         under_way = [run(one.run_id, "STARTED") for one in self.ends]
         return under_way if self.launched and self.looks % 3 else self.ends
 
-    def steps(self, run_id: str) -> list[Step]:
+    def list_steps(self, run_id: str) -> list[Step]:
         return [Step("feeder_load", "IN_PROGRESS", 0.0, None)]
 
     def explain_failure(self, run_id: str) -> str:
@@ -128,9 +128,9 @@ class FakeGraph:
 
 
 class NoProgress:
-    def runs(self, runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> None: ...
+    def show_runs(self, runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> None: ...
 
-    def settled(self) -> None: ...
+    def clear(self) -> None: ...
 
 
 def walker(graph: object) -> Materializer:
@@ -186,13 +186,13 @@ class Following:
     age: int = 0
     never_launches: bool = False
 
-    def sensors(self) -> list[Sensor]:
+    def list_sensors(self) -> list[Sensor]:
         self.clock += 1
         if self.asks and not self.open:
             self.open, self.age = [self.asks.pop(0)], 0
         return [Sensor("conditions", 30, last_tick=self.clock, last_error=None)]
 
-    def backfilled(self) -> list[str]:
+    def list_backfilled(self) -> list[str]:
         self.clock += 1
         if self.open and not self.never_launches:
             self.age += 1
@@ -206,7 +206,7 @@ class Following:
         under_way = [run(self.open[0], "STARTED")] if self.open and self.age in (2, 3) else []
         return [*under_way, *self.ended]
 
-    def steps(self, run_id: str) -> list[Step]:
+    def list_steps(self, run_id: str) -> list[Step]:
         return [Step(run_id, "IN_PROGRESS", 0.0, None)]
 
 

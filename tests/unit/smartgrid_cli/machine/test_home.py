@@ -52,19 +52,19 @@ def test_what_was_never_written_is_empty(tmp_path: Path):
 
 def test_a_second_process_is_told_who_holds_the_home(tmp_path: Path):
     home = Home(tmp_path).make()
-    with home.held():
+    with home.hold():
         home.publish_addresses({"dagster": "http://127.0.0.1:3000"})
         ask = (
             "import sys; from pathlib import Path; from smartgrid_cli.machine.home import *\n"
             "try:\n"
-            "    with Home(Path(sys.argv[1])).held(): print('held')\n"
+            "    with Home(Path(sys.argv[1])).hold(): print('held')\n"
             "except HomeInUseError as error: print(error)"
         )
         said = subprocess.run(
             [sys.executable, "-c", ask, str(tmp_path)], capture_output=True, text=True, check=True
         ).stdout
     assert f"process {os.getpid()} runs everything there (dagster http://127.0.0.1:3000)" in said
-    with home.held():
+    with home.hold():
         pass
 
 
@@ -72,19 +72,19 @@ def test_the_home_is_free_after_its_holder_was_killed(tmp_path: Path):
     home = Home(tmp_path).make()
     hold = (
         "import sys, time; from pathlib import Path; from smartgrid_cli.machine.home import Home\n"
-        "with Home(Path(sys.argv[1])).held(): print('held', flush=True); time.sleep(60)"
+        "with Home(Path(sys.argv[1])).hold(): print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(tmp_path)], stdout=subprocess.PIPE
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        with pytest.raises(HomeInUseError, match=f"process {holder.pid} is starting"), home.held():
+        with pytest.raises(HomeInUseError, match=f"process {holder.pid} is starting"), home.hold():
             pass
         holder.kill()
         holder.wait()
         assert home.read_up_note() is None
-        with home.held():
+        with home.hold():
             pass
 
 

@@ -33,7 +33,7 @@ class FakeChild:
         self.diary.append(f"stop {self.name}")
         self.alive = False
 
-    def why(self) -> str:
+    def explain_end(self) -> str:
         return f"{self.name} was killed by SIGKILL"
 
 

@@ -43,9 +43,9 @@ class Timed:
 @pytest.fixture
 def serve(tmp_path):
     def begin(servable):
-        catalog = VersionManager(lambda _: servable, keep=1)
-        catalog.refresh({"m": {1: tmp_path}})
-        return RestInference(catalog, Metrics(), thread_time=lambda: servable.now)
+        manager = VersionManager(lambda _: servable, keep=1)
+        manager.refresh({"m": {1: tmp_path}})
+        return RestInference(manager, Metrics(), thread_time=lambda: servable.now)
 
     return begin
 

@@ -15,7 +15,7 @@ def test_a_counter_says_one_line_per_label_set():
     counter.add("m", "OK")
     counter.add("m", "OK")
     counter.add('a"b\\c\n', "NOT_FOUND")
-    assert list(counter.lines()) == [
+    assert list(counter.format_lines()) == [
         "# TYPE :tensorflow:serving:request_count counter",
         ':tensorflow:serving:request_count{model_name="a\\"b\\\\c\\n",status="NOT_FOUND"} 1',
         ':tensorflow:serving:request_count{model_name="m",status="OK"} 2',
@@ -26,7 +26,7 @@ def test_buckets_add_up_and_a_limit_belongs_to_its_bucket():
     histogram = Histogram(":h", (1.0, 10.0), "model")
     for value in (0.5, 1.0, 7.0, 70.0):
         histogram.observe("m", value=value)
-    assert list(histogram.lines()) == [
+    assert list(histogram.format_lines()) == [
         "# TYPE :h histogram",
         ':h_bucket{model="m",le="1"} 2',
         ':h_bucket{model="m",le="10"} 3',
@@ -46,7 +46,7 @@ def test_names_of_models_that_do_not_exist_do_not_fill_the_memory():
     for number in range(5000):
         counter.add(str(number))
     counter.add("0")
-    lines = list(counter.lines())
+    lines = list(counter.format_lines())
     assert len(lines) == 1001
     assert ':c{model="0"} 2' in lines
 
@@ -61,7 +61,7 @@ def test_a_request_is_counted_by_its_status_and_timed_if_answered():
                 raise error
         except type(error):
             pass
-    page = metrics.page().decode()
+    page = metrics.format_page().decode()
     for status in ("OK", "NOT_FOUND", "INTERNAL"):
         assert f':tensorflow:serving:request_count{{model_name="m",status="{status}"}} 1\n' in page
     assert (

@@ -61,10 +61,10 @@ def test_versions_that_shall_answer_are_copied_whole(bucket, tmp_path):
     for version in ("1", "02", "latest"):
         bucket.put(version, "variables/index", "saved_model.pb", content=version)
     mirror = Mirror(tmp_path)
-    assert read(mirror.versions_of(bucket.model(VersionPolicy(newest=1)))) == {
+    assert read(mirror.copy_versions(bucket.model(VersionPolicy(newest=1)))) == {
         2: {"saved_model.pb": "02", "variables/index": "02"}
     }
-    both = mirror.versions_of(bucket.model(VersionPolicy(newest=None)))
+    both = mirror.copy_versions(bucket.model(VersionPolicy(newest=None)))
     assert sorted(both) == [1, 2]
     assert not list(tmp_path.rglob(".*"))
 
@@ -72,18 +72,18 @@ def test_versions_that_shall_answer_are_copied_whole(bucket, tmp_path):
 def test_a_version_that_is_still_written_is_none(bucket, tmp_path):
     bucket.put(3, "variables/index")
     mirror = Mirror(tmp_path)
-    assert mirror.versions_of(bucket.model(VersionPolicy())) == {}
+    assert mirror.copy_versions(bucket.model(VersionPolicy())) == {}
     bucket.put(3, "saved_model.pb")
-    assert sorted(mirror.versions_of(bucket.model(VersionPolicy()))) == [3]
+    assert sorted(mirror.copy_versions(bucket.model(VersionPolicy()))) == [3]
 
 
 def test_a_version_that_was_withdrawn_is_dropped_here_too(bucket, tmp_path):
     bucket.put(1, "saved_model.pb")
     bucket.put(2, "saved_model.pb")
     mirror = Mirror(tmp_path)
-    copy = mirror.versions_of(bucket.model(VersionPolicy()))[2]
+    copy = mirror.copy_versions(bucket.model(VersionPolicy()))[2]
     bucket.filesystem.rm(f"{bucket.path}/2", recursive=True)
-    assert sorted(mirror.versions_of(bucket.model(VersionPolicy()))) == [1]
+    assert sorted(mirror.copy_versions(bucket.model(VersionPolicy()))) == [1]
     assert not copy.exists()
 
 
@@ -92,7 +92,7 @@ def test_what_another_server_copies_just_now_is_spared_and_what_was_given_up_is_
 ):
     bucket.put(1, "saved_model.pb")
     mirror = Mirror(tmp_path)
-    place = mirror.versions_of(bucket.model(VersionPolicy()))[1].parent
+    place = mirror.copy_versions(bucket.model(VersionPolicy()))[1].parent
     begun, given_up = place / ".2-begun", place / ".2-given-up"
     long_ago = time.time() - 24 * 3600
     for fresh in (begun, given_up):
@@ -101,7 +101,7 @@ def test_what_another_server_copies_just_now_is_spared_and_what_was_given_up_is_
         for path in (fresh / "variables", fresh):
             os.utime(path, (long_ago, long_ago))
     os.utime(given_up / "variables" / "index", (long_ago, long_ago))
-    mirror.versions_of(bucket.model(VersionPolicy()))
+    mirror.copy_versions(bucket.model(VersionPolicy()))
     assert begun.exists()
     assert not given_up.exists()
 
@@ -114,16 +114,16 @@ def test_of_two_servers_that_copy_a_version_at_once_both_have_it(bucket, tmp_pat
         whole(*arguments, **options)
         with monkeypatch.context() as alone:
             alone.setattr(type(bucket.filesystem), "get", whole)
-            Mirror(tmp_path).versions_of(model)
+            Mirror(tmp_path).copy_versions(model)
 
     monkeypatch.setattr(type(bucket.filesystem), "get", get)
-    assert read(Mirror(tmp_path).versions_of(model)) == {1: {"saved_model.pb": "graph"}}
+    assert read(Mirror(tmp_path).copy_versions(model)) == {1: {"saved_model.pb": "graph"}}
     assert not list(tmp_path.rglob(".*"))
 
 
 def test_a_url_without_a_folder_is_not_found(bucket, tmp_path):
     with pytest.raises(FileNotFoundError):
-        Mirror(tmp_path).versions_of(bucket.model(VersionPolicy()))
+        Mirror(tmp_path).copy_versions(bucket.model(VersionPolicy()))
 
 
 @pytest.fixture
@@ -149,19 +149,22 @@ def cut_off(bucket, monkeypatch):
 def test_a_copy_that_fails_takes_no_place_and_is_tried_again(bucket, tmp_path, cut_off, caplog):
     bucket.put(1, "saved_model.pb")
     mirror = Mirror(tmp_path)
-    live = mirror.versions_of(bucket.model(VersionPolicy()))
+    live = mirror.copy_versions(bucket.model(VersionPolicy()))
     bucket.put(2, "saved_model.pb")
     with cut_off(2):
-        assert mirror.versions_of(bucket.model(VersionPolicy())) == live
+        assert mirror.copy_versions(bucket.model(VersionPolicy())) == live
     assert "the line was cut" in caplog.text
-    assert sorted(mirror.versions_of(bucket.model(VersionPolicy()))) == [2]
+    assert sorted(mirror.copy_versions(bucket.model(VersionPolicy()))) == [2]
 
 
 def test_an_older_version_is_copied_in_the_place_of_one_that_cannot_be(bucket, tmp_path, cut_off):
     for version in (1, 2, 3):
         bucket.put(version, "saved_model.pb")
     with cut_off(2):
-        assert sorted(Mirror(tmp_path).versions_of(bucket.model(VersionPolicy(newest=2)))) == [1, 3]
+        assert sorted(Mirror(tmp_path).copy_versions(bucket.model(VersionPolicy(newest=2)))) == [
+            1,
+            3,
+        ]
 
 
 def test_nothing_is_said_of_a_model_of_which_no_wanted_version_can_be_copied(
@@ -173,24 +176,24 @@ def test_nothing_is_said_of_a_model_of_which_no_wanted_version_can_be_copied(
         bucket.model(VersionPolicy(newest=None, specific=frozenset({version})))
         for version in (1, 2)
     )
-    copy = mirror.versions_of(only_1)[1]
+    copy = mirror.copy_versions(only_1)[1]
     bucket.put(2, "saved_model.pb")
     with cut_off(2), pytest.raises(OSError, match=r"no version can be copied .* answer: 2"):
-        mirror.versions_of(only_2)
+        mirror.copy_versions(only_2)
     assert copy.exists()
-    assert sorted(mirror.versions_of(only_2)) == [2]
+    assert sorted(mirror.copy_versions(only_2)) == [2]
 
 
 def test_a_live_version_answers_on_while_its_successor_cannot_be_copied(bucket, tmp_path, cut_off):
     bucket.put(1, "saved_model.pb")
-    catalog = VersionManager(lambda _: Pretended(), keep=1)
+    manager = VersionManager(lambda _: Pretended(), keep=1)
     only = {"specific": 1}
 
     def look():
         policy = VersionPolicy(newest=None, specific=frozenset({only["specific"]}))
-        watch = ModelWatch(catalog, ModelSources(models={"m": bucket.model(policy)}, mirror=mirror))
+        watch = ModelWatch(manager, ModelSources(models={"m": bucket.model(policy)}, mirror=mirror))
         watch.look()
-        return catalog.live(), watch.reasons()
+        return manager.list_live(), watch.list_reasons()
 
     mirror = Mirror(tmp_path)
     assert look() == ({"m": [1]}, [])

@@ -59,7 +59,7 @@ def test_models_come_with_their_policies_and_labels():
 )
 def test_a_policy_chooses_among_the_versions_that_are_there(policy, answering):
     chosen = parse_model_config(one_model(policy))["m"].policy
-    assert chosen.candidates([1, 4, 9])[: chosen.newest] == answering
+    assert chosen.select_candidates([1, 4, 9])[: chosen.newest] == answering
 
 
 def test_the_deprecated_model_type_names_the_platform_too():

@@ -38,7 +38,7 @@ PORTS = st.integers(1, 65535)
     )
 )
 def test_options_survive_their_command_line(options):
-    assert parse_options(options.arguments()) == options
+    assert parse_options(options.to_arguments()) == options
 
 
 def test_copies_go_to_the_home_of_who_starts_the_server(tmp_path, monkeypatch):
@@ -46,8 +46,8 @@ def test_copies_go_to_the_home_of_who_starts_the_server(tmp_path, monkeypatch):
     options = parse_options(["--model-base-path=memory://copied/m", "--model-name=m"])
     filesystem, path = fsspec.url_to_fs("memory://copied/m")
     filesystem.pipe(f"{path}/1/saved_model.pb", b"graph")
-    sources = options.sources()
-    (copy,) = sources.mirror.versions_of(sources.models["m"]).values()
+    sources = options.build_sources()
+    (copy,) = sources.mirror.copy_versions(sources.models["m"]).values()
     assert copy.is_relative_to(tmp_path / ".cache" / "smartgrid" / "models")
 
 
@@ -83,7 +83,7 @@ def test_the_real_server_s_command_line_is_understood():
 
 
 def test_a_config_file_that_is_named_is_all_that_is_served():
-    sources = ServerOptions(base_path=Path("/b"), model_config_file=Path("/c")).sources()
+    sources = ServerOptions(base_path=Path("/b"), model_config_file=Path("/c")).build_sources()
     assert (sources.base_path, sources.config_file, sources.config_required) == (
         None,
         Path("/c"),
@@ -92,7 +92,7 @@ def test_a_config_file_that_is_named_is_all_that_is_served():
 
 
 def test_a_base_path_is_scanned_and_may_hold_a_config_file():
-    sources = ServerOptions(base_path=Path("/b")).sources()
+    sources = ServerOptions(base_path=Path("/b")).build_sources()
     assert (sources.base_path, sources.config_file, sources.config_required) == (
         Path("/b"),
         Path("/b/models.config"),
@@ -102,13 +102,15 @@ def test_a_base_path_is_scanned_and_may_hold_a_config_file():
 
 def test_a_single_model_is_served_under_its_name():
     options = parse_options(["--model_name=half_plus_two", "--model_base_path=/models/h"])
-    assert options.sources().models == {"half_plus_two": ModelConfig("half_plus_two", "/models/h")}
+    assert options.build_sources().models == {
+        "half_plus_two": ModelConfig("half_plus_two", "/models/h")
+    }
 
 
 def test_requests_that_wait_in_batches_have_more_threads():
-    assert ServerOptions(base_path=Path("m")).rest_threads() == 16
+    assert ServerOptions(base_path=Path("m")).count_rest_threads() == 16
     batching = ServerOptions(base_path=Path("m"), enable_batching=True, grpc_max_threads=40)
-    assert (batching.rest_threads(), batching.grpc_threads()) == (128, 40)
+    assert (batching.count_rest_threads(), batching.count_grpc_threads()) == (128, 40)
 
 
 @pytest.mark.parametrize(

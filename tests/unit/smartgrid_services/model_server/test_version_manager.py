@@ -79,41 +79,41 @@ def repository(tmp_path):
 def test_the_newest_versions_are_kept_and_the_newest_answers(repository):
     for version in (1, 2, 10):
         repository.put(version)
-    catalog = VersionManager(repository.load, keep=2)
-    catalog.refresh(repository.found())
-    assert catalog.live() == {"m": [10, 2]}
-    with catalog.hold("m") as newest, catalog.hold("m", 2) as named:
+    manager = VersionManager(repository.load, keep=2)
+    manager.refresh(repository.found())
+    assert manager.list_live() == {"m": [10, 2]}
+    with manager.hold("m") as newest, manager.hold("m", 2) as named:
         assert (newest.version, named.version) == (10, 2)
 
 
 def test_a_new_version_is_live_before_an_old_one_is_let_go_of(repository):
     repository.put(1)
-    catalog = VersionManager(repository.load, keep=1)
-    catalog.refresh(repository.found())
+    manager = VersionManager(repository.load, keep=1)
+    manager.refresh(repository.found())
     seen = []
-    repository.watch = lambda: seen.append(catalog.live())
+    repository.watch = lambda: seen.append(manager.list_live())
     repository.put(2)
-    catalog.refresh(repository.found())
+    manager.refresh(repository.found())
     assert seen == [{"m": [1]}]
-    assert catalog.live() == {"m": [2]}
+    assert manager.list_live() == {"m": [2]}
     assert repository.open() == [2]
 
 
 def test_a_held_version_is_closed_when_the_last_request_has_ended(repository):
     repository.put(1)
-    catalog = VersionManager(repository.load, keep=1)
-    catalog.refresh(repository.found())
-    with catalog.hold("m") as first:
-        with catalog.hold("m", 1):
+    manager = VersionManager(repository.load, keep=1)
+    manager.refresh(repository.found())
+    with manager.hold("m") as first:
+        with manager.hold("m", 1):
             repository.put(2)
-            catalog.refresh(repository.found())
+            manager.refresh(repository.found())
         assert not first.servable.closed
-        assert catalog.status("m") == [
+        assert manager.list_states("m") == [
             VersionState(2, State.AVAILABLE),
             VersionState(1, State.UNLOADING),
         ]
     assert first.servable.closed
-    assert catalog.status("m", 1) == [VersionState(1, State.END)]
+    assert manager.list_states("m", 1) == [VersionState(1, State.END)]
 
 
 def test_a_refused_version_stays_in_the_status_until_its_folder_changes(repository):
@@ -121,36 +121,36 @@ def test_a_refused_version_stays_in_the_status_until_its_folder_changes(reposito
     repository.put(2, "bad")
     attempts = []
     repository.watch = lambda: attempts.append(1)
-    catalog = VersionManager(repository.load, keep=2)
+    manager = VersionManager(repository.load, keep=2)
     for _ in range(3):
-        catalog.refresh(repository.found())
+        manager.refresh(repository.found())
     assert len(attempts) == 2
-    assert catalog.status("m") == [
+    assert manager.list_states("m") == [
         VersionState(2, State.END, Code.DATA_LOSS, "bad content"),
         VersionState(1, State.AVAILABLE),
     ]
     repository.put(2, "mended")
-    catalog.refresh(repository.found())
-    assert catalog.live() == {"m": [2, 1]}
+    manager.refresh(repository.found())
+    assert manager.list_live() == {"m": [2, 1]}
 
 
 def test_a_refused_version_takes_no_place_from_one_that_answers(repository):
     for version in (1, 2):
         repository.put(version)
-    catalog = VersionManager(repository.load, keep=2)
-    catalog.refresh(repository.found())
+    manager = VersionManager(repository.load, keep=2)
+    manager.refresh(repository.found())
     repository.put(3, "bad")
-    catalog.refresh(repository.found())
-    assert catalog.live() == {"m": [2, 1]}
+    manager.refresh(repository.found())
+    assert manager.list_live() == {"m": [2, 1]}
 
 
 def test_a_loader_that_breaks_harms_no_other_version(repository):
     repository.put(1)
     repository.put(2, "broken")
-    catalog = VersionManager(repository.load, keep=2)
-    catalog.refresh(repository.found())
-    assert catalog.live() == {"m": [1]}
-    assert catalog.status("m", 2) == [
+    manager = VersionManager(repository.load, keep=2)
+    manager.refresh(repository.found())
+    assert manager.list_live() == {"m": [1]}
+    assert manager.list_states("m", 2) == [
         VersionState(2, State.END, Code.INTERNAL, "ZeroDivisionError: by zero")
     ]
 
@@ -160,60 +160,60 @@ def test_a_failed_load_is_tried_again_so_often_and_so_late_as_it_is_set(reposito
     attempts = []
     repository.watch = lambda: attempts.append(now[0])
     repository.put(1, "bad")
-    catalog = VersionManager(
+    manager = VersionManager(
         repository.load, keep=1, retry=LoadRetry(times=2, seconds=60), clock=lambda: now[0]
     )
     for second in range(0, 600, 20):
         now[0] = float(second)
-        catalog.refresh(repository.found())
+        manager.refresh(repository.found())
     assert attempts == [0.0, 60.0, 120.0]
-    assert catalog.status("m") == [VersionState(1, State.END, Code.DATA_LOSS, "bad content")]
+    assert manager.list_states("m") == [VersionState(1, State.END, Code.DATA_LOSS, "bad content")]
     repository.put(1, "bad again")
-    catalog.refresh(repository.found())
+    manager.refresh(repository.found())
     assert len(attempts) == 4
 
 
 def test_specific_versions_answer_and_no_others(repository):
     for version in (1, 2, 3):
         repository.put(version)
-    catalog = VersionManager(repository.load, keep=1)
-    catalog.refresh(
+    manager = VersionManager(repository.load, keep=1)
+    manager.refresh(
         repository.found(), {"m": VersionPolicy(newest=None, specific=frozenset({1, 2}))}
     )
-    assert catalog.live() == {"m": [2, 1]}
-    catalog.refresh(repository.found(), {"m": VersionPolicy(newest=None)})
-    assert catalog.live() == {"m": [3, 2, 1]}
-    catalog.refresh(repository.found(), {"m": VersionPolicy(newest=None, specific=frozenset({9}))})
-    assert catalog.live() == {}
+    assert manager.list_live() == {"m": [2, 1]}
+    manager.refresh(repository.found(), {"m": VersionPolicy(newest=None)})
+    assert manager.list_live() == {"m": [3, 2, 1]}
+    manager.refresh(repository.found(), {"m": VersionPolicy(newest=None, specific=frozenset({9}))})
+    assert manager.list_live() == {}
     assert repository.open() == []
 
 
 def test_a_version_answers_until_one_of_those_that_replace_it_does(repository):
     repository.put(1)
     repository.put(2, "bad")
-    catalog = VersionManager(repository.load, keep=1)
-    catalog.refresh(repository.found(), {"m": VersionPolicy(newest=None, specific=frozenset({1}))})
-    catalog.refresh(repository.found(), {"m": VersionPolicy(newest=None, specific=frozenset({2}))})
-    assert catalog.live() == {"m": [1]}
+    manager = VersionManager(repository.load, keep=1)
+    manager.refresh(repository.found(), {"m": VersionPolicy(newest=None, specific=frozenset({1}))})
+    manager.refresh(repository.found(), {"m": VersionPolicy(newest=None, specific=frozenset({2}))})
+    assert manager.list_live() == {"m": [1]}
     repository.put(2, "good as of now")
-    catalog.refresh(repository.found(), {"m": VersionPolicy(newest=None, specific=frozenset({2}))})
-    assert catalog.live() == {"m": [2]}
+    manager.refresh(repository.found(), {"m": VersionPolicy(newest=None, specific=frozenset({2}))})
+    assert manager.list_live() == {"m": [2]}
 
 
 def test_a_label_is_held_by_its_version(repository):
     for version in (1, 2):
         repository.put(version)
-    catalog = VersionManager(repository.load, keep=2)
-    catalog.refresh(repository.found())
-    catalog.assign({"m": {"stable": 1, "canary": 2}}, new_anywhere=False)
-    with catalog.hold("m", label="stable") as stable, catalog.hold("m", label="canary") as canary:
+    manager = VersionManager(repository.load, keep=2)
+    manager.refresh(repository.found())
+    manager.assign({"m": {"stable": 1, "canary": 2}}, new_anywhere=False)
+    with manager.hold("m", label="stable") as stable, manager.hold("m", label="canary") as canary:
         assert (stable.version, canary.version) == (1, 2)
     for model, label in (("m", "other"), ("n", "stable")):
         with (
             pytest.raises(
                 ServingError, match=f"Unrecognized servable version label: {label}"
             ) as no,
-            catalog.hold(model, label=label),
+            manager.hold(model, label=label),
         ):
             pass
         assert no.value.code is Code.INVALID_ARGUMENT
@@ -221,67 +221,67 @@ def test_a_label_is_held_by_its_version(repository):
 
 def test_a_label_moves_only_to_a_version_that_answers(repository):
     repository.put(1)
-    catalog = VersionManager(repository.load, keep=2)
+    manager = VersionManager(repository.load, keep=2)
     with pytest.raises(ServingError, match="version 1 of model m, which is not currently avail"):
-        catalog.assign({"m": {"stable": 1}}, new_anywhere=False)
-    catalog.assign({"m": {"stable": 1}}, new_anywhere=True)
-    with pytest.raises(ServingError, match=r"Specific\(m, 1\)"), catalog.hold("m", label="stable"):
+        manager.assign({"m": {"stable": 1}}, new_anywhere=False)
+    manager.assign({"m": {"stable": 1}}, new_anywhere=True)
+    with pytest.raises(ServingError, match=r"Specific\(m, 1\)"), manager.hold("m", label="stable"):
         pass
-    catalog.refresh(repository.found())
+    manager.refresh(repository.found())
     with pytest.raises(ServingError) as refusal:
-        catalog.assign({"m": {"stable": 2, "canary": 1}}, new_anywhere=True)
+        manager.assign({"m": {"stable": 2, "canary": 1}}, new_anywhere=True)
     assert refusal.value.code is Code.FAILED_PRECONDITION
-    assert catalog.labels() == {"m": {"stable": 1}}
+    assert manager.list_labels() == {"m": {"stable": 1}}
     repository.put(2)
-    catalog.refresh(repository.found())
-    catalog.assign({"m": {"stable": 2, "canary": 1}}, new_anywhere=True)
-    assert catalog.labels() == {"m": {"stable": 2, "canary": 1}}
+    manager.refresh(repository.found())
+    manager.assign({"m": {"stable": 2, "canary": 1}}, new_anywhere=True)
+    assert manager.list_labels() == {"m": {"stable": 2, "canary": 1}}
 
 
 def test_a_withdrawn_version_gives_way_to_the_one_before(repository):
     for version in (1, 2):
         repository.put(version)
-    catalog = VersionManager(repository.load, keep=1)
-    catalog.refresh(repository.found())
+    manager = VersionManager(repository.load, keep=1)
+    manager.refresh(repository.found())
     repository.take(2)
-    catalog.refresh(repository.found())
-    assert catalog.live() == {"m": [1]}
+    manager.refresh(repository.found())
+    assert manager.list_live() == {"m": [1]}
     assert repository.open() == [1]
 
 
 def test_a_replaced_folder_is_loaded_again_and_a_bad_one_leaves_the_old(repository):
     repository.put(1)
-    catalog = VersionManager(repository.load, keep=1)
-    catalog.refresh(repository.found())
+    manager = VersionManager(repository.load, keep=1)
+    manager.refresh(repository.found())
     repository.put(1, "other content")
-    catalog.refresh(repository.found())
+    manager.refresh(repository.found())
     assert [one.closed for one in repository.loaded] == [True, False]
     repository.put(1, "bad as of now")
-    catalog.refresh(repository.found())
-    assert catalog.live() == {"m": [1]}
+    manager.refresh(repository.found())
+    assert manager.list_live() == {"m": [1]}
     assert repository.open() == [1]
 
 
 def test_a_model_that_cannot_be_read_stays_and_one_that_is_gone_goes(repository):
     repository.put(1)
-    catalog = VersionManager(repository.load, keep=1)
-    catalog.refresh(repository.found())
-    catalog.refresh({"m": None})
-    assert catalog.live() == {"m": [1]}
-    catalog.refresh({})
-    assert catalog.live() == {}
+    manager = VersionManager(repository.load, keep=1)
+    manager.refresh(repository.found())
+    manager.refresh({"m": None})
+    assert manager.list_live() == {"m": [1]}
+    manager.refresh({})
+    assert manager.list_live() == {}
     assert repository.open() == []
 
 
 def test_what_is_not_there_is_not_found_by_name(repository):
     repository.put(1)
-    catalog = VersionManager(repository.load, keep=1)
-    catalog.refresh(repository.found())
+    manager = VersionManager(repository.load, keep=1)
+    manager.refresh(repository.found())
     asked = {
-        "Servable not found for request: Latest(n)": lambda: catalog.hold("n").__enter__(),
-        "Servable not found for request: Specific(m, 7)": lambda: catalog.hold("m", 7).__enter__(),
-        "Could not find any versions of model n": lambda: catalog.status("n"),
-        "Could not find version 7 of model m": lambda: catalog.status("m", 7),
+        "Servable not found for request: Latest(n)": lambda: manager.hold("n").__enter__(),
+        "Servable not found for request: Specific(m, 7)": lambda: manager.hold("m", 7).__enter__(),
+        "Could not find any versions of model n": lambda: manager.list_states("n"),
+        "Could not find version 7 of model m": lambda: manager.list_states("m", 7),
     }
     for words, ask in asked.items():
         with pytest.raises(ServingError) as refusal:
@@ -290,11 +290,11 @@ def test_what_is_not_there_is_not_found_by_name(repository):
 
 
 def test_unloaded_versions_are_remembered_but_not_for_ever(repository):
-    catalog = VersionManager(repository.load, keep=1)
+    manager = VersionManager(repository.load, keep=1)
     for version in range(1, 21):
         repository.put(version)
-        catalog.refresh(repository.found())
-    assert [state.version for state in catalog.status("m")] == list(range(20, 11, -1))
+        manager.refresh(repository.found())
+    assert [state.version for state in manager.list_states("m")] == list(range(20, 11, -1))
 
 
 @given(
@@ -308,7 +308,7 @@ def test_whatever_happens_the_newest_that_load_answer_and_nothing_leaks(
     tmp_path_factory, steps, keep
 ):
     repository = Shelf(tmp_path_factory.mktemp("repository"))
-    catalog = VersionManager(repository.load, keep=keep)
+    manager = VersionManager(repository.load, keep=keep)
     contents, held = {}, []
     for number, (version, happening) in enumerate(steps):
         if happening in {"good", "bad"}:
@@ -316,36 +316,36 @@ def test_whatever_happens_the_newest_that_load_answer_and_nothing_leaks(
             repository.put(version, happening + "." * (number + 1))
         elif happening == "gone" and contents.pop(version, None):
             repository.take(version)
-        elif happening == "hold" and catalog.live():
-            hold = catalog.hold("m")
+        elif happening == "hold" and manager.list_live():
+            hold = manager.hold("m")
             held.append((hold, hold.__enter__()))
         elif happening == "release" and held:
             held.pop(0)[0].__exit__(None, None, None)
-        before = set(catalog.live().get("m", []))
-        catalog.refresh(repository.found())
+        before = set(manager.list_live().get("m", []))
+        manager.refresh(repository.found())
         loadable = {v for v in contents if contents[v] == "good" or v in before}
         if contents and not loadable:
             # Nothing could take the place of what answered.
             loadable = before
-        assert catalog.live().get("m", []) == sorted(loadable, reverse=True)[:keep]
+        assert manager.list_live().get("m", []) == sorted(loadable, reverse=True)[:keep]
         assert all(not live.servable.closed for _, live in held)
     for hold, _ in held:
         hold.__exit__(None, None, None)
-    assert repository.open() == sorted(catalog.live().get("m", []))
-    catalog.close()
+    assert repository.open() == sorted(manager.list_live().get("m", []))
+    manager.close()
     assert repository.open() == []
 
 
 def test_requests_of_many_threads_never_meet_a_closed_version(repository):
     repository.put(1)
-    catalog = VersionManager(repository.load, keep=1)
-    catalog.refresh(repository.found())
+    manager = VersionManager(repository.load, keep=1)
+    manager.refresh(repository.found())
     ended, failures = threading.Event(), []
 
     def ask():
         while not ended.is_set():
             try:
-                with catalog.hold("m") as live:
+                with manager.hold("m") as live:
                     live.servable.run(None, {}, [])
             except Exception as error:
                 failures.append(error)
@@ -355,7 +355,7 @@ def test_requests_of_many_threads_never_meet_a_closed_version(repository):
         thread.start()
     for version in range(2, 60):
         repository.put(version)
-        catalog.refresh(repository.found())
+        manager.refresh(repository.found())
     ended.set()
     for thread in threads:
         thread.join()

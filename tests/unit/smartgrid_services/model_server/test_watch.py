@@ -1,4 +1,4 @@
-"""What a config file and the folders make of the catalog, with servables that only pretend."""
+"""What a config file and the folders make of the manager, with servables that only pretend."""
 
 import logging
 import threading
@@ -37,9 +37,9 @@ class Place:
     def __init__(self, base: Path, **sources):
         self.base = base
         self.config = base / "models.config"
-        self.catalog = VersionManager(load, keep=2)
+        self.manager = VersionManager(load, keep=2)
         usual = {"base_path": base, "config_file": self.config, "config_poll_seconds": 1e-9}
-        self.watch = ModelWatch(self.catalog, ModelSources(**{**usual, **sources}))
+        self.watch = ModelWatch(self.manager, ModelSources(**{**usual, **sources}))
 
     def put(self, model, version, content="good"):
         folder = self.base / model / str(version)
@@ -59,7 +59,7 @@ class Place:
 
     def live(self):
         self.watch.look()
-        return self.catalog.live()
+        return self.manager.list_live()
 
 
 @pytest.fixture
@@ -101,14 +101,14 @@ def test_a_file_that_is_corrupt_or_gone_changes_nothing_and_is_logged_once(place
     with caplog.at_level(logging.ERROR):
         assert place.live() == {"m": [1]}
         assert place.live() == {"m": [1]}
-    assert place.catalog.labels() == {"m": {"stable": 1}}
+    assert place.manager.list_labels() == {"m": {"stable": 1}}
     assert len(caplog.records) == 1
     assert str(place.config) in caplog.text
-    assert place.watch.reasons() == []
-    assert str(place.config) in place.watch.config_trouble()
+    assert place.watch.list_reasons() == []
+    assert str(place.config) in place.watch.find_config_trouble()
     place.configure(m="")
     assert place.live() == {"m": [2]}
-    assert place.watch.config_trouble() is None
+    assert place.watch.find_config_trouble() is None
 
 
 def test_a_label_that_moves_waits_for_its_version(place):
@@ -117,11 +117,14 @@ def test_a_label_that_moves_waits_for_its_version(place):
     assert place.live() == {"m": [1]}
     place.configure(m=STABLE_2 + "model_version_policy { all {} }")
     assert place.live() == {"m": [1]}
-    assert "version 2 of model m, which is not currently available" in place.watch.config_trouble()
+    assert (
+        "version 2 of model m, which is not currently available"
+        in place.watch.find_config_trouble()
+    )
     place.put("m", 2)
     assert place.live() == {"m": [2]}
     assert place.live() == {"m": [2, 1]}
-    assert place.catalog.labels() == {"m": {"stable": 2}}
+    assert place.manager.list_labels() == {"m": {"stable": 2}}
 
 
 def test_readiness_names_every_model_and_label_that_does_not_answer(place):
@@ -129,7 +132,7 @@ def test_readiness_names_every_model_and_label_that_does_not_answer(place):
     place.put("broken", 4, "bad")
     place.configure(m=STABLE_1 + 'version_labels { key: "canary" value: 2 }', broken="", nowhere="")
     place.watch.look()
-    assert place.watch.reasons() == [
+    assert place.watch.list_reasons() == [
         "model broken: no version is AVAILABLE: version 4 is END: bad content",
         "model nowhere: no version is AVAILABLE: Could not find base path "
         f"{place.base / 'nowhere'} for servable nowhere",
@@ -138,7 +141,7 @@ def test_readiness_names_every_model_and_label_that_does_not_answer(place):
     place.put("m", 2)
     place.configure(m='version_labels { key: "canary" value: 2 }')
     place.watch.look()
-    assert place.watch.reasons() == []
+    assert place.watch.list_reasons() == []
 
 
 def test_a_folder_that_vanishes_takes_nothing_from_a_configured_model(place):
@@ -185,10 +188,10 @@ def test_a_sent_config_holds_until_the_file_changes(place):
     with Looking(place.watch):
         sent = parse_model_config(place.text(m="model_version_policy { all {} }", n=STABLE_1))
         place.watch.reload(sent, timeout=10)
-        assert place.catalog.live() == {"m": [2, 1], "n": [1]}
-        assert place.catalog.labels() == {"n": {"stable": 1}}
+        assert place.manager.list_live() == {"m": [2, 1], "n": [1]}
+        assert place.manager.list_labels() == {"n": {"stable": 1}}
         place.watch.reload(parse_model_config(place.text(n="")), timeout=10)
-        assert place.catalog.live() == {"n": [1]}
+        assert place.manager.list_live() == {"n": [1]}
     place.configure(m="model_version_policy { specific { versions: 1 } }")
     assert place.live() == {"m": [1], "n": [1]}
 
@@ -199,12 +202,12 @@ def test_the_file_sent_as_it_is_leaves_models_that_it_does_not_list_to_the_folde
     place.configure(a="")
     with Looking(place.watch):
         place.watch.reload(parse_model_config(place.text(a="")), timeout=10)
-        assert place.catalog.live() == {"a": [1], "b": [1]}
+        assert place.manager.list_live() == {"a": [1], "b": [1]}
         place.put("a", 2)
         place.configure(a=STABLE_1 + "model_version_policy { all {} }")
         place.watch.reload(parse_model_config(place.config.read_text()), timeout=10)
-        assert place.catalog.live() == {"a": [2, 1], "b": [1]}
-        assert place.catalog.labels() == {"a": {"stable": 1}}
+        assert place.manager.list_live() == {"a": [2, 1], "b": [1]}
+        assert place.manager.list_labels() == {"a": {"stable": 1}}
 
 
 def test_a_sent_config_tells_which_new_model_does_not_answer(place):
@@ -225,7 +228,7 @@ def test_a_sent_config_tells_which_new_model_does_not_answer(place):
         )
         with pytest.raises(ServingError, match="not currently available for inference"):
             place.watch.reload(parse_model_config(place.text(m=STABLE_2)), timeout=10)
-    assert place.catalog.live()["m"] == [1]
+    assert place.manager.list_live()["m"] == [1]
 
 
 def test_a_sent_config_waits_no_longer_than_its_caller(place):
@@ -247,7 +250,7 @@ def test_a_trouble_that_ends_while_readiness_is_asked_for_does_no_harm(place):
     place.configure(m="")
     place.watch.look()
     place.watch._trouble = Vanishing(place.watch._trouble)
-    assert place.watch.reasons() == [
+    assert place.watch.list_reasons() == [
         "model m: no version is AVAILABLE: "
         f"Could not find base path {place.base / 'm'} for servable m"
     ]
