@@ -16,7 +16,7 @@ from smartgrid_cli.commands.insights import show_standing
 from smartgrid_cli.commands.land import describe_report, land_files
 from smartgrid_cli.commands.up import run_machine, stay_up
 from smartgrid_cli.dagster_api.client import DagsterClient
-from smartgrid_cli.dagster_api.walk import Materializer, list_problems
+from smartgrid_cli.dagster_api.materializer import Materializer, list_problems
 from smartgrid_cli.display import tables as show
 from smartgrid_cli.display.progress import ProgressDisplay
 from smartgrid_cli.display.store_queries import (

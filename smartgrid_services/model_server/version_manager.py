@@ -11,7 +11,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from smartgrid_services.model_server.model_config import VersionPolicy
-from smartgrid_services.model_server.signatures import Servable
+from smartgrid_services.model_server.servables.signatures import Servable
 from smartgrid_services.model_server.status import Code, ServingError
 from smartgrid_services.model_server.versions import (
     Fingerprint,

@@ -4,8 +4,8 @@ from typing import Any
 
 from tensorflow.core.example import example_pb2, feature_pb2
 
-from smartgrid_services.model_server.examples import pack_examples
-from smartgrid_services.model_server.inference import Examples
+from smartgrid_services.model_server.servables.examples import pack_examples
+from smartgrid_services.model_server.servables.inference import Examples
 from smartgrid_services.model_server.rest.values import (
     format_value,
     is_base64,

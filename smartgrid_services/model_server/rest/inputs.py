@@ -15,7 +15,7 @@ from smartgrid_services.model_server.rest.values import (
     refuse,
     to_bytes,
 )
-from smartgrid_services.model_server.signatures import Signature, TensorSpec
+from smartgrid_services.model_server.servables.signatures import Signature, TensorSpec
 from smartgrid_services.model_server.status import Code, ServingError
 
 Layout = Literal["row", "column"]

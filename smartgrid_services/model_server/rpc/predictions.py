@@ -11,9 +11,9 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from smartgrid_services.model_server import inference
-from smartgrid_services.model_server.examples import extract_examples
-from smartgrid_services.model_server.inference import Classes, Task
+from smartgrid_services.model_server.servables import inference
+from smartgrid_services.model_server.servables.examples import extract_examples
+from smartgrid_services.model_server.servables.inference import Classes, Task
 from smartgrid_services.model_server.metrics import Metrics, measure_request, measure_runtime
 from smartgrid_services.model_server.rpc.calls import (
     answer_call,
@@ -21,9 +21,9 @@ from smartgrid_services.model_server.rpc.calls import (
     read_model_spec,
     read_requested,
 )
-from smartgrid_services.model_server.signatures import DEFAULT_SIGNATURE
+from smartgrid_services.model_server.servables.signatures import DEFAULT_SIGNATURE
 from smartgrid_services.model_server.status import Code, ServingError
-from smartgrid_services.model_server.tensors import read_inputs, write_tensor
+from smartgrid_services.model_server.servables.tensors import read_inputs, write_tensor
 from smartgrid_services.model_server.version_manager import VersionManager
 
 _SIGNATURE_DEF = "signature_def"

@@ -5,7 +5,7 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
-from smartgrid_services.model_server import servable
+from smartgrid_services.model_server.servables import servable
 from smartgrid_services.model_server.metrics import Metrics
 
 pytestmark = pytest.mark.xdist_group("model_server")

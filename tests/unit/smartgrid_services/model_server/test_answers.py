@@ -9,7 +9,7 @@ import pytest
 
 from smartgrid_services.model_server.metrics import Metrics
 from smartgrid_services.model_server.rest.answers import RequestedVersion, RestInference
-from smartgrid_services.model_server.signatures import Signature, TensorSpec
+from smartgrid_services.model_server.servables.signatures import Signature, TensorSpec
 from smartgrid_services.model_server.version_manager import VersionManager
 
 FLOAT = TensorSpec("DT_FLOAT", np.dtype(np.float32), (-1,))

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from smartgrid_services.model_server.rest.inputs import find_predict_input, read_inputs
 from smartgrid_services.model_server.rest.outputs import write_outputs
 from smartgrid_services.model_server.rest.values import decode_base64, parse_object
-from smartgrid_services.model_server.signatures import Signature, TensorSpec
+from smartgrid_services.model_server.servables.signatures import Signature, TensorSpec
 from smartgrid_services.model_server.status import Code, ServingError
 
 DTYPES = {

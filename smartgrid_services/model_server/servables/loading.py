@@ -3,14 +3,14 @@
 import time
 from pathlib import Path
 
-from smartgrid_services.model_server.batching import Batcher, BatchingServable
-from smartgrid_services.model_server.batching_parameters import (
+from smartgrid_services.model_server.servables.batching import Batcher, BatchingServable
+from smartgrid_services.model_server.servables.batching_parameters import (
     BatchingParameters,
     read_batching_parameters,
 )
 from smartgrid_services.model_server.metrics import Metrics
 from smartgrid_services.model_server.options import ServerOptions
-from smartgrid_services.model_server.signatures import Servable
+from smartgrid_services.model_server.servables.signatures import Servable
 from smartgrid_services.model_server.status import Code, ServingError
 
 
@@ -32,7 +32,7 @@ class ServableLoader:
         Raises ServingError saying what is wrong with the folder.
         """
         # Here, not above: TensorFlow is imported after the ports are taken.
-        from smartgrid_services.model_server import servable
+        from smartgrid_services.model_server.servables import servable
 
         began = time.perf_counter()
         try:
@@ -57,7 +57,7 @@ class ServableLoader:
             self._batcher.close()
 
     def _warm_up(self, loaded: Servable, folder: Path) -> None:
-        from smartgrid_services.model_server import warmup
+        from smartgrid_services.model_server.servables import warmup
 
         began = time.perf_counter()
         status, count = Code.OK, 0

@@ -14,7 +14,7 @@ from tensorflow.core.protobuf import config_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2
 
 from smartgrid_services.model_server.metrics import Metrics
-from smartgrid_services.model_server.signatures import Signature, TensorSpec
+from smartgrid_services.model_server.servables.signatures import Signature, TensorSpec
 from smartgrid_services.model_server.status import Code, ServingError, to_code
 
 _TAGS = ["serve"]

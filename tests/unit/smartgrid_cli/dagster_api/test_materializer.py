@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from smartgrid_cli.dagster_api import walk
 from smartgrid_cli.dagster_api.client import Asset, Run, Sensor, Step
 from smartgrid_cli.dagster_api.transport import DagsterApiError
-from smartgrid_cli.dagster_api.walk import (
+from smartgrid_cli.dagster_api.materializer import (
     Materializer,
     RunFailedError,
     list_missing_days,

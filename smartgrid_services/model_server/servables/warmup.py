@@ -8,12 +8,12 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
-from smartgrid_services.model_server import inference
-from smartgrid_services.model_server.examples import extract_examples
-from smartgrid_services.model_server.inference import Task
-from smartgrid_services.model_server.signatures import Servable, find_signature
+from smartgrid_services.model_server.servables import inference
+from smartgrid_services.model_server.servables.examples import extract_examples
+from smartgrid_services.model_server.servables.inference import Task
+from smartgrid_services.model_server.servables.signatures import Servable, find_signature
 from smartgrid_services.model_server.status import Code, ServingError
-from smartgrid_services.model_server.tensors import read_tensor
+from smartgrid_services.model_server.servables.tensors import read_tensor
 
 log = logging.getLogger(__name__)
 

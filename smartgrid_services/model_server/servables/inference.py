@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smartgrid_services.model_server.signatures import (
+from smartgrid_services.model_server.servables.signatures import (
     DEFAULT_SIGNATURE,
     Servable,
     Signature,

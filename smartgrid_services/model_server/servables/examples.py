@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from smartgrid_services.model_server.inference import Examples
+from smartgrid_services.model_server.servables.inference import Examples
 
 
 def extract_examples(message: Any) -> Examples:
