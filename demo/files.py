@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from demo.faults import Bools, FaultOverlay
+from demo.faults import Bools, FaultOverlay, FaultPlan
 from demo.grid import SUBSTATION, Floats, Flow, Grid, PowerFlow
 from demo.planning import plan_faults
 from demo.planted_sensor_faults import compute_phase_currents, distort_flow, list_phase_sensors
@@ -116,52 +116,26 @@ def write_demo(
     with _open_hidden_file(topology) as target:
         _build_topology(grid).write_csv(target)
     plan = plan_faults(grid, window=window, seed=seed)
-    overlay, power_flow = FaultOverlay(grid, plan), PowerFlow(grid)
+    overlay = FaultOverlay(grid, plan)
     first: list[Path] = [topology]
     late: list[pl.DataFrame] = []
     meter_rows = sensor_rows = 0
     tell("planned the faults", 1, parts + 1)
-    for part, active, reactive in generate_normal_power(grid, window=window, seed=seed):
-        active_kw, reactive_kvar = overlay.add_overloads(part, active, reactive)
-        registers = overlay.count_registers(part, active_kw)
-        frames = _split_meter_frames(grid, overlay, part=part, registers=registers)
-        if closing_reading and part.end == window.end:
-            frames = (
-                pl.concat([frames[0], _build_meter_rows(grid, [part.end], overlay.read_closing())]),
-                frames[1],
-            )
-        busbar_pu = _draw_monthly_noise(
-            part, seed=seed, purpose="busbar", memory=BUSBAR_MEMORY_MINUTES
-        )
-        flow = power_flow.solve(
-            active_kw, reactive_kvar, busbar_pu=BUSBAR_PU + BUSBAR_SIGMA_PU * busbar_pu
-        )
-        measured, silent = overlay.measure(part, flow)
-        measured = distort_flow(plan, measured, part=part)
-        hertz = _draw_monthly_noise(
-            part, seed=seed, purpose="frequency", memory=FREQUENCY_MEMORY_MINUTES
-        )
-        sensors = _build_sensor_rows(
-            grid,
-            measured,
-            silent,
-            phases=compute_phase_currents(plan, measured, part=part, seed=seed),
-            part=part,
-            hertz=NOMINAL_HZ + FREQUENCY_SIGMA_HZ * hertz,
-        )
-        name = f"{part.start:%Y-%m}"
-        meters_file, sensors_file = (
-            folder / f"meters-{name}.csv.gz",
-            folder / f"sensors-{name}.parquet",
-        )
+    for rows in _simulate_parts(grid, plan, overlay, window=window, seed=seed):
+        name, in_time = f"{rows.part.start:%Y-%m}", rows.in_time
+        if closing_reading and rows.part.end == window.end:
+            closing = _build_meter_rows(grid, [window.end], overlay.read_closing())
+            in_time = pl.concat([in_time, closing])
+        meters_file = folder / f"meters-{name}.csv.gz"
+        sensors_file = folder / f"sensors-{name}.parquet"
         with _open_hidden_file(meters_file) as target:
-            _write_csv_gz(frames[0], target)
+            _write_csv_gz(in_time, target)
         with _open_hidden_file(sensors_file) as target:
-            sensors.write_parquet(target, compression="zstd")
+            rows.sensors.write_parquet(target, compression="zstd")
         first += [meters_file, sensors_file]
-        late.append(frames[1])
-        meter_rows += len(frames[0])
-        sensor_rows += len(sensors)
+        late.append(rows.late)
+        meter_rows += len(in_time)
+        sensor_rows += len(rows.sensors)
         tell(f"wrote {name}", len(late) + 1, parts + 1)
     late_rows = pl.concat(late)
     late_file, faults_file = aside / "late-meters.csv", aside / "planted_faults.parquet"
@@ -183,6 +157,62 @@ def write_demo(
         late_readings=late_rows.height,
         sensor_readings=sensor_rows,
     )
+
+
+@dataclass(frozen=True)
+class _PartRows:
+    """The readings of one calendar month within the window.
+
+    Attributes:
+        part: The part of the window, UTC.
+        in_time: Meter readings that come in time.
+        late: Meter readings that come late.
+        sensors: Sensor readings.
+    """
+
+    part: Window
+    in_time: pl.DataFrame
+    late: pl.DataFrame
+    sensors: pl.DataFrame
+
+
+def _simulate_parts(
+    grid: Grid, plan: FaultPlan, overlay: FaultOverlay, *, window: Window, seed: int
+) -> Iterator[_PartRows]:
+    """Yield the readings of the window with the planned faults, one calendar month at a time.
+
+    Args:
+        grid: The demo grid.
+        plan: The faults.
+        overlay: Lays the same plan over the power; keeps state from part to part.
+        window: The days of the demo, UTC.
+        seed: Seed of all random numbers.
+    """
+    power_flow = PowerFlow(grid)
+    for part, active, reactive in generate_normal_power(grid, window=window, seed=seed):
+        # What flows, and what the registers count of it, (n_meters, n_steps).
+        active_kw, reactive_kvar = overlay.add_overloads(part, active, reactive)
+        registers = overlay.count_registers(part, active_kw)
+        in_time, late = _split_meter_frames(grid, overlay, part=part, registers=registers)
+        # What the sensors measure of it, (n_places, n_steps).
+        swing = _draw_monthly_noise(part, seed=seed, purpose="busbar", memory=BUSBAR_MEMORY_MINUTES)
+        flow = power_flow.solve(
+            active_kw, reactive_kvar, busbar_pu=BUSBAR_PU + BUSBAR_SIGMA_PU * swing
+        )
+        measured, silent = overlay.measure(part, flow)
+        measured = distort_flow(plan, measured, part=part)
+        wander = _draw_monthly_noise(
+            part, seed=seed, purpose="frequency", memory=FREQUENCY_MEMORY_MINUTES
+        )
+        sensors = _build_sensor_rows(
+            grid,
+            measured,
+            silent,
+            phases=compute_phase_currents(plan, measured, part=part, seed=seed),
+            part=part,
+            hertz=NOMINAL_HZ + FREQUENCY_SIGMA_HZ * wander,
+        )
+        yield _PartRows(part, in_time, late, sensors)
 
 
 def release_late_files(manifest: DemoManifest, *, folder: Path) -> tuple[Path, ...]:

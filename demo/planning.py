@@ -41,6 +41,85 @@ REGISTER_KINDS = ("household", "commercial", "agricultural")
 """Customers that draw something all day: a fault on them is a fault that can be seen."""
 
 
+@dataclass(frozen=True)
+class _Template:
+    """A fault whose subject and time are still to be chosen.
+
+    Attributes:
+        kind: Kind of `PlantedFaults`.
+        length: How long the fault lasts.
+        description: The fault in one sentence.
+        factor: What the fault does to the values.
+        magnitude: What the ground truth states; None if only `FaultOverlay` can compute it.
+    """
+
+    kind: str
+    length: timedelta
+    description: str
+    factor: float = 0.0
+    magnitude: float | None = None
+
+    def place(
+        self, subject_kind: str, subject_id: str, start: datetime, end: datetime
+    ) -> PlantedFault:
+        """Return the fault on a subject over [start, end).
+
+        Args:
+            subject_kind: meter or sensor.
+            subject_id: What the fault is on.
+            start: First instant of the fault, UTC.
+            end: First instant after it, UTC.
+        """
+        return PlantedFault(
+            *(self.kind, subject_kind, subject_id, start, end),
+            *(self.factor, self.magnitude, self.description),
+        )
+
+
+METER_FAULTS = (
+    _Template("register_reset", STEP, "The counter restarts from zero"),
+    _Template(
+        "register_rollover",
+        STEP,
+        "The counter passes its six digits and goes on from zero",
+        magnitude=CAPACITY_KWH,
+    ),
+    _Template("momentary_zero", STEP, "A single reading is zero"),
+    _Template(
+        "backward_step",
+        STEP,
+        "The counter falls back and goes on from there",
+        factor=BACKWARD_KWH,
+        magnitude=BACKWARD_KWH,
+    ),
+    _Template("gap", 5 * HOUR, "No readings for some hours"),
+    _Template("gap", 30 * HOUR, "No readings for more than a day"),
+    _Template(
+        "stuck_value", 10 * HOUR, "The counter stands still; what was drawn is never counted"
+    ),
+    _Template("duplicate_readings", 4 * HOUR, "Every reading is sent twice", magnitude=16.0),
+    _Template("late_readings", 6 * HOUR, "Readings come in a later file", magnitude=24.0),
+    _Template("late_readings", 26 * HOUR, "Readings come in a later file", magnitude=104.0),
+    _Template(
+        "unit_slip",
+        3 * HOUR,
+        "Wh are sent, the unit still says kWh",
+        factor=UNIT_FACTOR,
+        magnitude=UNIT_FACTOR,
+    ),
+)
+"""Planted in this order, each on a meter of its own."""
+
+SENSOR_FAULTS = (
+    _Template(
+        "voltage_sag", 3 * STEP, "Voltage sags, the loads draw more current", factor=SAG_SHARE
+    ),
+    _Template("stuck_value", 8 * HOUR, "The power reading does not move"),
+    _Template("gap", 3 * HOUR, "The sensor is silent"),
+)
+"""Planted in this order, each on a transformer's sensor of its own."""
+
+
 def plan_faults(grid: Grid, *, window: Window, seed: int) -> FaultPlan:
     """Return a plan with subjects and times of every fault kind inside the window.
 
@@ -104,60 +183,16 @@ def _plan_simple_faults(
         start = window.start + DAY + STEP * int(rng.integers(0, max(free, 1)))
         return start, start + length
 
-    def on_meter(
-        kind: str,
-        length: timedelta,
-        text: str,
-        *,
-        factor: float = 0.0,
-        magnitude: float | None = None,
-    ) -> PlantedFault:
-        takes_any = kind != "backward_step"
-        meter = next(one for one in subjects if takes_any or kinds[one] == "household")
-        subjects.remove(meter)
-        return PlantedFault(kind, "meter", meter, *span(kind, length), factor, magnitude, text)
-
     for _ in range(repeats):
-        yield on_meter("register_reset", STEP, "The counter restarts from zero")
-        yield on_meter(
-            "register_rollover",
-            STEP,
-            "The counter passes its six digits and goes on from zero",
-            magnitude=CAPACITY_KWH,
-        )
-        yield on_meter("momentary_zero", STEP, "A single reading is zero")
-        yield on_meter(
-            "backward_step",
-            STEP,
-            "The counter falls back and goes on from there",
-            factor=BACKWARD_KWH,
-            magnitude=BACKWARD_KWH,
-        )
-        yield on_meter("gap", 5 * HOUR, "No readings for some hours")
-        yield on_meter("gap", 30 * HOUR, "No readings for more than a day")
-        yield on_meter(
-            "stuck_value", 10 * HOUR, "The counter stands still; what was drawn is never counted"
-        )
-        yield on_meter(
-            "duplicate_readings", 4 * HOUR, "Every reading is sent twice", magnitude=16.0
-        )
-        yield on_meter("late_readings", 6 * HOUR, "Readings come in a later file", magnitude=24.0)
-        yield on_meter("late_readings", 26 * HOUR, "Readings come in a later file", magnitude=104.0)
-        yield on_meter(
-            "unit_slip",
-            3 * HOUR,
-            "Wh are sent, the unit still says kWh",
-            factor=UNIT_FACTOR,
-            magnitude=UNIT_FACTOR,
-        )
+        for fault in METER_FAULTS:
+            takes_any = fault.kind != "backward_step"
+            meter = next(name for name in subjects if takes_any or kinds[name] == "household")
+            subjects.remove(meter)
+            yield fault.place("meter", meter, *span(fault.kind, fault.length))
     for _ in range(min(repeats, MOST_SENSOR_REPEATS)):
-        for kind, length, factor, text in (
-            ("voltage_sag", 3 * STEP, SAG_SHARE, "Voltage sags, the loads draw more current"),
-            ("stuck_value", 8 * HOUR, 0.0, "The power reading does not move"),
-            ("gap", 3 * HOUR, 0.0, "The sensor is silent"),
-        ):
+        for fault in SENSOR_FAULTS:
             sensor = f"S-{next(transformers)}"
-            yield PlantedFault(kind, "sensor", sensor, *span(kind, length), factor, None, text)
+            yield fault.place("sensor", sensor, *span(fault.kind, fault.length))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import polars as pl
 from demo.faults import PlantedFault
 from demo.grid import Floats, Grid
 from demo.profiles import LOCAL_ZONE
+from smartgrid_core.runs import find_true_runs
 from smartgrid_core.time import HOUR, Window
 
 KIND = "weak_joint"
@@ -50,7 +51,8 @@ def plan_weak_joint(
     hours = [window.start + HOUR * number for number in range(len(load_kw))]
     evening = np.array([_is_evening(hour) for hour in hours])
     least_kw = float(np.quantile(load_kw[evening], 1 - JOINT_SHARE))
-    for start, end in _join_hours(hours, evening & (load_kw >= least_kw)):
+    for first, end_of_run in find_true_runs(evening & (load_kw >= least_kw)):
+        start, end = hours[first], hours[end_of_run - 1] + HOUR
         if not any(
             start < fault.end + APART and end > fault.start - APART for fault in faults[transformer]
         ):
@@ -69,12 +71,3 @@ def plan_weak_joint(
 
 def _is_evening(hour: datetime) -> bool:
     return JOINT_HOURS[0] <= hour.astimezone(LOCAL_ZONE).hour < JOINT_HOURS[1]
-
-
-def _join_hours(
-    hours: list[datetime], gives_way: np.ndarray
-) -> Iterator[tuple[datetime, datetime]]:
-    """Spans of hours in a row, [start, end)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], gives_way.astype(np.int8), [0]])))
-    for first, behind in zip(edges[::2], edges[1::2], strict=True):
-        yield hours[first], hours[behind - 1] + HOUR

@@ -1,4 +1,4 @@
-"""Walks a running Dagster through its graph: starts what is missing, waits, says what failed."""
+"""Materialises what is missing in a running Dagster, waits for it, and reports what failed."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Protocol
 
-from smartgrid_cli.dagster_api.client import Asset, DagsterClient, Run, Sensor, Step
+from smartgrid_cli.dagster_api.client import DagsterClient
+from smartgrid_cli.dagster_api.records import Asset, Run, Sensor, Step
 from smartgrid_cli.dagster_api.transport import DagsterApiError
+from smartgrid_core.runs import iter_day_ranges
 
 LONGEST_RANGE = 92
 """Days in one run: a season fits in memory, and two seasons can run side by side."""
@@ -81,7 +83,8 @@ class Materializer:
             lacking = [a for a in assets if a.is_failed or not a.is_materialized]
             spans: list[tuple[date, date] | None] = [None] if lacking else []
         else:
-            spans = list(split_ranges(list_missing_days(assets, first=first, last=last)))
+            days = list_missing_days(assets, first=first, last=last)
+            spans = list(iter_day_ranges(days, longest=LONGEST_RANGE))
         tags = {"smartgrid/started_by": "smartgrid demo"}
         ids = [self.graph.launch(job, days=span, tags=tags) for span in spans]
         self.launched += len(ids)
@@ -183,18 +186,6 @@ def list_missing_days(assets: Iterable[Asset], *, first: date, last: date) -> li
     return sorted(missing)
 
 
-def split_ranges(
-    days: Sequence[date], *, longest: int = LONGEST_RANGE
-) -> Iterable[tuple[date, date]]:
-    """Ordered days -> their unbroken stretches, none longer than `longest` days."""
-    start = 0
-    for place in range(1, len(days) + 1):
-        is_end = place == len(days) or days[place] - days[place - 1] != timedelta(days=1)
-        if is_end or place - start == longest:
-            yield days[start], days[place - 1]
-            start = place
-
-
 def select_late_sensors(
     sensors: Iterable[Sensor], mark: float, *, of: Collection[str] | None = None
 ) -> list[Sensor]:
@@ -229,5 +220,5 @@ def list_problems(
 
 
 def _describe_days(days: Sequence[date]) -> str:
-    spans = [str(a) if a == b else f"{a} .. {b}" for a, b in split_ranges(days, longest=10_000)]
+    spans = [str(a) if a == b else f"{a} .. {b}" for a, b in iter_day_ranges(days)]
     return ", ".join(spans)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from smartgrid_cli.dagster_api.client import Run, Step
+from smartgrid_cli.dagster_api.records import Run, Step
 
 SIGN_OF_LIFE_S = 30.0
 """Where lines cannot be rewritten, a long silence is broken so often."""

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from smartgrid_cli.dagster_api.client import Check
+from smartgrid_cli.dagster_api.records import Check
 from smartgrid_cli.display.store_queries import ServedForecast, TableSize
 from smartgrid_core.digest import TableDigest
 from smartgrid_core.rollout.labels import OUTPUTS, ServingState

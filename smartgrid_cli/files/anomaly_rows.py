@@ -15,10 +15,10 @@ ANOMALY_COLUMNS = (
     *("series", "time", "value", "lower", "upper", "score", "kind", "reason"),
     *("start_time", "end_time"),
 )
-"""One row per strange reading; the last two tell which belong together."""
+"""One row per anomalous reading; the last two show which belong together."""
 
 POINT_KINDS = ("spike", "out_of_band")
-"""Kinds that a reading has by itself; the others are of a stretch, and all of it is strange."""
+"""Kinds that a reading has by itself; the others are of a stretch, and all of it is anomalous."""
 
 LET_PASS = 0.99
 """Of the threshold: what detectors weighed and did not call an anomaly never ranks with one."""
@@ -57,11 +57,11 @@ def assign_to_rows(readings: Readings, found: DetectedAnomalies) -> FileAnomalie
     """
     rows = _join_every_row(readings, found.scores)
     marked = _mark_rows(rows, found)
-    strange = _apply_limits(marked.filter("flag")).sort("series", "time", "kind")
+    anomalous = _apply_limits(marked.filter("flag")).sort("series", "time", "kind")
     if readings.clock != "UTC":
-        strange = _convert_to_utc(strange, clock=readings.clock)
+        anomalous = _convert_to_utc(anomalous, clock=readings.clock)
     spells = (
-        strange.sort(
+        anomalous.sort(
             "series", "start_time", "kind", "score", "time", descending=[False] * 3 + [True, False]
         )
         .unique(["series", "start_time", "kind"], keep="first", maintain_order=True)
@@ -70,7 +70,7 @@ def assign_to_rows(readings: Readings, found: DetectedAnomalies) -> FileAnomalie
     judged = marked.select("series", "time", "value", "lower", "upper", "score", "label", "flag")
     unjudged = readings.unjudged.with_columns(score=pl.lit(0.0), flag=pl.lit(value=False))
     return FileAnomalies(
-        anomalies=strange,
+        anomalies=anomalous,
         spells=spells,
         rows=pl.concat([judged, unjudged], how="diagonal").sort("series", "time"),
     )
@@ -171,29 +171,29 @@ def _mark_rows(rows: pl.DataFrame, found: DetectedAnomalies) -> pl.DataFrame:
         .fill_null(0.0)
     )
     begins = pl.col("slot") == pl.col("slot").min().over("series", "start_time")
-    strange = (
+    anomalous = (
         pl.when(is_point)
         .then(pl.col("score") >= found.threshold)
         .otherwise(pl.col("kind").is_not_null() & (pl.col("has_row") | begins))
     )
-    return scored.with_columns(flag=strange)
+    return scored.with_columns(flag=anomalous)
 
 
-def _apply_limits(strange: pl.DataFrame) -> pl.DataFrame:
+def _apply_limits(anomalous: pl.DataFrame) -> pl.DataFrame:
     """Return ANOMALY_COLUMNS; a reading that breaks a limit has it in place of its band."""
     value, low, high = pl.col("value"), pl.col("spell_lower"), pl.col("spell_upper")
     breaks = (pl.col("kind") == "out_of_band") & ~(
         (value >= low).fill_null(value=True) & (value <= high).fill_null(value=True)
     )
-    return strange.with_columns(
+    return anomalous.with_columns(
         lower=pl.when(breaks).then(low).otherwise("lower"),
         upper=pl.when(breaks).then(high).otherwise("upper"),
     ).select(ANOMALY_COLUMNS)
 
 
-def _convert_to_utc(strange: pl.DataFrame, *, clock: str) -> pl.DataFrame:
+def _convert_to_utc(anomalous: pl.DataFrame, *, clock: str) -> pl.DataFrame:
     """Return starts and ends of a grid on a local clock as UTC; reasons name times without Z."""
-    return strange.with_columns(
+    return anomalous.with_columns(
         *(convert_wall_to_utc(pl.col(name), timezone=clock) for name in ("start_time", "end_time")),
         pl.col("reason").str.replace_all(r"(\d\d:\d\d)Z", "$1"),
     )

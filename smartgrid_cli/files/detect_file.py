@@ -1,8 +1,8 @@
 """The detectors over a whole file: some days at a time, and the first weeks judged by the next.
 
 Detectors judge a day by the days before it. A file has no past, so its first weeks would go by
-unjudged; they are told those weeks beforehand, in reverse order of weeks, so that none ends where a
-strange one begins. Later weeks are judged by their past only.
+unjudged; they get those weeks beforehand, in reverse order of weeks, so that none ends where an
+anomalous one begins. Later weeks are judged by their past only.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Anyone's file of readings for the detectors: its rows as they stand, and a regular grid of them.
 
 Unlike a backtest's, these times are instants: a clock change neither doubles nor loses an hour.
-Rows keep their own times, so that what is found is told at a time that the file has.
+Rows keep their own times, so that an anomaly has a time that the file has.
 """
 
 from collections.abc import Sequence

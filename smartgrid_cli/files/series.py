@@ -1,4 +1,4 @@
-"""Anyone's file of time series, read and brought onto a regular grid; every repair is told.
+"""Anyone's file of time series, read and brought onto a regular grid; every repair is noted.
 
 Times are kept as the file's own wall clock: a time with an offset is converted to the local clock,
 one without is taken as it stands. So a clock change makes a missing or a doubled hour, never a

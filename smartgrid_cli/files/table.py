@@ -1,6 +1,6 @@
 """Anyone's file as a table: which of its columns hold times, numbers and targets.
 
-What is not understood is refused with the file, the column and the mend; what is left out is told.
+What is not understood is refused, naming file, column and remedy; what is left out is noted.
 """
 
 import difflib

@@ -1,6 +1,6 @@
 """Starts a program that ends when its parent does; run by path, so that it imports next to nothing.
 
-Usage: python tether.py PARENT_PID SIGNAL PROGRAM [ARGUMENT ...]
+Usage: python die_with_parent.py PARENT_PID SIGNAL PROGRAM [ARGUMENT ...]
 """
 
 import os

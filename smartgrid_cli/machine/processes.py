@@ -270,8 +270,12 @@ class _ServicePlan:
         return LostRuns(
             dagster_url=self.databases.dagster,
             code_port=self.ports["dagster_code"],
-            environment={**os.environ, **self.environment, TREE_VARIABLE: f"{self.home.tree}/reap"},
-            log=self.home.logs / "reap.log",
+            environment={
+                **os.environ,
+                **self.environment,
+                TREE_VARIABLE: f"{self.home.tree}/fail_lost_runs",
+            },
+            log=self.home.logs / "fail_lost_runs.log",
         )
 
 

@@ -14,10 +14,10 @@ import grpc
 from aiohttp import web
 
 from smartgrid_core.errors import ServerError
-from smartgrid_services.model_server.servables.loading import ServableLoader
 from smartgrid_services.model_server.metrics import Metrics
 from smartgrid_services.model_server.options import ServerOptions
 from smartgrid_services.model_server.rest.app import RestApi, RestDependencies
+from smartgrid_services.model_server.servables.loading import ServableLoader
 from smartgrid_services.model_server.version_manager import LoadRetry, VersionManager
 from smartgrid_services.model_server.watch import ModelWatch
 

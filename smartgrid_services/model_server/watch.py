@@ -59,7 +59,7 @@ class ModelWatch:
         self._models: Models = sources.models or {}
         self._scans = sources.base_path is not None
         self._applied: Models | None = None
-        """What the file said when it was last applied: a sent config holds until it changes."""
+        """The file's content when last applied: a sent config holds until it changes."""
         self._read_at: float | None = None
         self._trouble: dict[str, str] = {}
         """Why a model's folder, or the config file (""), cannot be followed."""

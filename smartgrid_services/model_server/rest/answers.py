@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 from google.protobuf import json_format
 
-from smartgrid_services.model_server.servables import inference
 from smartgrid_services.model_server.metrics import Metrics, measure_request, measure_runtime
 from smartgrid_services.model_server.rest.inputs import find_predict_input, read_inputs
 from smartgrid_services.model_server.rest.outputs import write_classes, write_outputs, write_values
 from smartgrid_services.model_server.rest.values import parse_object, read_signature_name
+from smartgrid_services.model_server.servables import inference
 from smartgrid_services.model_server.servables.signatures import DEFAULT_SIGNATURE, find_signature
 from smartgrid_services.model_server.status import ServingError
 from smartgrid_services.model_server.version_manager import LiveVersion, VersionManager

@@ -4,8 +4,6 @@ from typing import Any
 
 from tensorflow.core.example import example_pb2, feature_pb2
 
-from smartgrid_services.model_server.servables.examples import pack_examples
-from smartgrid_services.model_server.servables.inference import Examples
 from smartgrid_services.model_server.rest.values import (
     format_value,
     is_base64,
@@ -14,6 +12,8 @@ from smartgrid_services.model_server.rest.values import (
     refuse,
     to_bytes,
 )
+from smartgrid_services.model_server.servables.examples import pack_examples
+from smartgrid_services.model_server.servables.inference import Examples
 
 _INT64 = range(-(2**63), 2**63)
 _UINT64_END = 2**64

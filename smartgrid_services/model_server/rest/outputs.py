@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smartgrid_services.model_server.servables.inference import Classes
 from smartgrid_services.model_server.rest.inputs import Layout
 from smartgrid_services.model_server.rest.values import refuse
+from smartgrid_services.model_server.servables.inference import Classes
 from smartgrid_services.model_server.status import Code, ServingError
 
 _BYTES_SUFFIX = "_bytes"

@@ -11,9 +11,6 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from smartgrid_services.model_server.servables import inference
-from smartgrid_services.model_server.servables.examples import extract_examples
-from smartgrid_services.model_server.servables.inference import Classes, Task
 from smartgrid_services.model_server.metrics import Metrics, measure_request, measure_runtime
 from smartgrid_services.model_server.rpc.calls import (
     answer_call,
@@ -21,9 +18,12 @@ from smartgrid_services.model_server.rpc.calls import (
     read_model_spec,
     read_requested,
 )
+from smartgrid_services.model_server.servables import inference
+from smartgrid_services.model_server.servables.examples import extract_examples
+from smartgrid_services.model_server.servables.inference import Classes, Task
 from smartgrid_services.model_server.servables.signatures import DEFAULT_SIGNATURE
-from smartgrid_services.model_server.status import Code, ServingError
 from smartgrid_services.model_server.servables.tensors import read_inputs, write_tensor
+from smartgrid_services.model_server.status import Code, ServingError
 from smartgrid_services.model_server.version_manager import VersionManager
 
 _SIGNATURE_DEF = "signature_def"
@@ -164,7 +164,7 @@ def _fill_classes(classes: Classes, result: Any) -> None:
     for row in classes.list_rows():
         line = result.classifications.add()
         for label, score in row:
-            # A label is text in the message; bytes that are none are told as well as they can be.
+            # A label is text in the message; bytes that are none are decoded as far as possible.
             line.classes.add(label=label.decode(errors="replace"), score=score)
 
 

@@ -1,1 +1,1 @@
-"""One loaded version: its signatures, what is asked of it, batching, warm-up; `loading.py` is the way in."""
+"""One loaded version: signatures, inference, batching, warm-up; the way in is `loading.py`."""

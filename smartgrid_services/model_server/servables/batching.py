@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smartgrid_services.model_server.servables.batching_parameters import BatchingParameters
 from smartgrid_services.model_server.metrics import Metrics
+from smartgrid_services.model_server.servables.batching_parameters import BatchingParameters
 from smartgrid_services.model_server.servables.signatures import Servable, Signature, TensorSpec
 from smartgrid_services.model_server.status import Code, ServingError
 

@@ -3,13 +3,13 @@
 import time
 from pathlib import Path
 
+from smartgrid_services.model_server.metrics import Metrics
+from smartgrid_services.model_server.options import ServerOptions
 from smartgrid_services.model_server.servables.batching import Batcher, BatchingServable
 from smartgrid_services.model_server.servables.batching_parameters import (
     BatchingParameters,
     read_batching_parameters,
 )
-from smartgrid_services.model_server.metrics import Metrics
-from smartgrid_services.model_server.options import ServerOptions
 from smartgrid_services.model_server.servables.signatures import Servable
 from smartgrid_services.model_server.status import Code, ServingError
 

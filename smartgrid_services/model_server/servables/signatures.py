@@ -1,4 +1,4 @@
-"""What a loaded SavedModel promises and does, said without TensorFlow."""
+"""What a loaded SavedModel promises and does, in terms without TensorFlow."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

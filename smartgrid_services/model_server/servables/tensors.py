@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smartgrid_services.model_server.servables.signatures import Signature, check_names, check_tensor
+from smartgrid_services.model_server.servables.signatures import (
+    Signature,
+    check_names,
+    check_tensor,
+)
 from smartgrid_services.model_server.status import Code, ServingError
 
 LARGEST_FILLED = 256 * 1024**2

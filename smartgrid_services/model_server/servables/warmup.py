@@ -12,8 +12,8 @@ from smartgrid_services.model_server.servables import inference
 from smartgrid_services.model_server.servables.examples import extract_examples
 from smartgrid_services.model_server.servables.inference import Task
 from smartgrid_services.model_server.servables.signatures import Servable, find_signature
-from smartgrid_services.model_server.status import Code, ServingError
 from smartgrid_services.model_server.servables.tensors import read_tensor
+from smartgrid_services.model_server.status import Code, ServingError
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
-from smartgrid_services.model_server.servables import servable
 from smartgrid_services.model_server.metrics import Metrics
+from smartgrid_services.model_server.servables import servable
 
 pytestmark = pytest.mark.xdist_group("model_server")
 

@@ -8,8 +8,8 @@ from hypothesis.extra import numpy as hnp
 from tensorflow.core.framework import tensor_pb2
 
 from smartgrid_services.model_server.servables.signatures import Signature, TensorSpec
-from smartgrid_services.model_server.status import Code, ServingError
 from smartgrid_services.model_server.servables.tensors import read_inputs, read_tensor, write_tensor
+from smartgrid_services.model_server.status import Code, ServingError
 
 DTYPES = [
     *(np.float16, np.float32, np.float64, np.complex64, np.complex128, np.bool_),

@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from smartgrid_cli.dagster_api.client import DagsterClient, Run
+from smartgrid_cli.dagster_api.client import DagsterClient
+from smartgrid_cli.dagster_api.records import Run
 from smartgrid_cli.dagster_api.transport import DagsterApiError
 from smartgrid_cli.machine.child_process import find_leftovers
 from smartgrid_cli.machine.home import Home, read_json

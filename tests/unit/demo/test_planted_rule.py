@@ -92,10 +92,10 @@ def test_the_joint_changes_nothing_but_its_own_sensor(grid: Grid, sound):
     )
     plan = replace(plan_faults(grid, window=SIXTY_DAYS, seed=7), faults=(episode,))
 
-    seen, silent = FaultOverlay(grid, plan).measured(window, sound.flow)
+    measured, silent = FaultOverlay(grid, plan).measure(window, sound.flow)
 
     row = sound.flow.node_ids.index("F1-T2")
-    changed = seen.voltage_v != sound.flow.voltage_v
+    changed = measured.voltage_v != sound.flow.voltage_v
     assert changed[row].nonzero()[0].tolist() == [72, 73, 74, 75]
     changed[row] = False
     assert not changed.any()

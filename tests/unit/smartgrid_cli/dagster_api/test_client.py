@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from smartgrid_cli.dagster_api import client as module
 from smartgrid_cli.dagster_api.client import LAUNCH, LOOKUPS, DagsterClient
+from smartgrid_cli.dagster_api.records import Check, sort_upstream_first, to_asset
 from smartgrid_cli.dagster_api.transport import DagsterApiError, DagsterUnreachableError
 from smartgrid_core.errors import ServerError
 
@@ -181,9 +181,9 @@ def test_assets_come_upstream_first_with_their_days():
             },
         }
 
-    ordered = module._sort_upstream_first([node("c", "b", "elsewhere"), node("b", "a"), node("a")])
+    ordered = sort_upstream_first([node("c", "b", "elsewhere"), node("b", "a"), node("a")])
     assert [one["assetKey"]["path"][0] for one in ordered] == ["a", "b", "c"]
-    asset = module._to_asset(ordered[0], None)
+    asset = to_asset(ordered[0], None)
     assert asset.jobs == ("refresh_days",)
     assert asset.done == {date(2026, 3, 1), date(2026, 3, 2)}
     assert asset.failed == {date(2026, 3, 3)}
@@ -207,8 +207,8 @@ def test_an_unpartitioned_asset_failed_only_if_its_last_run_did_not_make_it():
             "assetMaterializations": [{"assetKey": key}],
         },
     }
-    assert not module._to_asset({**plain, "assetKey": key}, latest).is_failed
-    assert module._to_asset({**plain, "assetKey": other}, latest).is_failed
+    assert not to_asset({**plain, "assetKey": key}, latest).is_failed
+    assert to_asset({**plain, "assetKey": other}, latest).is_failed
 
 
 @pytest.mark.parametrize(
@@ -216,6 +216,6 @@ def test_an_unpartitioned_asset_failed_only_if_its_last_run_did_not_make_it():
     [(True, "ERROR", True), (True, None, True), (True, "WARN", False), (False, "ERROR", False)],
 )
 def test_a_refusal_that_only_warns_stops_nothing(is_blocking, severity, blocks):
-    check = module.Check("promotion_decision", "gate", is_blocking, "FAILED", severity, "refused")
+    check = Check("promotion_decision", "gate", is_blocking, "FAILED", severity, "refused")
     assert check.is_refused
     assert check.blocks is blocks

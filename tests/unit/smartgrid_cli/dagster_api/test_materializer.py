@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_cli.dagster_api import walk
-from smartgrid_cli.dagster_api.client import Asset, Run, Sensor, Step
-from smartgrid_cli.dagster_api.transport import DagsterApiError
+from smartgrid_cli.dagster_api import materializer
 from smartgrid_cli.dagster_api.materializer import (
     Materializer,
     RunFailedError,
     list_missing_days,
     list_problems,
-    split_ranges,
 )
+from smartgrid_cli.dagster_api.records import Asset, Run, Sensor, Step
+from smartgrid_cli.dagster_api.transport import DagsterApiError
+from smartgrid_core.runs import iter_day_ranges
 
 FIRST, LAST = date(2026, 3, 1), date(2026, 3, 10)
 
@@ -71,7 +71,7 @@ def test_days_before_an_assets_first_one_are_not_missing():
 )
 def test_ranges_hold_every_day_once_and_none_is_too_long(numbers: list[int], longest: int):
     wanted = [FIRST + timedelta(days=number) for number in numbers]
-    spans = list(split_ranges(wanted, longest=longest))
+    spans = list(iter_day_ranges(wanted, longest=longest))
     held = [a + timedelta(days=n) for a, b in spans for n in range((b - a).days + 1)]
     assert held == wanted
     assert all((b - a).days < longest for a, b in spans)
@@ -113,7 +113,7 @@ class FakeGraph:
         self.launched.append((job, days))
         return f"r{len(self.launched)}"
 
-    def runs(self, *, ids: Sequence[str] | None = None, limit: int = 0) -> list[Run]:
+    def list_runs(self, *, ids: Sequence[str] | None = None, limit: int = 0) -> list[Run]:
         if ids is not None:
             return [one for one in self.ends if one.run_id in ids]
         self.looks += 1
@@ -139,7 +139,7 @@ def walker(graph: object) -> Materializer:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walk, "POLL_S", 0.0)
+    monkeypatch.setattr(materializer, "POLL_S", 0.0)
 
 
 def test_only_the_missing_stretches_are_run():
@@ -202,7 +202,7 @@ class Following:
                 self.open = []
         return self.open
 
-    def runs(self, *, limit: int = 0, created_after: float = 0.0) -> list[Run]:
+    def list_runs(self, *, limit: int = 0, created_after: float = 0.0) -> list[Run]:
         under_way = [run(self.open[0], "STARTED")] if self.open and self.age in (2, 3) else []
         return [*under_way, *self.ended]
 
@@ -218,7 +218,7 @@ def test_what_follows_has_caught_up_when_a_look_asks_for_nothing():
 
 
 def test_a_backfill_that_does_not_go_on_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(walk, "BACKFILL_PATIENCE_S", 0.0)
+    monkeypatch.setattr(materializer, "BACKFILL_PATIENCE_S", 0.0)
     graph = Following(["load_features"], never_launches=True)
     with pytest.raises(DagsterApiError, match="backfill of load_features does not go on"):
         walker(graph).wait_until_sensors_idle(since=100.0, of=["conditions"])
@@ -263,4 +263,7 @@ def test_a_sensor_that_looked_before_is_still_waited_for():
         Sensor("touched", 30, last_tick=30.0, last_error=None),
         Sensor("alerts", 30, last_tick=None, last_error=None),
     ]
-    assert [s.name for s in walk.select_late_sensors(sensors, 20.0)] == ["arrivals", "alerts"]
+    assert [s.name for s in materializer.select_late_sensors(sensors, 20.0)] == [
+        "arrivals",
+        "alerts",
+    ]

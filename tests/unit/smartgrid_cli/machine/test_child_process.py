@@ -80,7 +80,9 @@ def test_a_killed_child_says_how_it_ended(home: Home):
     wait_for(sleeper.is_ready)
     psutil.Process(sleeper.pid).kill()
     wait_for(lambda: not sleeper.is_alive())
-    assert sleeper.why() == f"sleeper was killed by SIGKILL; see {home.logs / 'sleeper.log'}"
+    assert (
+        sleeper.explain_end() == f"sleeper was killed by SIGKILL; see {home.logs / 'sleeper.log'}"
+    )
 
 
 def test_a_secret_stays_out_of_the_command_line_and_the_log_is_the_owners(home: Home):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from smartgrid_core.errors import ServerError
+from smartgrid_services.model_server.metrics import Metrics
 from smartgrid_services.model_server.servables.batching import Batcher, BatchingServable
 from smartgrid_services.model_server.servables.batching_parameters import (
     BatchingParameters,
     read_batching_parameters,
 )
-from smartgrid_services.model_server.metrics import Metrics
 from smartgrid_services.model_server.servables.signatures import Signature, TensorSpec
 from smartgrid_services.model_server.status import Code, ServingError
 
