@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import cast
 
 import dagster as dg
 import polars as pl
@@ -55,7 +56,7 @@ def decide_retraining(
     """
     today = now.date().toordinal()
     kept = {fact: day for fact, day in before.items() if today - day < SAME_AGAIN.days}
-    newest: date | None = drift["day"].max() if drift.height else None
+    newest = cast(date | None, drift["day"].max())
     if newest is None or now.date() - newest > FRESH:
         return Retraining([], kept, "no fresh look at drift")
     signs = drift.filter(pl.col("day") == newest, pl.col("is_drifted")).sort(
@@ -72,8 +73,7 @@ def decide_retraining(
 
 
 def _read_training_time(warehouse: Warehouse) -> datetime | None:
-    newest: datetime | None = warehouse.read(LoadBacktest)["scored_at"].max()
-    return newest
+    return cast(datetime | None, warehouse.read(LoadBacktest)["scored_at"].max())
 
 
 @dg.sensor(

@@ -130,7 +130,8 @@ def decide_reopenings(
 
 
 def _compute_pause(attempt: int) -> timedelta:
-    return min(FIRST_PAUSE * 2 ** min(attempt - 1, 10), LONGEST_PAUSE)
+    doublings = min(attempt - 1, 10)
+    return min(FIRST_PAUSE * int(2**doublings), LONGEST_PAUSE)
 
 
 def _split_for_retry(first: date, last: date, failed: Reopening) -> list[Reopening]:

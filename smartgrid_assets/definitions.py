@@ -43,7 +43,9 @@ CHECKS = (
     "mining.anomaly_checks",
     "mining.inspection_checks",
     "mining.segment_checks",
+    "mining.insight_checks",
     "serving.checks",
+    "alerts.checks",
 )
 """Where checks stand."""
 

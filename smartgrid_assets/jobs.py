@@ -4,20 +4,42 @@ from typing import Any
 
 import dagster as dg
 
+from smartgrid_assets.domains import INSIGHTS, Cadence
+
 IN_ONE_PROCESS = dg.in_process_executor
 """The daily steps take seconds: a process each would cost more than the work."""
 
 SIX_HOURS = str(6 * 3600)
 
 
-def _define_job(name: str, *assets: str, writes: str, description: str) -> Any:
-    """A job over these assets. Two runs that write the same things wait for each other.
+def _select_cadence(cadence: Cadence) -> dg.AssetSelection:
+    return dg.AssetSelection.tag("cadence", cadence.value)
 
-    A run that is still going after six hours hangs: run monitoring ends it.
+
+OF_CLOSED_DAYS = _select_cadence(Cadence.CLOSED_DAYS)
+"""What judges days once they are over."""
+
+
+def _define_job(
+    name: str, selection: str | dg.AssetSelection, *, writes: str, description: str
+) -> Any:
+    """Return a job over an asset, or a selection of them.
+
+    Two runs that write the same things wait for each other. A run that is still going after six
+    hours hangs: run monitoring ends it.
+
+    Args:
+        name: The job's name, by which people start it.
+        selection: An asset's name, or which assets are computed together.
+        writes: What it writes; the tag by which runs wait for each other.
+        description: A sentence on what the job does.
+
+    Returns:
+        The job, to be resolved with the graph.
     """
     return dg.define_asset_job(
         name,
-        selection=dg.AssetSelection.assets(*assets),
+        selection=dg.AssetSelection.assets(selection) if isinstance(selection, str) else selection,
         executor_def=IN_ONE_PROCESS,
         tags={"dagster/max_runtime": SIX_HOURS, "smartgrid/writes": writes},
         description=description,
@@ -26,13 +48,7 @@ def _define_job(name: str, *assets: str, writes: str, description: str) -> Any:
 
 refresh_days = _define_job(
     "refresh_days",
-    "sensor_data",
-    "meter_readings",
-    "register_brackets",
-    "weather",
-    "sensor_aggregates",
-    "meter_consumption",
-    "feeder_load",
+    _select_cadence(Cadence.HOURLY),
     writes="days",
     description="Bring days of readings to hourly truth: the open day, late days, or any range.",
 )
@@ -67,19 +83,14 @@ build_features = _define_job(
 
 train_models = _define_job(
     "train_models",
-    "load_backtest",
-    "load_model",
-    "promotion_decision",
-    "served_model",
+    _select_cadence(Cadence.WEEKLY),
     writes="models",
     description="Backtest every model, train the best, publish it if the gate lets it through.",
 )
 
 forecast_day = _define_job(
     "forecast_day",
-    "load_features",
-    "load_forecast",
-    "limit_exceedances",
+    dg.AssetSelection.assets("load_features", "load_forecast", "limit_exceedances"),
     writes="features",
     description="Forecast a day through the served model and weigh it against the ratings.",
 )
@@ -107,23 +118,14 @@ raise_alerts = _define_job(
 
 mine_days = _define_job(
     "mine_days",
-    "grid_events",
-    "head_energy",
-    "anomalies",
+    OF_CLOSED_DAYS,
     writes="mined_days",
     description="Judge days: their events, their anomalies, the energy that nobody counted.",
 )
 
 mine_grid = _define_job(
     "mine_grid",
-    "consumer_profiles",
-    "consumer_outliers",
-    "consumer_segments",
-    "event_itemsets",
-    "event_rules",
-    "energy_balance",
-    "inspections",
-    "insights",
+    dg.AssetSelection.groups(INSIGHTS.group) - OF_CLOSED_DAYS,
     writes="mining",
     description="Segments, rules and inspections of the last weeks, and the page that tells them.",
 )

@@ -5,7 +5,7 @@ definition is part of an asset and cannot change within a process.
 """
 
 from datetime import date, timedelta
-from functools import partial
+from typing import Any
 
 import dagster as dg
 import dataframely as dy
@@ -37,18 +37,19 @@ ONE_RUN = dg.BackfillPolicy.single_run()
 AGAIN = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
 """A store that is away for a moment costs a step seconds, not its days."""
 
-daily_asset = partial(dg.asset, partitions_def=DAY, backfill_policy=ONE_RUN, retry_policy=AGAIN)
-"""`dg.asset` with one UTC day per partition."""
-
 MINED_DAYS = "mined_days"
 """The pool of those who write what days say and of those who read it twice: one run at a time."""
 
+
+Condition = dg.AutomationCondition[Any]
 
 NEWS = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
 """An input was computed since the last look, by whatever run."""
 
 
-def _hold_until_requested(news: dg.AutomationCondition) -> dg.AutomationCondition:
+def _hold_until_requested(
+    news: Condition,
+) -> Condition:
     """True from the news on, until a run was asked for that begins after it.
 
     Dagster's `since_last_handled` also lets any update end it: that of a run which had read its
@@ -60,7 +61,9 @@ def _hold_until_requested(news: dg.AutomationCondition) -> dg.AutomationConditio
     return news.since(asked_for | dg.AutomationCondition.initial_evaluation())
 
 
-def _run_one_at_a_time(wanted: dg.AutomationCondition) -> dg.AutomationCondition:
+def _run_one_at_a_time(
+    wanted: Condition,
+) -> Condition:
     """Not while it, or what it reads, is being computed."""
     return (
         wanted
@@ -76,7 +79,7 @@ For what reaches beyond the days that the job `refresh_days` computes.
 """
 
 
-def follow_closed_days(*assets: str) -> dg.AutomationCondition | None:
+def follow_closed_days(*assets: str) -> Condition | None:
     """Computed again when one of these inputs was after the day had ended.
 
     For what judges whole days: a day that is still open would look as if its rest were missing. The

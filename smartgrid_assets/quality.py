@@ -6,6 +6,7 @@ from datetime import date
 import dagster as dg
 import dataframely as dy
 
+from smartgrid_core.checks.outcome import CheckOutcome
 from smartgrid_core.contracts.tables import get_table, to_table_name
 from smartgrid_core.protocols import Clock, Lake, QualitySuites
 from smartgrid_core.quality import SuiteResult, Violation, find_contract_violations
@@ -80,6 +81,16 @@ def to_check_result(verdict: SuiteResult) -> dg.AssetCheckResult:
             **_build_metadata(verdict.rows, verdict.failed),
             "data_docs": dg.MetadataValue.url(verdict.docs_link),
         },
+    )
+
+
+def to_outcome_result(outcome: CheckOutcome) -> dg.AssetCheckResult:
+    """Show a judgement: an error where wrong rows would reach people, else a warning."""
+    return dg.AssetCheckResult(
+        passed=outcome.passed,
+        severity=dg.AssetCheckSeverity.ERROR if outcome.wrong_rows else dg.AssetCheckSeverity.WARN,
+        description="; ".join(outcome.faults) or outcome.summary,
+        metadata={"summary": outcome.summary, **outcome.figures},
     )
 
 

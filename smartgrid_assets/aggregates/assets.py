@@ -3,7 +3,8 @@
 import dagster as dg
 import polars as pl
 
-from smartgrid_assets.partitions import FOLLOW, daily_asset, get_run_window
+from smartgrid_assets.domains import AGGREGATES, Cadence, daily_asset
+from smartgrid_assets.partitions import FOLLOW, get_run_window
 from smartgrid_assets.storing import replace_in_both
 from smartgrid_core.aggregates.daily import sum_daily_consumption
 from smartgrid_core.aggregates.feeder import sum_meters_per_feeder
@@ -22,12 +23,11 @@ from smartgrid_core.settings import Settings
 from smartgrid_core.time import WIDEST_OFFSET, Window
 from smartgrid_core.topology import place_meters
 
-GROUP = "aggregates"
-
 
 @daily_asset(
+    AGGREGATES,
+    table=SensorAggregates,
     deps=["sensor_data"],
-    group_name=GROUP,
     kinds={"polars", "parquet", "postgres"},
 )
 def sensor_aggregates(
@@ -35,7 +35,7 @@ def sensor_aggregates(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Mean, min, max, deviation and count of every sensor by hour; one UTC day per partition."""
     window = get_run_window(context)
     hours = aggregate_sensor_hours(
@@ -53,8 +53,9 @@ def sensor_aggregates(
 
 
 @daily_asset(
+    AGGREGATES,
+    table=MeterConsumption,
     deps=["meter_readings", "register_brackets"],
-    group_name=GROUP,
     kinds={"polars", "parquet"},
 )
 def meter_consumption(
@@ -62,7 +63,7 @@ def meter_consumption(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Energy of every meter by interval, kWh, after VEE; one UTC day per partition.
 
     The reading that ends a day's last interval stands on the next day, which the lake may not have
@@ -89,6 +90,9 @@ def meter_consumption(
 
 
 @daily_asset(
+    AGGREGATES,
+    table=DailyConsumption,
+    cadence=Cadence.FOLLOWING,
     deps=[
         dg.AssetDep(
             "meter_consumption",
@@ -98,7 +102,6 @@ def meter_consumption(
         )
     ],
     automation_condition=FOLLOW,
-    group_name=GROUP,
     kinds={"polars", "parquet", "postgres"},
 )
 def daily_consumption(
@@ -106,7 +109,7 @@ def daily_consumption(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Energy of every meter by local calendar day, kWh; the partition is the local day's date.
 
     A local day lies within its UTC day and the ones beside it: 23, 24 or 25 hours.
@@ -127,15 +130,16 @@ def daily_consumption(
 
 
 @daily_asset(
+    AGGREGATES,
+    table=FeederLoad,
     deps=["meter_consumption", "grid_topology"],
-    group_name=GROUP,
     kinds={"polars", "parquet", "postgres"},
 )
 def feeder_load(
     context: dg.AssetExecutionContext,
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Net mean power of every feeder and of the grid by hour, kW; one UTC day per partition."""
     window = get_run_window(context)
     load = sum_meters_per_feeder(

@@ -2,29 +2,29 @@
 
 import dagster as dg
 
-from smartgrid_assets.partitions import daily_asset, get_run_window
+from smartgrid_assets.domains import ALERTS, daily_asset
+from smartgrid_assets.partitions import get_run_window
 from smartgrid_core.alerts.decide import decide_limit_alerts
 from smartgrid_core.alerts.exceedance import find_limit_exceedances as exceedances_of
-from smartgrid_core.contracts.alerts import LimitExceedances
+from smartgrid_core.contracts.alerts import Alerts, LimitExceedances
 from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.protocols import AlertStore, Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.topology import list_feeder_ratings
 
-GROUP = "alerts"
-
 
 @daily_asset(
+    ALERTS,
+    table=LimitExceedances,
     deps=["load_forecast", "grid_topology"],
-    group_name=GROUP,
     kinds={"polars", "postgres"},
 )
 def limit_exceedances(
     context: dg.AssetExecutionContext,
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Probability that a feeder's mean power crosses its rating, by hour of the forecast day."""
     window = get_run_window(context)
     exceedances = exceedances_of(
@@ -41,8 +41,9 @@ def limit_exceedances(
 
 
 @daily_asset(
+    ALERTS,
+    table=Alerts,
     deps=["limit_exceedances"],
-    group_name=GROUP,
     kinds={"postgres"},
 )
 def alerts(
@@ -51,7 +52,7 @@ def alerts(
     alert_book: dg.ResourceParam[AlertStore],
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Alerts that the day's limit exceedances call for, each recorded once with its message."""
     called_for = decide_limit_alerts(
         warehouse.read(LimitExceedances, window=get_run_window(context)),

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import dagster as dg
 
-from smartgrid_assets.partitions import FOLLOW, daily_asset, get_run_window
+from smartgrid_assets.domains import FEATURES, daily_asset
+from smartgrid_assets.partitions import FOLLOW, get_run_window
 from smartgrid_core.aggregates.feeder import mask_silent_hours
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.features import LoadFeatures
@@ -22,19 +23,20 @@ LOOK_BACK = dg.TimeWindowPartitionMapping(
 
 
 @daily_asset(
+    FEATURES,
+    table=LoadFeatures,
     deps=[
         dg.AssetDep("feeder_load", partition_mapping=LOOK_BACK),
         dg.AssetDep("weather", partition_mapping=LOOK_BACK),
     ],
     automation_condition=FOLLOW,
-    group_name="features",
     kinds={"polars", "parquet"},
 )
 def load_features(
     context: dg.AssetExecutionContext,
     lake: dg.ResourceParam[Lake],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """What was known at midnight UTC about every hour of the day; the partition is the issue day.
 
     `load_kw` is the truth to learn from, null until the hour has passed. An hour in which too many

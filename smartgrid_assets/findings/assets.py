@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from smartgrid_assets.domains import FINDINGS, grid_asset
 from smartgrid_assets.partitions import FOLLOW
 from smartgrid_core.contracts.aggregates import MeterConsumption
 from smartgrid_core.contracts.grid import GridTopology
@@ -30,17 +31,18 @@ def choose_findings_window(lake: Lake) -> Window | None:
     return Window.of_days(max(days[0], days[-1] - LOOK_BACK), days[-1]) if days else None
 
 
-@dg.asset(
+@grid_asset(
+    FINDINGS,
+    table=ReadingFindings,
     deps=["sensor_data", "meter_readings", "meter_consumption", "grid_topology"],
     automation_condition=FOLLOW,
-    group_name="findings",
     kinds={"polars", "postgres"},
 )
 def reading_findings(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Resets, gaps, stuck values, sags and the like of the last two months, with their evidence."""
     window = choose_findings_window(lake)
     findings = findings_of(

@@ -9,7 +9,8 @@ import dagster as dg
 import dataframely as dy
 import polars as pl
 
-from smartgrid_assets.partitions import MINED_DAYS, daily_asset, follow_closed_days, get_run_window
+from smartgrid_assets.domains import ANOMALIES, daily_asset
+from smartgrid_assets.partitions import MINED_DAYS, follow_closed_days, get_run_window
 from smartgrid_core.contracts.aggregates import MeterConsumption
 from smartgrid_core.contracts.anomalies import (
     Anomalies,
@@ -56,10 +57,11 @@ class _Family:
 
 
 @daily_asset(
+    ANOMALIES,
+    table=Anomalies,
     deps=["sensor_data", "meter_consumption", "grid_topology", "weather"],
     automation_condition=follow_closed_days("sensor_data", "meter_consumption"),
     pool=MINED_DAYS,
-    group_name="mining",
     kinds={"polars", "parquet", "postgres"},
 )
 def anomalies(
@@ -67,7 +69,7 @@ def anomalies(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """What is out of place against hour, kind of day, weather and neighbours; one UTC day each.
 
     A day is judged by the state that the day before left in the lake. If there is none, the last
@@ -215,7 +217,7 @@ def _write_detections(lake: Lake, told: dict[str, Detection | None], *, window: 
 def _concat_as(schema: type[dy.Schema], frames: list[pl.DataFrame]) -> pl.DataFrame:
     names = schema.column_names()
     empty = pl.DataFrame(schema.create_empty())
-    return pl.concat([empty, *(frame.select(names).cast(dict(empty.schema)) for frame in frames)])
+    return pl.concat([empty, *(frame.select(names).cast(empty.schema) for frame in frames)])
 
 
 def _read_anomaly_keys(lake: Lake, *, window: Window) -> pl.DataFrame:

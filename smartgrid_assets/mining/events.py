@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import dagster as dg
 
-from smartgrid_assets.partitions import MINED_DAYS, daily_asset, follow_closed_days, get_run_window
+from smartgrid_assets.domains import EVENTS, Cadence, daily_asset
+from smartgrid_assets.partitions import MINED_DAYS, follow_closed_days, get_run_window
 from smartgrid_core.contracts.aggregates import FeederLoad, SensorAggregates
 from smartgrid_core.contracts.alerts import Alerts, LimitExceedances
 from smartgrid_core.contracts.events import GridEvents
@@ -20,6 +21,9 @@ LONGEST_LEAD = timedelta(days=7)
 
 
 @daily_asset(
+    EVENTS,
+    table=GridEvents,
+    cadence=Cadence.CLOSED_DAYS,
     deps=[
         "sensor_aggregates",
         dg.AssetDep(
@@ -36,7 +40,6 @@ LONGEST_LEAD = timedelta(days=7)
     ],
     automation_condition=follow_closed_days("sensor_aggregates", "feeder_load"),
     pool=MINED_DAYS,
-    group_name="mining",
     kinds={"polars", "parquet"},
 )
 def grid_events(
@@ -44,7 +47,7 @@ def grid_events(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """What happened on every feeder in every hour, as items; one UTC day per partition.
 
     Peaks and ramps are those against the feeder's own four weeks before.

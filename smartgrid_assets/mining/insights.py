@@ -1,10 +1,12 @@
 """The asset that says on one page what was mined."""
 
 from datetime import date, timedelta
+from typing import cast
 
 import dagster as dg
 import polars as pl
 
+from smartgrid_assets.domains import INSIGHTS, grid_asset
 from smartgrid_assets.partitions import find_last_whole_day
 from smartgrid_core.contracts.anomalies import Anomalies, AnomalyScores
 from smartgrid_core.contracts.events import EventItemsets, EventRuleChanges, EventRules
@@ -42,9 +44,10 @@ LOOK_BACK = timedelta(days=62)
 """What may have begun long before the week that is told is read for so long."""
 
 
-@dg.asset(
+@grid_asset(
+    INSIGHTS,
+    table=Insights,
     deps=["anomalies", "event_rules", "consumer_segments", "consumer_outliers", "inspections"],
-    group_name="mining",
     kinds={"polars", "postgres"},
 )
 def insights(
@@ -52,7 +55,7 @@ def insights(
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Whom to inspect, what is out of place, what goes together, what kinds of consumers there are.
 
     The page up to the last whole day; each thing on it links to the asset that found it.
@@ -128,4 +131,4 @@ def _build_segment_section(warehouse: Warehouse) -> Section:
 
 def _find_newest_window(rows: pl.DataFrame) -> Window:
     """The day of which all rows are; for none a day long before there was anything to know."""
-    return Window.of_day(rows["day"].max() or date(1970, 1, 1))
+    return Window.of_day(cast(date | None, rows["day"].max()) or date(1970, 1, 1))

@@ -1,14 +1,15 @@
-"""Checks of the list of inspections against a known truth, where there is one."""
+"""Checks of energy balances, and of the list of inspections against a known truth."""
 
 import dagster as dg
 import polars as pl
 
 from smartgrid_assets.mining.inspections import choose_judged_window
 from smartgrid_assets.partitions import find_last_whole_day
-from smartgrid_assets.quality import make_schema_check
+from smartgrid_assets.quality import make_schema_check, to_outcome_result
+from smartgrid_core.checks.energy_balance import judge_energy_balance
 from smartgrid_core.contracts.aggregates import MeterConsumption
 from smartgrid_core.contracts.grid import PlantedFaults
-from smartgrid_core.contracts.inspections import HeadEnergy, Inspections
+from smartgrid_core.contracts.inspections import EnergyBalance, HeadEnergy, Inspections
 from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_ml.mining.theft.inspection_list import rank_planted_thefts
@@ -58,4 +59,13 @@ def planted_theft_found(
     )
 
 
-CHECKS = [make_schema_check(HeadEnergy), planted_theft_found]
+@dg.asset_check(
+    asset="energy_balance",
+    description="Technical losses are not negative, and no node loses most of its energy.",
+)
+def losses_are_possible(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+    """Judges all days that are on record."""
+    return to_outcome_result(judge_energy_balance(warehouse.read(EnergyBalance)))
+
+
+CHECKS = [losses_are_possible, make_schema_check(HeadEnergy), planted_theft_found]

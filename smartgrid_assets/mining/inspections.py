@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import dagster as dg
 import numpy as np
 import polars as pl
 
-from smartgrid_assets.partitions import (
-    daily_asset,
-    find_last_whole_day,
-    follow_closed_days,
-    get_run_window,
-)
+from smartgrid_assets.domains import INSPECTIONS, Cadence, daily_asset, grid_asset
+from smartgrid_assets.partitions import find_last_whole_day, follow_closed_days, get_run_window
 from smartgrid_core.aggregates.feeder import FEED_IN_KINDS
 from smartgrid_core.contracts.aggregates import MeterConsumption, SensorAggregates
 from smartgrid_core.contracts.grid import GridTopology, Weather
@@ -43,7 +40,6 @@ from smartgrid_ml.mining.theft.report import (
 )
 from smartgrid_ml.mining.theft.suspects import compute_daily_gap
 
-GROUP = "mining"
 EXPERIMENT = "theft_score"
 TOO_LITTLE = "too few meters with a past to learn from; the list holds faults and balances only"
 
@@ -63,14 +59,16 @@ def choose_judged_window(last: date, *, settings: Settings) -> Window:
 
 
 @daily_asset(
+    INSPECTIONS,
+    table=HeadEnergy,
+    cadence=Cadence.CLOSED_DAYS,
     deps=["sensor_aggregates", "meter_consumption", "grid_topology"],
     automation_condition=follow_closed_days("sensor_aggregates", "meter_consumption"),
-    group_name=GROUP,
     kinds={"polars", "parquet"},
 )
 def head_energy(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """What entered below every power sensor and what meters counted there, kWh by hour."""
     window, topology = get_run_window(context), lake.scan(GridTopology)
     hours = energy_of_heads(
@@ -85,12 +83,12 @@ def head_energy(
     )
 
 
-@dg.asset(deps=["head_energy"], group_name=GROUP, kinds={"polars", "postgres"})
+@grid_asset(INSPECTIONS, table=EnergyBalance, deps=["head_energy"], kinds={"polars", "postgres"})
 def energy_balance(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
     clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Energy that entered below a node and that no meter counted, by day, with its usual band.
 
     Technical losses are fitted on the calm days of the last twelve weeks; older rows stay.
@@ -112,9 +110,10 @@ def energy_balance(
     )
 
 
-@dg.asset(
+@grid_asset(
+    INSPECTIONS,
+    table=Inspections,
     deps=["energy_balance", "head_energy", "meter_consumption", "reading_findings", "weather"],
-    group_name=GROUP,
     kinds={"lightgbm", "postgres", "mlflow"},
 )
 def inspections(
@@ -123,7 +122,7 @@ def inspections(
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
     model_registry: dg.ResourceParam[ModelRegistry],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Which meters and nodes are worth a visit, with reasons, over the last four weeks.
 
     The score is learned anew from attacks on this grid's own history; the trees that judge a meter
@@ -174,13 +173,13 @@ def inspections(
         judged=judged,
     )
     rows = warehouse.replace(Inspections, listed)
-    told = {
+    metadata: dict[str, Any] = {
         "dagster/row_count": rows.count,
         "judged": f"{first_judged} .. {last_judged}",
         "list": dg.MetadataValue.md(render_inspections(listed)),
     }
     if seen is None:
-        return dg.MaterializeResult(metadata={"outcome": TOO_LITTLE, **told})
+        return dg.MaterializeResult(metadata={"outcome": TOO_LITTLE, **metadata})
     tables = {"inspections": listed, "by_kind": seen.by_kind}
     figure = None
     suspect = listed.filter(pl.col("suspicion") == "theft", pl.col("node_id").is_not_null()).head(1)
@@ -188,7 +187,7 @@ def inspections(
         meter_id, node_id = suspect.select("subject_id", "node_id").row(0)
         gap = compute_daily_gap(read([meter_id]), model=seen.model)
         figure = plot_balance(balance_of(hours), node_id=node_id, gap=gap, meter_id=meter_id)
-        told["plot"] = dg.MetadataValue.md(embed_figure(figure, about=f"balance of {node_id}"))
+        metadata["plot"] = dg.MetadataValue.md(embed_figure(figure, about=f"balance of {node_id}"))
     run_id = model_registry.log_training(
         EXPERIMENT,
         params={
@@ -205,7 +204,7 @@ def inspections(
     model_registry.finish(run_id, "FINISHED")
     return dg.MaterializeResult(
         metadata={
-            **told,
+            **metadata,
             **rows.count_by("suspicion"),
             **seen.figures,
             "by_kind": dg.MetadataValue.md(render_attack_kinds(seen.by_kind)),

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import dagster as dg
 import polars as pl
 
+from smartgrid_assets.domains import EVENTS, grid_asset
 from smartgrid_assets.partitions import MINED_DAYS, find_last_whole_day
 from smartgrid_core.contracts.events import (
     EventItemsets,
@@ -53,13 +54,15 @@ def mine_window(events: pl.DataFrame, *, last: date, settings: Settings) -> Mine
     )
 
 
-@dg.asset(deps=["grid_events"], pool=MINED_DAYS, group_name="mining", kinds={"polars", "postgres"})
+@grid_asset(
+    EVENTS, table=EventItemsets, deps=["grid_events"], pool=MINED_DAYS, kinds={"polars", "postgres"}
+)
 def event_itemsets(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """What is often together on a feeder in the window that ends with the last whole day.
 
     The itemsets of the newest window only: rules keep what they need of older ones.
@@ -81,9 +84,10 @@ def event_itemsets(
     )
 
 
-@dg.asset(
+@grid_asset(
+    EVENTS,
+    table=EventRules,
     deps=["grid_events", "event_itemsets"],
-    group_name="mining",
     kinds={"polars", "postgres", "mlflow"},
 )
 def event_rules(
@@ -92,7 +96,7 @@ def event_rules(
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
     model_registry: dg.ResourceParam[ModelRegistry],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """What an operator acts on, and what goes before it; against the window before as well.
 
     The rules and changes of every window that was looked at are kept, by its last day.

@@ -1,10 +1,21 @@
 """Checks of segments: enough meters are profiled, segments are stable and none is an exception."""
 
+from typing import cast
+
 import dagster as dg
 import polars as pl
 
-from smartgrid_core.contracts.segments import ConsumerSegments, SegmentHistory
-from smartgrid_core.protocols import Warehouse
+from smartgrid_assets.quality import to_outcome_result
+from smartgrid_core.checks.consumers import judge_consumer_outliers, judge_consumer_profiles
+from smartgrid_core.contracts.grid import GridTopology
+from smartgrid_core.contracts.segments import (
+    ConsumerOutliers,
+    ConsumerProfiles,
+    ConsumerSegments,
+    SegmentHistory,
+)
+from smartgrid_core.protocols import Lake, Warehouse
+from smartgrid_core.topology import place_meters
 from smartgrid_ml.mining.segments.kmeans import STABLE
 
 MOST_IN_ONE = 0.9
@@ -21,14 +32,14 @@ def segments_mean_something(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetC
     newest = history.filter(pl.col("day") == pl.col("day").max(), pl.col("meters") > 0)
     if newest.is_empty():
         return dg.AssetCheckResult(passed=True, description="there are no segments yet")
-    stability = newest["stability"].max()
-    largest = newest["share"].max()
+    stability = cast(float | None, newest["stability"].max())
+    largest = cast(float, newest["share"].max())
     passed = stability is not None and stability >= STABLE and largest <= MOST_IN_ONE
-    told = "not known" if stability is None else f"{stability:.2f}"
+    stability_text = "not known" if stability is None else f"{stability:.2f}"
     return dg.AssetCheckResult(
         passed=passed,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"stability {told}, the largest segment holds {largest:.0%}",
+        description=f"stability {stability_text}, the largest segment holds {largest:.0%}",
         metadata={"segments": newest.height},
     )
 
@@ -47,4 +58,31 @@ def segment_names_are_unique(warehouse: dg.ResourceParam[Warehouse]) -> dg.Asset
     )
 
 
-CHECKS = [segments_mean_something, segment_names_are_unique]
+@dg.asset_check(asset="consumer_profiles", description="Most meters of the grid have a profile.")
+def most_meters_are_profiled(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+    """Judges the profiles by the meters of the tree; passes where there are none yet."""
+    profiles = lake.scan(ConsumerProfiles).collect()
+    if profiles.is_empty():
+        return dg.AssetCheckResult(passed=True, description="there are no profiles yet")
+    meters = place_meters(lake.scan(GridTopology)).height
+    return to_outcome_result(judge_consumer_profiles(profiles, meters=meters))
+
+
+@dg.asset_check(asset="consumer_outliers", description="Few meters are like no others.")
+def outliers_are_few(
+    lake: dg.ResourceParam[Lake], warehouse: dg.ResourceParam[Warehouse]
+) -> dg.AssetCheckResult:
+    """Judges the outliers by the profiles from which they were found."""
+    return to_outcome_result(
+        judge_consumer_outliers(
+            warehouse.read(ConsumerOutliers), profiles=lake.scan(ConsumerProfiles).collect()
+        )
+    )
+
+
+CHECKS = [
+    most_meters_are_profiled,
+    outliers_are_few,
+    segments_mean_something,
+    segment_names_are_unique,
+]

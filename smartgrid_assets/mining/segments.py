@@ -1,10 +1,12 @@
 """Assets of what kinds of consumers there are: profiles, outliers, segments."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import cast
 
 import dagster as dg
 import polars as pl
 
+from smartgrid_assets.domains import SEGMENTS, grid_asset
 from smartgrid_core.contracts.aggregates import MeterConsumption
 from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.contracts.segments import (
@@ -37,7 +39,6 @@ from smartgrid_ml.mining.segments.report import (
 )
 from smartgrid_ml.mining.segments.spark_kmeans import SparkKMeans
 
-GROUP = "mining"
 EXPERIMENT = "consumer_segments"
 
 NO_PROFILES = "no meter has a profile yet"
@@ -56,14 +57,17 @@ def choose_engine(settings: Settings) -> CentreFinder:
     return SparkKMeans(settings.spark_url) if settings.segment_engine == "spark" else LocalKMeans()
 
 
-@dg.asset(
-    deps=["meter_consumption", "grid_topology"], group_name=GROUP, kinds={"polars", "parquet"}
+@grid_asset(
+    SEGMENTS,
+    table=ConsumerProfiles,
+    deps=["meter_consumption", "grid_topology"],
+    kinds={"polars", "parquet"},
 )
 def consumer_profiles(
     lake: dg.ResourceParam[Lake],
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """The typical weekday and weekend day of every meter, over the last weeks; in the lake only."""
     window = choose_profiled_window(
         lake, today=clock.now().date(), weeks=settings.segment_window_weeks
@@ -94,10 +98,12 @@ def consumer_profiles(
     )
 
 
-@dg.asset(deps=["consumer_profiles"], group_name=GROUP, kinds={"scikit-learn", "postgres"})
+@grid_asset(
+    SEGMENTS, table=ConsumerOutliers, deps=["consumer_profiles"], kinds={"scikit-learn", "postgres"}
+)
 def consumer_outliers(
     lake: dg.ResourceParam[Lake], warehouse: dg.ResourceParam[Warehouse]
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Meters whose typical day has no company (DBSCAN's noise), and what is unusual about it."""
     profiles = lake.scan(ConsumerProfiles).collect()
     day = find_last_day(profiles)
@@ -121,9 +127,10 @@ def consumer_outliers(
     )
 
 
-@dg.asset(
+@grid_asset(
+    SEGMENTS,
+    table=ConsumerSegments,
     deps=["consumer_profiles", "consumer_outliers"],
-    group_name=GROUP,
     kinds={"scikit-learn", "mlflow", "postgres"},
 )
 def consumer_segments(
@@ -131,7 +138,7 @@ def consumer_segments(
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
     model_registry: dg.ResourceParam[ModelRegistry],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Which kind of consumer every meter is; segments keep identity and name from run to run."""
     profiles = lake.scan(ConsumerProfiles).collect()
     day = find_last_day(profiles)
@@ -160,7 +167,10 @@ def consumer_segments(
         EXPERIMENT,
         params={"engine": engine.name, "segments": found.members["segment_id"].n_unique()},
         metrics=_collect_metrics(found),
-        data_window=Window(profiles["window_start"].min(), profiles["window_end"].max()),
+        data_window=Window(
+            cast(datetime, profiles["window_start"].min()),
+            cast(datetime, profiles["window_end"].max()),
+        ),
         figures=figures,
         tables={
             "segments": found.history,
@@ -193,7 +203,7 @@ def consumer_segments(
 
 def find_last_day(profiles: pl.DataFrame) -> date | None:
     """The last day that the profiles look at; None without profiles."""
-    end = profiles["window_end"].max()
+    end = cast(datetime | None, profiles["window_end"].max())
     return None if end is None else (end - timedelta(microseconds=1)).date()
 
 

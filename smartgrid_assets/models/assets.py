@@ -1,23 +1,24 @@
 """Assets that learn: the leaderboard, the best model, and the version that answers."""
 
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import polars as pl
 
+from smartgrid_assets.domains import MODELS, grid_asset
 from smartgrid_assets.models.gate import BACKTEST, CHALLENGER
 from smartgrid_assets.models.going_live import go_live
 from smartgrid_assets.models.losses import keep_losses
 from smartgrid_assets.models.trials import make_trial_reporter
 from smartgrid_core.contracts.features import LoadFeatures
-from smartgrid_core.contracts.forecasts import LoadBacktest
+from smartgrid_core.contracts.forecasts import LoadBacktest, LoadForecasts
 from smartgrid_core.contracts.promotion import PromotionDecisions
 from smartgrid_core.contracts.serving import LabelMoves
 from smartgrid_core.model_protocols import ModelRegistry, ModelRepository, ModelServer
 from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.rollout.decisions import explain_refusal
 from smartgrid_core.rollout.label_journal import explain_wait
-from smartgrid_core.rollout.labels import LOAD_FORECASTER
+from smartgrid_core.rollout.labels import LOAD_FORECASTER, OUTPUTS
 from smartgrid_core.settings import Settings
 from smartgrid_ml.automl.trials import build_trials_table
 from smartgrid_ml.evaluation.backtest import BacktestSettings, backtest_models, choose_servable
@@ -32,6 +33,7 @@ from smartgrid_ml.evaluation.metrics import ALL_SERIES, METRICS
 from smartgrid_ml.evaluation.picture import embed_in_markdown
 from smartgrid_ml.evaluation.report import draw_error_by_series, render_report
 from smartgrid_ml.export.artifact.saved_model import measure_saved_model_mb
+from smartgrid_ml.forecasting.protocol import ServableForecaster
 from smartgrid_ml.forecasting.registry import (
     FORECASTERS,
     WITHOUT_SEARCH,
@@ -41,16 +43,16 @@ from smartgrid_ml.forecasting.registry import (
 )
 from smartgrid_ml.training import fingerprint, test_span, train_and_register
 
-GROUP = "models"
 POOL = "training"
 """One training at a time: it takes every core there is."""
 
 FOLDS = 2
 
 
-@dg.asset(
+@grid_asset(
+    MODELS,
+    table=LoadBacktest,
     deps=["load_features"],
-    group_name=GROUP,
     pool=POOL,
     kinds={"lightgbm", "keras", "h2o", "mlflow"},
 )
@@ -62,7 +64,7 @@ def load_backtest(
     clock: dg.ResourceParam[Clock],
     model_registry: dg.ResourceParam[ModelRegistry],
     mlflow: dg.ResourceParam[Any],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """The leaderboard: every forecaster and naive row on days that it had not seen."""
     features = lake.scan(LoadFeatures).filter(pl.col("load_kw").is_not_null()).collect()
     start, end = test_span(features["issue_time"])
@@ -85,7 +87,8 @@ def load_backtest(
             folds=FOLDS,
         ),
         make=lambda name: create_forecaster(name, searching=searching),
-        artifact_mb=measure_saved_model_mb,
+        # Only servable forecasters are measured.
+        artifact_mb=lambda model: measure_saved_model_mb(cast(ServableForecaster, model)),
         progress=lambda name: context.log.info("backtest of %s", name),
     )
     board = scores.leaderboard.with_columns(
@@ -119,9 +122,11 @@ def load_backtest(
     )
 
 
-@dg.asset(
+@grid_asset(
+    MODELS,
+    table=LoadForecasts,
+    columns=OUTPUTS,
     deps=["load_features", "load_backtest"],
-    group_name=GROUP,
     pool=POOL,
     kinds={"mlflow", "tensorflow"},
 )
@@ -130,7 +135,7 @@ def load_model(
     warehouse: dg.ResourceParam[Warehouse],
     model_registry: dg.ResourceParam[ModelRegistry],
     mlflow: dg.ResourceParam[Any],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """The best model of the newest leaderboard, trained on all days, exported and registered.
 
     It is the `challenger` until the model server answers with it.
@@ -163,11 +168,12 @@ def load_model(
     )
 
 
-@dg.asset(
+@grid_asset(
+    MODELS,
+    table=LabelMoves,
     deps=["load_model", "promotion_decision"],
     automation_condition=dg.AutomationCondition.eager()
     & dg.AutomationCondition.all_deps_blocking_checks_passed(),
-    group_name=GROUP,
     pool=POOL,
     kinds={"tensorflow"},
 )
@@ -177,7 +183,7 @@ def served_model(
     model_shelf: dg.ResourceParam[ModelRepository],
     model_server: dg.ResourceParam[ModelServer],
     clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """The challenger on the model server, once its answers have proved equal to the offline ones.
 
     One that the gate refused is not published: what answered goes on answering.

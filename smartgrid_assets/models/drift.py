@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 import polars as pl
 
+from smartgrid_assets.domains import MODELS, Cadence, grid_asset
 from smartgrid_assets.partitions import find_last_whole_day
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.features import LoadFeatures
@@ -26,9 +27,11 @@ from smartgrid_ml.evaluation.losses import compute_losses_by_issue, select_newes
 from smartgrid_ml.evaluation.picture import embed_in_markdown
 
 
-@dg.asset(
+@grid_asset(
+    MODELS,
+    table=ModelDrift,
+    cadence=Cadence.DAILY,
     deps=["load_features", "feeder_load", "load_forecast", "load_backtest"],
-    group_name="models",
     kinds={"polars", "postgres"},
 )
 def model_drift(
@@ -36,7 +39,7 @@ def model_drift(
     warehouse: dg.ResourceParam[Warehouse],
     model_registry: dg.ResourceParam[ModelRegistry],
     clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """The newest week of features and of forecast errors against what the champion learned from.
 
     Features by their population stability index, errors by the band of the newest backtest. The

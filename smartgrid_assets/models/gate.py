@@ -3,10 +3,12 @@
 import tempfile
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 import dagster as dg
 import polars as pl
 
+from smartgrid_assets.domains import MODELS, grid_asset
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.promotion import BacktestLosses, PromotionDecisions
 from smartgrid_core.model_protocols import ModelRegistry, ModelRepository, ModelVersion
@@ -26,9 +28,10 @@ CHALLENGER = "challenger"
 """The alias of the version that was trained last."""
 
 
-@dg.asset(
+@grid_asset(
+    MODELS,
+    table=PromotionDecisions,
     deps=["load_backtest", "load_model"],
-    group_name="models",
     pool="training",
     kinds={"mlflow", "tensorflow", "postgres"},
 )
@@ -38,7 +41,7 @@ def promotion_decision(
     model_registry: dg.ResourceParam[ModelRegistry],
     model_shelf: dg.ResourceParam[ModelRepository],
     clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Whether the challenger may be published, condition by condition, against the champion.
 
     The challenger is judged by the backtest that chose it, the champion by asking it for
@@ -105,8 +108,9 @@ def measure_champion_losses(
     """Losses of the champion at the issue times in `judged` that it had not been trained on."""
     trained_until = datetime.fromisoformat(registry.read_params(champion)["data_end"])
     unseen = judged.filter(judged >= trained_until)
-    start = trained_until if unseen.is_empty() else unseen.min()
-    end = trained_until if unseen.is_empty() else unseen.max() + DAY
+    start, end = trained_until, trained_until
+    if not unseen.is_empty():
+        start, end = cast(datetime, unseen.min()), cast(datetime, unseen.max()) + DAY
     features = (
         lake.scan(LoadFeatures, window=Window(start, end))
         .filter(pl.col("issue_time").is_in(unseen.unique().to_list()))

@@ -1,6 +1,7 @@
 """Where people see what a search tries: log, MLflow, and the asset's events in Dagster."""
 
 import time
+from typing import Any
 
 import dagster as dg
 
@@ -25,7 +26,7 @@ def make_trial_reporter(
     """
     asked_again_at = 0.0
 
-    def tell(engine: str, trial: Trial) -> None:
+    def report_trial(engine: str, trial: Trial) -> None:
         nonlocal asked_again_at
         context.log.info(trial.line(engine))
         run_id = None
@@ -50,24 +51,21 @@ def make_trial_reporter(
                     PAUSE_S,
                     error,
                 )
+        figures: dict[str, Any] = {
+            "engine": engine,
+            "number": trial.number,
+            "score": trial.score,
+            "seconds": round(trial.seconds, 1),
+            "memory_mb": round(trial.memory_mb),
+            "error": trial.error,
+            "mlflow_run": run_id,
+        }
         context.log_event(
             dg.AssetObservation(
                 asset_key=context.asset_key,
                 description=trial.line(engine),
-                metadata={
-                    key: value
-                    for key, value in {
-                        "engine": engine,
-                        "number": trial.number,
-                        "score": trial.score,
-                        "seconds": round(trial.seconds, 1),
-                        "memory_mb": round(trial.memory_mb),
-                        "error": trial.error,
-                        "mlflow_run": run_id,
-                    }.items()
-                    if value is not None
-                },
+                metadata={name: value for name, value in figures.items() if value is not None},
             )
         )
 
-    return tell
+    return report_trial

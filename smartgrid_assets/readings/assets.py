@@ -2,21 +2,20 @@
 
 import dagster as dg
 
-from smartgrid_assets.partitions import daily_asset, get_run_window
+from smartgrid_assets.domains import READINGS, Cadence, daily_asset, grid_asset
+from smartgrid_assets.partitions import get_run_window
 from smartgrid_assets.storing import copy_to_lake
 from smartgrid_core.contracts.grid import GridTopology, Weather
 from smartgrid_core.contracts.readings import MeterReadings, RegisterBrackets, SensorData
 from smartgrid_core.protocols import Lake, Warehouse
 
-GROUP = "readings"
 
-
-@daily_asset(group_name=GROUP, kinds={"postgres", "parquet"})
+@daily_asset(READINGS, table=SensorData, kinds={"postgres", "parquet"})
 def sensor_data(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     lake: dg.ResourceParam[Lake],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Sensor readings as they were landed, in V, A, kW or Hz; one UTC day per partition."""
     window = get_run_window(context)
     rows = copy_to_lake(SensorData, warehouse=warehouse, lake=lake, window=window)
@@ -25,12 +24,12 @@ def sensor_data(
     )
 
 
-@daily_asset(group_name=GROUP, kinds={"postgres", "parquet"})
+@daily_asset(READINGS, table=MeterReadings, kinds={"postgres", "parquet"})
 def meter_readings(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     lake: dg.ResourceParam[Lake],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Meter readings as they were landed, in kWh; one UTC day per partition."""
     window = get_run_window(context)
     rows = copy_to_lake(MeterReadings, warehouse=warehouse, lake=lake, window=window)
@@ -40,15 +39,16 @@ def meter_readings(
 
 
 @daily_asset(
+    READINGS,
+    table=RegisterBrackets,
     deps=["meter_readings"],
-    group_name=GROUP,
     kinds={"postgres", "parquet"},
 )
 def register_brackets(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     lake: dg.ResourceParam[Lake],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """The register readings just before and after every day, in kWh; one UTC day per partition.
 
     They let a day's energy be computed from its own partition alone, across any gap.
@@ -59,10 +59,10 @@ def register_brackets(
     return dg.MaterializeResult(metadata={"dagster/row_count": rows.count})
 
 
-@dg.asset(group_name=GROUP, kinds={"postgres", "parquet"})
+@grid_asset(READINGS, table=GridTopology, cadence=Cadence.DAILY, kinds={"postgres", "parquet"})
 def grid_topology(
     warehouse: dg.ResourceParam[Warehouse], lake: dg.ResourceParam[Lake]
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """The distribution tree: substation > feeder > transformer > meter, with coordinates."""
     rows = lake.replace(GridTopology, warehouse.read(GridTopology))
     return dg.MaterializeResult(
@@ -70,12 +70,12 @@ def grid_topology(
     )
 
 
-@daily_asset(group_name=GROUP, kinds={"postgres", "parquet"})
+@daily_asset(READINGS, table=Weather, kinds={"postgres", "parquet"})
 def weather(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     lake: dg.ResourceParam[Lake],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Hourly weather, where any was landed or fetched; one UTC day per partition."""
     window = get_run_window(context)
     rows = copy_to_lake(Weather, warehouse=warehouse, lake=lake, window=window)

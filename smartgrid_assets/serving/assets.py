@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import polars as pl
 
-from smartgrid_assets.partitions import daily_asset, get_run_window
+from smartgrid_assets.domains import SERVING, Cadence, daily_asset, grid_asset
+from smartgrid_assets.partitions import get_run_window
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest, LoadForecasts
 from smartgrid_core.contracts.promotion import PromotionDecisions
@@ -39,8 +40,9 @@ PREDICTIONS_KEPT = timedelta(days=90)
 
 
 @daily_asset(
+    SERVING,
+    table=LoadForecasts,
     deps=["load_features", "load_backtest", "served_model"],
-    group_name="serving",
     kinds={"tensorflow", "postgres"},
 )
 def load_forecast(
@@ -50,7 +52,7 @@ def load_forecast(
     model_server: dg.ResourceParam[ModelServer],
     model_shelf: dg.ResourceParam[ModelRepository],
     clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """P10, P50 and P90 of every feeder for each hour of the day, kW, issued at its midnight UTC.
 
     Feeders are split between stable and canary. Where neither answers, the best naive row of the
@@ -82,9 +84,11 @@ def load_forecast(
     )
 
 
-@dg.asset(
+@grid_asset(
+    SERVING,
+    table=VariantComparisons,
+    cadence=Cadence.DAILY,
     deps=["load_features", "feeder_load", "served_model"],
-    group_name="serving",
     kinds={"tensorflow", "postgres"},
 )
 def variant_comparison(
@@ -93,7 +97,7 @@ def variant_comparison(
     model_server: dg.ResourceParam[ModelServer],
     model_shelf: dg.ResourceParam[ModelRepository],
     clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Stable and canary on the same feeder-hours of whole days since the canary's trial began.
 
     Both are asked for the same rows, so that neither profits from easier feeders.
