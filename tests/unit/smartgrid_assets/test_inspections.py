@@ -144,7 +144,7 @@ def test_a_day_of_head_energy_holds_its_hours(store, handles):
 @pytest.mark.slow
 def test_a_planted_thief_is_first_on_the_list_and_written_down(store, handles, monkeypatch):
     monkeypatch.setattr(
-        inspecting, "FOR_WEEKS", TheftSettings(trees=40, learning_rate=0.2, leaves=15)
+        inspecting, "LIST_SETTINGS", TheftSettings(trees=40, learning_rate=0.2, leaves=15)
     )
     filled(store)
     balance = balanced(store, handles)
