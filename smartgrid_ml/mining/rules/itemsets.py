@@ -3,7 +3,7 @@
 Both take the same sparse one-hot matrix and give the same frame. mlxtend's own FP-Growth builds a
 conditional tree for every longest itemset that it then does not look into, puts every path in by
 itself and takes a dense copy of the input; here its tree is filled from the sparse rows, each
-distinct row once, and walked no deeper than asked for.
+distinct row once, and walked no deeper than needed.
 """
 
 import gc

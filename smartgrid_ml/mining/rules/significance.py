@@ -193,8 +193,7 @@ class RuleCounts:
 def compare_confidences(now: RuleCounts, before: RuleCounts) -> float:
     """Return the two-sided p that two confidences are one, by Fisher's exact test.
 
-    Counts are divided by their design effect. 1 where either window lacks the antecedent: then
-    nothing can be said.
+    Counts are divided by their design effect. 1 where either window lacks the antecedent.
 
     >>> compare_confidences(RuleCounts(40, 36), RuleCounts(40, 4)) < 1e-10
     True

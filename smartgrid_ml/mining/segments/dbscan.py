@@ -130,7 +130,7 @@ def _connect_cores(cores: F64, tree: Any, *, eps: float, neighbours: int) -> I64
 
     Nearest neighbours connect nearly all at once. Where that leaves several components, whatever
     connects two of them ends in one that is not the largest: only the neighbourhoods of those
-    others are asked for, some at a time.
+    others are looked up, some at a time.
 
     Args:
         cores: The core points, (n, n_columns).

@@ -133,23 +133,11 @@ def find_segments(
         known=find_known_segments(past_clustered, past_bands),
         day=day,
     )
-    labels, distance, margin = clustering.labels, clustering.distance, clustering.margin
     if feeding.height:
-        unknown = np.full(feeding.height, np.nan, dtype=np.float32)
-        labels = np.concatenate([labels, np.full(feeding.height, len(segments))]).astype(np.int64)
-        distance, margin = np.concatenate([distance, unknown]), np.concatenate([margin, unknown])
         typical_day = _build_typical_day(feeding, day=day)
         segments.append(_Segment(_identify_feed_in(past), FEED_IN_NAME, feeding, typical_day))
-    members = pl.concat([drawing, feeding]).select(
-        "meter_id",
-        day=pl.lit(day),
-        segment_id=_pick_by_label([each.identity.segment_id for each in segments], labels),
-        segment_name=_pick_by_label([each.name for each in segments], labels),
-        distance=_to_nullable(distance),
-        margin=_to_nullable(margin),
-    )
     return Segments(
-        members=ConsumerSegments.validate(members.sort("meter_id"), cast=True),
+        members=_build_members(drawing, feeding, clustering=clustering, segments=segments, day=day),
         history=_build_history(
             segments,
             past=past,
@@ -161,6 +149,37 @@ def find_segments(
         chosen=clustering.chosen,
         reason=clustering.reason,
     )
+
+
+def _build_members(
+    drawing: pl.DataFrame,
+    feeding: pl.DataFrame,
+    *,
+    clustering: _Clustering,
+    segments: Sequence[_Segment],
+    day: date,
+) -> pl.DataFrame:
+    """Return rows of `ConsumerSegments`, by meter_id.
+
+    Args:
+        drawing: Rows of `ConsumerProfiles` that were clustered.
+        feeding: Rows of feed-in registers, whose segment is the last one.
+        clustering: The cluster of each row of `drawing`.
+        segments: The segments, by label.
+        day: The day of the run.
+    """
+    last = np.full(feeding.height, len(segments) - 1, dtype=np.int64)
+    unknown = np.full(feeding.height, np.nan, dtype=np.float32)
+    labels = np.concatenate([clustering.labels, last])
+    members = pl.concat([drawing, feeding]).select(
+        "meter_id",
+        day=pl.lit(day),
+        segment_id=_pick_by_label([each.identity.segment_id for each in segments], labels),
+        segment_name=_pick_by_label([each.name for each in segments], labels),
+        distance=_to_nullable(np.concatenate([clustering.distance, unknown])),
+        margin=_to_nullable(np.concatenate([clustering.margin, unknown])),
+    )
+    return ConsumerSegments.validate(members.sort("meter_id"), cast=True)
 
 
 def _cluster_profiles(

@@ -206,6 +206,7 @@ class _Moments:
 
     @property
     def correlation(self) -> F64:
+        """0 where nothing varies."""
         size = np.sqrt(np.maximum(self.first_variance * self.second_variance, 1e-12))
         correlation: F64 = self.covariance / size
         return correlation

@@ -54,6 +54,7 @@ class _Entry:
 
     @property
     def subject_id(self) -> str:
+        """The meter or node."""
         return str(self.columns["subject_id"])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from smartgrid_core.arrays import F64
 
 PENALTY = 1e-3
-"""Keeps weights finite where a few meters are told apart without an error."""
+"""Keeps weights finite where a few meters are separated without an error."""
 
 
 @dataclass(frozen=True, slots=True)

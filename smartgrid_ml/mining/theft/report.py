@@ -33,7 +33,7 @@ def render_inspections(inspections: pl.DataFrame) -> str:
 
 
 def render_attack_kinds(by_kind: pl.DataFrame) -> str:
-    """Return how well each attack is told from clean days and meters, as a Markdown table.
+    """Return how well attacks are detected, a row per kind, as a Markdown table.
 
     ``by_kind``: as `GridInspection.by_kind`.
     """

@@ -71,14 +71,23 @@ class _JudgedHours:
     """Unexplained energy of the meter's node."""
 
     def keep_from(self, first: I64) -> "_JudgedHours":
-        """Return the same from a judged day on, ``first``: (n,); NaN before."""
-        is_later = np.arange(self.reported_kwh.shape[1])[None, :] >= first[:, None]
+        """Return the same from a judged day on, the first at least and the last at most.
+
+        NaN before; ``first``: position among the judged days, (n,).
+        """
+        n_judged = self.reported_kwh.shape[1]
+        is_later = np.arange(n_judged)[None, :] >= np.clip(first, 0, n_judged - 1)[:, None]
         return _JudgedHours(
             *(
                 np.where(is_later[:, :, None], values, np.nan)
                 for values in (self.reported_kwh, self.expected_kwh, self.missing_kwh)
             )
         )
+
+    @property
+    def gap_kwh(self) -> F64:
+        """Expected less reported energy, (n, n_judged, 24)."""
+        return np.where(np.isnan(self.reported_kwh), np.nan, self.expected_kwh - self.reported_kwh)
 
     def share_counted(self, hours: Bool) -> F64:
         """Return reported over expected energy of some hours of the day, (24,), by meter, (n,)."""
@@ -110,14 +119,15 @@ def build_suspects(
     score, days_judged = average_day_odds(scores.log_odds[:, judged])
     at_node = grid.match_meters(meters.meter_ids)
     band = _take_of_nodes(grid.nodes.band_kwh, at_node)
+    expected = estimate_expected_hours(
+        meters,
+        trusted=scores.trusted,
+        judged=judged,
+        peer_moves=model.conditions.select_total_moves(judged),
+    )
     hours = _JudgedHours(
         reported_kwh=sum_to_hours(meters.energy_kwh[:, judged]),
-        expected_kwh=estimate_expected_hours(
-            meters,
-            trusted=scores.trusted,
-            judged=judged,
-            peer_moves=model.conditions.select_total_moves(judged),
-        ),
+        expected_kwh=expected,
         missing_kwh=_take_of_nodes(grid.nodes.unexplained_kwh, at_node),
     )
     balance_evidence = measure_balance_evidence(
@@ -132,14 +142,9 @@ def build_suspects(
         probability = probability_model.estimate(score, balance_evidence)
 
     since = find_first_suspicious_day(scores)
-    n_judged = hours.reported_kwh.shape[1]
-    first = np.clip(np.where(since < 0, judged.start, since) - judged.start, 0, n_judged - 1)
-    suspicious = hours.keep_from(first)
+    suspicious = hours.keep_from(np.where(since < 0, 0, since - judged.start))
     night = is_night(HOURS)
     night_share, day_share = suspicious.share_counted(night), suspicious.share_counted(~night)
-    gap = np.where(
-        np.isnan(suspicious.reported_kwh), np.nan, suspicious.expected_kwh - suspicious.reported_kwh
-    )
     return pl.DataFrame(
         {
             "meter_id": list(meters.meter_ids),
@@ -150,7 +155,7 @@ def build_suspects(
             "suspected_since": [meters.days[day] if day >= 0 else None for day in since],
             "follows_counted": balance_evidence[:, BALANCE_EVIDENCE.index("follows_counted")],
             "follows_gap": balance_evidence[:, BALANCE_EVIDENCE.index("follows_gap")],
-            "gap_kwh_day": _average_day(gap),
+            "gap_kwh_day": _average_day(suspicious.gap_kwh),
             "missing_kwh_day": _average_day(suspicious.missing_kwh),
             "band_kwh": band,
             "night_share": night_share,
