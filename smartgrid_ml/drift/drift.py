@@ -1,4 +1,4 @@
-"""Has what a model lives on moved away from what it learned from? Pure.
+"""Whether what a model lives on has moved away from what it learned from. Pure.
 
 Two signs. The features: the population stability index (PSI) of a week against the training days.
 The error: the mean loss of a week's served forecasts against the weeks of the backtest.
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from smartgrid_core.aggregates.feeder import GRID
+from smartgrid_core.arrays import F64, I64
 from smartgrid_core.features.load import SCALE
 from smartgrid_core.features.weather import WEATHER_FEATURES
 
@@ -35,6 +35,7 @@ PSI_SHIFT = 0.25
 Scorecards, Wiley)."""
 
 BINS = 10
+"""Deciles, as the bounds of the index are usually stated for."""
 
 FEWEST_WEEKS = 4
 """Of the training days: fewer do not tell how much a week differs from the others anyway."""
@@ -58,12 +59,16 @@ MOST_FEEDERS = 500
 
 @dataclass(frozen=True, slots=True)
 class DriftSign:
-    """One figure and the bound beyond which it is drift; None where there is too little to say."""
+    """One figure and the bound beyond which it is drift."""
 
     kind: str
+    """`feature` or `error`."""
     name: str
+    """The feature, or `pinball`."""
     figure: float | None
+    """An index without unit, or a loss in kW; None where too little is known."""
     bound: float | None
+    """In the unit of the figure; None where too little is known."""
 
     @property
     def is_drifted(self) -> bool:
@@ -72,44 +77,71 @@ class DriftSign:
 
 
 def sample_feeders(feeders: pl.Series) -> list[str]:
-    """At most MOST_FEEDERS of the feeders, spread over their names; never the whole grid."""
+    """Return at most MOST_FEEDERS of the feeders, spread over their names; never the whole grid.
+
+    >>> sample_feeders(pl.Series(["F2", "grid", "F1", "F2"]))
+    ['F1', 'F2']
+    """
     names = sorted(set(feeders) - {GRID})
     return names[:: -(-len(names) // MOST_FEEDERS)] if names else []
 
 
 def list_needed_columns() -> list[str]:
-    """The columns of `LoadFeatures` that `measure_feature_drift` reads."""
+    """Return the columns of `LoadFeatures` that `measure_feature_drift` reads."""
     return ["feeder_id", "issue_time", SCALE, *LOAD_VALUES, *KNOWN_SHARE_ONLY]
 
 
 def measure_feature_drift(reference: pl.DataFrame, recent: pl.DataFrame) -> list[DriftSign]:
-    """One sign per feature: PSI of `recent` against `reference`, both rows of `LoadFeatures`.
+    """Return one sign per feature: PSI of `recent` against `reference`.
 
-    The bound is MOVED, or USUAL_MARGIN times the largest PSI that a reference week has against the
-    others:
+    Both are rows of `LoadFeatures` with the columns of `list_needed_columns`. The bound is
+    PSI_SHIFT, or USUAL_MARGIN times the largest PSI that a reference week has against the others:
     how much weeks differ without drift depends on the number of feeders and on what their load is
-    like. None where the reference has fewer than FEWEST_WEEKS whole weeks. Days before a feature
-    has the history that it looks back to are none of its training days.
+    like. It is None where the reference has fewer than FEWEST_WEEKS whole weeks. Days before a
+    feature has the history that it looks back to are none of its training days.
     """
     days = reference["issue_time"].dt.epoch("d").to_numpy().astype(np.int64)
-    signs = []
-    for name, values, now in _pair_columns(reference, recent):
-        kept = days >= _find_first_known_day(values, days)
-        before, weeks = values[kept], _number_whole_weeks(days[kept])
-        edges = _find_edges(before) if name not in KNOWN_SHARE_ONLY else np.array([])
-        old, new = _count_bins_by_week(before, weeks, edges=edges), _count_bins(now, edges=edges)
-        total = _count_bins(before, edges=edges)
-        usual = [compute_psi_of_counts(total - each, each) for each in old]
-        bound = max(PSI_SHIFT, USUAL_MARGIN * max(usual)) if len(usual) >= FEWEST_WEEKS else None
-        figure = compute_psi_of_counts(total, new) if len(now) and len(before) else None
-        signs.append(DriftSign("feature", name, figure, bound))
-    return signs
+    return [
+        _measure_feature(name, before, now, days=days)
+        for name, before, now in _pair_columns(reference, recent)
+    ]
 
 
-def compute_psi(reference: NDArray[np.float64], recent: NDArray[np.float64]) -> float:
-    """Population stability index: sum over bins of (p - q) ln(p / q), 0 for equal distributions.
+def _measure_feature(name: str, before: F64, now: F64, *, days: I64) -> DriftSign:
+    """Return the sign of one feature.
 
+    Args:
+        name: of the feature; of one in KNOWN_SHARE_ONLY only known and unknown count.
+        before: float64 (rows,), values of the training days; NaN is unknown.
+        now: float64 (recent rows,), values of the week; NaN is unknown.
+        days: int64 (rows,), the training rows' days since 1970.
+
+    Returns:
+        Its figure is None if either side has no value, its bound where there are few weeks.
+    """
+    is_kept = days >= _find_first_known_day(before, days)
+    before, weeks = before[is_kept], _number_whole_weeks(days[is_kept])
+    edges = np.array([]) if name in KNOWN_SHARE_ONLY else _find_edges(before)
+    total = _count_bins(before, edges=edges)
+    usual = [
+        compute_psi_of_counts(total - week, week)
+        for week in _count_bins_by_week(before, weeks, edges=edges)
+    ]
+    bound = max(PSI_SHIFT, USUAL_MARGIN * max(usual)) if len(usual) >= FEWEST_WEEKS else None
+    if not len(now) or not len(before):
+        return DriftSign("feature", name, None, bound)
+    figure = compute_psi_of_counts(total, _count_bins(now, edges=edges))
+    return DriftSign("feature", name, figure, bound)
+
+
+def compute_psi(reference: F64, recent: F64) -> float:
+    """Return the population stability index, 0 for equal distributions.
+
+    It is the sum over bins of (p - q) ln(p / q), p and q the shares of the two in a bin.
     Bins are the deciles of what is known of the reference, and one for NaN.
+
+    >>> compute_psi(np.arange(10.0), np.arange(10.0))
+    0.0
     """
     edges = _find_edges(reference)
     return compute_psi_of_counts(
@@ -117,8 +149,8 @@ def compute_psi(reference: NDArray[np.float64], recent: NDArray[np.float64]) -> 
     )
 
 
-def compute_psi_of_counts(reference: NDArray[np.float64], recent: NDArray[np.float64]) -> float:
-    """PSI of two histograms with the same bins.
+def compute_psi_of_counts(reference: F64, recent: F64) -> float:
+    """Return the PSI of two histograms with the same bins.
 
     Half a value is added to every bin, so that an empty one is as unlikely as the sample says.
     """
@@ -128,7 +160,7 @@ def compute_psi_of_counts(reference: NDArray[np.float64], recent: NDArray[np.flo
 
 
 def measure_error_drift(served: pl.DataFrame, backtest: pl.DataFrame) -> DriftSign:
-    """The mean pinball loss of the served forecasts against the band of the backtest's weeks.
+    """Return the mean pinball loss of the served forecasts against that of the backtest's weeks.
 
     Both are tables of losses, `served` of one week; only series that are in both count. The bound
     is ERROR_MARGIN times the BAND quantile of the means of seven successive issue times of the
@@ -148,7 +180,7 @@ def measure_error_drift(served: pl.DataFrame, backtest: pl.DataFrame) -> DriftSi
 
 
 def _average_by_issue(losses: pl.DataFrame) -> pl.Series:
-    """Mean loss per issue time, in order."""
+    """Return the mean loss per issue time, in order."""
     weight = pl.col("hours")
     return (
         losses.group_by("issue_time")
@@ -157,36 +189,35 @@ def _average_by_issue(losses: pl.DataFrame) -> pl.Series:
     )
 
 
-def _pair_columns(
-    reference: pl.DataFrame, recent: pl.DataFrame
-) -> list[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
-    """Every feature with its values in both, NaN where unknown; loads in units of the level."""
-    how: Mapping[str, pl.Expr] = {
+def _pair_columns(reference: pl.DataFrame, recent: pl.DataFrame) -> list[tuple[str, F64, F64]]:
+    """Return every feature with its values in both, NaN if unknown; loads in units of the level."""
+    expressions: Mapping[str, pl.Expr] = {
         **{name: pl.col(name) / pl.col(SCALE) for name in LOAD_VALUES},
         **{name: pl.col(name) for name in KNOWN_SHARE_ONLY},
     }
     return [
         (name, _read_values(reference, expression), _read_values(recent, expression))
-        for name, expression in how.items()
+        for name, expression in expressions.items()
     ]
 
 
-def _read_values(frame: pl.DataFrame, expression: pl.Expr) -> NDArray[np.float64]:
+def _read_values(frame: pl.DataFrame, expression: pl.Expr) -> F64:
     values = frame.select(expression.cast(pl.Float64)).to_series().fill_null(np.nan).to_numpy()
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _find_first_known_day(values: NDArray[np.float64], days: NDArray[np.int64]) -> int:
-    """The first day on which half of the values are known; the first of all if there is none."""
-    known = ~np.isnan(values)
-    each, place = np.unique(days, return_inverse=True)
-    shares = np.bincount(place, weights=known) / np.maximum(1, np.bincount(place))
-    enough = each[shares >= 0.5]
+def _find_first_known_day(values: F64, days: I64) -> int:
+    """Return the first day on which half of the values are known; before all if there is none."""
+    is_known = ~np.isnan(values)
+    every_day, place = np.unique(days, return_inverse=True)
+    # share of known values per day, (days,)
+    shares = np.bincount(place, weights=is_known) / np.maximum(1, np.bincount(place))
+    enough = every_day[shares >= 0.5]
     return int(enough[0]) if len(enough) else int(np.iinfo(np.int64).min)
 
 
-def _number_whole_weeks(days: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Which whole week from the first day on each row belongs to; -1 for the days left over."""
+def _number_whole_weeks(days: I64) -> I64:
+    """Return the whole week, from the first day on, of each row; -1 for the days left over."""
     if not len(days):
         return days
     week = (days - days.min()) // WEEK
@@ -194,28 +225,26 @@ def _number_whole_weeks(days: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(week < whole, week, -1)
 
 
-def _find_edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Inner edges of the deciles; fewer where values repeat, none where nothing is known."""
+def _find_edges(values: F64) -> F64:
+    """Return inner edges of the deciles; fewer where values repeat, none where nothing is known."""
     known = values[~np.isnan(values)]
     if not len(known):
         return np.array([])
     return np.unique(np.quantile(known, np.arange(1, BINS) / BINS))
 
 
-def _assign_bins(values: NDArray[np.float64], *, edges: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The bin of every value; the last one is NaN's."""
+def _assign_bins(values: F64, *, edges: F64) -> I64:
+    """Return the bin of every value; the last one is NaN's."""
     inner = np.searchsorted(edges, values, side="right")
     return np.where(np.isnan(values), len(edges) + 1, inner).astype(np.int64)
 
 
-def _count_bins(values: NDArray[np.float64], *, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+def _count_bins(values: F64, *, edges: F64) -> F64:
     return np.bincount(_assign_bins(values, edges=edges), minlength=len(edges) + 2).astype(float)
 
 
-def _count_bins_by_week(
-    values: NDArray[np.float64], weeks: NDArray[np.int64], *, edges: NDArray[np.float64]
-) -> list[NDArray[np.float64]]:
-    """One histogram for every whole week that has rows."""
+def _count_bins_by_week(values: F64, weeks: I64, *, edges: F64) -> list[F64]:
+    """Return one histogram for every whole week that has rows."""
     return [
         _count_bins(values[weeks == week], edges=edges) for week in np.unique(weeks[weeks >= 0])
     ]

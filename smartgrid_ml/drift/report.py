@@ -14,7 +14,7 @@ SHOWN_BOUNDS = 2.0
 
 
 def build_drift_rows(signs: Sequence[DriftSign], *, day: date, version: str) -> pl.DataFrame:
-    """Rows of `ModelDrift`."""
+    """Return rows of `ModelDrift`, one per sign; `day` is the last one of the measured week."""
     rows = [
         {
             "day": day,
@@ -33,7 +33,7 @@ def build_drift_rows(signs: Sequence[DriftSign], *, day: date, version: str) -> 
 
 
 def render_drift(signs: Sequence[DriftSign]) -> str:
-    """One line per sign."""
+    """Return a Markdown table with one line per sign."""
     lines = ["| sign | of | figure | bound | drifted |", "|---|---|---|---|---|"]
     lines += [
         f"| {each.kind} | {each.name} | {_format_figure(each.figure)} | "
@@ -45,7 +45,7 @@ def render_drift(signs: Sequence[DriftSign]) -> str:
 
 
 def draw_drift(signs: Sequence[DriftSign]) -> str:
-    """A bar per sign that has a figure and a bound: the figure as a share of the bound."""
+    """Return an SVG picture: a bar per sign, its figure as a share of its bound."""
     bars = [
         Bar(
             each.name,

@@ -27,7 +27,7 @@ def find_blend_weights(forecasts: pl.DataFrame) -> dict[str, float]:
     Ksikes, 2004, Ensemble selection from libraries of models, ICML): each step adds the model with
     which the mean of all chosen so far loses least. Empty if nothing can be scored.
     """
-    names, answers, actual = _stack_answers(forecasts)
+    names, answers, actual = _collect_answers(forecasts)
     if not len(actual):
         return {}
     chosen = [int(np.argmin([_compute_loss(answer, actual) for answer in answers]))]
@@ -70,7 +70,7 @@ def blend_forecasts(
     )
 
 
-def _stack_answers(
+def _collect_answers(
     forecasts: pl.DataFrame,
 ) -> tuple[list[str], list[F64], F64]:
     """Return models, their quantiles and the actuals, for hours that all of them answered.

@@ -1,4 +1,4 @@
-"""May a version go live, and does it stay.
+"""Whether a version may go live, and whether it stays.
 
-`gate` decides, `canary_comparison` looks at what two versions answered.
+`gate.decide_promotion` judges a challenger, `canary_comparison.judge_trial` a version on trial.
 """

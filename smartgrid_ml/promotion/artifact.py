@@ -1,4 +1,4 @@
-"""What a SavedModel is like to serve: how fast, how large, and whether it says what it did."""
+"""What a SavedModel is like to serve: how fast, how large, and whether its answers are the same."""
 
 import time
 from pathlib import Path
@@ -20,7 +20,7 @@ TIMED_CALLS = 10
 
 
 def measure_artifact(saved_model: Path) -> Artifact:
-    """Load a SavedModel as a server does, ask it its golden batch, and time 1,000 rows.
+    """Return how fast, large and true a SavedModel is, loaded and asked as a server does.
 
     The rows are the golden ones over and over. Raises PublicationError for one without them.
     """
@@ -37,9 +37,9 @@ def measure_artifact(saved_model: Path) -> Artifact:
     ask(many)
     seconds = []
     for _ in range(TIMED_CALLS):
-        began = time.perf_counter()
+        started = time.perf_counter()
         ask(many)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - started)
     size = sum(file.stat().st_size for file in saved_model.rglob("*") if file.is_file())
     return Artifact(
         answer_ms=1000 * min(seconds),
@@ -49,16 +49,21 @@ def measure_artifact(saved_model: Path) -> Artifact:
 
 
 def compute_golden_difference(served: pl.DataFrame, offline: pl.DataFrame) -> float:
-    """The largest |served - offline| / max(1, |offline|); infinite where either is not finite."""
+    """Return the largest |served - offline| / max(1, |offline|); infinite if either is not finite.
+
+    >>> offline = pl.DataFrame({"p10": [1.0], "p50": [2.0], "p90": [4.0]})
+    >>> compute_golden_difference(offline.with_columns(p90=pl.lit(5.0)), offline)
+    0.25
+    """
     left = served.select(pl.col(OUTPUTS).cast(pl.Float64).fill_null(np.nan)).to_numpy()
     right = offline.select(pl.col(OUTPUTS).cast(pl.Float64).fill_null(np.nan)).to_numpy()
     with np.errstate(invalid="ignore"):
-        apart = np.abs(left - right) / np.maximum(1.0, np.abs(right))
-    return float(np.where(np.isfinite(apart), apart, np.inf).max())
+        difference = np.abs(left - right) / np.maximum(1.0, np.abs(right))
+    return float(np.where(np.isfinite(difference), difference, np.inf).max())
 
 
 def compute_saved_model_losses(saved_model: Path, features: pl.DataFrame) -> pl.DataFrame:
-    """A table of losses of what a SavedModel says about rows of `LoadFeatures`.
+    """Return a table of losses of a SavedModel's answers for rows of `LoadFeatures`.
 
     Rows without truth are not asked. Its inputs are the columns of its golden batch.
     """
@@ -66,7 +71,7 @@ def compute_saved_model_losses(saved_model: Path, features: pl.DataFrame) -> pl.
     inputs = tuple(read_golden(saved_model)[0].columns)
     keys = known.select("issue_time", series="feeder_id", actual="load_kw")
     if known.is_empty():
-        said = pl.DataFrame(schema=dict.fromkeys(OUTPUTS, pl.Float64))
+        answers = pl.DataFrame(schema=dict.fromkeys(OUTPUTS, pl.Float64))
     else:
-        said = ask_saved_model(saved_model, as_served(known, inputs=inputs))
-    return compute_losses_by_issue(pl.concat([keys, said.cast(pl.Float64)], how="horizontal"))
+        answers = ask_saved_model(saved_model, as_served(known, inputs=inputs))
+    return compute_losses_by_issue(pl.concat([keys, answers.cast(pl.Float64)], how="horizontal"))

@@ -17,7 +17,19 @@ def build_decision_rows(
     by: str,
     now: datetime,
 ) -> pl.DataFrame:
-    """Rows of `PromotionDecisions`, one per condition."""
+    """Return rows of `PromotionDecisions`, one per condition.
+
+    Args:
+        decision: what became of the version.
+        model: the registered model's name.
+        version: which of its versions was judged.
+        champion: the version that it was held against; None for none.
+        by: the asset or job that decided.
+        now: the time of the decision, UTC; the same for all rows.
+
+    Returns:
+        The rows in the order of the conditions.
+    """
     rows = [
         {
             "model": model,
@@ -40,7 +52,7 @@ def build_decision_rows(
 
 
 def render_decision(decision: Decision) -> str:
-    """The conditions as a Markdown table in the order in which they were looked at."""
+    """Return the conditions as a Markdown table in the order in which they were looked at."""
     lines = ["| condition | figure | bound | passed | in words |", "|---|---|---|---|---|"]
     lines += [
         f"| {each.name} | {_format_figure(each.figure)} | {_format_figure(each.bound)} "

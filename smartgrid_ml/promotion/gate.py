@@ -1,12 +1,11 @@
-"""The gate: may a challenger take the place of the champion, and does a version keep it?
+"""The gate: whether a challenger may take the place of the champion, or a version keep it.
 
 Pure. A challenger's losses come from the backtest, whose models were trained strictly before each
 fold; the champion's from asking it for those of the same issue times that lie behind its training
 data. So both are judged on days that neither had seen. Every condition is a line with its figure,
-its bound and a sentence; the same lines judge a version on trial (`variants`).
+its bound and a sentence; the same lines judge a version on trial (`canary_comparison`).
 
-Tables of losses are those of `losses`. Pairs are a series and issue time of which both sides
-scored the same hours; one issue time is one observation, however many series it has.
+Tables of losses are those of `smartgrid_ml/evaluation/losses.py`, their pairs those of `pairs`.
 """
 
 import math
@@ -18,8 +17,15 @@ import polars as pl
 
 from smartgrid_core.aggregates.feeder import GRID
 from smartgrid_ml.promotion.paired_test import compute_diebold_mariano
+from smartgrid_ml.promotion.pairs import (
+    compute_paired_means,
+    compute_relative_differences,
+    compute_relative_losses,
+    pair_rows,
+)
 
 Outcome = Literal["promote", "refuse", "keep", "roll_back"]
+"""A challenger is promoted or refused; a version on trial promoted, kept or rolled back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +68,30 @@ GATE_LIMITS = GateLimits()
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What was measured of a SavedModel; None for what could not be.
-
-    `answer_ms` is the time for 1,000 rows in the process, `golden_difference` the largest of
-    |served - offline| / max(1, |offline|) on its golden batch.
-    """
+    """What was measured of a SavedModel; None for what could not be."""
 
     answer_ms: float | None
+    """Milliseconds for 1,000 rows in the process."""
     size_mb: float | None
+    """Of all its files."""
     golden_difference: float | None
+    """The largest |served - offline| / max(1, |offline|) on its golden batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One line of a decision; `figure` is None where it could not be had, `bound` without one."""
+    """One line of a decision."""
 
     name: str
+    """As in the column `condition` of `PromotionDecisions`."""
     passed: bool
+    """Whether the condition is met."""
     figure: float | None
+    """What was measured; None where it could not be."""
     bound: float | None
+    """What the figure is held against; None for a condition without one."""
     sentence: str
+    """The result in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +100,9 @@ class Decision:
 
     outcome: Outcome
     conditions: tuple[Condition, ...]
+    """In the order in which they were looked at."""
     reason: str
+    """The whole decision in words."""
 
     @property
     def failed(self) -> tuple[Condition, ...]:
@@ -107,58 +119,40 @@ def decide_promotion(
     naive_rows: Sequence[str] = (),
     limits: GateLimits = GATE_LIMITS,
 ) -> Decision:
-    """Promote or refuse a challenger.
+    """Promote or refuse a challenger; the order of rows in the tables does not matter.
 
-    `challenger` and `champion` are losses, `naive` losses with a column `model`. `champion` holds
-    the issue times that it had not been trained on; None if there is none. Rows may come in any
-    order. Of `naive_rows` each has to have losses: one that could not be scored is not beaten.
+    Args:
+        challenger: its losses, one row per series and issue time.
+        naive: losses of the naive rows, with a column `model`.
+        champion: its losses at issue times that it had not been trained on; None if there is no
+            champion.
+        artifact: what was measured of the challenger's SavedModel.
+        naive_rows: names that must have losses: a row that could not be scored is not beaten.
+        limits: the bounds.
+
+    Returns:
+        `promote` if every condition is met, else `refuse`; with all conditions.
     """
-    scored = set(naive["model"].unique())
-    conditions = [
-        *(
-            Condition(f"beats_{name}", False, None, None, f"{name} was not scored to compare with")
-            for name in naive_rows
-            if name not in scored
-        ),
-        *(
-            check_beats_rival(
-                challenger,
-                rows.drop("model"),
-                rival=str(name),
-                fewest=limits.fewest_issues,
-                significance=limits.significance,
-            )
-            for (name,), rows in sorted(naive.partition_by("model", as_dict=True).items())
-        ),
-        _check_beats_champion(challenger, champion, limits=limits),
-        check_coverage(challenger, limits=limits),
-        check_worst_decile(challenger, champion, naive=naive, limits=limits),
-        check_within_bound(
-            "answer_ms", artifact.answer_ms, limits.answer_ms, "1,000 rows take {:.3g} ms"
-        ),
-        check_within_bound(
-            "size_mb", artifact.size_mb, limits.size_mb, "the SavedModel has {:.3g} MB"
-        ),
-        check_within_bound(
-            "golden_batch",
-            artifact.golden_difference,
-            limits.golden_difference,
-            "served and offline answers of the golden batch differ by {:.1e}",
-        ),
-    ]
-    if naive.is_empty():
-        conditions.insert(
-            0,
-            Condition("beats_naive", False, None, None, "no naive row was scored to compare with"),
-        )
-    return conclude_decision(conditions)
+    return conclude_decision(
+        [
+            *_check_beats_naive(challenger, naive, naive_rows=naive_rows, limits=limits),
+            _check_beats_champion(challenger, champion, limits=limits),
+            check_coverage(challenger, limits=limits),
+            check_worst_decile(challenger, champion, naive=naive, limits=limits),
+            *_check_artifact(artifact, limits=limits),
+        ]
+    )
 
 
 def conclude_decision(conditions: Sequence[Condition]) -> Decision:
-    """Promote if every condition is met, refuse otherwise, and say which ones were not."""
-    failed = [each.sentence for each in conditions if not each.passed]
-    if failed:
-        return Decision("refuse", tuple(conditions), "; ".join(failed))
+    """Return a decision: promote if every condition is met, else refuse with what was not met.
+
+    >>> conclude_decision([Condition("size_mb", True, 3.0, 200.0, "it has 3 MB")]).outcome
+    'promote'
+    """
+    sentences = [each.sentence for each in conditions if not each.passed]
+    if sentences:
+        return Decision("refuse", tuple(conditions), "; ".join(sentences))
     return Decision("promote", tuple(conditions), f"all {len(conditions)} conditions are met")
 
 
@@ -170,12 +164,22 @@ def check_beats_rival(
     fewest: int,
     significance: float,
 ) -> Condition:
-    """Whether the pinball loss is smaller than the rival's beyond chance, and in the mean at all.
+    """Return whether the pinball loss is smaller than the rival's, beyond chance and in the mean.
 
     The figure is the one-sided p-value of the Diebold-Mariano test over issue times: how probable
     such an advantage is if there is none. Its bound is the level of significance. The test takes
     the differences of every series relative to its own mean loss, so that the largest of them does
     not drown the others; the mean loss in the unit of the series has to be smaller, too.
+
+    Args:
+        challenger: losses of the one that has to be better, a row per series and issue time.
+        rival_losses: losses of the other; only pairs of the same hours count.
+        rival: its name in the condition and in words.
+        fewest: so many issue times both must have, 2 at least; with fewer the condition is not met.
+        significance: the p-value has to be smaller.
+
+    Returns:
+        The condition `beats_<rival>`; its figure is None where it is not decided.
     """
     name = f"beats_{rival}"
     means = compute_paired_means(challenger, rival_losses)
@@ -191,64 +195,18 @@ def check_beats_rival(
     loss, other = float(means["pinball"].mean()), float(means["other"].mean())  # type: ignore[arg-type]  # means of floats
     p_value = test.p_value / 2 if test.statistic <= 0 else 1 - test.p_value / 2
     passed = loss < other and p_value < significance
-    how = "better than" if passed else "not better beyond chance than"
+    comparison = "better than" if passed else "not better beyond chance than"
     sentence = (
-        f"{how} {rival}: pinball loss {loss:.4g} against {other:.4g} over {means.height} issue "
-        f"times, p = {p_value:.3g} of {significance:g} allowed"
+        f"{comparison} {rival}: pinball loss {loss:.4g} against {other:.4g} over {means.height} "
+        f"issue times, p = {p_value:.3g} of {significance:g} allowed"
     )
     return Condition(name, passed, p_value, significance, sentence)
-
-
-def compute_relative_differences(one: pl.DataFrame, other: pl.DataFrame) -> pl.Series:
-    """Per issue time in order: the mean over pairs of (one - other) / the mean loss of both.
-
-    That mean is the series' own over all issue times, so that a series counts by how much of its
-    loss is at stake; a series that neither lost anything on has no difference.
-    """
-    weight, loss, rival = pl.col("hours"), pl.col("pinball"), pl.col("pinball_other")
-    size = (((loss + rival) * weight).sum() / (2 * weight.sum())).over("series")
-    difference = pl.when(size > 0).then((loss - rival) / size).otherwise(0.0)
-    return (
-        pair_rows(one, other)
-        .with_columns(difference=difference)
-        .group_by("issue_time", maintain_order=True)
-        .agg(difference=(pl.col("difference") * weight).sum() / weight.sum())
-        .sort("issue_time")["difference"]
-    )
-
-
-def compute_paired_means(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
-    """Mean loss of either side per issue time over their pairs: issue_time, hours, pinball, other.
-
-    In the order of time, whatever the order of rows; sums are taken over sorted rows, so that not
-    even the last digit depends on it.
-    """
-    weight = pl.col("hours")
-    return (
-        pair_rows(one, other)
-        .group_by("issue_time", maintain_order=True)
-        .agg(
-            hours=weight.sum(),
-            pinball=(pl.col("pinball") * weight).sum() / weight.sum(),
-            other=(pl.col("pinball_other") * weight).sum() / weight.sum(),
-        )
-        .sort("issue_time")
-    )
-
-
-def pair_rows(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
-    """Series and issue times of which both sides scored the same hours, in order."""
-    return one.join(
-        other.select("series", "issue_time", "hours", "pinball"),
-        on=["series", "issue_time", "hours"],
-        suffix="_other",
-    ).sort("issue_time", "series")
 
 
 def check_coverage(
     losses: pl.DataFrame, *, stable: pl.DataFrame | None = None, limits: GateLimits = GATE_LIMITS
 ) -> Condition:
-    """Whether [P10, P90] holds about as many hours as it says; the bound is the nearer edge.
+    """Return whether [P10, P90] holds about as many hours as it says; the bound is the nearer edge.
 
     With losses of `stable`, a share that lies no further from the middle than its does passes, too:
     going back would mend nothing.
@@ -275,60 +233,123 @@ def check_worst_decile(
     limits: GateLimits = GATE_LIMITS,
     name: str = "worst_decile",
 ) -> Condition:
-    """Whether the feeders that the champion serves worst are served no worse.
+    """Return whether the feeders that the champion serves worst are served no worse.
 
-    A feeder's loss counts against its naive loss (the mean over the naive rows; Hyndman and
-    Koehler, 2006, International Journal of Forecasting 22, 679-688), so that the largest feeders
-    are not the worst by their size; without `naive` against the champion's mean loss of all. The
-    worst decile is the tenth of the feeders with the largest such loss under the champion, the
-    worst one of fewer than ten. The figure is the challenger's mean loss there over the champion's.
+    The worst decile is the tenth of the feeders with the largest relative loss (as in
+    `compute_relative_losses`) under the champion, the worst one of fewer than ten. The figure is
+    the challenger's mean loss there over the champion's.
+
+    Args:
+        challenger: losses of the one that is judged, a row per series and issue time.
+        champion: losses of the other; None if there is none, and the condition is met.
+        naive: losses of the naive rows, with a column `model`, which tell large feeders from small
+            ones; without them losses count as they are.
+        limits: the bounds.
+        name: of the condition.
+
+    Returns:
+        The condition; its figure is None where it is not decided.
     """
     bound = 1 + limits.worst_decile_rise
     if champion is None:
         return Condition(name, True, None, bound, "no champion whose worst feeders could get worse")
-    both = pair_rows(challenger, champion).filter(pl.col("series") != GRID)
-    issues = both["issue_time"].n_unique()
-    if issues < limits.fewest_unseen_issues:
+    pairs = pair_rows(challenger, champion).filter(pl.col("series") != GRID)
+    n_issues = pairs["issue_time"].n_unique()
+    if n_issues < limits.fewest_unseen_issues:
         sentence = (
-            f"worst decile of feeders not decided: {issues} issue times that both were judged on, "
-            f"{limits.fewest_unseen_issues} are needed"
+            f"worst decile of feeders not decided: {n_issues} issue times that both were judged on,"
+            f" {limits.fewest_unseen_issues} are needed"
         )
         return Condition(name, False, None, bound, sentence)
-    feeders = _average_by_series(both, "pinball", "pinball_other").with_columns(size=pl.lit(1.0))
-    if naive is not None and naive.height:
-        sizes = _average_by_series(
-            naive.join(both, on=["series", "issue_time"], how="semi").sort(
-                "model", "series", "issue_time"
-            ),
-            "pinball",
-        ).select("series", size="pinball")
-        feeders = feeders.drop("size").join(sizes.filter(pl.col("size") > 0), on="series")
-    scaled = feeders.select(
-        "series",
-        one=pl.col("pinball") / pl.col("size"),
-        other=pl.col("pinball_other") / pl.col("size"),
-    ).sort("other", "series", descending=[True, False])
-    worst = scaled.head(max(1, scaled.height // 10))
-    before = float(worst["other"].sum())
-    if not before > 0:
+    feeders = compute_relative_losses(pairs, naive=naive)
+    worst = feeders.head(max(1, feeders.height // 10))
+    champion_loss = float(worst["other"].sum())
+    if not champion_loss > 0:
         sentence = "the worst feeders of the champion have no loss that could be compared"
         return Condition(name, False, None, bound, sentence)
-    ratio = float(worst["one"].sum()) / before
-    named = f"{worst.height} of {scaled.height} feeders"
+    ratio = float(worst["one"].sum()) / champion_loss
     sentence = (
-        f"the loss of the {named} that the champion serves worst is {ratio:.3g} times the "
-        f"champion's, {bound:.3g} may be"
+        f"the loss of the {worst.height} of {feeders.height} feeders that the champion serves worst"
+        f" is {ratio:.3g} times the champion's, {bound:.3g} may be"
     )
     return Condition(name, ratio <= bound, ratio, bound, sentence)
 
 
 def check_within_bound(name: str, figure: float | None, bound: float, words: str) -> Condition:
-    """Whether a figure was had, is finite and does not exceed its bound."""
+    """Return whether a figure is known, finite and not beyond its bound.
+
+    Args:
+        name: of the condition.
+        figure: what was measured; None if it could not be.
+        bound: the figure may be as large.
+        words: a sentence about the figure, with a place for it as in `str.format`.
+
+    Returns:
+        The condition.
+    """
     if figure is None or not math.isfinite(figure):
         return Condition(name, False, None, bound, f"{name} could not be measured")
     return Condition(
         name, figure <= bound, figure, bound, f"{words.format(figure)}, {bound:g} may be"
     )
+
+
+def _check_beats_naive(
+    challenger: pl.DataFrame,
+    naive: pl.DataFrame,
+    *,
+    naive_rows: Sequence[str],
+    limits: GateLimits,
+) -> list[Condition]:
+    """Return a condition for each naive row; one that was not scored is not beaten.
+
+    Args:
+        challenger: its losses, one row per series and issue time.
+        naive: losses of the naive rows, with a column `model`.
+        naive_rows: names that must have losses.
+        limits: the bounds.
+
+    Returns:
+        Rows without losses first, the others by name; before them one more if none was scored.
+    """
+    scored = set(naive["model"].unique())
+    conditions = [
+        Condition(f"beats_{name}", False, None, None, f"{name} was not scored to compare with")
+        for name in naive_rows
+        if name not in scored
+    ]
+    if naive.is_empty():
+        sentence = "no naive row was scored to compare with"
+        conditions.insert(0, Condition("beats_naive", False, None, None, sentence))
+    by_name = sorted(naive.partition_by("model", as_dict=True).items())
+    return conditions + [
+        check_beats_rival(
+            challenger,
+            losses.drop("model"),
+            rival=str(name),
+            fewest=limits.fewest_issues,
+            significance=limits.significance,
+        )
+        for (name,), losses in by_name
+    ]
+
+
+def _check_artifact(artifact: Artifact, *, limits: GateLimits) -> list[Condition]:
+    """Return whether a SavedModel is fast, small and true enough: a condition for each."""
+    return [
+        check_within_bound(
+            "answer_ms", artifact.answer_ms, limits.answer_ms, "1,000 rows take {:.3g} ms"
+        ),
+        check_within_bound(
+            "size_mb", artifact.size_mb, limits.size_mb, "the SavedModel has {:.3g} MB"
+        ),
+        check_within_bound(
+            "golden_batch",
+            artifact.golden_difference,
+            limits.golden_difference,
+            "served and offline answers of the golden batch differ by {:.1e}",
+        ),
+    ]
 
 
 def _check_beats_champion(
@@ -347,14 +368,7 @@ def _check_beats_champion(
 
 
 def _compute_coverage(losses: pl.DataFrame) -> float | None:
-    """The share of all hours; None for no hour."""
+    """Return the share of all hours within P10 to P90; None for no hour."""
     ordered = losses.sort("series", "issue_time")
     hours = float(ordered["hours"].sum())
     return float((ordered["coverage"] * ordered["hours"]).sum()) / hours if hours else None
-
-
-def _average_by_series(losses: pl.DataFrame, *columns: str) -> pl.DataFrame:
-    weight = pl.col("hours")
-    return losses.group_by("series", maintain_order=True).agg(
-        (pl.col(column) * weight).sum() / weight.sum() for column in columns
-    )

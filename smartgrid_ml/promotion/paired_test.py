@@ -1,4 +1,4 @@
-"""Two forecasts of the same things: is the difference of their losses more than chance?
+"""Whether the losses of two forecasts of the same hours differ by more than chance.
 
 Both functions take loss differentials, one per forecast origin in the order of time: losses of one
 forecast less those of the other, so that a negative mean speaks for the first.
@@ -7,7 +7,9 @@ forecast less those of the other, so that a negative mean speaks for the first.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from smartgrid_core.arrays import F64
 
 RESAMPLES = 10_000
 """The edges of a 95 % interval then vary by about a hundredth of its width."""
@@ -15,14 +17,16 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class DieboldMariano:
-    """The statistic, and the probability of one as far from zero if the mean loss is equal."""
+    """The result of the test."""
 
     statistic: float
+    """Negative if the first forecast loses less; +-infinity where all differences are equal."""
     p_value: float
+    """The probability of a statistic as far from zero if the mean loss is equal; two-sided."""
 
 
 def compute_diebold_mariano(differences: ArrayLike, *, horizon: int = 1) -> DieboldMariano:
-    """The Diebold-Mariano test of equal accuracy with the correction for small samples.
+    """Return the Diebold-Mariano test of equal accuracy with the correction for small samples.
 
     differences: (n_origins,), finite, n_origins >= 2. Forecasts `horizon` origins ahead have
     errors that are correlated over horizon - 1 origins; their autocovariances count fully.
@@ -36,6 +40,10 @@ def compute_diebold_mariano(differences: ArrayLike, *, horizon: int = 1) -> Dieb
 
     Equal losses throughout give 0 and p = 1; equal differences that are not zero, infinity and 0.
     Raises ValueError for fewer origins than 2 or `horizon`, or a difference that is not finite.
+
+    >>> result = compute_diebold_mariano([-1.0, -2.0, -3.0])
+    >>> f"{result.statistic:.3f}, {result.p_value:.3f}"
+    '-3.464, 0.074'
     """
     from scipy import stats
 
@@ -61,14 +69,23 @@ def compute_diebold_mariano(differences: ArrayLike, *, horizon: int = 1) -> Dieb
 def bootstrap_interval(
     differences: ArrayLike, *, seed: int, level: float = 0.95, block: int | None = None
 ) -> tuple[float, float]:
-    """The interval that holds the mean difference with probability `level`, by percentiles.
+    """Return the interval that holds the mean difference with probability `level`, by percentiles.
 
-    differences: (n_origins,), finite, n_origins >= 2. Blocks of `block` neighbouring origins are
-    drawn, the cube root of n_origins for None, from the series closed to a circle, so that what
-    hangs together in time stays together (Politis and Romano, 1992, A circular block-resampling
-    procedure for stationary data). The same seed gives the same interval.
+    Blocks of neighbouring origins are drawn from the series closed to a circle, so that what hangs
+    together in time stays together (Politis and Romano, 1992, A circular block-resampling procedure
+    for stationary data). The same seed gives the same interval.
 
-    Raises ValueError for fewer than two origins or a difference that is not finite.
+    Args:
+        differences: (n_origins,), finite, in the order of time, n_origins >= 2.
+        seed: decides which blocks are drawn.
+        level: probability, 0 to 1.
+        block: origins of a block; None: the cube root of n_origins.
+
+    Returns:
+        The lower and the upper edge, in the unit of the differences.
+
+    Raises:
+        ValueError: there are fewer than two origins, or a difference is not finite.
     """
     values = _require_finite(differences)
     n = len(values)
@@ -83,7 +100,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def _require_finite(differences: ArrayLike) -> NDArray[np.float64]:
+def _require_finite(differences: ArrayLike) -> F64:
     values = np.asarray(differences, dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError("a loss differential is not finite")

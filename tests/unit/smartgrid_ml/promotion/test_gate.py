@@ -19,9 +19,9 @@ from smartgrid_ml.promotion.gate import (
     check_beats_rival,
     check_coverage,
     check_worst_decile,
-    compute_paired_means,
     decide_promotion,
 )
+from smartgrid_ml.promotion.pairs import compute_paired_means
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 SOUND = Artifact(answer_ms=20.0, size_mb=3.0, golden_difference=2e-7)
