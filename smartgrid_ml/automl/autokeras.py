@@ -86,7 +86,7 @@ class _Clock:
 def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
     """Let AutoKeras propose networks until the budget is used or it knows no other.
 
-    A trial's fold scores are those of `rows.rolling_origin(INNER_FOLDS)`, every fold: mean absolute
+    A trial's fold scores are those of `rows.split_folds(INNER_FOLDS)`, every fold: mean absolute
     error in load units on the later rows, of a network trained on the earlier ones alone, which
     stopped by a part of these; one network, where `train` takes the mean of several. A long table
     is sampled for training, never for scoring. A training ends after a sixteenth of the budget,
@@ -97,7 +97,7 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
     import keras
 
     keras.utils.set_random_seed(seed)
-    folds = list(rows.rolling_origin(INNER_FOLDS))
+    folds = list(rows.split_folds(INNER_FOLDS))
     if not folds:
         raise ValueError("autokeras: too few issue times to score a trial on later ones")
     auto_model = _make_auto_model(folds, seed=seed, clock=clock, most=budget.trials, report=report)
@@ -353,12 +353,12 @@ def _sample_rows(rows: Rows, *, seed: int) -> Rows:
     if len(rows) <= MOST_ROWS:
         return rows
     places = np.random.default_rng(seed).choice(len(rows), MOST_ROWS, replace=False)
-    return rows.at(np.sort(places))
+    return rows.select(np.sort(places))
 
 
 def _take_sample_arrays(rows: Rows) -> tuple[Any, Any]:
     """A few rows as AutoKeras takes them, to learn shapes and types from."""
-    few = rows.at(np.arange(min(len(rows), 64)))
+    few = rows.select(np.arange(min(len(rows), 64)))
     inputs: FloatArray = np.nan_to_num(few.inputs, posinf=0.0, neginf=0.0)
     return inputs.astype(np.float32), few.target.astype(np.float32)[:, np.newaxis]
 

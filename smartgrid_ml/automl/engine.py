@@ -19,7 +19,7 @@ class Engine(Protocol):
     def search(self, rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
         """Try models until the budget is used or nothing is left to try.
 
-        Each is scored on `rows.rolling_origin(INNER_FOLDS)` and reported as soon as it is scored:
+        Each is scored on `rows.split_folds(INNER_FOLDS)` and reported as soon as it is scored:
         whoever ends the process keeps all that was reported. What one trial does wrong is that
         trial's error.
         """

@@ -97,7 +97,7 @@ _NOT_IN_RECIPE = frozenset(
 def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
     """See `Engine.search`; the seconds count from here on."""
     began = time.monotonic()
-    folds = list(rows.rolling_origin(INNER_FOLDS))
+    folds = list(rows.split_folds(INNER_FOLDS))
     if not folds:
         raise SmartGridError("H2O: the rows are of too few issue times for a fold to score on")
     earlier, newest = folds[-1]
@@ -272,7 +272,7 @@ def _upload_rows(h2o: Any, rows: Rows) -> Any:
 def _thin_rows(rows: Rows) -> Rows:
     if len(rows) <= MOST_ROWS:
         return rows
-    return rows.at(np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.int64))
+    return rows.select(np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.int64))
 
 
 def _download_mojo(model: Any) -> bytes:

@@ -57,7 +57,7 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
     random = np.random.default_rng(seed)
     folds = [
         (_draw_rows(train, random, SEARCHED_ROWS), _draw_rows(validate, random, SEARCHED_ROWS))
-        for train, validate in rows.rolling_origin(INNER_FOLDS)
+        for train, validate in rows.split_folds(INNER_FOLDS)
     ]
     if not folds:
         raise SmartGridError("tpot: the rows are of too few issue times for a fold to score on")
@@ -234,7 +234,7 @@ def _find_known_features(folds: Folds) -> list[int]:
 def _draw_rows(rows: Rows, random: np.random.Generator, most: int) -> Rows:
     if len(rows) <= most:
         return rows
-    return rows.at(np.sort(random.choice(len(rows), most, replace=False)))
+    return rows.select(np.sort(random.choice(len(rows), most, replace=False)))
 
 
 def _count_cores() -> int:

@@ -48,7 +48,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.target)
 
-    def at(self, places: npt.NDArray[Any]) -> "Rows":
+    def select(self, places: npt.NDArray[Any]) -> "Rows":
         """Return some of the rows: integer places, or a mask (rows,)."""
         return Rows(
             self.names,
@@ -59,11 +59,11 @@ class Rows:
             None if self.known is None else self.known[places],
         )
 
-    def rolling_origin(self, folds: int, *, share: float = 0.15) -> Iterator[tuple["Rows", "Rows"]]:
+    def split_folds(self, folds: int, *, share: float = 0.15) -> Iterator[tuple["Rows", "Rows"]]:
         """Yield rows to train on and later ones to validate by, the earliest fold first.
 
-        Each fold validates `share` of the issue times; the last one ends with the rows. Every
-        search scores its trials on these same folds.
+        The origin rolls: each fold validates the next `share` of the issue times, and the last one
+        ends with the rows. Every search scores its trials on these same folds.
         """
         issues = int(self.issue.max()) + 1
         span = max(1, round(issues * share))
@@ -73,7 +73,7 @@ class Rows:
             if start > 0:
                 is_validated = (self.issue >= start) & (self.issue < end)
                 known = self.issue + 1 if self.known is None else self.known
-                yield self.at(known <= start), self.at(is_validated)
+                yield self.select(known <= start), self.select(is_validated)
 
 
 class PointModel(Protocol):

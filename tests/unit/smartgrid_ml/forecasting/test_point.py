@@ -44,7 +44,7 @@ def rows(issue: list[int], known: list[int] | None = None) -> Rows:
 
 
 def folds(table: Rows) -> list[tuple[list[float], list[float]]]:
-    found = table.rolling_origin(2, share=0.25)
+    found = table.split_folds(2, share=0.25)
     return [(train.target.tolist(), validate.target.tolist()) for train, validate in found]
 
 
