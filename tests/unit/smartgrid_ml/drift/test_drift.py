@@ -96,12 +96,12 @@ def test_values_that_became_unknown_are_a_shift():
 
 @pytest.mark.slow
 def test_a_world_that_goes_on_as_before_does_not_drift():
-    found = [
+    signs_found = [
         drifted(measure_feature_drift(*split(features(seed=seed, days=63, feeders=feeders))))
         for seed in range(8)
         for feeders in (1, 4)
     ]
-    assert found == [[]] * 16
+    assert signs_found == [[]] * 16
 
 
 def test_a_season_that_raises_the_load_by_a_third_is_no_drift():
@@ -184,11 +184,11 @@ def test_a_week_like_those_of_the_backtest_does_not_drift():
 
 
 def test_errors_that_rise_by_a_half_are_found():
-    found = [
+    signs_found = [
         measure_error_drift(losses(seed=2 * n, days=7, level=1.5), losses(seed=2 * n + 1, days=28))
         for n in range(50)
     ]
-    assert all(each.is_drifted for each in found)
+    assert all(each.is_drifted for each in signs_found)
 
 
 def test_only_series_of_both_count_and_too_few_days_say_nothing():

@@ -38,12 +38,12 @@ def features() -> pl.DataFrame:
 class Yesterday:
     """Repeats yesterday; tells the last hour that it was trained on."""
 
-    def __init__(self, name: str, seen: list[datetime]) -> None:
+    def __init__(self, name: str, last_hours: list[datetime]) -> None:
         self.name = name
-        self._seen = seen
+        self._last_hours = last_hours
 
     def fit(self, features):
-        self._seen.append(features["hour_start"].max())
+        self._last_hours.append(features["hour_start"].max())
         return self
 
     def predict(self, features):
@@ -99,11 +99,11 @@ def test_forecasts_carry_the_actuals_of_the_test_span_alone(features):
 
 @pytest.mark.parametrize(("folds", "origins"), [(1, [40]), (2, [40, 45]), (3, [40, 44, 48])])
 def test_each_fold_is_trained_strictly_before_its_own_span(features, folds, origins):
-    seen: list[datetime] = []
+    last_hours: list[datetime] = []
     result = run(
-        features, models=["yesterday"], folds=folds, make=lambda name: Yesterday(name, seen)
+        features, models=["yesterday"], folds=folds, make=lambda name: Yesterday(name, last_hours)
     )
-    assert seen == [START + day * DAY - HOUR for day in origins]
+    assert last_hours == [START + day * DAY - HOUR for day in origins]
     assert result.forecasts["issue_time"].n_unique() == 10
 
 
@@ -125,13 +125,13 @@ class Biased:
 
     feature_names = ("same_hour_1d_kw",)
 
-    def __init__(self, name: str, bias: float, seen: list[datetime]) -> None:
+    def __init__(self, name: str, bias: float, last_hours: list[datetime]) -> None:
         self.name = name
         self._bias = bias
-        self._seen = seen
+        self._last_hours = last_hours
 
     def fit(self, features):
-        self._seen.append(features["hour_start"].max())
+        self._last_hours.append(features["hour_start"].max())
         return self
 
     def predict(self, features):
@@ -139,19 +139,19 @@ class Biased:
         return features.select(p10=answer - 1, p50=answer, p90=answer + 1)
 
 
-def blend(features, seen, **settings):
+def blend(features, last_hours, **settings):
     bias = {"boosting": 8.0, "keras": -8.0}
 
     def make(name):
-        return Biased(name, bias[name], seen) if name in bias else create_forecaster(name)
+        return Biased(name, bias[name], last_hours) if name in bias else create_forecaster(name)
 
     return run(features, models=["naive_24h", *bias, "ensemble"], make=make, **settings)
 
 
 def test_the_ensemble_blends_what_can_be_served_by_weights_of_days_before_its_own(features):
-    seen: list[datetime] = []
-    result = blend(features, seen, test_start=START + 49 * DAY)
-    assert seen == [START + day * DAY - HOUR for day in (44, 49)] * 2
+    last_hours: list[datetime] = []
+    result = blend(features, last_hours, test_start=START + 49 * DAY)
+    assert last_hours == [START + day * DAY - HOUR for day in (44, 49)] * 2
     assert result.forecasts.filter(pl.col("model") == "ensemble").height == 2 * 24
     assert result.forecasts["issue_time"].min() == START + 49 * DAY
     board = result.leaderboard.filter(pl.col("series") == "all")
@@ -163,9 +163,9 @@ def test_the_ensemble_blends_what_can_be_served_by_weights_of_days_before_its_ow
 
 
 def test_where_the_past_is_too_short_to_choose_weights_they_are_equal(features):
-    seen: list[datetime] = []
-    result = blend(features.filter(pl.col("issue_time") >= START + 38 * DAY), seen)
-    assert seen == [START + 40 * DAY - HOUR] * 2
+    last_hours: list[datetime] = []
+    result = blend(features.filter(pl.col("issue_time") >= START + 38 * DAY), last_hours)
+    assert last_hours == [START + 40 * DAY - HOUR] * 2
     ensemble = result.forecasts.filter(pl.col("model") == "ensemble").sort("series", "time")
     both = result.forecasts.filter(pl.col("model").is_in(["boosting", "keras"]))
     means = both.group_by("series", "time").agg(pl.col("p50").mean()).sort("series", "time")

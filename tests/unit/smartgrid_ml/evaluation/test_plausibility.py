@@ -49,7 +49,7 @@ def answered(test: pl.DataFrame, p50, *, width: float = 0.1) -> pl.DataFrame:
     )
 
 
-def judged(p50, *, loads=None, learned=None, level=None, width=0.1) -> str | None:
+def find_reason(p50, *, loads=None, learned=None, level=None, width=0.1) -> str | None:
     loads = rhythm() if loads is None else loads
     test = features(loads, level=level)
     train = features(loads if learned is None else learned, start=MONDAY - timedelta(days=7))
@@ -57,8 +57,8 @@ def judged(p50, *, loads=None, learned=None, level=None, width=0.1) -> str | Non
 
 
 def test_a_forecast_like_the_load_is_plausible_also_when_it_is_poor():
-    assert judged(rhythm()) is None
-    assert judged(1.6 * rhythm()[::-1]) is None
+    assert find_reason(rhythm()) is None
+    assert find_reason(1.6 * rhythm()[::-1]) is None
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
@@ -67,7 +67,7 @@ def test_an_answer_that_is_not_finite_is_named_where_a_level_is_known(odd: float
     p50[5] = odd
     place = "series F1, issued 2025-03-03 00:00 for 2025-03-03 05:00: P10, P50, P90 are "
 
-    reason = judged(p50)
+    reason = find_reason(p50)
 
     assert reason is not None
     assert reason.startswith(place)
@@ -85,13 +85,13 @@ def test_a_row_without_a_level_needs_no_answer():
 def test_an_answer_beyond_five_times_the_largest_known_load_is_named_with_it():
     p50 = rhythm()
     p50[7] = 751.0
-    assert judged(p50, width=0.0) == (
+    assert find_reason(p50, width=0.0) == (
         "series F1, issued 2025-03-03 00:00 for 2025-03-03 07:00: P10 is 751, beyond 5 times the"
         " largest known load of 150"
     )
     p50[7] = 749.0
-    assert judged(p50, width=0.0) is None
-    assert judged(rhythm(), width=9.0) is not None, "a band too wide is as impossible"
+    assert find_reason(p50, width=0.0) is None
+    assert find_reason(rhythm(), width=9.0) is not None, "a band too wide is as impossible"
 
 
 def test_the_largest_load_is_also_one_that_was_known_at_the_issue_time():
@@ -109,49 +109,49 @@ def test_a_load_keeps_its_sign(sign: float, word: str):
     loads = sign * rhythm()
     p50 = loads.copy()
     p50[3] = -sign * 16.0
-    reason = judged(p50, loads=loads)
+    reason = find_reason(p50, loads=loads)
 
     assert reason is not None
     assert f"P50 is {-sign * 16.0:.4g} of a load that was {word}" in reason
     p50[3] = -sign * 14.0
-    assert judged(p50, loads=loads) is None, "a tenth of the largest load is an honest error"
+    assert find_reason(p50, loads=loads) is None, "a tenth of the largest load is an honest error"
     both = np.where(np.arange(HOURS) % 2 == 0, rhythm(), -rhythm())
-    assert judged(both, loads=both, learned=both) is None
+    assert find_reason(both, loads=both, learned=both) is None
 
 
 def test_a_series_orders_of_magnitude_off_its_level_is_named_with_both_figures():
-    small = judged(rhythm() / 11)
+    small = find_reason(rhythm() / 11)
     assert small == (
         "series F1, issued 2025-03-03 00:00 for 2025-03-03 00:00 and all 48 hours:"
         " mean |P50| is 9.091, orders of magnitude off the level of 100"
     )
-    assert judged(rhythm() / 9) is None
+    assert find_reason(rhythm() / 9) is None
     peaks = np.where(np.arange(HOURS) == 0, 10_000.0, rhythm(10.0))
-    large = judged(np.full(HOURS, 9_000.0) + rhythm(), loads=peaks, level=10.0)
+    large = find_reason(np.full(HOURS, 9_000.0) + rhythm(), loads=peaks, level=10.0)
     assert large is not None
     assert "orders of magnitude" in large
 
 
 def test_a_load_that_fell_silent_does_not_make_its_forecast_implausible():
-    assert judged(rhythm(), loads=rhythm() / 1000, learned=rhythm(), level=100.0) is None
+    assert find_reason(rhythm(), loads=rhythm() / 1000, learned=rhythm(), level=100.0) is None
 
 
 def test_an_answer_that_never_changes_is_implausible_only_of_a_load_that_does():
-    assert judged(100.0) == (
+    assert find_reason(100.0) == (
         "series F1, issued 2025-03-03 00:00 for 2025-03-03 00:00 and all 48 hours:"
         " P50 is 100 always, while the load moves"
     )
     still = np.full(HOURS, 100.0)
-    assert judged(100.0, loads=still) is None
-    assert judged(100.0, learned=still) is None, "nobody could know that it would move"
-    assert judged(100.0, loads=rhythm(hours=23)) is None, "less than a day says nothing"
+    assert find_reason(100.0, loads=still) is None
+    assert find_reason(100.0, learned=still) is None, "nobody could know that it would move"
+    assert find_reason(100.0, loads=rhythm(hours=23)) is None, "less than a day says nothing"
 
 
 def test_a_load_that_is_rarely_there_has_a_median_of_nothing_and_a_usual_one_has_not():
     rare = np.where(np.arange(HOURS) % 12 == 0, 100.0, 0.01)
-    assert judged(np.full(HOURS, 0.01), loads=rare) is None
-    assert judged(np.full(HOURS, 1000.0), loads=rare) is not None
-    assert "orders of magnitude off" in (judged(np.full(HOURS, 0.01)) or "")
+    assert find_reason(np.full(HOURS, 0.01), loads=rare) is None
+    assert find_reason(np.full(HOURS, 1000.0), loads=rare) is not None
+    assert "orders of magnitude off" in (find_reason(np.full(HOURS, 0.01)) or "")
 
 
 def test_the_first_series_and_hour_is_named_whatever_the_order_of_rows():
@@ -176,9 +176,9 @@ def test_whatever_the_unit_a_noisy_copy_is_plausible_and_a_thousandfold_one_is_n
     loads = rhythm(size)
     copy = factor * loads * (1 + noise * np.random.default_rng(seed).uniform(-1, 1, HOURS))
 
-    assert judged(copy, loads=loads) is None
-    assert judged(1000 * copy, loads=loads) is not None
-    assert judged(copy / 1000, loads=loads) is not None
+    assert find_reason(copy, loads=loads) is None
+    assert find_reason(1000 * copy, loads=loads) is not None
+    assert find_reason(copy / 1000, loads=loads) is not None
 
 
 @pytest.mark.slow

@@ -136,6 +136,6 @@ def test_columns_known_ahead_become_inputs(split):
 )
 def test_the_calibrated_span_is_cut_into_whole_years_back_from_its_end(days, years):
     issues = pl.Series([START + timedelta(days=day) for day in range(days)])
-    found, counts = np.unique(count_years_back(issues), return_counts=True)
-    assert dict(zip(found.tolist(), counts.tolist(), strict=True)) == years
+    found_years, counts = np.unique(count_years_back(issues), return_counts=True)
+    assert dict(zip(found_years.tolist(), counts.tolist(), strict=True)) == years
     assert count_years_back(issues)[-1] == 0

@@ -37,8 +37,8 @@ class Answers:
             }
         )
         answered = pl.all().exclude("is_open")
-        said = pl.when(~pl.col("is_open")).then(answered)
-        return RoutedForecasts(frame.select(said), PredictionLog.create_empty())
+        answers = pl.when(~pl.col("is_open")).then(answered)
+        return RoutedForecasts(frame.select(answers), PredictionLog.create_empty())
 
 
 @pytest.fixture(scope="module")

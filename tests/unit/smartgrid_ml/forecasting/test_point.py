@@ -44,8 +44,8 @@ def rows(issue: list[int], known: list[int] | None = None) -> Rows:
 
 
 def folds(table: Rows) -> list[tuple[list[float], list[float]]]:
-    found = table.split_folds(2, share=0.25)
-    return [(train.target.tolist(), validate.target.tolist()) for train, validate in found]
+    pairs = table.split_folds(2, share=0.25)
+    return [(train.target.tolist(), validate.target.tolist()) for train, validate in pairs]
 
 
 def test_each_inner_fold_validates_a_later_part_and_trains_on_what_was_known_before_it():
@@ -64,8 +64,8 @@ def test_the_band_holds_four_fifths_of_days_that_nobody_saw(grid_features: pl.Da
     after = grid_features.filter(pl.col("issue_time") >= cut)
     fitted = PointForecaster("line", Line()).fit(before)
     answer = fitted.predict(after)
-    told = after.select("issue_time", series="feeder_id", actual="load_kw")
-    coverage = score_forecasts(pl.concat([told, answer], how="horizontal"))["coverage"][-1]
+    scored = after.select("issue_time", series="feeder_id", actual="load_kw")
+    coverage = score_forecasts(pl.concat([scored, answer], how="horizontal"))["coverage"][-1]
     assert 0.7 < coverage < 0.9
     assert answer.filter(
         (pl.col("p10") > pl.col("p50")) | (pl.col("p50") > pl.col("p90"))

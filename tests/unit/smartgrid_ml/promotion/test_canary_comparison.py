@@ -50,9 +50,9 @@ def features(days: int, *, feeders: int = 2, unknown: int = 0) -> pl.DataFrame:
 def says(**by_version: float):
     """Each version says one number for every quantile of every row."""
 
-    def ask(asked, version):
-        n = len(asked[FEATURES[0]])
-        assert {len(column) for column in asked.values()} == {n}
+    def ask(batch, version):
+        n = len(batch[FEATURES[0]])
+        assert {len(column) for column in batch.values()} == {n}
         return pl.DataFrame({q: [by_version[f"v{version}"]] * n for q in ("p10", "p50", "p90")})
 
     return ask
@@ -120,9 +120,9 @@ NOISE = [0.1, -0.1, 0.05, -0.05, 0.08, -0.08, 0.0, 0.02, -0.02, 0.06, -0.06, 0.1
 )
 def test_the_verdict(shift: float, days: int, decision: str, words: str):
     noise = np.array(NOISE[:days]) - np.mean(NOISE[:days])
-    said, why = reach_verdict(compare_losses(losses(list(noise + shift))))
-    assert said == decision
-    assert re.match(words, why), why
+    outcome, reason = reach_verdict(compare_losses(losses(list(noise + shift))))
+    assert outcome == decision
+    assert re.match(words, reason), reason
 
 
 def test_two_versions_that_say_the_same_end_their_trial_with_the_newer_one():

@@ -73,8 +73,8 @@ def decided(challenger, champion, *, artifact=SOUND, against=None):
 
 
 def line(decision, name):
-    (found,) = [each for each in decision.conditions if each.name == name]
-    return found
+    (condition,) = [each for each in decision.conditions if each.name == name]
+    return condition
 
 
 def test_a_challenger_that_is_better_everywhere_beyond_noise_is_promoted():
@@ -102,7 +102,7 @@ def test_too_few_days_that_the_champion_had_not_learned_from_leave_it_undecided(
     assert decision.outcome == "refuse"
     assert [each.name for each in decision.failed] == ["beats_champion", "worst_decile"]
     assert decision.reason.startswith(
-        "not decided against champion: 6 issue times that both were judged on, 7 are needed"
+        "not decided against champion: 6 issue times that both were condition on, 7 are needed"
     )
 
 
@@ -143,8 +143,8 @@ def test_what_is_slow_large_or_answers_otherwise_is_refused(artifact, name, word
     ("share", "passed"), [(0.69, False), (0.7, True), (0.9, True), (0.91, False)]
 )
 def test_a_band_that_holds_too_few_or_too_many_hours_is_refused(share: float, passed: bool):
-    judged = check_coverage(losses().with_columns(coverage=pl.lit(share)))
-    assert (judged.passed, judged.figure) == (passed, pytest.approx(share))
+    condition = check_coverage(losses().with_columns(coverage=pl.lit(share)))
+    assert (condition.passed, condition.figure) == (passed, pytest.approx(share))
 
 
 def test_a_better_mean_does_not_excuse_the_feeders_that_were_served_worst():
@@ -172,8 +172,8 @@ def test_of_fewer_than_ten_feeders_the_worst_one_counts_and_the_whole_grid_is_no
     challenger = champion.with_columns(
         pinball=pl.col("series").replace_strict({"grid": 900.0, "F01": 9.0, "F02": 1.0})
     )
-    judged = check_worst_decile(challenger, champion)
-    assert (judged.passed, judged.figure) == (True, pytest.approx(0.5))
+    condition = check_worst_decile(challenger, champion)
+    assert (condition.passed, condition.figure) == (True, pytest.approx(0.5))
 
 
 def test_the_largest_feeder_is_not_the_worst_by_its_size():
@@ -197,8 +197,8 @@ def test_the_largest_series_does_not_drown_the_others():
     better = pl.col("pinball") * pl.when(pl.col("series") == "F00").then(0.999).otherwise(0.8)
     one, other = losses(seed=4).with_columns(pinball=better), losses(seed=3)
     one, other = one.with_columns(**noisy), other.with_columns(**noisy)
-    judged = check_beats_rival(one, other, rival="it", fewest=3, significance=0.05)
-    assert judged.figure < 0.001
+    condition = check_beats_rival(one, other, rival="it", fewest=3, significance=0.05)
+    assert condition.figure < 0.001
 
 
 def test_a_better_share_does_not_excuse_a_larger_loss_in_all():
@@ -207,14 +207,14 @@ def test_a_better_share_does_not_excuse_a_larger_loss_in_all():
     )
     other = losses(seed=1).with_columns(worse_grid)
     factor = pl.when(pl.col("series") == "F00").then(1.2).otherwise(0.7)
-    judged = check_beats_rival(
+    condition = check_beats_rival(
         other.with_columns(pl.col("pinball") * factor),
         other,
         rival="it",
         fewest=3,
         significance=0.05,
     )
-    assert (judged.passed, judged.figure < 0.05) == (False, True)
+    assert (condition.passed, condition.figure < 0.05) == (False, True)
 
 
 def test_a_series_on_which_neither_loses_anything_decides_nothing():
@@ -287,8 +287,8 @@ def test_the_p_value_is_that_of_the_one_sided_paired_t_test():
     for less, more in (("pinball", "other"), ("other", "pinball")):
         expected = stats.ttest_rel(means[less], means[more], alternative="less")
         sides = (one, other) if less == "pinball" else (other, one)
-        judged = check_beats_rival(*sides, rival="it", fewest=3, significance=0.05)
-        assert judged.figure == pytest.approx(expected.pvalue)
+        condition = check_beats_rival(*sides, rival="it", fewest=3, significance=0.05)
+        assert condition.figure == pytest.approx(expected.pvalue)
 
 
 def forecasts() -> pl.DataFrame:
