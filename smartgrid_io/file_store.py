@@ -1,5 +1,6 @@
 """Where the lake's files lie: a local folder or an S3 bucket, each with an atomic put."""
 
+import hashlib
 import os
 import shutil
 import time
@@ -239,6 +240,12 @@ def _raise_os_errors() -> Iterator[None]:
         raise
     except Exception as error:
         raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def flush_to_disk(path: Path) -> None:

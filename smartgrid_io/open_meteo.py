@@ -46,12 +46,24 @@ def fetch_weather(
     last: date,
     sleep: Callable[[float], None] | None = None,
 ) -> pl.DataFrame:
-    """Rows of `Weather` for the UTC days `first` to `last`, both included, at one place.
+    """Return rows of `Weather` for UTC days at one place.
 
-    `url` is the archive's address, such as `https://archive-api.open-meteo.com/v1/archive`. Hours
-    whose temperature the archive does not know yet are left out. Busy servers and lost connections
-    are tried again, TRIES times in all, with growing waits. Raises ServerError naming the server
-    and what it said.
+    Hours whose temperature the archive does not know yet are left out. Busy servers and lost
+    connections are tried again, TRIES times in all, with growing waits.
+
+    Args:
+        url: The archive's address, such as `https://archive-api.open-meteo.com/v1/archive`.
+        latitude: Degrees north.
+        longitude: Degrees east.
+        first: The first UTC day.
+        last: The last UTC day, included.
+        sleep: Waits so many seconds between attempts; None is the real thing.
+
+    Returns:
+        One row per hour of station `open_meteo`, ordered by hour.
+
+    Raises:
+        ServerError: The server refused or did not answer; names the server and its reason.
     """
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type((httpx.TransportError, _BusyError)),

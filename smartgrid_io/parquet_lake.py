@@ -1,8 +1,8 @@
-"""The Lake port as day-partitioned Parquet: what a table's files are, and how a day is replaced.
+"""The lake as day-partitioned Parquet: which files a table has, and how a day is replaced.
 
-`<table>/day=2026-03-01/part.parquet` for tables with a day column, `<table>/part.parquet` for those
-kept whole. A day that was computed and has no rows is a file without rows; a day that was never
-computed has no file.
+`<table>/day=2026-03-01/part.parquet` for tables with a day column, `<table>/part.parquet` for
+those kept whole. A day that was computed and has no rows is a file without rows; a day that was
+never computed has no file.
 """
 
 import tempfile
@@ -164,7 +164,18 @@ class ParquetLake:
         *,
         folder: Path,
     ) -> dict[date, tuple[Path, int]]:
-        """One checked local file per day and its number of rows; wanted days without rows too."""
+        """Return a checked local file and its number of rows for each day, wanted days without
+        rows too.
+
+        Args:
+            schema: The table's contract.
+            rows: Rows of the table, in memory or lazy.
+            wanted: The UTC days that are replaced; None takes every day that has rows.
+            folder: Where the local files go.
+
+        Raises:
+            ContractError: A row breaks the contract or lies outside the wanted days.
+        """
         parts: dict[date, tuple[Path, int]] = {}
         for day, frame in _split_by_day(
             schema, rows, folder=folder, is_one_day=_is_one_day(wanted)
@@ -216,7 +227,17 @@ def _split_by_day(
     folder: Path,
     is_one_day: bool,
 ) -> Iterator[tuple[date | None, pl.DataFrame]]:
-    """The rows of each UTC day; a lazy frame of several days goes through files in `folder`."""
+    """Yield each UTC day with its rows; the day is None for rows without one.
+
+    Args:
+        schema: The contract of a table that has a day column.
+        rows: Rows of the table; a lazy frame of several days goes through files in `folder`.
+        folder: Where such files go.
+        is_one_day: Whether all rows are of one day, which is held in memory at once.
+
+    Raises:
+        ContractError: The table is kept whole, or the day column is missing.
+    """
     column = get_table(schema).day_column
     if column is None:
         raise ContractError(f"{get_table(schema).name} is kept whole: it has no days")

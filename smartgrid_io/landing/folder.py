@@ -1,7 +1,7 @@
 """Which files of the landing folder are complete and not landed yet.
 
-Files stay where their sender put them: what was landed is known by content, in `landed_files`.
-A file is complete when nobody has written to it, renamed it or touched it for a grace period.
+Files stay where their sender put them: what was landed is known by content, in `landed_files`. A
+file is complete when nobody has written to it, renamed it or touched it for a grace period.
 """
 
 from collections.abc import Collection, Iterable
@@ -51,10 +51,15 @@ def select_arrived(
     now: datetime,
     grace: timedelta,
 ) -> list[Candidate]:
-    """Files that are complete and have no landing of that name and size since they changed.
+    """Return the files that are complete and were not landed since they last changed.
 
-    ``landed``: (name, size in bytes, landed at) of earlier landings. An empty file waits: its
-    content is still to come.
+    A file is known by name and size. An empty file waits: its content is still to come.
+
+    Args:
+        files: Files as the folder lists them.
+        landed: (name, size in bytes, instant of landing) of earlier landings.
+        now: The present instant, UTC.
+        grace: How long a file must have been left alone to be complete.
     """
     latest: dict[tuple[str, int], datetime] = {}
     for name, size, at in landed:
@@ -71,10 +76,16 @@ def select_arrived(
 def find_candidates(
     folder: Path, *, warehouse: PostgresWarehouse, now: datetime, grace: timedelta
 ) -> list[Candidate]:
-    """Files of the folder that are complete and not landed yet, in order of name.
+    """Return the files of the folder that are complete and not landed yet, in order of name.
 
-    A file that repeats another's content under a new name stays on the list until its landing
-    says so; its `run_key` lets a sensor ask for that once.
+    A file that repeats another's content under a new name stays on the list until it was landed as
+    such; its `run_key` lets a sensor ask for that once.
+
+    Args:
+        folder: The landing folder; one that does not exist has no files.
+        warehouse: Knows what was landed.
+        now: The present instant, UTC.
+        grace: How long a file must have been left alone to be complete.
     """
     with warehouse.transaction() as connection:
         landed = connection.execute(

@@ -1,4 +1,4 @@
-"""Rows around a change of the clock wait until the whole file was read: they tell of each other."""
+"""Rows around a change of the clock wait until the whole file was read: they bear on each other."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,9 +32,9 @@ class HeldBack:
     _cells: int = 0
 
     def pass_on(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows that need no others. Raises LandingError if more wait than memory should hold.
+        """Return the rows that need no others; ``rows`` has columns as the source names them.
 
-        ``rows``: columns as the source names them.
+        Raises LandingError if more rows wait than memory should hold.
         """
         time = next((n for n, ours in self.plan.names.items() if ours in TIMES), None)
         if time is None or not list_repeated_hours(self.zone):
@@ -57,7 +57,7 @@ class HeldBack:
             )
         return rows.filter(near.is_null())
 
-    def rest(self) -> Iterator[pl.DataFrame]:
-        """All that waits, one frame per change of the clock, in the order of the file."""
+    def release(self) -> Iterator[pl.DataFrame]:
+        """Yield all that waits, one frame per change of the clock, in the order of the file."""
         for change in sorted(self._held):
             yield pl.concat(self._held.pop(change))

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
@@ -9,58 +10,68 @@ import polars as pl
 from smartgrid_core.contracts.grid import Weather
 from smartgrid_core.contracts.readings import MeterReadings, SensorData
 from smartgrid_core.features.weather import add_known_at
-from smartgrid_core.readings.parsing import is_blank
+from smartgrid_core.readings.parsing import Dialect, is_blank
 from smartgrid_core.readings.validation import Validated, validate_readings
 from smartgrid_core.readings.validation_tables import validate_table
-from smartgrid_io.landing.layout import ColumnPlan, LandingLayout
+from smartgrid_io.landing.layout import ColumnPlan
 
 CELLS_PER_BATCH = 300_000
 """Cells of a wide table that are judged at a time: its rows may be thousands of columns long."""
 
 
-def judge_rows(
-    rows: pl.DataFrame,
-    *,
-    plan: ColumnPlan,
-    layout: LandingLayout,
-    now: datetime,
-    source_id: str,
-    at_once: bool = False,
-) -> Iterator[Validated]:
-    """The block's rows, split into good and bad, in the order of the file.
+@dataclass(frozen=True, slots=True)
+class RowJudge:
+    """Splits the rows of one file into good and bad ones."""
 
-    ``rows``: the source's columns and `row_number`. In a wide table an empty cell is no reading,
-    and each bad cell's refusal names its column; a row's cells with one fault share one refusal.
-    `at_once`: the rows tell of each other and are judged together, however many there are.
-    """
-    if plan.shape == "wide":
-        step = rows.height if at_once else max(CELLS_PER_BATCH // len(plan.wide), 1)
+    plan: ColumnPlan
+    """What the file's columns become."""
+    dialect: Dialect
+    """How times, numbers and units are written in the file."""
+    now: datetime
+    """The instant of the landing, UTC: later readings are refused."""
+    source_id: str
+    """Begins the event id of every reading of the file."""
+
+    def judge(self, rows: pl.DataFrame, *, at_once: bool = False) -> Iterator[Validated]:
+        """Yield the rows of a block, split into good and bad, in the order of the file.
+
+        ``rows``: the source's columns and `row_number`. In a wide table an empty cell is no
+        reading, and each bad cell's refusal names its column; a row's cells with one fault share
+        one refusal. `at_once`: the rows bear on each other and are judged together, however many
+        there are.
+        """
+        if self.plan.shape == "long":
+            yield self._validate(
+                rows.select(
+                    *(pl.col(theirs).alias(name) for theirs, name in self.plan.names.items()),
+                    "row_number",
+                )
+            )
+            return
+        step = rows.height if at_once else max(CELLS_PER_BATCH // len(self.plan.wide), 1)
         for start in range(0, rows.height, step):
-            long = _unpivot_wide(rows[start : start + step], plan=plan)
-            found = _validate_rows(long, plan, layout, now, source_id)
-            yield dataclasses.replace(found, bad=_merge_refusals(found.bad))
-        return
-    named = rows.select(
-        *(pl.col(theirs).alias(name) for theirs, name in plan.names.items()), "row_number"
-    )
-    yield _validate_rows(named, plan, layout, now, source_id)
+            validated = self._validate(_unpivot_wide(rows[start : start + step], self.plan))
+            yield dataclasses.replace(validated, bad=_merge_refusals(validated.bad))
+
+    def _validate(self, rows: pl.DataFrame) -> Validated:
+        """Return rows with our column names, split by the rules of their table."""
+        schema = self.plan.schema
+        if schema in (MeterReadings, SensorData):
+            return validate_readings(
+                schema, rows, now=self.now, dialect=self.dialect, source_id=self.source_id
+            )
+        validated = validate_table(schema, rows, dialect=self.dialect)
+        if schema is Weather:
+            return dataclasses.replace(validated, good=add_known_at(validated.good, now=self.now))
+        return validated
 
 
-def _validate_rows(
-    rows: pl.DataFrame, plan: ColumnPlan, layout: LandingLayout, now: datetime, source_id: str
-) -> Validated:
-    if plan.schema in (MeterReadings, SensorData):
-        return validate_readings(
-            plan.schema, rows, now=now, dialect=layout.dialect, source_id=source_id
-        )
-    found = validate_table(plan.schema, rows, dialect=layout.dialect)
-    if plan.schema is Weather:
-        return dataclasses.replace(found, good=add_known_at(found.good, now=now))
-    return found
+def _unpivot_wide(rows: pl.DataFrame, plan: ColumnPlan) -> pl.DataFrame:
+    """Return one row per cell of a wide table that has something written, in the file's order.
 
-
-def _unpivot_wide(rows: pl.DataFrame, *, plan: ColumnPlan) -> pl.DataFrame:
-    """One row per cell that has something written, row by row as the file stands."""
+    Columns: `row_number`, `timestamp`, the subject's id, for sensors `sensor_type`, the value, and
+    `column_number`, which counts the wide columns from 1.
+    """
     (time,) = plan.names
     is_meter = plan.schema is MeterReadings
     subject, value = ("meter_id", "reading") if is_meter else ("sensor_id", "value")
@@ -75,7 +86,7 @@ def _unpivot_wide(rows: pl.DataFrame, *, plan: ColumnPlan) -> pl.DataFrame:
     ).filter(~is_blank(value, dtype=dtype))
     if dtype.is_float():
         long = long.filter(pl.col(value).is_not_nan())
-    who = pl.DataFrame(
+    subjects = pl.DataFrame(
         {
             "_wide_column": theirs,
             subject: [column.subject for column in plan.wide],
@@ -84,12 +95,14 @@ def _unpivot_wide(rows: pl.DataFrame, *, plan: ColumnPlan) -> pl.DataFrame:
         },
         schema_overrides={"sensor_type": pl.String},
     )
-    named = long.join(who.drop("sensor_type") if is_meter else who, on="_wide_column", how="left")
+    if is_meter:
+        subjects = subjects.drop("sensor_type")
+    named = long.join(subjects, on="_wide_column", how="left")
     return named.sort("row_number", "column_number")
 
 
 def _merge_refusals(bad: pl.DataFrame) -> pl.DataFrame:
-    """One refusal per row and reason, with all the columns that it concerns."""
+    """Return one refusal per row and reason, with all the columns that it concerns."""
     if bad.is_empty():
         return bad
     return (

@@ -61,7 +61,7 @@ DISTINCTIVE_COLUMNS: dict[type[dy.Schema], tuple[str, ...]] = {
     SensorData: ("sensor_id", "sensor_type"),
     MeterReadings: ("meter_id", "reading"),
 }
-"""Columns that give a table away, the most telling table first."""
+"""Columns that a table has and others do not; the first table whose columns are there counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class LandingLayout:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "LandingLayout":
-        """The layout that the settings `landing_...` describe."""
+        """Return the layout that the settings `landing_...` describe."""
         return cls(
             dataset=settings.landing_dataset,
             columns=settings.landing_columns,
@@ -107,79 +107,54 @@ class WideColumn:
     """One meter's or sensor's column of a wide table."""
 
     theirs: str
+    """The column's name in the file."""
     subject: str
+    """The meter's or sensor's id."""
     sensor_type: str | None = None
+    """What a sensor measures; None for a meter."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnPlan:
-    """What a file's columns become: `names` is theirs -> ours; `wide` is empty for a long table."""
+    """What a file's columns become."""
 
     schema: type[dy.Schema]
+    """The contract of the table that the file fills."""
     names: Mapping[str, str]
+    """Their column -> ours, for the columns that are used; of a wide table the time alone."""
     wide: tuple[WideColumn, ...] = ()
+    """The meters' or sensors' columns of a wide table; empty for a long one."""
     shape: Literal["long", "wide"] = "long"
+    """`long`: one row per reading; `wide`: one column per meter or sensor."""
 
 
 def normalise_name(name: str) -> str:
-    """A column's name as it is compared: `Meter ID ` is `meter_id`."""
+    """Return a column's name as it is compared.
+
+    >>> normalise_name("Meter ID ")
+    'meter_id'
+    """
     return re.sub(r"[^0-9a-z]+", "_", name.strip().lower()).strip("_")
 
 
 def recognise_columns(columns: Sequence[str], *, layout: LandingLayout) -> ColumnPlan:
-    """The plan for a file with these columns.
+    """Return the plan for a file with these columns.
 
     Raises LandingError naming what was expected, what was found and the mend.
+
+    >>> plan = recognise_columns(["Meter ID", "Value", "Time"], layout=LandingLayout())
+    >>> plan.schema.__name__, plan.shape
+    ('MeterReadings', 'long')
+    >>> list(plan.names.values())
+    ['meter_id', 'reading', 'timestamp']
     """
-    doubles = sorted({name for name in columns if columns.count(name) > 1})
-    if doubles:
-        raise LandingError(f"column {doubles[0]!r} is there twice: rename one of them")
+    _refuse_doubles(columns)
     ours = {name: _map_name(name, layout) for name in columns}
-    found = set(ours.values())
-    schema = DATASETS[layout.dataset] if layout.dataset else _recognise_table(found)
-    known = {
-        name
-        for table in DATASETS.values()
-        for name in (*REQUIRED_COLUMNS[table], *OPTIONAL_COLUMNS[table])
-    }
-    if schema in (None, MeterReadings, SensorData) and not (found & known) - {"timestamp", "unit"}:
+    names = set(ours.values())
+    schema = DATASETS[layout.dataset] if layout.dataset else _recognise_table(names)
+    if _is_wide(schema, names):
         return _plan_wide_table(schema or _choose_wide_table(layout, ours), ours, layout)
-    if schema is None:
-        schema = _guess_table(found)
-    names = dict(ours)
-    if schema is Weather:
-        names = {theirs: "hour_start" if n == "timestamp" else n for theirs, n in names.items()}
-    if schema is SensorData and "value" not in names.values():
-        names = {theirs: "value" if n == "reading" else n for theirs, n in names.items()}
-    if schema is MeterReadings and "reading" not in names.values():
-        names = {theirs: "reading" if n == "value" else n for theirs, n in names.items()}
-    needed = [
-        name
-        for name in REQUIRED_COLUMNS[schema]
-        if not (name == "sensor_type" and layout.dialect.sensor_type)
-    ]
-    missing = [name for name in needed if name not in names.values()]
-    if missing:
-        raise LandingError(
-            f"column {missing[0]!r} is missing: a {to_table_name(schema)} file needs "
-            f"{', '.join(needed)}; found {', '.join(columns)}. Name your columns in "
-            f'SMARTGRID_LANDING_COLUMNS, such as {{"your column": "{missing[0]}"}}'
-        )
-    wanted = {*REQUIRED_COLUMNS[schema], *OPTIONAL_COLUMNS[schema]}
-    time = _choose_time_column(ours, layout)
-    used = {
-        theirs: name
-        for theirs, name in names.items()
-        if name in wanted and (ours[theirs] != "timestamp" or theirs == time)
-    }
-    for theirs, name in used.items():
-        rivals = [other for other, meant in used.items() if meant == name and other != theirs]
-        if rivals:
-            raise LandingError(
-                f"columns {theirs!r} and {rivals[0]!r} both mean {name}: leave one out by "
-                f'SMARTGRID_LANDING_COLUMNS, such as {{"{rivals[0]}": "-"}}'
-            )
-    return ColumnPlan(schema, used)
+    return _plan_long_table(schema or _guess_table(names), ours, layout)
 
 
 def refuse_nested(plan: ColumnPlan, types: Mapping[str, pl.DataType]) -> None:
@@ -192,8 +167,88 @@ def refuse_nested(plan: ColumnPlan, types: Mapping[str, pl.DataType]) -> None:
             )
 
 
+def _refuse_doubles(columns: Sequence[str]) -> None:
+    """Raise LandingError naming the first column, by alphabet, that is there twice."""
+    doubles = sorted({name for name in columns if columns.count(name) > 1})
+    if doubles:
+        raise LandingError(f"column {doubles[0]!r} is there twice: rename one of them")
+
+
+def _is_wide(schema: type[dy.Schema] | None, names: set[str]) -> bool:
+    """Whether no column but time and unit has a known name, so that each is a meter or sensor."""
+    known = {
+        name
+        for table in DATASETS.values()
+        for name in (*REQUIRED_COLUMNS[table], *OPTIONAL_COLUMNS[table])
+    }
+    may_be_wide = schema in (None, MeterReadings, SensorData)
+    return may_be_wide and not (names & known) - {"timestamp", "unit"}
+
+
+def _plan_long_table(
+    schema: type[dy.Schema], ours: Mapping[str, str], layout: LandingLayout
+) -> ColumnPlan:
+    """Return the plan of a table with one row per reading, hour or node.
+
+    `ours`: their column -> our name for it. Raises LandingError for a missing column, or for two
+    that mean the same.
+    """
+    names = _name_by_table(schema, ours)
+    _require_columns(schema, names, layout)
+    wanted = {*REQUIRED_COLUMNS[schema], *OPTIONAL_COLUMNS[schema]}
+    time = _choose_time_column(ours, layout)
+    used = {
+        theirs: name
+        for theirs, name in names.items()
+        if name in wanted and (ours[theirs] != "timestamp" or theirs == time)
+    }
+    _refuse_rivals(used)
+    return ColumnPlan(schema, used)
+
+
+def _name_by_table(schema: type[dy.Schema], ours: Mapping[str, str]) -> dict[str, str]:
+    """Return their column -> our name, where time and value are called as the table has them."""
+    renamed: dict[str, str] = {}
+    if schema is Weather:
+        renamed = {"timestamp": "hour_start"}
+    elif schema is SensorData and "value" not in ours.values():
+        renamed = {"reading": "value"}
+    elif schema is MeterReadings and "reading" not in ours.values():
+        renamed = {"value": "reading"}
+    return {theirs: renamed.get(name, name) for theirs, name in ours.items()}
+
+
+def _require_columns(
+    schema: type[dy.Schema], names: Mapping[str, str], layout: LandingLayout
+) -> None:
+    """Raise LandingError naming the first required column that is missing."""
+    needed = [
+        name
+        for name in REQUIRED_COLUMNS[schema]
+        if not (name == "sensor_type" and layout.dialect.sensor_type)
+    ]
+    missing = [name for name in needed if name not in names.values()]
+    if missing:
+        raise LandingError(
+            f"column {missing[0]!r} is missing: a {to_table_name(schema)} file needs "
+            f"{', '.join(needed)}; found {', '.join(names)}. Name your columns in "
+            f'SMARTGRID_LANDING_COLUMNS, such as {{"your column": "{missing[0]}"}}'
+        )
+
+
+def _refuse_rivals(used: Mapping[str, str]) -> None:
+    """Raise LandingError naming two columns that mean the same."""
+    for theirs, name in used.items():
+        rivals = [other for other, meant in used.items() if meant == name and other != theirs]
+        if rivals:
+            raise LandingError(
+                f"columns {theirs!r} and {rivals[0]!r} both mean {name}: leave one out by "
+                f'SMARTGRID_LANDING_COLUMNS, such as {{"{rivals[0]}": "-"}}'
+            )
+
+
 def _choose_time_column(ours: Mapping[str, str], layout: LandingLayout) -> str | None:
-    """The column with the time: the one that the settings name, else the most telling name."""
+    """Return the time column: the one that the settings name, else the first of TIME_NAMES."""
     times = [theirs for theirs, name in ours.items() if name == "timestamp"]
     ranked = {name: rank for rank, name in enumerate(TIME_NAMES)}
     return min(
@@ -206,7 +261,7 @@ def _choose_time_column(ours: Mapping[str, str], layout: LandingLayout) -> str |
 
 
 def _map_name(theirs: str, layout: LandingLayout) -> str:
-    """What the settings call the column, else what it is commonly called."""
+    """Return what the settings call the column, else what it is commonly called."""
     if theirs in layout.columns:
         return layout.columns[theirs]
     name = normalise_name(theirs)
@@ -215,31 +270,31 @@ def _map_name(theirs: str, layout: LandingLayout) -> str:
     return SYNONYMS.get(name, name)
 
 
-def _recognise_table(found: set[str]) -> type[dy.Schema] | None:
-    """The table whose own columns are all there."""
-    for schema, telling in DISTINCTIVE_COLUMNS.items():
-        if found.issuperset(telling):
+def _recognise_table(names: set[str]) -> type[dy.Schema] | None:
+    """Return the table whose own columns are all there; None if there is no such table."""
+    for schema, distinctive in DISTINCTIVE_COLUMNS.items():
+        if names.issuperset(distinctive):
             return schema
-    if {"sensor_id", "value"} <= found:
+    if {"sensor_id", "value"} <= names:
         return SensorData
-    if {"meter_id", "value"} <= found:
+    if {"meter_id", "value"} <= names:
         return MeterReadings
     return None
 
 
-def _guess_table(found: set[str]) -> type[dy.Schema]:
-    """The table of which most columns are there: the one that was probably meant."""
-    names = found | {"hour_start"} if "timestamp" in found else found
+def _guess_table(names: set[str]) -> type[dy.Schema]:
+    """Return the table of which most columns are there: the one that was probably meant."""
+    candidates = names | {"hour_start"} if "timestamp" in names else names
     return max(
         REQUIRED_COLUMNS,
         key=lambda schema: len(
-            names.intersection(REQUIRED_COLUMNS[schema] + OPTIONAL_COLUMNS[schema])
+            candidates.intersection(REQUIRED_COLUMNS[schema] + OPTIONAL_COLUMNS[schema])
         ),
     )
 
 
 def _choose_wide_table(layout: LandingLayout, ours: Mapping[str, str]) -> type[dy.Schema]:
-    """Columns with a sensor type hold sensor data; plain ones are meters."""
+    """Return SensorData for columns with a sensor type, MeterReadings for plain ones."""
     is_sensor = layout.dialect.sensor_type or any(":" in name for name in ours.values())
     return SensorData if is_sensor else MeterReadings
 
@@ -247,28 +302,41 @@ def _choose_wide_table(layout: LandingLayout, ours: Mapping[str, str]) -> type[d
 def _plan_wide_table(
     schema: type[dy.Schema], ours: Mapping[str, str], layout: LandingLayout
 ) -> ColumnPlan:
-    """A time column and one column per meter or sensor."""
+    """Return the plan of a time column and one column per meter or sensor.
+
+    Raises LandingError for a table without either, or a sensor column whose type nothing says.
+    """
     time = _choose_time_column(ours, layout)
     if time is None:
         raise LandingError(
             f"no time column: one of {', '.join(TIME_NAMES)} is expected; found "
             f'{", ".join(ours)}. Name yours in SMARTGRID_LANDING_COLUMNS: {{"yours": "timestamp"}}'
         )
-    columns = []
-    for theirs, name in ours.items():
-        mapped = layout.columns.get(theirs)
-        if mapped == "-" or name in ("timestamp", "unit") or not theirs.strip():
-            continue
-        subject, _, kind = (mapped or theirs.strip()).partition(":")
-        kind = kind or layout.dialect.sensor_type or ""
-        if schema is SensorData and not kind:
-            if mapped is None and any(":" in other for other in layout.columns.values()):
-                continue
-            raise LandingError(
-                f"what does column {theirs!r} measure? Say it in SMARTGRID_LANDING_COLUMNS, such "
-                f'as {{"{theirs}": "sensor1:voltage"}}, or for all in SMARTGRID_LANDING_SENSOR_TYPE'
-            )
-        columns.append(WideColumn(theirs, subject, kind or None))
+    columns = tuple(
+        column
+        for theirs, name in ours.items()
+        if name not in ("timestamp", "unit")
+        and (column := _plan_wide_column(theirs, schema, layout)) is not None
+    )
     if not columns:
         raise LandingError(f"no meter or sensor column beside the time: found {', '.join(ours)}")
-    return ColumnPlan(schema, {time: "timestamp"}, tuple(columns), "wide")
+    return ColumnPlan(schema, {time: "timestamp"}, columns, "wide")
+
+
+def _plan_wide_column(
+    theirs: str, schema: type[dy.Schema], layout: LandingLayout
+) -> WideColumn | None:
+    """Return whose readings a column holds; None for one that is left out."""
+    mapped = layout.columns.get(theirs)
+    if mapped == "-" or not theirs.strip():
+        return None
+    subject, _, sensor_type = (mapped or theirs.strip()).partition(":")
+    sensor_type = sensor_type or layout.dialect.sensor_type or ""
+    if schema is not SensorData or sensor_type:
+        return WideColumn(theirs, subject, sensor_type or None)
+    if mapped is None and any(":" in other for other in layout.columns.values()):
+        return None
+    raise LandingError(
+        f"what does column {theirs!r} measure? Say it in SMARTGRID_LANDING_COLUMNS, such "
+        f'as {{"{theirs}": "sensor1:voltage"}}, or for all in SMARTGRID_LANDING_SENSOR_TYPE'
+    )

@@ -1,6 +1,7 @@
 """A landing file as blocks of raw rows with their numbers, and the rows that cannot be cut up."""
 
 import csv
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,19 +25,45 @@ MOST_COLUMNS_OF_TEXT = 2
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """`rows`: the source's columns and `row_number`; `bad`: rows that fit no column, as in BAD."""
+    """Some consecutive rows of a file."""
 
     rows: pl.DataFrame
+    """The source's columns and `row_number`, which counts from 1."""
     bad: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REFUSED_COLUMNS))
+    """Rows that cannot be cut into cells, in the columns of `REFUSED_COLUMNS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _TextFormat:
+    """How the records of a text file are cut into cells."""
+
+    names: Sequence[str]
+    """The columns, in order."""
+    separator: str
+    """One of SEPARATORS."""
+
+    @property
+    def width(self) -> int:
+        """Cells of a record."""
+        return len(self.names)
 
 
 def read_blocks(
     path: Path, *, encoding: str | None = None, progress: Callable[[int], None] | None = None
 ) -> Iterator[Block]:
-    """The file's rows in order, some ten thousand at a time; at least one block, perhaps empty.
+    """Yield the file's rows in order, some ten thousand at a time; at least one block, perhaps
+    empty.
 
-    Text comes as text, Parquet in its own types. `progress` is told the position in the file.
-    Raises LandingError, CutShortError for a file that was not written to its end.
+    Text comes as text, Parquet in its own types.
+
+    Args:
+        path: The file.
+        encoding: How text is read that is no UTF-8; None recognises UTF-16 only.
+        progress: Called with the position in the file, in bytes.
+
+    Raises:
+        LandingError: The file is empty, damaged or of another kind.
+        CutShortError: The file was not written to its end.
     """
     if path.stat().st_size == 0:
         raise LandingError("the file is empty: send it again")
@@ -94,19 +121,13 @@ def _read_text_blocks(
         raise LandingError(
             f"a column name is there twice in {', '.join(names)}: rename one of them"
         )
+    text_format = _TextFormat(names, separator)
     first_row = 1
-    for block in _with_first(body, blocks):
+    for block in itertools.chain([body], blocks):
         if block:
-            parsed, rows = _parse_block(
-                block, names=names, separator=separator, first_row=first_row
-            )
+            parsed, rows = _parse_block(block, text_format, first_row=first_row)
             first_row += rows
             yield parsed
-
-
-def _with_first(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from others
 
 
 def _number_rows(frame: pl.DataFrame, first_row: int) -> pl.DataFrame:
@@ -114,34 +135,32 @@ def _number_rows(frame: pl.DataFrame, first_row: int) -> pl.DataFrame:
     return frame.with_columns(row_number=numbers)
 
 
-def _parse_block(
-    block: bytes, *, names: Sequence[str], separator: str, first_row: int
-) -> tuple[Block, int]:
-    """A block of whole lines and how many rows it has, good and bad.
+def _parse_block(block: bytes, text_format: _TextFormat, *, first_row: int) -> tuple[Block, int]:
+    """Return the rows of a block of whole lines, and how many it has, good and bad.
 
     Polars reads it at once if every line is one record of the right width; else it is cut up line
     by line, so that one broken line costs no other.
     """
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
     frame = None
-    if _has_plain_quotes(block, separator):
+    if _has_plain_quotes(block, text_format.separator):
         try:
             frame = pl.read_csv(
                 block,
                 has_header=False,
-                schema=dict.fromkeys(names, pl.String),
-                separator=separator,
+                schema=dict.fromkeys(text_format.names, pl.String),
+                separator=text_format.separator,
                 raise_if_empty=False,
             )
         except pl.exceptions.PolarsError:
             frame = None
     if frame is not None and frame.height == lines and not _has_blank_line(block):
         return Block(_number_rows(frame, first_row)), lines
-    return _parse_lines(block, names=names, separator=separator, first_row=first_row)
+    return _parse_lines(block, text_format, first_row=first_row)
 
 
 def _has_plain_quotes(block: bytes, separator: str) -> bool:
-    """Does every quote belong to a cell that is quoted as a whole, within one line?"""
+    """Whether every quote belongs to a cell that is quoted as a whole, within one line."""
     if b'"' not in block:
         return True
     ends = re.escape(separator).encode()
@@ -153,45 +172,41 @@ def _has_blank_line(block: bytes) -> bool:
     return b"\n\n" in block or b"\n\r\n" in block or block.startswith((b"\n", b"\r\n"))
 
 
-def _parse_lines(
-    block: bytes, *, names: Sequence[str], separator: str, first_row: int
-) -> tuple[Block, int]:
-    """The block record by record."""
+def _parse_lines(block: bytes, text_format: _TextFormat, *, first_row: int) -> tuple[Block, int]:
+    """Return the rows of a block and how many it has, cut record by record."""
     cells: list[list[str]] = []
     numbers: list[int] = []
     bad: list[dict[str, Any]] = []
     number = first_row
-    for record, reason, values in _split_records(
-        block.split(b"\n"), width=len(names), separator=separator
-    ):
+    for record, reason, values in _split_records(block.split(b"\n"), text_format):
         if reason is None and len(values) <= 1 and not "".join(values).strip():
             continue
         if reason is None:
-            cells.append(values + [""] * (len(names) - len(values)))
+            cells.append(values + [""] * (text_format.width - len(values)))
             numbers.append(number)
         else:
             bad.append(
                 {"row_number": number, "raw": _as_readable_text(record).rstrip("\r"), **reason}
             )
         number += 1
-    columns = zip(*cells, strict=True) if cells else [()] * len(names)
+    columns = zip(*cells, strict=True) if cells else [()] * text_format.width
     frame = pl.DataFrame(
         {
             name: pl.Series(values, dtype=pl.String)
-            for name, values in zip(names, columns, strict=True)
+            for name, values in zip(text_format.names, columns, strict=True)
         }
     ).with_columns(row_number=pl.Series(numbers, dtype=pl.Int64))
     return Block(frame, pl.DataFrame(bad, schema=REFUSED_COLUMNS)), number - first_row
 
 
 Fault = dict[str, str | None]
-"""Why a record has no cells: reason, column, message."""
+"""Why a record has no cells, by `reason`, `column` and `message`."""
 
 
 def _split_records(
-    lines: Sequence[bytes], *, width: int, separator: str
+    lines: Sequence[bytes], text_format: _TextFormat
 ) -> Iterator[tuple[bytes, Fault | None, list[str]]]:
-    """Every record as it is written, why it has no cells, and its cells.
+    """Yield every record as it is written, why it has no cells, and its cells.
 
     A quote opens a cell only where the cell begins; elsewhere it is a character like others. Lines
     are one record where a quoted cell holds their break; if that cell never ends, or ends so that
@@ -200,16 +215,17 @@ def _split_records(
     index = 0
     while index < len(lines):
         used, reason, values = _cut_record(
-            lines[index : index + MOST_LINES_PER_RECORD], width=width, separator=separator
+            lines[index : index + MOST_LINES_PER_RECORD], text_format
         )
         yield b"\n".join(lines[index : index + used]), reason, values
         index += used
 
 
 def _cut_record(
-    lines: Sequence[bytes], *, width: int, separator: str
+    lines: Sequence[bytes], text_format: _TextFormat
 ) -> tuple[int, Fault | None, list[str]]:
-    """How many of the lines the first record has, and its cells or why it has none."""
+    """Return how many of the lines the first record has, why it has no cells, and its cells."""
+    width, separator = text_format.width, text_format.separator
     try:
         if b'"' not in lines[0]:
             used, values = 1, lines[0].decode("utf-8").rstrip("\r").split(separator)
@@ -242,14 +258,14 @@ def _describe_broken_quotes() -> Fault:
 
 
 def _has_only_rows(lines: Sequence[bytes], width: int, separator: str) -> bool:
-    """Do all lines between two quotes look like rows of their own, so that the quotes are stray?"""
+    """Whether all lines between two quotes look like rows of their own: the quotes are stray."""
     if width <= MOST_COLUMNS_OF_TEXT or not lines:
         return False
     return all(b'"' not in line and line.count(separator.encode()) == width - 1 for line in lines)
 
 
 def _as_readable_text(line: bytes) -> str:
-    """The line for people: what is no UTF-8 is read as Western European."""
+    """Return the line as people read it: what is no UTF-8 is read as Western European."""
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:

@@ -2,6 +2,7 @@
 
 import codecs
 import gzip
+import itertools
 import zlib
 from collections.abc import Callable, Iterator
 from io import BufferedReader
@@ -22,7 +23,7 @@ FOREIGN_FORMATS = {
     b"\xfd7zXZ": "xz",
     b"%PDF": "PDF",
 }
-"""What people put into a landing folder that is not text."""
+"""Formats that people put into a landing folder and that cannot be landed, by first bytes."""
 
 
 class CutShortError(LandingError):
@@ -30,7 +31,7 @@ class CutShortError(LandingError):
 
 
 def detect_kind(path: Path) -> str:
-    """`parquet` or `text`, by the first bytes. Raises LandingError for what is neither."""
+    """Return `parquet` or `text`, by the first bytes. Raises LandingError for what is neither."""
     with path.open("rb") as file:
         head = file.read(8)
     if head.startswith(PARQUET):
@@ -44,12 +45,12 @@ def detect_kind(path: Path) -> str:
 def read_utf8_blocks(
     path: Path, *, encoding: str | None, progress: Callable[[int], None] | None = None
 ) -> Iterator[bytes]:
-    """Blocks of whole lines in UTF-8 without a byte order mark, lines ending in a line feed.
+    """Yield blocks of whole lines in UTF-8 without a byte order mark; lines end in a line feed.
 
     UTF-16 is recognised; bytes that are no UTF-8 stay as they are for the row that holds them,
     unless `encoding` says how to read the block. A line break inside quotes ends no block.
-    `progress` is told the position in the file. Raises CutShortError for a gzip file without its
-    end, LandingError for binary content.
+    `progress` is called with the position in the file, in bytes. Raises CutShortError for a gzip
+    file without its end, LandingError for binary content.
     """
     with path.open("rb") as file:
         is_gzip = file.read(2) == GZIP
@@ -71,7 +72,7 @@ def read_utf8_blocks(
 
 
 def _encode_utf8(block: bytes, encoding: str | None) -> bytes:
-    """Whole lines in UTF-8, by way of `encoding` if they are not in it already."""
+    """Return whole lines in UTF-8, by way of `encoding` if they are not in it already."""
     if encoding is None:
         return block
     try:
@@ -82,7 +83,7 @@ def _encode_utf8(block: bytes, encoding: str | None) -> bytes:
 
 
 def _read_chunks(stream: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
-    """The stream's bytes, unpacked."""
+    """Yield the stream's bytes, unpacked."""
     while True:
         try:
             chunk = stream.read(BLOCK_BYTES)
@@ -96,7 +97,7 @@ def _read_chunks(stream: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
 
 
 def _decode_chunks(chunks: Iterator[bytes], encoding: str | None) -> Iterator[bytes]:
-    """The chunks in UTF-8."""
+    """Yield the chunks in UTF-8."""
     first = next(chunks, b"")
     name = _detect_encoding(first, encoding)
     first_text = first.removeprefix(codecs.BOM_UTF8) if name == "utf-8" else first
@@ -104,22 +105,17 @@ def _decode_chunks(chunks: Iterator[bytes], encoding: str | None) -> Iterator[by
     if name == "utf-8":
         if b"\x00" in first_text[:4096]:
             raise LandingError("this is no text: land CSV, gzipped CSV or Parquet")
-        for chunk in _with_first(first_text, chunks):
+        for chunk in itertools.chain([first_text], chunks):
             yield chunk.replace(b"\r", b"\n") if old_mac else chunk
         return
     decoder = codecs.getincrementaldecoder(name)(errors="replace")
-    for chunk in _with_first(first, chunks):
+    for chunk in itertools.chain([first], chunks):
         yield decoder.decode(chunk).encode("utf-8")
     yield decoder.decode(b"", final=True).encode("utf-8")
 
 
-def _with_first(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from others
-
-
 def _detect_encoding(head: bytes, wanted: str | None) -> str:
-    """The encoding by which the stream must be cut up: `utf-8` for all that extend ASCII."""
+    """Return the encoding by which the stream must be cut up: `utf-8` for all that extend ASCII."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if wanted is not None:
@@ -140,7 +136,7 @@ def _detect_encoding(head: bytes, wanted: str | None) -> str:
 
 
 def _find_last_record_end(block: bytes) -> int:
-    """Where the last line ends that is not inside quotes; 0 if there is none yet."""
+    """Return where the last line ends that is not inside quotes; 0 if there is none yet."""
     cut = block.rfind(b"\n") + 1
     if cut == 0 or block.count(b'"', 0, cut) % 2 == 0:
         return cut

@@ -64,11 +64,24 @@ class MlflowRegistry:
     ) -> str:
         """Write a training down and return its run id; the run stays open until `finish`.
 
-        `metrics` that are None are left out. `figures` are Plotly figures, kept together on one
-        page that needs no network, Matplotlib figures (PNG) or whole HTML pages as text; `tables`
-        are kept as CSV. A training that cannot be written down entirely ends FAILED.
+        A training that cannot be written down entirely ends FAILED.
 
-        Raises ConfigurationError if the server does not answer.
+        Args:
+            experiment: Name of the MLflow experiment; made if there is none yet.
+            params: Parameters of the training, written as text.
+            metrics: Metrics by name; those that are None are left out.
+            data_window: The span of the training data; written as `data_start` and `data_end`.
+            figures: Plotly figures, kept together on one page that needs no network, Matplotlib
+                figures (PNG), or whole HTML pages as text, by name.
+            tables: Frames by name, kept as CSV.
+            tags: Tags of the run.
+            run_name: The run's name; MLflow makes one up for None.
+
+        Returns:
+            The run id.
+
+        Raises:
+            ConfigurationError: The server does not answer.
         """
         from mlflow.entities import Metric, Param
 
@@ -116,13 +129,27 @@ class MlflowRegistry:
         memory_mb: float,
         error: str | None = None,
     ) -> str:
-        """Write down one trial of a search as a finished run within its parent; return its id.
+        """Write down one trial of a search as a finished run within its parent; return its run id.
 
-        Metrics: `fold_mae`, mean absolute error with the fold as step, `mae`, their mean, `seconds`
-        and `memory_mb`. A trial with an `error` is FAILED and bears it as tag `smartgrid.error`.
-        Four short calls, the health of the server among them: a search has no time to wait.
+        Metrics: `fold_mae`, mean absolute error with the fold as step, `mae`, their mean,
+        `seconds` and `memory_mb`. Four short calls, the health of the server among them: a search
+        has no time to wait.
 
-        Raises ConfigurationError if the server does not answer.
+        Args:
+            parent_run_id: The run of the search.
+            name: The trial's name.
+            params: What the trial tried, written as text.
+            fold_scores: Mean absolute error per fold, kW; empty for a trial that failed before a
+                fold.
+            seconds: How long the trial took, s.
+            memory_mb: Peak memory of the trial, MB.
+            error: Why the trial failed, kept as tag `smartgrid.error`; the run is FAILED then.
+
+        Returns:
+            The run id of the trial.
+
+        Raises:
+            ConfigurationError: The server does not answer.
         """
         from mlflow.entities import Metric, Param, RunTag
 

@@ -23,7 +23,14 @@ def write_mlflow_model(
 ) -> None:
     """Fill `folder` with the MLflow model of a forecaster's SavedModel.
 
-    `model` is MLflow's LoggedModel. `mlflow.pyfunc.load_model` answers with p10, p50, p90.
+    `mlflow.pyfunc.load_model` then answers with p10, p50 and p90.
+
+    Args:
+        folder: An empty folder.
+        saved_model: The SavedModel's folder, copied as it is.
+        example: Input rows, one column per input of the model.
+        run_id: The run that made the model.
+        model: MLflow's LoggedModel.
     """
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec

@@ -29,12 +29,20 @@ def build_server_command(
     host: str = LOCAL,
     allowed_hosts: tuple[str, ...] = (),
 ) -> ServerCommand:
-    """The tracking server over a database, artifacts going through it into `artifact_root`.
+    """Return how MLflow's tracking server is started over a database.
 
-    `backend_url` is `postgresql://...` or `sqlite:////...`; it is passed in the environment,
-    because a command line shows its password to every user of the machine. `artifact_root` is an
-    absolute folder or `s3://bucket/prefix`. `allowed_hosts` are the names besides localhost
-    by which clients reach it.
+    Artifacts go through the server into `artifact_root`.
+
+    Args:
+        backend_url: `postgresql://...` or `sqlite:////...`; passed in the environment, because a
+            command line shows its password to every user of the machine.
+        artifact_root: An absolute folder or `s3://bucket/prefix`.
+        port: TCP port to listen at.
+        host: Address to listen at.
+        allowed_hosts: Names besides localhost by which clients reach the server.
+
+    >>> build_server_command(backend_url="sqlite:////x.db", artifact_root="/a", port=5500).url
+    'http://127.0.0.1:5500'
     """
     named = ("--allowed-hosts", ",".join(allowed_hosts)) if allowed_hosts else ()
     return ServerCommand(

@@ -48,9 +48,22 @@ class WebhookNotifier:
     def send(
         self, channel: str, recipient: str, payload: Mapping[str, Any], *, message_id: str
     ) -> Delivery:
-        """Post once to the address `recipient`; 2xx is delivered, any other answer refused.
+        """Post a message once and return how that ended; any answer but 2xx is `refused`.
 
-        Raises ValueError for a channel that is not a webhook; never for what the far side does.
+        Nothing that the receiver does raises an error.
+
+        Args:
+            channel: `webhook`.
+            recipient: The address to post to.
+            payload: The message, sent as JSON.
+            message_id: Sent as Idempotency-Key; the same for every attempt.
+
+        Returns:
+            Outcome (`delivered`, `refused`, `timeout` or `unreachable`), status code and duration
+            in ms.
+
+        Raises:
+            ValueError: The channel is not `webhook`.
         """
         if channel != "webhook":
             raise ValueError(f"channel {channel!r} is not a webhook")
@@ -85,5 +98,11 @@ class WebhookNotifier:
 
 
 def sign_body(body: bytes, *, secret: bytes) -> str:
-    """What the receiver computes over the body as it came, to compare in constant time."""
+    """Return the value of the signature header for a body.
+
+    The receiver computes it over the body as it came and compares in constant time.
+
+    >>> sign_body(b"{}", secret=b"key")[:15]
+    'sha256=a777724d'
+    """
     return "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()

@@ -1,8 +1,8 @@
-"""Alerts on record and the outbox that carries them: an AlertBook on PostgreSQL.
+"""Alerts on record and the outbox that carries them to people, kept in PostgreSQL.
 
-A message is claimed, tried and marked in one transaction that holds its row: another deliverer
-skips it, and a process that dies in between leaves it pending, to be tried again with the same
-Idempotency-Key. So every message arrives at least once, and never twice unless a process died.
+A message is claimed, tried and marked in one transaction that holds its row: another process that
+delivers skips it, and a process that dies in between leaves it pending, to be tried again with the
+same Idempotency-Key. So every message arrives at least once, and twice only if a process died.
 """
 
 import json
@@ -72,9 +72,22 @@ class PostgresAlertStore:
 
 
 def record_alerts(url: str, alerts: pl.DataFrame, *, channel: str, recipient: str | None) -> int:
-    """Insert rows of `Alerts` whose dedupe_key is new, each with its outbox row; one transaction.
+    """Insert alerts whose dedupe_key is new, each with its outbox row, and return how many were
+    new.
 
-    Returns how many were new. Raises ContractError for rows that break the contract.
+    All in one transaction.
+
+    Args:
+        url: `postgresql://...` of the warehouse.
+        alerts: Rows of `Alerts`.
+        channel: How messages travel, such as `webhook`.
+        recipient: Where messages go; None records alerts and sends nothing.
+
+    Returns:
+        The number of alerts that were not on record.
+
+    Raises:
+        ContractError: A row breaks the contract `Alerts`.
     """
     rows = validate_rows(Alerts, alerts).to_dicts()
     if not rows:
@@ -89,6 +102,14 @@ def record_alerts(url: str, alerts: pl.DataFrame, *, channel: str, recipient: st
 def _insert_alert(
     connection: Connection, alert: Mapping[str, Any], *, channel: str, recipient: str | None
 ) -> bool:
+    """Insert one alert and its outbox row; return whether the alert is new.
+
+    Args:
+        connection: An open transaction.
+        alert: One row of `Alerts` by column name.
+        channel: How the message travels.
+        recipient: Where the message goes; None writes no outbox row.
+    """
     columns = list(to_polars_types(Alerts))
     inserted = connection.execute(
         sql.SQL("INSERT INTO alerts ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
@@ -124,9 +145,20 @@ def deliver_pending(
     most_attempts: int = MOST_ATTEMPTS,
     limit: int = MOST_PER_ROUND,
 ) -> DeliveryReport:
-    """Try up to `limit` messages that are due at `now`, each once; the oldest first.
+    """Try the messages that are due at `now` once each, the oldest first, and return the counts.
 
-    Several may deliver at the same time: a message that one of them holds is skipped by the others.
+    Several processes may deliver at once: a message that one of them holds is skipped by the
+    others.
+
+    Args:
+        url: `postgresql://...` of the warehouse.
+        notifier: Carries one message to its recipient.
+        now: The present instant, UTC.
+        most_attempts: Attempts after which a message is given up.
+        limit: Most messages of this round.
+
+    Returns:
+        How many messages were delivered, will be tried again, and were given up.
     """
     states = {"delivered": 0, "pending": 0, "dead": 0}
     with connect(url) as connection:
@@ -144,7 +176,14 @@ def deliver_pending(
 def _deliver_next(
     connection: Connection, notifier: Notifier, *, now: datetime, most_attempts: int
 ) -> str | None:
-    """The state in which the next due message was left; None if there is none."""
+    """Return the state in which the next due message was left; None if none is due.
+
+    Args:
+        connection: An open transaction; it holds the message's row to its end.
+        notifier: Carries one message to its recipient.
+        now: The present instant, UTC.
+        most_attempts: Attempts after which a message is given up.
+    """
     claimed = connection.execute(
         "SELECT message_id, channel, recipient, payload, attempts FROM outbox"
         " WHERE state = 'pending' AND next_attempt_at <= %s"

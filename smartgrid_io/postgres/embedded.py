@@ -47,6 +47,15 @@ class EmbeddedPostgres:
         fsync: bool = True,
         options: Mapping[str, str] | None = None,
     ) -> None:
+        """Describe the server; nothing is started yet.
+
+        Args:
+            home: Folder of the machine; everything lies in `<home>/postgres`.
+            port: TCP port; None keeps the port of the last start if it is free, else takes any.
+            database: The default database, made at the start.
+            fsync: False gives up surviving a power cut for speed: throw-away tests only.
+            options: Further server settings.
+        """
         self.folder = home.resolve() / "postgres"
         self.data = self.folder / "data"
         self.log = self.folder / "server.log"

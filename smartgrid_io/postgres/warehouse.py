@@ -1,4 +1,4 @@
-"""The Warehouse port on PostgreSQL; a connection per call, so that none is held between runs."""
+"""The Warehouse protocol on PostgreSQL; a connection per call: none is held between runs."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,10 +15,11 @@ from smartgrid_core.contracts.tables import get_table, to_table_name
 from smartgrid_core.errors import ContractError
 from smartgrid_core.protocols import WriteResult
 from smartgrid_core.time import Window
-from smartgrid_io.postgres import loading
 from smartgrid_io.postgres.copy import Connection, connect, copy_in, copy_out, quote_identifiers
+from smartgrid_io.postgres.loading import Load, list_days, load_rows
 from smartgrid_io.postgres.schema import ensure_months, upgrade_tables
 from smartgrid_io.postgres.tables import PARTITIONED, TABLES
+from smartgrid_io.postgres.upsert_statement import REVISION_COLUMNS
 from smartgrid_io.validate_rows import to_polars_types, validate_rows
 
 
@@ -39,7 +40,7 @@ class PostgresWarehouse:
             yield connection
 
     def read(self, schema: type[dy.Schema], *, window: Window | None = None) -> pl.DataFrame:
-        """Rows of the window (all of them for None), ordered by key."""
+        """Return the rows of the window (all of them for None), ordered by key."""
         types = to_polars_types(schema)
         query = sql.SQL("SELECT {} FROM {}").format(
             quote_identifiers(types), sql.Identifier(_require_stored(schema))
@@ -60,7 +61,7 @@ class PostgresWarehouse:
         frame = validate_rows(schema, rows)
         self._make_months(schema, frame)
         with self.transaction() as connection, _raise_contract_errors(schema):
-            loading.load_rows(connection, schema, frame, source="upsert", now=datetime.now(UTC))
+            load_rows(Load(connection, schema, source="upsert", now=datetime.now(UTC)), frame)
         return WriteResult(frame.height, frame)
 
     def replace(
@@ -72,33 +73,23 @@ class PostgresWarehouse:
         window, and for raw readings, which only grow.
         """
         name = _require_stored(schema)
-        if schema in loading.REVISION_COLUMNS:
+        if schema in REVISION_COLUMNS:
             raise ContractError(f"{name}: readings are never replaced, upsert them")
         frame = validate_rows(schema, rows)
         inside = sql.SQL("true") if window is None else _compose_window_condition(schema, window)
         with self.transaction() as connection, _raise_contract_errors(schema):
-            loading.begin_load(connection, schema)
+            load = Load(connection, schema, source="replace", now=datetime.now(UTC))
+            load.begin()
             with connection.cursor() as cursor:
                 copy_in(cursor, "load_batch", frame)
                 _refuse_outside(cursor, name, inside)
-                key = get_table(schema).key
-                same = sql.SQL(" AND ").join(
-                    sql.SQL("b.{0} = {1}.{0}").format(sql.Identifier(c), sql.Identifier(name))
-                    for c in key
-                )
-                cursor.execute(
-                    sql.SQL(
-                        "DELETE FROM {} WHERE {} AND NOT EXISTS "
-                        "(SELECT 1 FROM load_batch b WHERE {})"
-                    ).format(sql.Identifier(name), inside, same)
-                )
-            now = datetime.now(UTC)
-            loading.load_batch(connection, schema, frame, source="replace", now=now)
-            loading.end_load(connection, schema, now=now)
+                _delete_missing(cursor, schema, inside)
+            load.add(frame)
+            load.end()
         return WriteResult(frame.height, frame)
 
     def read_register_brackets(self, days: Sequence[date]) -> pl.DataFrame:
-        """Rows of `RegisterBrackets` for each of the days, from the raw readings.
+        """Return rows of `RegisterBrackets` for each of the days, from the raw readings.
 
         A meter has brackets for the days from its first register reading to its last: outside
         there is no energy that they could bound.
@@ -112,7 +103,7 @@ class PostgresWarehouse:
         return rows.sort(get_table(RegisterBrackets).key)
 
     def read_touched_since(self, seq: int, *, limit: int = 1000) -> pl.DataFrame:
-        """Rows of `TouchedDays` with a larger `seq`, in order."""
+        """Return rows of `TouchedDays` with a larger `seq`, in order."""
         types = to_polars_types(TouchedDays)
         query = sql.SQL("SELECT {} FROM touched_days WHERE seq > {} ORDER BY seq LIMIT {}").format(
             quote_identifiers(types), sql.Literal(seq), sql.Literal(limit)
@@ -122,18 +113,18 @@ class PostgresWarehouse:
 
     def _make_months(self, schema: type[dy.Schema], rows: pl.DataFrame) -> None:
         if schema in PARTITIONED:
-            ensure_months(self.url, schema, loading.list_days(schema, rows))
+            ensure_months(self.url, schema, list_days(schema, rows))
 
 
 def _require_stored(schema: type[dy.Schema]) -> str:
-    """The table's name. Raises ContractError for a table that only the lake holds."""
+    """Return the table's name. Raises ContractError for a table that only the lake holds."""
     if schema not in TABLES:
         raise ContractError(f"{to_table_name(schema)} is not a table of the warehouse")
     return to_table_name(schema)
 
 
 def _compose_window_condition(schema: type[dy.Schema], window: Window) -> sql.Composed:
-    """The condition that a row lies in the window, by the table's day column."""
+    """Return the condition that a row lies in the window, by the table's day column."""
     column = get_table(schema).day_column
     if column is None:
         raise ContractError(f"{to_table_name(schema)} is kept whole: it has no window")
@@ -153,18 +144,34 @@ def _compose_window_condition(schema: type[dy.Schema], window: Window) -> sql.Co
 
 def _refuse_outside(cursor: psycopg.Cursor[Any], name: str, inside: sql.Composable) -> None:
     """Raise ContractError if the batch has a row outside the window."""
-    found = cursor.execute(
+    outside = cursor.execute(
         sql.SQL("SELECT row_to_json(b)::text FROM load_batch b WHERE NOT ({}) LIMIT 1").format(
             inside
         )
     ).fetchone()
-    if found is not None:
-        raise ContractError(f"{name}: a row lies outside the window: {found[0]}")
+    if outside is not None:
+        raise ContractError(f"{name}: a row lies outside the window: {outside[0]}")
+
+
+def _delete_missing(
+    cursor: psycopg.Cursor[Any], schema: type[dy.Schema], inside: sql.Composable
+) -> None:
+    """Delete the table's rows within the condition `inside` whose key the batch does not have."""
+    name = sql.Identifier(to_table_name(schema))
+    same_key = sql.SQL(" AND ").join(
+        sql.SQL("b.{0} = {1}.{0}").format(sql.Identifier(column), name)
+        for column in get_table(schema).key
+    )
+    cursor.execute(
+        sql.SQL(
+            "DELETE FROM {} WHERE {} AND NOT EXISTS (SELECT 1 FROM load_batch b WHERE {})"
+        ).format(name, inside, same_key)
+    )
 
 
 @contextmanager
 def _raise_contract_errors(schema: type[dy.Schema]) -> Iterator[None]:
-    """Say in our words what the database refused."""
+    """Raise ContractError naming the table for what the database refused."""
     try:
         yield
     except psycopg.errors.IntegrityError as error:

@@ -43,11 +43,21 @@ def run_suite(
     at: datetime,
     register_capacity_kwh: float = 1_000_000.0,
 ) -> SuiteResult:
-    """Judge the rows of table `name` and add a page to the Data Docs under `docs_dir`.
+    """Judge the rows of a table and add a page to the Data Docs.
 
-    `at` is the instant up to which rows should be there; silence is measured from it. The verdict's
-    link starts with `docs_url`, or is a file's address without one. Raises KeyError for a table
-    without a suite.
+    Args:
+        name: Name of the table, such as `sensor_data`.
+        frame: Rows of the table.
+        docs_dir: Folder of the Data Docs.
+        docs_url: Address at which that folder is served; None links to the file.
+        at: The instant up to which rows should be there, UTC; silence is measured from it.
+        register_capacity_kwh: Reading at which a meter's register starts again at zero, kWh.
+
+    Returns:
+        The verdict with its failed expectations and the link to the page.
+
+    Raises:
+        KeyError: The table has no suite.
     """
     suite = get_suite(name, register_capacity_kwh=register_capacity_kwh)
     figures = suite.figures(frame, at=at)
@@ -71,9 +81,16 @@ def run_suite(
 def _validate_figures(
     suite: Suite, figures: pl.DataFrame, *, docs_dir: Path, at: datetime
 ) -> tuple["ExpectationSuiteValidationResult", str]:
-    """The result and its page, relative to the docs.
+    """Return Great Expectations' result and its page, relative to the docs.
 
-    All under a lock: the checks of several processes share one site. The clock only names the page.
+    All under a lock: the checks of several processes share one site. The clock only names the
+    page.
+
+    Args:
+        suite: What is expected.
+        figures: The figures that the suite judges, one row per row of the table.
+        docs_dir: Folder of the Data Docs.
+        at: The instant up to which rows should be there, UTC; names the run.
     """
     import great_expectations as gx
     from great_expectations.data_context.types.resource_identifiers import (

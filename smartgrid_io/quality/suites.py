@@ -90,6 +90,16 @@ def _expect_within(
     mostly: float = EVERY,
     severity: str = "warning",
 ) -> "Expectation":
+    """Return the expectation that a column lies between two bounds, both included.
+
+    Args:
+        column: The column, in its own unit.
+        low: Lower bound; None for none.
+        high: Upper bound; None for none.
+        why: The reason, shown in the Data Docs.
+        mostly: Share of the rows that must lie inside, 0 to 1.
+        severity: `info` is shown and fails no check, `warning` does.
+    """
     from great_expectations.expectations.core.expect_column_values_to_be_between import (
         ExpectColumnValuesToBeBetween,
     )

@@ -105,12 +105,21 @@ class ModelServerClient:
         *,
         label: str | None = None,
     ) -> Quantiles:
-        """Quantiles for a batch over gRPC, by the version or label named, else the newest version.
+        """Return quantiles for a batch, asked over gRPC.
 
-        features: one array-like per input of the model, (batch,), sent as float32; null is NaN.
-        Raises ModelUnavailableError naming model and server if that version is not live or does
-        not answer, or the label means none; ContractError if the features, or what came back, are
-        not what was agreed.
+        Args:
+            model: Name of the model.
+            features: One array-like (batch,) per input of the model, sent as float32; null is NaN.
+            version: The version to ask; None is the newest, or the one with the label.
+            label: The label to ask, such as `stable`; None asks by version.
+
+        Returns:
+            P10, P50 and P90 of each row, kW, and the version that answered.
+
+        Raises:
+            ModelUnavailableError: That version is not live or does not answer, or the label means
+                none; names model and server.
+            ContractError: The features, or what came back, are not what was agreed.
         """
         batch, inputs = _to_columns(model, features)
         number = None if version is None else int(version)
@@ -137,10 +146,23 @@ class ModelServerClient:
         *,
         label: str | None = None,
     ) -> Quantiles:
-        """The same over REST, columns in and columns out.
+        """Return the same quantiles as `predict`, asked over REST, columns in and columns out.
 
-        A REST answer does not say which version gave it, so one is named: that of the label, or
-        the newest live one.
+        A REST answer does not name the version that gave it, so one is asked for: that of the
+        label, or the newest live one.
+
+        Args:
+            model: Name of the model.
+            features: One array-like (batch,) per input of the model, sent as float32; null is NaN.
+            version: The version to ask; None is the newest live one, or the one with the label.
+            label: The label to ask; None asks by version.
+
+        Returns:
+            P10, P50 and P90 of each row, kW, and the version that was asked.
+
+        Raises:
+            ModelUnavailableError: No such version is live, or the server does not answer.
+            ContractError: The features, or what came back, are not what was agreed.
         """
         batch, inputs = _to_columns(model, features)
         if label is not None:

@@ -75,9 +75,17 @@ class LabelMover:
     ) -> LabelMoveResult:
         """Take back what was done last, or make `to` stable: see `ServingState.roll_back`.
 
-        A version that lies on the repository and is not loaded is loaded first. Raises
-        PublicationError
-        if there is nothing to go back to, no such version, or it does not load.
+        A version that lies in the model repository and is not loaded is loaded first.
+
+        Args:
+            model: Name of the model.
+            to: The version that becomes stable; None takes back the canary, or else the stable
+                version.
+            reason: Why, for `label_moves`.
+            now: The present instant, UTC.
+
+        Raises:
+            PublicationError: There is nothing to go back to, no such version, or it does not load.
         """
         served = self.repository.read_state(model)
         if to is not None and to not in served.versions:
@@ -92,7 +100,14 @@ class LabelMover:
     ) -> LabelMoveResult:
         """Make the canary stable; nothing happens if it is no longer the version `canary`.
 
-        Raises PublicationError if there is no canary and none was named.
+        Args:
+            model: Name of the model.
+            reason: Why, for `label_moves`.
+            now: The present instant, UTC.
+            canary: The version that was judged; None takes any canary.
+
+        Raises:
+            PublicationError: There is no canary and none was named.
         """
         move = _limit_to_canary(ServingState.promote, canary=canary)
         return self._move(model, move, action="promoted", reason=reason, now=now)
@@ -102,7 +117,14 @@ class LabelMover:
     ) -> LabelMoveResult:
         """Let stable answer alone; nothing happens if the canary is no longer `canary`.
 
-        Raises PublicationError if there is no canary and none was named.
+        Args:
+            model: Name of the model.
+            reason: Why, for `label_moves`.
+            now: The present instant, UTC.
+            canary: The version that was judged; None takes any canary.
+
+        Raises:
+            PublicationError: There is no canary and none was named.
         """
         move = _limit_to_canary(ServingState.drop_canary, canary=canary)
         return self._move(model, move, action="rolled_back", reason=reason, now=now)
@@ -110,7 +132,15 @@ class LabelMover:
     def follow(
         self, moved: LabelMoveResult, *, action: Action, reason: str, now: datetime
     ) -> LabelMoveResult:
-        """Have alias and journal follow what is served now; says what could not."""
+        """Have alias and journal follow what is served now; return the result with what could not
+        follow.
+
+        Args:
+            moved: What was served before and after the move.
+            action: The kind of move, for `label_moves`.
+            reason: Why, for `label_moves`.
+            now: The present instant, UTC.
+        """
         import psycopg
 
         after, troubles = moved.after, list(moved.troubles)
@@ -143,6 +173,15 @@ class LabelMover:
         reason: str,
         now: datetime,
     ) -> LabelMoveResult:
+        """Change the labels, wait until the server answers so, and have alias and journal follow.
+
+        Args:
+            model: Name of the model.
+            move: What is served -> what shall be served.
+            action: The kind of move, for `label_moves`.
+            reason: Why, for `label_moves`.
+            now: The present instant, UTC.
+        """
         before = self.repository.read_state(model)
         after = self.repository.update_state(model, lambda served: move(served).keep_loaded(served))
         troubles = []

@@ -22,7 +22,13 @@ from pathlib import Path
 from typing import Protocol
 
 from smartgrid_core.errors import PublicationError
-from smartgrid_io.file_store import LEFTOVER_AGE_S, LocalFileStore, S3FileStore
+from smartgrid_io.file_store import (
+    LEFTOVER_AGE_S,
+    LocalFileStore,
+    S3FileStore,
+    flush_to_disk,
+    hash_file,
+)
 
 CONFIG = "models.config"
 GRAPH = "saved_model.pb"
@@ -117,9 +123,7 @@ def raise_publication_errors(base: str, *, step: str) -> Iterator[None]:
 def hash_folder(folder: Path) -> str:
     """One hash over names and contents of all files below a local folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return _combine_hashes(
-        (path.relative_to(folder).as_posix(), _hash_file(path)) for path in files
-    )
+    return _combine_hashes((path.relative_to(folder).as_posix(), hash_file(path)) for path in files)
 
 
 class LocalModelFolder:
@@ -165,7 +169,7 @@ class LocalModelFolder:
             shutil.rmtree(hidden, ignore_errors=True)
             raise
         os.rename(hidden, folder / str(version))  # noqa: PTH104  # refuses a folder not empty
-        _sync(folder)
+        flush_to_disk(folder)
 
     def remove(self, model: str, version: int) -> None:
         """Hide the version by one rename, then delete it, so that no half of it is ever seen."""
@@ -174,7 +178,7 @@ class LocalModelFolder:
             return
         hidden = target.with_name(f"{_WITHDRAWN}{version}-{uuid.uuid4().hex[:8]}")
         target.rename(hidden)
-        _sync(target.parent)
+        flush_to_disk(target.parent)
         shutil.rmtree(hidden)
 
     def sweep(self, model: str) -> None:
@@ -210,7 +214,7 @@ class LocalModelFolder:
         folder = self.base if model is None else self.base / model
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
-            _sync(folder.parent)
+            flush_to_disk(folder.parent)
         with (folder / _LOCK).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -313,11 +317,6 @@ def _combine_hashes(files: Iterator[tuple[str, str]]) -> str:
     return digest.hexdigest()
 
 
-def _hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _copy_durably(source: Path, target: Path) -> None:
     """Copy the tree and wait until the disk has every file and every folder of it."""
     target.mkdir()
@@ -327,13 +326,5 @@ def _copy_durably(source: Path, target: Path) -> None:
             _copy_durably(entry, copy)
         else:
             shutil.copyfile(entry, copy)
-            _sync(copy)
-    _sync(target)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            flush_to_disk(copy)
+    flush_to_disk(target)

@@ -40,11 +40,19 @@ class VersionSource(Protocol):
 
 
 def publish_version(saved_model: Path, *, base: str, model: str, version: int) -> str:
-    """Make the SavedModel folder the version of the model; returns where the version lies.
+    """Make the SavedModel folder a version of the model; return where the version lies.
 
-    A version is never overwritten: the same content again changes nothing, other content raises
-    PublicationError. It also does so for a folder that is no SavedModel, a name or number that
-    the server would not take, and a disk or bucket that fails.
+    A version is never overwritten: the same content again changes nothing.
+
+    Args:
+        saved_model: Folder of the SavedModel.
+        base: The model server's folder or `s3://bucket/prefix`.
+        model: Name of the model.
+        version: Number of the version, from 1.
+
+    Raises:
+        PublicationError: The version is there with other content, the folder is no SavedModel, the
+            server would not take the name or number, or a disk or bucket failed.
     """
     source = Path(saved_model)
     if not (source / GRAPH).is_file():
@@ -77,9 +85,16 @@ def withdraw_version(*, base: str, model: str, version: int) -> None:
 def prune_versions(
     *, base: str, model: str, keep: int = FEWEST_KEPT, spare: Collection[int] = ()
 ) -> list[int]:
-    """Remove the oldest versions beyond `keep` (at least 3); returns what was removed.
+    """Remove the oldest versions and return which were removed.
 
-    Versions in `spare`, those that a server is told to load, stay and count.
+    Args:
+        base: The model server's folder or `s3://bucket/prefix`.
+        model: Name of the model.
+        keep: How many of the newest versions stay, at least 3.
+        spare: Versions that a server is told to load: they stay and count.
+
+    Raises:
+        PublicationError: `keep` is below 3, or a disk or bucket failed.
     """
     if keep < FEWEST_KEPT:
         raise PublicationError(
@@ -108,8 +123,14 @@ def wait_until_available(
 ) -> None:
     """Return as soon as the server answers with this version.
 
-    Raises PublicationError if the server could not load it, or not within `timeout` seconds; the
-    text has the server's own words.
+    Args:
+        client: Says what the server does with each version.
+        model: Name of the model.
+        version: Number of the version.
+        timeout: Longest wait, s.
+
+    Raises:
+        PublicationError: The server could not load it, or not in time; has the server's own words.
     """
     deadline = time.monotonic() + timeout
     while True:

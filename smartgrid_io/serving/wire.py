@@ -163,7 +163,14 @@ def build_predict_request(
     version: int | None = None,
     label: str | None = None,
 ) -> Message:
-    """A Predict request; inputs: float32 of any shape, by the signature's input name."""
+    """Return a Predict request.
+
+    Args:
+        model: Name of the model.
+        inputs: float32 of any shape, by the signature's input name.
+        version: The version to ask; None is the newest.
+        label: The label to ask, in place of a version.
+    """
     request = _PredictRequest()
     request.model_spec.name = model
     if version is not None:

@@ -167,7 +167,7 @@ def test_what_nobody_foresaw_in_a_file_refuses_that_file_alone(
         raise pl.exceptions.ComputeError("the sky fell\nin many words")
 
     with monkeypatch.context() as patch:
-        patch.setattr("smartgrid_io.landing.land.judged", fail)
+        patch.setattr("smartgrid_io.landing.judge.RowJudge.judge", fail)
         report = land(METERS)
     assert report.message == (
         "file.csv: it cannot be read as a table (ComputeError: the sky fell): send plain columns "

@@ -22,8 +22,8 @@ from smartgrid_core.contracts.readings import (
 from smartgrid_core.errors import ContractError, ServerError
 from smartgrid_core.readings.touched import find_interval_day, find_touched_days
 from smartgrid_core.time import Window
-from smartgrid_io.postgres import loading
 from smartgrid_io.postgres.copy import connect
+from smartgrid_io.postgres.loading import Load, LoadCounts, list_days, load_rows
 from smartgrid_io.postgres.schema import ensure_months
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
@@ -216,14 +216,14 @@ def test_of_two_values_in_one_batch_the_later_stands_and_the_earlier_is_kept(
     rows = readings(("a", START, 5), ("b", START, 1), ("a", START, 6), ("b", START, 1))
     loading_months(warehouse, rows)
     with warehouse.transaction() as connection:
-        loaded = loading.load_rows(connection, MeterReadings, rows, source="file.csv", now=START)
-    assert loaded == loading.LoadCounts(new=2, changed=1, repeated=1)
+        loaded = load_rows(Load(connection, MeterReadings, source="file.csv", now=START), rows)
+    assert loaded == LoadCounts(new=2, changed=1, repeated=1)
     assert warehouse.read(MeterReadings)["reading"].to_list() == [6.0, 1.0]
     assert warehouse.read(ReadingRevisions).select("old_value", "new_value").rows() == [(5.0, 6.0)]
 
 
 def loading_months(warehouse: PostgresWarehouse, rows: pl.DataFrame) -> None:
-    ensure_months(warehouse.url, MeterReadings, loading.list_days(MeterReadings, rows))
+    ensure_months(warehouse.url, MeterReadings, list_days(MeterReadings, rows))
 
 
 def test_a_description_is_filled_in_but_never_taken_away_nor_a_reason_to_recompute(
@@ -353,7 +353,7 @@ def test_what_one_delivery_says_twice_leaves_a_trace_with_its_span(warehouse: Po
     rows = readings(*(("a", START + n * HOUR, n) for n in (0, 1, 1, 2, 2)), ("b", START, 1))
     loading_months(warehouse, rows)
     with warehouse.transaction() as connection:
-        loading.load_rows(connection, MeterReadings, rows, source="file.csv", now=START)
+        load_rows(Load(connection, MeterReadings, source="file.csv", now=START), rows)
     assert warehouse.read(RepeatedReadings).to_dicts() == [
         {
             "source": "file.csv",
@@ -373,7 +373,7 @@ def test_a_long_load_never_hides_its_days_behind_those_of_a_short_one(
     later = readings(("b", START + 24 * HOUR, 1))
     loading_months(warehouse, pl.concat([rows, later]))
     with ThreadPoolExecutor(1) as pool, warehouse.transaction() as connection:
-        loading.load_rows(connection, MeterReadings, rows, source="long.csv", now=START)
+        load_rows(Load(connection, MeterReadings, source="long.csv", now=START), rows)
         short = pool.submit(warehouse.upsert, MeterReadings, later)
         with pytest.raises(TimeoutError):
             short.result(timeout=1)
