@@ -1,4 +1,4 @@
-"""What Dagster itself would keep for ever: log events and compute logs of old runs."""
+"""Old log events and compute logs of runs, which Dagster itself would keep for ever, are purged."""
 
 import shutil
 import time
@@ -34,7 +34,10 @@ def purge_events(url: str, *, kept: timedelta = RETENTION) -> int:
 def purge_compute_logs(
     folder: Path, *, now: float | None = None, kept: timedelta = RETENTION
 ) -> int:
-    """Remove the output folders of runs that nothing was written to for `kept`."""
+    """Remove the output folders of runs that nothing was written to for `kept`; return how many.
+
+    `folder`: Dagster's compute logs. `now`: seconds since 1970, UTC; None asks the clock.
+    """
     limit = (time.time() if now is None else now) - kept.total_seconds()
     old = [
         place

@@ -1,4 +1,4 @@
-"""Where the lake's files lie: a local folder or an S3 bucket, each with an atomic put."""
+"""Where files lie: a local folder or an S3 bucket, each with an atomic put."""
 
 import hashlib
 import os
@@ -29,19 +29,19 @@ class FileStore(Protocol):
     """What Polars needs to read the addresses."""
 
     def address(self, file: str) -> str:
-        """The file's full path or URL."""
+        """Return the file's full path or URL."""
         ...
 
     def exists(self, file: str) -> bool:
-        """Is the file there?"""
+        """Return whether the file is there."""
         ...
 
     def folders_with(self, name: str, *, below: str) -> list[str]:
-        """Names of the folders directly below a folder that hold a file of that name."""
+        """Return names of the folders directly below a folder that hold a file of that name."""
         ...
 
     def row_count(self, file: str) -> int:
-        """Rows of a Parquet file, from its footer."""
+        """Return the number of rows of a Parquet file, from its footer."""
         ...
 
     def put(self, source: Path, file: str) -> None:
@@ -54,7 +54,7 @@ class FileStore(Protocol):
 
 
 def open_file_store(url: str, *, storage_options: Mapping[str, str] | None = None) -> FileStore:
-    """The place that a URL names."""
+    """Return the store of files that a URL names: a local folder or `s3://bucket/prefix`."""
     if url.startswith("s3://"):
         return S3FileStore(url, storage_options or {})
     return LocalFileStore(Path(url.removeprefix("file://")).resolve())
@@ -70,22 +70,22 @@ class LocalFileStore:
         self.root = root
 
     def address(self, file: str) -> str:
-        """The file's full path."""
+        """Return the file's full path."""
         return str(self.root / file)
 
     def exists(self, file: str) -> bool:
-        """Is the file there?"""
+        """Return whether the file is there."""
         return (self.root / file).exists()
 
     def folders_with(self, name: str, *, below: str) -> list[str]:
-        """Names of the folders directly below a folder that hold a file of that name."""
+        """Return names of the folders directly below a folder that hold a file of that name."""
         folder = self.root / below
         if not folder.is_dir():
             return []
         return [place.name for place in folder.iterdir() if (place / name).exists()]
 
     def row_count(self, file: str) -> int:
-        """Rows of a Parquet file, from its footer."""
+        """Return the number of rows of a Parquet file, from its footer."""
         return int(pl.scan_parquet(self.root / file).select(pl.len()).collect().item())
 
     def put(self, source: Path, file: str) -> None:
@@ -153,34 +153,34 @@ class S3FileStore:
         )
 
     def address(self, file: str) -> str:
-        """The file's URL."""
+        """Return the file's URL."""
         return f"s3://{self.root}/{file}"
 
     def exists(self, file: str) -> bool:
-        """Is the object there?"""
+        """Return whether the object is there."""
         with _raise_os_errors():
             return bool(self._files.exists(f"{self.root}/{file}"))
 
     def folders_with(self, name: str, *, below: str) -> list[str]:
-        """Names of the prefixes directly below one that hold an object of that name."""
+        """Return names of the prefixes directly below one that hold an object of that name."""
         with _raise_os_errors():
             found = self._files.find(f"{self.root}/{below}/")
         paths = [path.split("/") for path in found]
         return [path[-2] for path in paths if path[-1] == name and path[-3] == below]
 
     def files(self, below: str) -> list[str]:
-        """Every object below a prefix, by its path from there, in order."""
+        """Return every object below a prefix, by its path from there, in order."""
         root = f"{self.root}/{below}".rstrip("/") + "/"
         with _raise_os_errors():
             return sorted(path.removeprefix(root) for path in self._files.find(root))
 
     def read(self, file: str) -> bytes:
-        """The object's content."""
+        """Return the object's content."""
         with _raise_os_errors():
             return bytes(self._files.cat_file(f"{self.root}/{file}"))
 
     def read_with_mark(self, file: str) -> tuple[bytes, str] | None:
-        """The object's content and the mark (ETag) of just this content; None if there is none."""
+        """Return the object's content and the mark (ETag) of it; None if there is no object."""
         from fsspec.asyn import sync
 
         bucket, key, _ = self._files.split_path(f"{self.root}/{file}")
@@ -208,13 +208,13 @@ class S3FileStore:
         return True
 
     def newest(self, below: str) -> datetime | None:
-        """When the youngest object below a prefix was written; None if there is none."""
+        """Return when the youngest object below a prefix was written; None if there is none."""
         with _raise_os_errors():
             found = self._files.find(f"{self.root}/{below}/", detail=True)
         return max((each["LastModified"] for each in found.values()), default=None)
 
     def row_count(self, file: str) -> int:
-        """Rows of a Parquet file, from its footer."""
+        """Return the number of rows of a Parquet file, from its footer."""
         with _raise_os_errors():
             scan = pl.scan_parquet(self.address(file), storage_options=self.storage_options)
             return int(scan.select(pl.len()).collect().item())
@@ -233,7 +233,7 @@ class S3FileStore:
 
 @contextmanager
 def _raise_os_errors() -> Iterator[None]:
-    """Let botocore's, aiohttp's and Polars' errors, of no common kind, be told as OSError."""
+    """Raise OSError for errors of botocore, aiohttp and Polars, which have no common kind."""
     try:
         yield
     except OSError:

@@ -20,7 +20,7 @@ QUANTITIES = {
     "wind_speed_10m": "wind_speed_ms",
     "cloud_cover": "cloud_cover_pct",
 }
-"""Theirs -> ours. Theirs are of the instant: an hour's mean is taken as that of its two ends."""
+"""Open-Meteo's column -> ours. Theirs are of the instant: an hour's mean is that of its ends."""
 
 RADIATION = "shortwave_radiation"
 """Global horizontal irradiance, W/m2: theirs is the mean over the hour *before* the instant."""
@@ -30,7 +30,7 @@ TIMEOUT_S = 20.0
 MOST_RETRY_WAIT_S = 30.0
 
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Answers after which the same question may be answered."""
+"""HTTP status codes after which the same request may succeed."""
 
 
 class _BusyError(Exception):
@@ -72,7 +72,7 @@ def fetch_weather(
         sleep=sleep or tenacity.nap.sleep,
         reraise=True,
     )
-    question = {
+    request = {
         "latitude": latitude,
         "longitude": longitude,
         "start_date": first.isoformat(),
@@ -83,28 +83,29 @@ def fetch_weather(
         "timeformat": "unixtime",
     }
     try:
-        answer = retrying(_request_hourly, url, question)
+        answer = retrying(_request_hourly, url, request)
     except (httpx.HTTPError, httpx.InvalidURL, _BusyError) as error:
         raise ServerError(f"no weather from {url}: {type(error).__name__}: {error}") from error
     return to_weather_rows(answer, url=url, window=Window.of_days(first, last))
 
 
-def _request_hourly(url: str, question: Mapping[str, Any]) -> Mapping[str, Any]:
-    answer = httpx.get(url, params=dict(question), timeout=TIMEOUT_S)
+def _request_hourly(url: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the archive's JSON. Raises _BusyError to be tried again, ServerError for a refusal."""
+    answer = httpx.get(url, params=dict(request), timeout=TIMEOUT_S)
     if answer.status_code in BUSY:
         raise _BusyError(f"status {answer.status_code}")
     try:
-        said = answer.json()
+        weather = answer.json()
     except ValueError as error:
         raise ServerError(f"{url} answered {answer.status_code} without JSON") from error
-    if not isinstance(said, Mapping) or answer.is_error or said.get("error"):
-        reason = said.get("reason") if isinstance(said, Mapping) else None
+    if not isinstance(weather, Mapping) or answer.is_error or weather.get("error"):
+        reason = weather.get("reason") if isinstance(weather, Mapping) else None
         raise ServerError(f"{url} refused ({answer.status_code}): {reason or 'no reason given'}")
-    return said
+    return weather
 
 
 def to_weather_rows(answer: Mapping[str, Any], *, url: str, window: Window) -> pl.DataFrame:
-    """The archive's hourly columns as rows of `Weather` within the window, ordered by hour.
+    """Return the archive's hourly columns as rows of `Weather` within the window, ordered by hour.
 
     Raises ServerError naming a column that is missing.
     """

@@ -39,7 +39,8 @@ class ParquetLake:
         self._place: FileStore = open_file_store(url, storage_options=storage_options)
 
     def scan(self, schema: type[dy.Schema], *, window: Window | None = None) -> pl.LazyFrame:
-        """Rows of the window, all for None; without any, an empty frame of the right columns.
+        """Return rows of the window, all for None; without any, an empty frame of the right
+        columns.
 
         Files of days outside the window are neither listed nor opened. Raises ContractError for a
         window on a table that is kept whole.
@@ -95,7 +96,7 @@ class ParquetLake:
         )
 
     def days(self, schema: type[dy.Schema]) -> Sequence[date]:
-        """The UTC days that hold rows, in order."""
+        """Return the UTC days that hold rows, in order."""
         table = get_table(schema)
         days = self.computed_days(schema)
 
@@ -108,7 +109,7 @@ class ParquetLake:
             ]
 
     def computed_days(self, schema: type[dy.Schema]) -> Sequence[date]:
-        """The UTC days that were computed, with rows or without, in order."""
+        """Return the UTC days that were computed, with rows or without, in order."""
         table = get_table(schema)
         return sorted(
             date.fromisoformat(name.removeprefix("day="))
@@ -117,7 +118,7 @@ class ParquetLake:
         )
 
     def delete_before(self, schema: type[dy.Schema], *, before: date) -> int:
-        """Remove the days before this one for good, as if never computed; say how many."""
+        """Remove the days before this one, as if never computed; return how many they were."""
         table = get_table(schema)
         old = [day for day in self.computed_days(schema) if day < before]
         for day in old:
@@ -125,7 +126,7 @@ class ParquetLake:
         return len(old)
 
     def _computed_in(self, table: Table, window: Window) -> list[date]:
-        """The computed days among those that the window touches."""
+        """Return the computed days among those that the window touches."""
         days = list(window.days())
         if len(days) > LISTING_PAYS_DAYS:
             return [day for day in self.computed_days(table.schema) if days[0] <= day <= days[-1]]
@@ -133,7 +134,7 @@ class ParquetLake:
         return [day for day in days if _get_file_path(table, day) in existing]
 
     def _existing(self, files: Sequence[str]) -> list[str]:
-        """Those of the files that are there."""
+        """Return those of the files that are there."""
         if not self._place.is_remote:
             return [file for file in files if self._place.exists(file)]
         with ThreadPoolExecutor(16) as pool:
@@ -141,7 +142,7 @@ class ParquetLake:
             return [file for file, is_there in zip(files, there, strict=True) if is_there]
 
     def _scan_files(self, schema: type[dy.Schema], files: Sequence[str]) -> pl.LazyFrame:
-        """The rows of the files, in the columns of the contract."""
+        """Return the rows of the files, in the columns of the contract."""
         types = to_polars_types(schema)
         if not files:
             return pl.LazyFrame(schema=types)
@@ -198,12 +199,15 @@ def _is_one_day(wanted: Sequence[date] | None) -> bool:
 
 
 def _get_file_path(table: Table, day: date | None = None) -> str:
-    """Where a table, or a day of it, lies below the lake's root."""
+    """Return where a table, or a day of it, lies below the lake's root."""
     return f"{table.name}/{FILE_NAME}" if day is None else f"{table.name}/day={day}/{FILE_NAME}"
 
 
 def _list_whole_days(table: Table, window: Window) -> Sequence[date]:
-    """The window's days. Raises ContractError if it cuts one: half a day is never replaced."""
+    """Return the window's days.
+
+    Raises ContractError if the window cuts a day: half a day is never replaced.
+    """
     for edge in (window.start, window.end):
         if edge != midnight(edge.date()):
             raise ContractError(f"{table.name}: whole UTC days are replaced, the window has {edge}")
@@ -211,7 +215,7 @@ def _list_whole_days(table: Table, window: Window) -> Sequence[date]:
 
 
 def _validate_and_sort(schema: type[dy.Schema], rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows, held against the contract, in the order of their key."""
+    """Return the rows in the order of their key. Raises ContractError for a bad row."""
     return validate_rows(schema, rows).sort(schema.primary_key())
 
 

@@ -1,4 +1,4 @@
-"""Hold a frame against its contract before a store takes it."""
+"""Rows validated against their contract before a store takes them."""
 
 import dataframely as dy
 import polars as pl
@@ -8,12 +8,12 @@ from smartgrid_core.errors import ContractError
 
 
 def to_polars_types(schema: type[dy.Schema]) -> dict[str, pl.DataType]:
-    """A contract's columns and their Polars types."""
+    """Return a contract's columns and their Polars types."""
     return {name: column.dtype for name, column in schema.columns().items()}
 
 
 def validate_rows(schema: type[dy.Schema], rows: pl.DataFrame) -> pl.DataFrame:
-    """The contract's columns of `rows`, in its order, when every row keeps it.
+    """Return the contract's columns of `rows`, in its order, when every row keeps the contract.
 
     Raises ContractError naming the table, the first bad column and how many rows are bad.
     """

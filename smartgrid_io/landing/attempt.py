@@ -106,7 +106,7 @@ class LandingAttempt:
     """Has the transaction open."""
 
     def run(self) -> LandingReport:
-        """Land the file and return the report; all that it says is in the transaction.
+        """Land the file and return its report, all within the transaction.
 
         Raises GrowingError if the file changes meanwhile, psycopg's errors if the database fails.
         """

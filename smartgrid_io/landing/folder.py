@@ -17,11 +17,14 @@ SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet",
 
 @dataclass(frozen=True, slots=True, order=True)
 class Candidate:
-    """A file as the folder lists it; `changed_at` is when its content, name or rights changed."""
+    """A file as the folder lists it."""
 
     path: Path
+    """Where the file lies."""
     size_bytes: int
+    """Its size when it was listed."""
     changed_at: datetime
+    """When its content, name or rights changed, UTC."""
 
     @property
     def run_key(self) -> str:
@@ -30,18 +33,18 @@ class Candidate:
 
 
 def list_folder(folder: Path) -> list[Candidate]:
-    """The files that could be landed, in order of name; hidden and temporary ones are left out."""
-    found = []
+    """Return the files that could be landed, by name, without hidden and temporary ones."""
+    files = []
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.name.startswith((".", "~")) or not path.name.lower().endswith(SUFFIXES):
             continue
         try:
-            facts = path.stat()
+            status = path.stat()
         except FileNotFoundError:
             continue  # renamed or removed since the folder was listed
-        changed = datetime.fromtimestamp(max(facts.st_mtime, facts.st_ctime), tz=UTC)
-        found.append(Candidate(path, facts.st_size, changed))
-    return sorted(found)
+        changed = datetime.fromtimestamp(max(status.st_mtime, status.st_ctime), tz=UTC)
+        files.append(Candidate(path, status.st_size, changed))
+    return sorted(files)
 
 
 def select_arrived(

@@ -175,7 +175,7 @@ def _refuse_doubles(columns: Sequence[str]) -> None:
 
 
 def _is_wide(schema: type[dy.Schema] | None, names: set[str]) -> bool:
-    """Whether no column but time and unit has a known name, so that each is a meter or sensor."""
+    """Return whether no column but time and unit has a known name: each is a meter or sensor."""
     known = {
         name
         for table in DATASETS.values()

@@ -160,7 +160,7 @@ def _parse_block(block: bytes, text_format: _TextFormat, *, first_row: int) -> t
 
 
 def _has_plain_quotes(block: bytes, separator: str) -> bool:
-    """Whether every quote belongs to a cell that is quoted as a whole, within one line."""
+    """Return whether every quote belongs to a cell that is quoted as a whole, within one line."""
     if b'"' not in block:
         return True
     ends = re.escape(separator).encode()
@@ -258,7 +258,7 @@ def _describe_broken_quotes() -> Fault:
 
 
 def _has_only_rows(lines: Sequence[bytes], width: int, separator: str) -> bool:
-    """Whether all lines between two quotes look like rows of their own: the quotes are stray."""
+    """Return whether all lines between two quotes look like rows: the quotes are stray ones."""
     if width <= MOST_COLUMNS_OF_TEXT or not lines:
         return False
     return all(b'"' not in line and line.count(separator.encode()) == width - 1 for line in lines)

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 MODEL_ID_TAG = "smartgrid.model_id"
-"""On a run: the logged model that it made."""
+"""Tag of a run: the id of the logged model that it made."""
 
 ANSWER_TIMEOUT_S = 5.0
-"""A server on its feet says so at once; MLflow's own client would try for four minutes."""
+"""A server that runs answers at once; MLflow's own client would try for four minutes."""
 
 PARAMS_PER_CALL, METRICS_PER_CALL = 100, 1000
 """The server refuses longer batches."""
@@ -42,7 +42,7 @@ ERROR_TAG = "smartgrid.error"
 
 
 class MlflowRegistry:
-    """What was trained, on what, how well; which version of a model bears which alias."""
+    """Trainings with their data, scores and models; versions of a model and their aliases."""
 
     def __init__(self, tracking_uri: str) -> None:
         """`tracking_uri` is the server's URL or a database URL; nothing is asked of it yet."""
@@ -83,31 +83,18 @@ class MlflowRegistry:
         Raises:
             ConfigurationError: The server does not answer.
         """
-        from mlflow.entities import Metric, Param
-
         client = self._client()
         run = client.create_run(
             self._experiment_id(experiment), tags=dict(tags or {}), run_name=run_name
         )
         run_id = str(run.info.run_id)
+        window = {
+            "data_start": data_window.start.isoformat(),
+            "data_end": data_window.end.isoformat(),
+        }
         try:
-            now = int(datetime.now(UTC).timestamp() * 1000)
-            all_params = {
-                **params,
-                "data_start": data_window.start.isoformat(),
-                "data_end": data_window.end.isoformat(),
-            }
-            for some in _split_into_batches(
-                [Param(k, str(v)) for k, v in all_params.items()], PARAMS_PER_CALL
-            ):
-                client.log_batch(run_id, params=some)
-            known = [
-                Metric(_to_metric_name(name), float(value), now, 0)
-                for name, value in metrics.items()
-                if value is not None
-            ]
-            for some in _split_into_batches(known, METRICS_PER_CALL):
-                client.log_batch(run_id, metrics=some)
+            self._log_params(run_id, {**params, **window})
+            self._log_metrics(run_id, metrics)
             with tempfile.TemporaryDirectory() as folder:
                 _write_figures(Path(folder), figures or {})
                 for name, table in (tables or {}).items():
@@ -117,6 +104,27 @@ class MlflowRegistry:
             self.finish(run_id, "FAILED")
             raise
         return run_id
+
+    def _log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
+        """Write parameters of a run as text, as many at a time as the server takes."""
+        from mlflow.entities import Param
+
+        all_params = [Param(name, str(value)) for name, value in params.items()]
+        for batch in _split_into_batches(all_params, PARAMS_PER_CALL):
+            self._client().log_batch(run_id, params=batch)
+
+    def _log_metrics(self, run_id: str, metrics: Mapping[str, float | None]) -> None:
+        """Write the metrics of a run that are not None, as many at a time as the server takes."""
+        from mlflow.entities import Metric
+
+        now_ms = int(datetime.now(UTC).timestamp() * 1000)
+        known = [
+            Metric(_to_metric_name(name), float(value), now_ms, 0)
+            for name, value in metrics.items()
+            if value is not None
+        ]
+        for batch in _split_into_batches(known, METRICS_PER_CALL):
+            self._client().log_batch(run_id, metrics=batch)
 
     def log_trial(
         self,
@@ -186,8 +194,8 @@ class MlflowRegistry:
             params=first,
             tags=[] if error is None else [RunTag(ERROR_TAG, error[:LONGEST_TAG])],
         )
-        for some in others:
-            client.log_batch(run.info.run_id, params=some)
+        for batch in others:
+            client.log_batch(run.info.run_id, params=batch)
         client.set_terminated(run.info.run_id, "FINISHED" if error is None else "FAILED", ended)
         return str(run.info.run_id)
 
@@ -221,7 +229,7 @@ class MlflowRegistry:
         return f"models:/{model.model_id}"
 
     def register(self, name: str, run_id: str) -> ModelVersion:
-        """The version of `name` that holds the run's model; made if there is none yet.
+        """Return the version of `name` that holds the run's model; made if there is none yet.
 
         Raises PublicationError for a run that has no SavedModel.
         """
@@ -252,7 +260,7 @@ class MlflowRegistry:
         self._client().set_registered_model_alias(name, alias, version)
 
     def find_by_alias(self, name: str, alias: str) -> ModelVersion | None:
-        """The version that bears the alias; None if none does or there is no such model."""
+        """Return the version that bears the alias; None if none does or there is no such model."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -263,7 +271,7 @@ class MlflowRegistry:
             raise
 
     def read_params(self, version: ModelVersion) -> Mapping[str, str]:
-        """What was written down of its training: `forecaster`, `data_end` and more."""
+        """Return the parameters of its training as text: `forecaster`, `data_end` and more."""
         return dict(self._client().get_run(version.run_id).data.params)
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
@@ -282,12 +290,12 @@ class MlflowRegistry:
         return Path(place) / SAVED_MODEL_DIR
 
     def find_by_tag(self, experiment: str, key: str, value: str) -> str | None:
-        """The newest finished run of the experiment with that tag; None if there is none."""
+        """Return the newest finished run of the experiment with that tag; None if there is none."""
         runs = self._runs(experiment, f"tags.`{key}` = '{value}' and status = 'FINISHED'")
         return str(runs[0].info.run_id) if runs else None
 
     def fail_unfinished(self, experiment: str, key: str, value: str) -> int:
-        """End as FAILED what a killed process left running under that tag; say how many."""
+        """End as FAILED what a killed process left running under that tag; return how many."""
         runs = self._runs(experiment, f"tags.`{key}` = '{value}' and status = 'RUNNING'")
         for run in runs:
             self.finish(run.info.run_id, "FAILED")
@@ -298,12 +306,12 @@ class MlflowRegistry:
         self._client().set_terminated(run_id, status)
 
     def _runs(self, experiment: str, condition: str) -> list["Run"]:
-        found = self._client().get_experiment_by_name(experiment)
-        if found is None:
+        known = self._client().get_experiment_by_name(experiment)
+        if known is None:
             return []
         return list(
             self._client().search_runs(
-                [found.experiment_id], condition, order_by=["attributes.start_time DESC"]
+                [known.experiment_id], condition, order_by=["attributes.start_time DESC"]
             )
         )
 
@@ -311,18 +319,18 @@ class MlflowRegistry:
         from mlflow.exceptions import MlflowException
 
         client = self._client()
-        found = client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
+        known = client.get_experiment_by_name(name)
+        if known is not None:
+            return str(known.experiment_id)
         try:
             return client.create_experiment(name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        found = client.get_experiment_by_name(name)  # another process was faster
-        if found is None:
+        known = client.get_experiment_by_name(name)  # another process was faster
+        if known is None:
             raise ConfigurationError(f"experiment {name!r} of {self.tracking_uri} was deleted")
-        return str(found.experiment_id)
+        return str(known.experiment_id)
 
     def _client(self) -> "MlflowClient":
         if self._opened is None:
@@ -358,7 +366,7 @@ def _to_model_version(version: Any) -> ModelVersion:
 
 
 def _to_metric_name(name: str) -> str:
-    """A name that MLflow takes for a metric: feeders may be called anything."""
+    """Return a name that MLflow takes for a metric; a feeder may have any name."""
     return "".join(letter if letter.isalnum() or letter in "_-. /" else "_" for letter in name)
 
 
@@ -367,7 +375,7 @@ def _split_into_batches(items: list[Any], size: int) -> Iterable[list[Any]]:
 
 
 def _write_figures(folder: Path, figures: Mapping[str, Any]) -> None:
-    """HTML pages as they are, Matplotlib as PNG, all Plotly figures on one page."""
+    """Write HTML pages as they are, Matplotlib as PNG, and all Plotly figures on one page."""
     plots: list[str] = []
     for name, figure in figures.items():
         if isinstance(figure, str):

@@ -74,7 +74,7 @@ def write_mlflow_model(
 
 
 def _write_example(folder: Path, example: pl.DataFrame) -> None:
-    """The rows as pandas' split form, and the same as a scoring server's payload; NaN is null."""
+    """Write the rows in pandas' split form, and as a scoring server's payload; NaN is null."""
     split = (
         example.with_columns(pl.all().cast(pl.Float32).fill_nan(None))
         .to_pandas()
@@ -86,7 +86,9 @@ def _write_example(folder: Path, example: pl.DataFrame) -> None:
 
 
 def _tensorflow_version() -> str:
-    """Of `tensorflow-cpu` or `tensorflow`, whichever wheel is installed, without importing it."""
+    """Return the version of the installed wheel, `tensorflow-cpu` or `tensorflow`, without
+    importing it.
+    """
     try:
         return version("tensorflow-cpu")
     except PackageNotFoundError:

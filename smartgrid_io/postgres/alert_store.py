@@ -43,7 +43,7 @@ class PostgresAlertStore:
     channel: str = "webhook"
 
     def read_open_alerts(self) -> pl.DataFrame:
-        """Rows of `Alerts` that nobody has closed."""
+        """Return rows of `Alerts` that nobody has closed."""
         types = to_polars_types(Alerts)
         query = sql.SQL("SELECT {} FROM alerts WHERE state <> 'closed'").format(
             quote_identifiers(types)
@@ -52,11 +52,11 @@ class PostgresAlertStore:
             return copy_out(connection, query, types).sort("dedupe_key")
 
     def record(self, alerts: pl.DataFrame) -> int:
-        """Write rows of `Alerts` down, each with its message to deliver; say how many are new."""
+        """Write rows of `Alerts`, each with its message to deliver; return how many are new."""
         return record_alerts(self.url, alerts, channel=self.channel, recipient=self.recipient)
 
     def list_due(self, *, now: datetime) -> list[str]:
-        """The messages that wait to be tried, each as `<message_id>#<attempts so far>`."""
+        """Return the messages that wait to be tried, each as `<message_id>#<attempts so far>`."""
         with connect(self.url) as connection:
             found = connection.execute(
                 "SELECT message_id || '#' || attempts FROM outbox"
@@ -67,7 +67,7 @@ class PostgresAlertStore:
         return [str(key) for (key,) in found]
 
     def deliver(self, *, now: datetime) -> DeliveryReport:
-        """Try every message that is due once."""
+        """Try every message that is due once and return the counts."""
         return deliver_pending(self.url, self.notifier, now=now)
 
 

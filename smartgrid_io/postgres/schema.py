@@ -30,7 +30,7 @@ MONTHS_LOCK = 0x736D6D6F
 
 
 def _include_name(name: str | None, kind: str, parents: object) -> bool:
-    """Only the product's own tables: no partitions, nothing of Dagster or MLflow."""
+    """Return whether a table is one of ours: no partition, nothing of Dagster or MLflow."""
     from smartgrid_io.postgres.tables import METADATA
 
     return kind != "table" or name in METADATA.tables
@@ -46,7 +46,11 @@ MIGRATION_OPTIONS: dict[str, Any] = {
 
 
 def to_sqlalchemy_url(url: str) -> str:
-    """The same database through psycopg 3."""
+    """Return the URL of the same database through psycopg 3.
+
+    >>> to_sqlalchemy_url("postgresql://me@host/grid")
+    'postgresql+psycopg://me@host/grid'
+    """
     return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg://", url)
 
 
@@ -70,7 +74,7 @@ def upgrade_tables(url: str) -> None:
 
 
 def build_alembic_config(connection: sa.Connection) -> "Config":
-    """Alembic's settings for work on an open connection."""
+    """Return Alembic's settings for work on an open connection."""
     from alembic.config import Config
 
     config = Config()
@@ -113,7 +117,7 @@ def ensure_months(url: str, schema: type[dy.Schema], days: Iterable[date]) -> No
 def _find_missing_months(
     connection: psycopg.Connection[Any], names: dict[tuple[int, int], str]
 ) -> list[tuple[int, int]]:
-    """The months that have no partition yet."""
+    """Return the months that have no partition yet."""
     rows = connection.execute(
         "SELECT relname FROM pg_class WHERE relname = ANY(%s) "
         "AND relnamespace = current_schema()::regnamespace",

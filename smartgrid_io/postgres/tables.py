@@ -1,4 +1,4 @@
-"""SQLAlchemy tables made from the contracts; indexes and partitions said here, columns never."""
+"""SQLAlchemy tables made from the contracts; indexes and partitions stand here, columns never."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ TEXT_LIMIT = 128
 
 
 def _to_postgres_column(schema: type[dy.Schema], column: sa.Column[Any]) -> sa.Column[Any]:
-    """The contract's column in the types that PostgreSQL has for it."""
+    """Return the contract's column in the types that PostgreSQL has for it."""
     kind: sa.types.TypeEngine[Any] = column.type
     if isinstance(kind, sa.DateTime):
         kind = sa.TIMESTAMP(timezone=True)
@@ -73,7 +73,7 @@ def _to_postgres_column(schema: type[dy.Schema], column: sa.Column[Any]) -> sa.C
 
 
 def _compose_check(name: str, column: Any) -> str | None:
-    """The CHECK that a column's contract implies, None if the type says it all."""
+    """Return the CHECK that a column's contract implies, None if the type says it all."""
     quoted = f'"{name}"'
     listed = (column.metadata or {}).get("one_of")
     if listed:
@@ -103,7 +103,7 @@ def _compose_check(name: str, column: Any) -> str | None:
 
 
 def _build_table(schema: type[dy.Schema]) -> sa.Table:
-    """One contract as a table with its key and checks."""
+    """Return one contract as a table with its key and checks."""
     columns = schema.columns()
     checks = ((name, _compose_check(name, column)) for name, column in columns.items())
     return sa.Table(
@@ -126,7 +126,7 @@ TABLES: dict[type[dy.Schema], sa.Table] = {
 
 
 def _add_indexes() -> None:
-    """What is asked for often and not by key: days of every table, open alerts, due messages."""
+    """Add indexes for frequent queries that are not by key: days, open alerts, due messages."""
     for schema, table in CONTRACT_TABLES.items():
         if schema not in TABLES or table.day_column is None:
             continue

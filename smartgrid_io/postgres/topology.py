@@ -1,4 +1,4 @@
-"""What a delivery of the grid's tree takes away: nodes that a whole tree leaves out are gone."""
+"""Nodes of the grid that a whole tree leaves out are removed when it is delivered."""
 
 import polars as pl
 
@@ -17,7 +17,7 @@ MOST_NAMED = 5
 
 
 def begin_delivery(connection: Connection) -> None:
-    """Remember nothing yet; in the present transaction."""
+    """Make the temporary table of delivered nodes, in the present transaction."""
     connection.execute(
         "CREATE TEMP TABLE delivered_nodes (node_id text, node_kind text, parent_id text)"
         " ON COMMIT DROP"
@@ -25,19 +25,19 @@ def begin_delivery(connection: Connection) -> None:
 
 
 def note_delivered(connection: Connection, nodes: pl.DataFrame) -> None:
-    """Rows of `GridTopology` that are part of the delivery."""
+    """Add rows of `GridTopology` to the nodes of the delivery."""
     with connection.cursor() as cursor:
         copy_in(cursor, "delivered_nodes", nodes.select("node_id", "node_kind", "parent_id"))
 
 
 def end_delivery(connection: Connection, *, is_clean: bool) -> int:
-    """Remove the nodes that the delivery leaves out and say how many; its own rows are loaded.
+    """Remove the nodes that the delivery leaves out and return how many; its own rows are loaded.
 
-    A delivery is a whole tree if it reaches from substations to meters and every parent in it is in
-    it, too; other deliveries only add and change. It speaks for the trees of its substations and
-    for no other. `is_clean`: no row of it was refused; what a refused row was about is not gone.
-    Raises LandingError if more than a few meters would go at once: a file that was cut off is not a
-    smaller grid.
+    A delivery is a whole tree if it reaches from substations to meters and every parent in it is
+    in it, too; other deliveries only add and change. It bears on the trees of its substations and
+    on no other. `is_clean`: no row of it was refused; what a refused row was about is not gone.
+    Raises LandingError if more than a few meters would go at once: a file that was cut off is not
+    a smaller grid.
     """
     (is_whole,) = connection.execute(_IS_WHOLE).fetchone() or (False,)
     if is_whole and is_clean:

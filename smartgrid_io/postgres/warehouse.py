@@ -35,7 +35,7 @@ class PostgresWarehouse:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A connection that commits at the end of the block and rolls back on an error."""
+        """Open a connection that commits at the end of the block and rolls back on an error."""
         with connect(self.url) as connection:
             yield connection
 

@@ -64,7 +64,7 @@ def run_suite(
     with _silence_warnings():
         result, page = _validate_figures(suite, figures, docs_dir=docs_dir, at=at)
     findings = tuple(
-        _to_finding(check, figures, named_by=suite.named_by)
+        _to_violation(check, figures, named_by=suite.named_by)
         for check in result.results
         if not check.success
     )
@@ -181,7 +181,7 @@ def _open_context(docs_dir: Path) -> "EphemeralDataContext":
 
 
 def _select_judged_columns(figures: pl.DataFrame, expectations: list[Any]) -> pl.DataFrame:
-    """Only the columns that are judged; text as categories, which pandas compares as integers."""
+    """Return the columns that are judged; text as categories, which pandas compares as integers."""
     columns: set[str] = set()
     for expectation in expectations:
         columns.update(getattr(expectation, "column_list", None) or [])
@@ -193,52 +193,69 @@ def _select_judged_columns(figures: pl.DataFrame, expectations: list[Any]) -> pl
     )
 
 
-def _to_finding(check: Any, figures: pl.DataFrame, *, named_by: tuple[str, ...]) -> Violation:
+def _to_violation(check: Any, figures: pl.DataFrame, *, named_by: tuple[str, ...]) -> Violation:
+    """Return a failed expectation in our words, with rows that break it.
+
+    `check`: one result of Great Expectations. `named_by`: the columns that name a row.
+    """
     config = check.expectation_config
-    said = check.result
     column = config.kwargs.get("column")
-    low, high = config.kwargs.get("min_value"), config.kwargs.get("max_value")
-    mostly = config.kwargs.get("mostly", 1.0)
-    bad: pl.DataFrame | None = None
-    if config.type == "expect_column_values_to_be_between":
-        limits = [f"at least {low:g}"] if low is not None else []
-        limits += [f"at most {high:g}"] if high is not None else []
-        share = f" in {mostly:.1%} of rows" if mostly < 1 else ""
-        text = f"{column} {' and '.join(limits)}{share}"
-        bad = figures.filter(~_is_between(pl.col(column), low, high))
-    elif config.type == "expect_column_values_to_not_be_null":
-        text = f"{column} is never null"
-        bad = figures.filter(pl.col(column).is_null())
-    elif config.type == "expect_compound_columns_to_be_unique":
-        key = config.kwargs["column_list"]
-        text = f"one row per ({', '.join(key)})"
-        bad = figures.filter(pl.struct(key).is_duplicated())
-    elif config.type == "expect_table_row_count_to_be_between":
-        text = f"at least {low} row"
-    else:
-        text = f"{config.type} {column} {low} to {high}"
-    observed = said.get("observed_value")
+    text = _describe_expectation(config)
+    observed = check.result.get("observed_value")
     if observed is None:
-        observed = f"{said.get('unexpected_percent', 0):.3g} % of {figures.height} rows outside"
+        percent = check.result.get("unexpected_percent", 0)
+        observed = f"{percent:.3g} % of {figures.height} rows outside"
+    condition = _find_broken(config)
+    bad = figures.clear() if condition is None else figures.filter(condition)
+    shown = list(dict.fromkeys([*named_by, *([column] if column else [])]))
     return Violation(
         expectation=f"{text}: {config.notes}" if config.notes else text,
         column=column,
         observed=str(observed),
-        unexpected_count=0 if bad is None else bad.height,
-        examples=()
-        if bad is None
-        else tuple(
-            describe_row(row)
-            for row in bad.select(list(dict.fromkeys([*named_by, *([column] if column else [])])))
-            .head(EXAMPLES)
-            .iter_rows(named=True)
-        ),
+        unexpected_count=bad.height,
+        examples=tuple(
+            describe_row(row) for row in bad.head(EXAMPLES).select(shown).iter_rows(named=True)
+        )
+        if condition is not None
+        else (),
         severity=str(getattr(config.severity, "value", config.severity)),
     )
 
 
+def _describe_expectation(config: Any) -> str:
+    """Return what Great Expectations' configuration of an expectation expects, in words."""
+    column = config.kwargs.get("column")
+    low, high = config.kwargs.get("min_value"), config.kwargs.get("max_value")
+    mostly = config.kwargs.get("mostly", 1.0)
+    if config.type == "expect_column_values_to_be_between":
+        limits = [f"at least {low:g}"] if low is not None else []
+        limits += [f"at most {high:g}"] if high is not None else []
+        share = f" in {mostly:.1%} of rows" if mostly < 1 else ""
+        return f"{column} {' and '.join(limits)}{share}"
+    if config.type == "expect_column_values_to_not_be_null":
+        return f"{column} is never null"
+    if config.type == "expect_compound_columns_to_be_unique":
+        return f"one row per ({', '.join(config.kwargs['column_list'])})"
+    if config.type == "expect_table_row_count_to_be_between":
+        return f"at least {low} row"
+    return f"{config.type} {column} {low} to {high}"
+
+
+def _find_broken(config: Any) -> pl.Expr | None:
+    """Return the condition of the rows that break an expectation; None if no single row does."""
+    kwargs = config.kwargs
+    if config.type == "expect_column_values_to_be_between":
+        column = pl.col(kwargs.get("column"))
+        return ~_is_between(column, kwargs.get("min_value"), kwargs.get("max_value"))
+    if config.type == "expect_column_values_to_not_be_null":
+        return pl.col(kwargs.get("column")).is_null()
+    if config.type == "expect_compound_columns_to_be_unique":
+        return pl.struct(kwargs["column_list"]).is_duplicated()
+    return None
+
+
 def _is_between(column: pl.Expr, low: float | None, high: float | None) -> pl.Expr:
-    """Null is inside, as Great Expectations has it."""
+    """Return the condition that a column lies within bounds; null does so, as in GX."""
     inside = pl.lit(value=True)
     if low is not None:
         inside &= column >= low
@@ -248,12 +265,12 @@ def _is_between(column: pl.Expr, low: float | None, high: float | None) -> pl.Ex
 
 
 def _remove_beacon(page: Path) -> None:
-    """Take out the remote logo whose address tells its owner who reads which page."""
+    """Remove the remote logo from a page: its address tells its owner who reads the page."""
     page.write_text(BEACON.sub("data:,", page.read_text("utf-8")), "utf-8")
 
 
 def _delete_old_runs(results: Path) -> None:
-    """Keep the newest runs of one suite. The pages of forgotten ones go with the next index."""
+    """Delete all but the newest runs of one suite; their pages go with the next index."""
     if not results.is_dir():
         return
     runs = sorted(
@@ -275,7 +292,9 @@ def _lock_docs(docs_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def _silence_warnings() -> Iterator[None]:
-    """Great Expectations imports a deprecated standard module and warns about its own defaults."""
+    """Ignore warnings: Great Expectations imports a deprecated module and warns about its
+    defaults.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,6 +1,7 @@
-"""What each table's rows are expected to be: one function per suite, in Great Expectations' words.
+"""What each table's rows are expected to be: one function per suite, in Great Expectations' terms.
 
-A suite judges the figures of `smartgrid_core.quality`. Limits are constants that say why.
+A suite judges the figures of `smartgrid_core.quality`. Limits are constants that state their
+reason.
 """
 
 from collections.abc import Callable
@@ -281,7 +282,7 @@ def _expect_load_features() -> list["Expectation"]:
 
 
 def get_suite(name: str, *, register_capacity_kwh: float) -> Suite:
-    """The suite of a table. Raises KeyError for a table that has none."""
+    """Return the suite of a table. Raises KeyError for a table that has none."""
     suites = (
         Suite(
             "sensor_data",

@@ -1,4 +1,6 @@
-"""The client of TensorFlow Serving's gRPC and REST, whoever speaks them; without TensorFlow."""
+"""The client of TensorFlow Serving's gRPC and REST, for any server that speaks them; without
+TensorFlow.
+"""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -29,12 +31,12 @@ _CHANNEL_OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 
-_NOT_THERE_CODES = {
+_MISSING_LABEL_CODES = {
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.FAILED_PRECONDITION,
 }
-"""Codes by which servers say that a label, or its model or version, is not there."""
+"""gRPC codes for a label, or its model or version, that is not there."""
 
 _UNKNOWN_LABEL = "Unrecognized servable version label"
 """TensorFlow Serving calls a label that it does not know an invalid argument."""
@@ -42,24 +44,24 @@ _UNKNOWN_LABEL = "Unrecognized servable version label"
 
 @dataclass(frozen=True, slots=True)
 class VersionStatus:
-    """One version of a served model.
-
-    `state` is START, LOADING, AVAILABLE, UNLOADING or END; a version that could not be loaded is
-    END with an `error_code` other than OK and its cause in `error_message`.
-    """
+    """One version of a served model."""
 
     version: str
+    """The version's number."""
     state: str
+    """START, LOADING, AVAILABLE, UNLOADING or END."""
     error_code: str = "OK"
+    """Other than OK for a version that could not be loaded; its state is END."""
     error_message: str = ""
+    """Why it could not be loaded, in the server's words."""
 
     @property
-    def available(self) -> bool:
+    def is_available(self) -> bool:
         """Whether it answers predictions."""
         return self.state == "AVAILABLE"
 
     @property
-    def failed(self) -> bool:
+    def is_failed(self) -> bool:
         """Whether the server tried to load it and could not."""
         return self.state == "END" and self.error_code != "OK"
 
@@ -170,8 +172,8 @@ class ModelServerClient:
         elif version is None:
             version = next(iter(self.list_live_versions(model)), None)
         if version is None:
-            asked = "no version is live" if label is None else f"label {label} means no version"
-            raise self._unavailable(model, asked, server=self.rest_url)
+            cause = "no version is live" if label is None else f"label {label} means no version"
+            raise self._unavailable(model, cause, server=self.rest_url)
         # The standard library's JSON writes NaN and Infinity, which the server reads; httpx's
         # `json=` refuses them.
         columns_in = {name: values.tolist() for name, values in inputs.items()}
@@ -194,16 +196,16 @@ class ModelServerClient:
         )
 
     def list_live_versions(self, model: str) -> Sequence[str]:
-        """Versions in state AVAILABLE, newest first; empty if none or the server is away."""
+        """Return versions in state AVAILABLE, newest first; empty if none or the server is away."""
         try:
             statuses = self.version_status(model)
         except ModelUnavailableError:
             return []
-        live = [int(status.version) for status in statuses if status.available]
+        live = [int(status.version) for status in statuses if status.is_available]
         return [str(version) for version in sorted(live, reverse=True)]
 
     def version_status(self, model: str) -> Sequence[VersionStatus]:
-        """Every version the server knows of, newest first; empty for an unknown model.
+        """Return every version the server knows of, newest first; empty for an unknown model.
 
         Raises ModelUnavailableError if the server does not answer.
         """
@@ -213,7 +215,9 @@ class ModelServerClient:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return []
             raise self._unavailable(model, _describe_rpc_error(error)) from error
-        found = sorted(response.model_version_status, key=lambda item: item.version, reverse=True)
+        newest_first = sorted(
+            response.model_version_status, key=lambda item: item.version, reverse=True
+        )
         return [
             VersionStatus(
                 version=str(item.version),
@@ -221,11 +225,11 @@ class ModelServerClient:
                 error_code=wire.ERROR_CODES.get(item.status.error_code, "UNKNOWN"),
                 error_message=item.status.error_message,
             )
-            for item in found
+            for item in newest_first
         ]
 
     def version_of_label(self, model: str, label: str) -> str | None:
-        """The version that answers under the label; None if the label means none that is live.
+        """Return the version that answers under the label; None if no live one does.
 
         Raises ModelUnavailableError if the server does not answer.
         """
@@ -233,7 +237,7 @@ class ModelServerClient:
         try:
             response = self._metadata(request, timeout=self.timeout)
         except grpc.RpcError as error:
-            if error.code() in _NOT_THERE_CODES:
+            if error.code() in _MISSING_LABEL_CODES:
                 return None
             raise self._unavailable(model, _describe_rpc_error(error)) from error
         return str(response.model_spec.version.value)
@@ -241,7 +245,7 @@ class ModelServerClient:
     def reload_config(self, config: bytes) -> None:
         """Have the server follow this config (a serialized ModelServerConfig) and no other.
 
-        Raises ModelUnavailableError with the server's words if it refuses or does not answer.
+        Raises ModelUnavailableError with the server's own words if it refuses or does not answer.
         """
         try:
             response = self._reload(wire.build_reload_request(config), timeout=self.timeout)
@@ -259,7 +263,7 @@ class ModelServerClient:
     def input_names(
         self, model: str, version: int | str | None = None, *, label: str | None = None
     ) -> Sequence[str]:
-        """Names of the features that a live version's serving signature takes, sorted.
+        """Return the names of the features that a live version's serving signature takes, sorted.
 
         Raises ModelUnavailableError naming model and server.
         """
@@ -315,7 +319,10 @@ def _serialize(request: Message) -> bytes:
 def _to_columns(
     model: str, features: Mapping[str, Any]
 ) -> tuple[int, dict[str, NDArray[np.float32]]]:
-    """The batch size, and every feature as float32 (batch,); ContractError names the first bad."""
+    """Return the batch size, and every feature as float32 (batch,).
+
+    Raises ContractError naming the first bad feature.
+    """
     columns: dict[str, NDArray[np.float32]] = {}
     batch: int | None = None
     for name, values in features.items():
@@ -339,7 +346,7 @@ def _to_columns(
 
 
 def _fill_nulls(values: Any) -> Any:
-    """A Series without nulls (NaN stands for them), anything else as it is."""
+    """Return a Series without nulls (NaN stands for them), anything else as it is."""
     if isinstance(values, pl.Series):
         return values.cast(pl.Float32).fill_null(float("nan")).to_numpy()
     return values
@@ -355,7 +362,10 @@ def _read_output(tensor: Any, model: str, name: str) -> NDArray[np.float64]:
 def _build_quantile_frame(
     outputs: Mapping[str, NDArray[np.float64]], *, model: str, batch: int
 ) -> pl.DataFrame:
-    """Columns p10, p50, p90 Float64, `batch` rows; (batch, 1) counts as (batch,)."""
+    """Return columns p10, p50, p90 as Float64, `batch` rows; (batch, 1) counts as (batch,).
+
+    Raises ContractError naming an output that is missing or of another shape.
+    """
     missing = [name for name in OUTPUTS if name not in outputs]
     if missing:
         raise ContractError(

@@ -20,7 +20,7 @@ class ConfigMirror:
         self._local = LocalModelFolder(folder)
 
     def follow(self) -> bool:
-        """Copy the config if it has changed; returns whether it had.
+        """Copy the config if it has changed; return whether it had.
 
         Raises OSError if the bucket does not answer, PublicationError for a config that cannot be
         read; the copy stays as it was then.

@@ -34,7 +34,7 @@ class Journal(Protocol):
     """The part of a Warehouse that keeps label moves."""
 
     def read(self, schema: type[dy.Schema]) -> pl.DataFrame:
-        """All rows."""
+        """Return all rows."""
         ...
 
     def upsert(self, schema: type[dy.Schema], rows: pl.DataFrame) -> WriteResult:
@@ -44,11 +44,14 @@ class Journal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LabelMoveResult:
-    """What is served before and after a move. `troubles`: who could not follow it, in words."""
+    """What is served before and after a move."""
 
     before: ServingState
+    """What was served before the move."""
     after: ServingState
+    """What is served now."""
     troubles: tuple[str, ...] = ()
+    """Sentences about what could not follow: the server, the registry's alias or the journal."""
 
     @property
     def is_new(self) -> bool:
@@ -60,7 +63,7 @@ class LabelMoveResult:
 class LabelMover:
     """Moves labels on a repository and has the registry's alias and the journal follow.
 
-    The label is what counts: a server, registry or database that is away is told as a trouble.
+    The label is what counts: a server, registry or database that is away is reported in `troubles`.
     The server takes the config when it is back; alias and journal are made good by the next move.
     """
 
@@ -212,5 +215,5 @@ class LabelMover:
 
 
 def _limit_to_canary(move: Move, *, canary: int | None) -> Move:
-    """The move, for a model whose canary is still this version; any canary for None."""
+    """Return the move, limited to a model whose canary is this version; any canary for None."""
     return lambda each: move(each) if canary in (None, each.canary) else each

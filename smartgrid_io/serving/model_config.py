@@ -1,7 +1,7 @@
 """TensorFlow Serving's model config file: what is served, as its text form, and back.
 
 The file is a ModelServerConfig; an entry of ours lists its versions (`specific`) and labels. What
-others wrote of other models, and of fields that are not ours, stays.
+others wrote about other models, and in fields that are not ours, stays.
 """
 
 from typing import Any
@@ -19,9 +19,12 @@ EMPTY_CONFIG = "model_config_list {\n}\n"
 
 
 def read_served(text: str, model: str) -> ServingState:
-    """What the config says of a model; none if it does not list it, or not by versions.
+    """Return what the config has of a model; nothing if it does not list it, or not by versions.
 
     Raises PublicationError with line and column for a text that is no such config.
+
+    >>> read_served(EMPTY_CONFIG, "load_forecaster").versions
+    ()
     """
     entry = next((each for each in _list_entries(parse_config(text)) if each.name == model), None)
     if entry is None:
@@ -32,12 +35,12 @@ def read_served(text: str, model: str) -> ServingState:
 
 
 def read_all_served(text: str) -> list[ServingState]:
-    """What the config says of every model, in its order. Raises PublicationError."""
+    """Return what the config has of every model, in its order. Raises PublicationError."""
     return [read_served(text, entry.name) for entry in _list_entries(parse_config(text))]
 
 
 def write_served(text: str, served: ServingState, *, base_path: str) -> str:
-    """The config with this said of the model. Raises PublicationError."""
+    """Return the config with the model's entry replaced. Raises PublicationError."""
     config = parse_config(text)
     entry = next((each for each in _list_entries(config) if each.name == served.model), None)
     if entry is None:
@@ -54,7 +57,7 @@ def write_served(text: str, served: ServingState, *, base_path: str) -> str:
 
 
 def parse_config(text: str) -> Any:
-    """The config as a message. Raises PublicationError with line and column."""
+    """Return the config as a message. Raises PublicationError with line and column."""
     config = model_server_config_pb2.ModelServerConfig()
     try:
         text_format.Parse(text, config)

@@ -1,10 +1,10 @@
-"""Where a model server's versions lie: a local folder or an S3 prefix; a version is whole or none.
+"""The versions of a model server: a local folder or an S3 prefix; a version is whole or not there.
 
 The layout is TensorFlow Serving's: `<base>/<model>/<version>/saved_model.pb`, and beside the
 models their config, `<base>/models.config`.
 
-In a local folder a version appears by one rename of a hidden folder that is already on the disk.
-A bucket knows no rename: there `saved_model.pb` is uploaded last and removed first, and a prefix
+In a local folder a version appears by one rename of a hidden folder that is already on the disk. A
+bucket has no rename: there `saved_model.pb` is uploaded last and removed first, and a prefix
 without it is no version. A server that follows the config loads a version only once it is named
 there, which happens after its upload.
 """
@@ -47,19 +47,19 @@ class ModelFolder(Protocol):
     """The base path of a model server."""
 
     def base_path(self, model: str) -> str:
-        """The model's folder or URL, as a server is told."""
+        """Return the model's folder or URL, as it stands in the config."""
         ...
 
     def models(self) -> list[str]:
-        """Names of the models that have a version, in order."""
+        """Return names of the models that have a version, in order."""
         ...
 
     def versions(self, model: str) -> list[int]:
-        """Versions that are there whole, oldest first."""
+        """Return versions that are there whole, oldest first."""
         ...
 
     def digest(self, model: str, version: int) -> str | None:
-        """One hash over names and contents of a version's files; None if it is not there."""
+        """Return one hash over names and contents of a version's files; None if it is not there."""
         ...
 
     def put(self, source: Path, *, model: str, version: int) -> None:
@@ -67,15 +67,15 @@ class ModelFolder(Protocol):
         ...
 
     def remove(self, model: str, version: int) -> None:
-        """Take a version away, at once for whoever looks; none is no error."""
+        """Remove a version, at once for every reader; none is no error."""
         ...
 
     def sweep(self, model: str) -> None:
-        """Remove what killed publications left."""
+        """Remove what killed publications left behind."""
         ...
 
     def read_config(self) -> str | None:
-        """The text of the models' config; None if there is none."""
+        """Return the text of the models' config; None if there is none."""
         ...
 
     def change_config(self, change: Callable[[str | None], str]) -> str:
@@ -92,7 +92,7 @@ class ModelFolder(Protocol):
 
 
 def open_model_folder(base: str) -> ModelFolder:
-    """The folder that a path or an `s3://bucket/prefix` names.
+    """Return the folder that a path or an `s3://bucket/prefix` names.
 
     Raises PublicationError for a URL of another kind.
     """
@@ -121,7 +121,7 @@ def raise_publication_errors(base: str, *, step: str) -> Iterator[None]:
 
 
 def hash_folder(folder: Path) -> str:
-    """One hash over names and contents of all files below a local folder."""
+    """Return one hash over names and contents of all files below a local folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return _combine_hashes((path.relative_to(folder).as_posix(), hash_file(path)) for path in files)
 
@@ -133,18 +133,18 @@ class LocalModelFolder:
         self.base = base
 
     def base_path(self, model: str) -> str:
-        """The model's folder, absolute as a server wants it."""
+        """Return the model's folder, absolute as a server wants it."""
         return str(self.base.absolute() / model)
 
     def models(self) -> list[str]:
-        """Names of the models that have a version, in order."""
+        """Return names of the models that have a version, in order."""
         if not self.base.is_dir():
             return []
         names = [entry.name for entry in self.base.iterdir() if _MODEL_NAME.fullmatch(entry.name)]
         return sorted(name for name in names if self.versions(name))
 
     def versions(self, model: str) -> list[int]:
-        """Versions that are there, oldest first."""
+        """Return versions that are there, oldest first."""
         folder = self.base / model
         if not folder.is_dir():
             return []
@@ -155,7 +155,7 @@ class LocalModelFolder:
         )
 
     def digest(self, model: str, version: int) -> str | None:
-        """One hash over a version's files; None if it is not there."""
+        """Return one hash over a version's files; None if it is not there."""
         folder = self.base / model / str(version)
         return hash_folder(folder) if folder.exists() else None
 
@@ -172,7 +172,7 @@ class LocalModelFolder:
         flush_to_disk(folder)
 
     def remove(self, model: str, version: int) -> None:
-        """Hide the version by one rename, then delete it, so that no half of it is ever seen."""
+        """Hide the version by one rename, then delete it, so that no server reads half of it."""
         target = self.base / model / str(version)
         if not target.exists():
             return
@@ -188,7 +188,7 @@ class LocalModelFolder:
                 shutil.rmtree(entry)
 
     def read_config(self) -> str | None:
-        """The text of the models' config; None if there is none."""
+        """Return the text of the models' config; None if there is none."""
         try:
             return (self.base / CONFIG).read_text()
         except FileNotFoundError:
@@ -231,21 +231,21 @@ class S3ModelFolder:
         self._place = S3FileStore(self.url, {})
 
     def base_path(self, model: str) -> str:
-        """The model's URL."""
+        """Return the model's URL."""
         return self._place.address(model)
 
     def models(self) -> list[str]:
-        """Names of the models that have a version, in order."""
+        """Return names of the models that have a version, in order."""
         names = {file.split("/")[0] for file in self._place.files("") if "/" in file}
         return sorted(name for name in names if self.versions(name))
 
     def versions(self, model: str) -> list[int]:
-        """Versions whose graph is there, oldest first."""
+        """Return versions whose graph is there, oldest first."""
         found = self._place.folders_with(GRAPH, below=model)
         return sorted(int(name) for name in found if _VERSION.fullmatch(name))
 
     def digest(self, model: str, version: int) -> str | None:
-        """One hash over a version's files, which are read for it; None if it is not there."""
+        """Return one hash over a version's files, which are read; None if it is not there."""
         below = f"{model}/{version}"
         if not self._place.exists(f"{below}/{GRAPH}"):
             return None
@@ -282,7 +282,7 @@ class S3ModelFolder:
                     self._place.remove(f"{model}/{name}/{file}")
 
     def read_config(self) -> str | None:
-        """The text of the models' config; None if there is none."""
+        """Return the text of the models' config; None if there is none."""
         found = self._place.read_with_mark(CONFIG)
         return None if found is None else found[0].decode()
 
@@ -305,7 +305,7 @@ class S3ModelFolder:
 
     @contextmanager
     def alone(self, model: str | None = None) -> Iterator[None]:
-        """Nothing to hold: see the class."""
+        """Hold nothing: a bucket has no lock."""
         del model
         yield
 

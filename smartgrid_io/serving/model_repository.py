@@ -1,4 +1,4 @@
-"""The model repository: the server's folder, its config, and the server that learns of changes."""
+"""The model repository: versions for the model server, their config, and the reload of changes."""
 
 import logging
 import time
@@ -34,38 +34,43 @@ _POLL_SECONDS = 0.05
 
 @dataclass
 class ModelServerRepository:
-    """A ModelShelf: versions below `base` (a folder or `s3://bucket/prefix`) and their config.
+    """Versions below `base` (a folder or `s3://bucket/prefix`), and the config that names and
+    labels them.
 
     The config file is what counts. The server is asked to reload it and would find it by itself:
-    one that is away now takes it when it starts.
+    one that is away takes it when it starts.
     """
 
     base: str
+    """The folder, or `s3://bucket/prefix`."""
     client: ModelServerClient
+    """Asks the server that serves from `base`."""
     patience_s: float = FIRST_ANSWER_S
+    """Longest wait for the server, s."""
     _refusal: str | None = field(default=None, init=False)
     """Why the server did not take the last change."""
 
     def read_state(self, model: str) -> ServingState:
-        """What the server is told of a model. Raises PublicationError if nobody can say it."""
+        """Return what the config has of a model. Raises PublicationError if it cannot be read."""
         return read_served(self._config(), model)
 
     def all_served(self) -> list[ServingState]:
-        """What the server is told of every model. Raises PublicationError if nobody can say it."""
+        """Return what the config has of every model, in its order. Raises PublicationError."""
         return read_all_served(self._config())
 
     def update_state(
         self, model: str, move: Callable[[ServingState], ServingState]
     ) -> ServingState:
-        """Apply one move; the config is replaced at once, then the server is asked to reload it.
+        """Apply one move and return what is served then; the config is replaced, then the server
+        reloads it.
 
-        A move that changes nothing tells the server once more: what said it first may have died.
-        Raises PublicationError if the config cannot be read or written.
+        A move that changes nothing asks the server once more: the process that asked first may
+        have died. Raises PublicationError if the config cannot be read or written.
         """
         refuse_name(model)
         folder = self._folder
 
-        def changed(text: str | None) -> str:
+        def apply_move(text: str | None) -> str:
             before = read_served(text or EMPTY_CONFIG, model)
             after = move(before)
             if after == before:
@@ -73,23 +78,25 @@ class ModelServerRepository:
             return write_served(text or EMPTY_CONFIG, after, base_path=folder.base_path(model))
 
         with raise_publication_errors(self.base, step="config"), folder.alone():
-            text = folder.change_config(changed)
-            # Still alone: who changed first is told first, and the server ends with the last.
-            self._tell(text)
-            # A bucket cannot be held: if another one changed it meanwhile, the server may have
-            # heard that first.
-            told = text
-            while (newest := folder.read_config() or EMPTY_CONFIG) != told:
-                self._tell(newest)
-                told = newest
+            text = folder.change_config(apply_move)
+            # Still alone: the first change is reloaded first, and the server ends with the last.
+            self._reload(text)
+            # A bucket cannot be held: if another publisher changed the config meanwhile, the
+            # server may have reloaded that one first.
+            reloaded = text
+            while (newest := folder.read_config() or EMPTY_CONFIG) != reloaded:
+                self._reload(newest)
+                reloaded = newest
         return read_served(text, model)
 
     def list_versions(self, model: str) -> Sequence[int]:
-        """Versions that lie there, oldest first."""
+        """Return the versions that lie in the repository, oldest first."""
         return publisher.list_published_versions(base=self.base, model=model)
 
     def publish(self, saved_model: Path, *, model: str, version: int) -> str:
-        """Put a version there, whole or not at all; the same again changes nothing."""
+        """Put a version there, whole or not at all, and return where; the same again changes
+        nothing.
+        """
         ensure_config(self.base)
         return publisher.publish_version(saved_model, base=self.base, model=model, version=version)
 
@@ -100,21 +107,22 @@ class ModelServerRepository:
     def wait_until_labelled(self, model: str, label: str, version: int) -> None:
         """Return once the server answers under the label with this version.
 
-        Raises PublicationError with what the server said to the last change, if it refused it.
+        Raises PublicationError with the server's reason if it refused the last change.
         """
         deadline = time.monotonic() + self.patience_s
         while True:
             try:
-                said = f"the label means {self.client.version_of_label(model, label) or 'nothing'}"
-                if said == f"the label means {version}":
+                answering = self.client.version_of_label(model, label)
+                if answering == str(version):
                     return
+                cause = f"the label means {answering or 'nothing'}"
             except ModelUnavailableError as error:
-                said = str(error)
+                cause = str(error)
             if time.monotonic() >= deadline:
                 refusal = f"; {self._refusal}" if self._refusal else ""
                 raise PublicationError(
                     f"label: {label} of {model} is not version {version} after "
-                    f"{self.patience_s:g} s: {said}{refusal}"
+                    f"{self.patience_s:g} s: {cause}{refusal}"
                 )
             time.sleep(_POLL_SECONDS)
 
@@ -123,7 +131,7 @@ class ModelServerRepository:
         publisher.withdraw_version(base=self.base, model=model, version=version)
 
     def prune(self, model: str) -> Sequence[int]:
-        """Remove versions too old to fall back to that are not served; returns which."""
+        """Remove versions too old to fall back to that are not served; return which."""
         return publisher.prune_versions(
             base=self.base, model=model, spare=self.read_state(model).versions
         )
@@ -136,7 +144,8 @@ class ModelServerRepository:
         with raise_publication_errors(self.base, step="config"):
             return self._folder.read_config() or EMPTY_CONFIG
 
-    def _tell(self, text: str) -> None:
+    def _reload(self, text: str) -> None:
+        """Ask the server to reload the config; keep its reason if it does not."""
         self._refusal = None
         try:
             self.client.reload_config(parse_config(text).SerializeToString())
@@ -153,7 +162,7 @@ def ensure_config(base: str) -> None:
     """
     folder = open_model_folder(base)
 
-    def first(text: str | None) -> str:
+    def write_first(text: str | None) -> str:
         if text is not None:
             return text
         text = EMPTY_CONFIG
@@ -167,4 +176,4 @@ def ensure_config(base: str) -> None:
         return text
 
     with raise_publication_errors(base, step="config"), folder.alone():
-        folder.change_config(first)
+        folder.change_config(write_first)

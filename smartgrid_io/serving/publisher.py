@@ -32,10 +32,10 @@ _POLL_SECONDS = 0.2
 
 
 class VersionSource(Protocol):
-    """Says what a model server does with each version; `ModelServerClient` is one."""
+    """Gives the state of each version on a model server; `ModelServerClient` is one."""
 
     def version_status(self, model: str) -> Sequence[VersionStatus]:
-        """Every version that the server knows of."""
+        """Return every version that the server knows of."""
         ...
 
 
@@ -91,7 +91,7 @@ def prune_versions(
         base: The model server's folder or `s3://bucket/prefix`.
         model: Name of the model.
         keep: How many of the newest versions stay, at least 3.
-        spare: Versions that a server is told to load: they stay and count.
+        spare: Versions that the config has a server load: they stay and count.
 
     Raises:
         PublicationError: `keep` is below 3, or a disk or bucket failed.
@@ -113,7 +113,7 @@ def prune_versions(
 
 
 def list_published_versions(*, base: str, model: str) -> list[int]:
-    """Versions that lie in the model's folder, oldest first."""
+    """Return versions that lie in the model's folder, oldest first."""
     with raise_publication_errors(base, step="copy"):
         return _open_checked_folder(base, model).versions(model)
 
@@ -136,16 +136,15 @@ def wait_until_available(
     while True:
         try:
             statuses = client.version_status(model)
-            seen = {status.version: status for status in statuses}
-            found = seen.get(str(version))
-            if found is not None and found.available:
+            status = next((each for each in statuses if each.version == str(version)), None)
+            if status is not None and status.is_available:
                 return
-            if found is not None and found.failed:
+            if status is not None and status.is_failed:
                 raise PublicationError(
                     f"load: version {version} of {model} was refused by the model server: "
-                    f"{found.error_code}: {found.error_message}"
+                    f"{status.error_code}: {status.error_message}"
                 )
-            known = ", ".join(f"{status.version} {status.state}" for status in statuses)
+            known = ", ".join(f"{each.version} {each.state}" for each in statuses)
             last = f"the server knows {known or 'no version'}"
         except ModelUnavailableError as error:
             last = str(error)
@@ -159,12 +158,16 @@ def wait_until_available(
 def measure_golden_parity(
     served: pl.DataFrame, offline: pl.DataFrame, tolerance: float = 1e-4
 ) -> float:
-    """The largest difference between served and offline quantiles of the same rows.
+    """Return the largest difference between served and offline quantiles of the same rows.
 
-    served, offline: p10, p50, p90 in kW, in the same row order. A difference counts relative to
-    the offline value, absolutely below 1 kW: |served - offline| / max(1, |offline|), because
-    float32 holds seven digits of whatever size. Raises PublicationError naming the worst row if
-    it exceeds `tolerance`, for an answer that is not finite, another number of rows, or none.
+    `served`, `offline`: p10, p50, p90 in kW, in the same row order. A difference counts relative
+    to the offline value, absolutely below 1 kW: |served - offline| / max(1, |offline|), because
+    float32 holds seven digits of whatever size. Raises PublicationError naming the worst row if it
+    exceeds `tolerance`, for an answer that is not finite, another number of rows, or none.
+
+    >>> offline = pl.DataFrame({"p10": [90.0], "p50": [100.0], "p90": [110.0]})
+    >>> measure_golden_parity(offline, offline)
+    0.0
     """
     if served.height != offline.height:
         raise PublicationError(
@@ -188,7 +191,7 @@ def measure_golden_parity(
 
 
 def _compute_relative_difference(*, served: pl.Series, offline: pl.Series) -> NDArray[np.float64]:
-    """|served - offline| / max(1, |offline|), infinite where either is not finite or null."""
+    """Return |served - offline| / max(1, |offline|), (n,); infinite where either is not finite."""
     left, right = served.cast(pl.Float64).to_numpy(), offline.cast(pl.Float64).to_numpy()
     with np.errstate(invalid="ignore"):
         apart = np.abs(left - right) / np.maximum(1.0, np.abs(right))

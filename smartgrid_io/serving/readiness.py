@@ -1,7 +1,7 @@
-"""Readiness of whoever depends on a served model: every configured label answers, or it says why.
+"""Whether every configured label of the served models answers, and the reasons if not.
 
-A process that answers with the model calls `ask_readiness` in its `/ready` and says 503 with the
-reasons while it is not ready.
+A process that answers with the model calls `ask_readiness` in its `/ready` and answers 503 with
+the reasons while it is not ready.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,8 @@ class Readiness:
 
 
 def judge_readiness(configured: Sequence[ServingState], answering: Answering) -> Readiness:
-    """Whether every label of the config answers, and with the version that the config says.
+    """Return why not every label of the config answers with the version that the config has for
+    it.
 
     Nothing configured is not ready: there is no model to depend on.
     """
@@ -46,7 +47,7 @@ def judge_readiness(configured: Sequence[ServingState], answering: Answering) ->
 
 
 def ask_readiness(repository: ModelServerRepository) -> Readiness:
-    """Read the config, ask the model server about each label, and judge.
+    """Read the config, ask the model server about each label, and return what is missing.
 
     A config that cannot be read, or a server that is away, is a reason, not an error.
     """

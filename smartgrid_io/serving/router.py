@@ -1,4 +1,4 @@
-"""The router: which variant answers for which subject, and what is logged of it."""
+"""The router: which variant answers for which subject, and what is logged of each call."""
 
 import hashlib
 import time
@@ -40,14 +40,19 @@ class Split:
     salt: str = ""
 
     def variant_of(self, subject: str) -> str:
-        """CANARY if the first 64 bits of sha256(salt + subject) lie within the share of range."""
+        """Return CANARY if the first 64 bits of sha256(salt + subject) lie within the share of
+        their range.
+
+        >>> Split(canary_share=1.0).variant_of("F1"), Split(canary_share=0.0).variant_of("F1")
+        ('canary', 'stable')
+        """
         digest = hashlib.sha256(f"{self.salt}{subject}".encode()).digest()
         drawn = int.from_bytes(digest[:8], "big") / _HASH_RANGE
         return CANARY if drawn < self.canary_share else STABLE
 
 
 def find_split(splits: pl.DataFrame, model: str) -> Split:
-    """The model's row of `TrafficSplits` as a split; the default one if it has none."""
+    """Return the model's row of `TrafficSplits` as a split; the default one if it has none."""
     row = splits.filter(pl.col("model") == model)
     return Split(row["canary_share"][0], row["salt"][0]) if row.height else Split()
 
@@ -66,7 +71,7 @@ class Router:
     now: datetime
 
     def ask(self, features: Mapping[str, Any], subjects: Sequence[str]) -> RoutedForecasts:
-        """Quantiles for a batch; subjects: the feeder or customer of each row, (batch,).
+        """Return quantiles for a batch; subjects: the feeder or customer of each row, (batch,).
 
         A row that nobody answers has nulls. Raises ContractError if stable refuses the features,
         or answers otherwise than agreed; a canary that does so has failed.
@@ -125,7 +130,7 @@ class _VariantCall:
     latency_ms: float
 
     def log(self, batch: pl.DataFrame, *, model: str, now: datetime) -> pl.DataFrame:
-        """Rows of `PredictionLog` for a batch with columns subject_id and routed_to."""
+        """Return rows of `PredictionLog` for a batch with columns subject_id and routed_to."""
         rows = batch.group_by("subject_id", "routed_to", maintain_order=True).agg(rows=pl.len())
         logged = rows.with_columns(
             request_id=pl.lit(uuid.uuid4().hex),

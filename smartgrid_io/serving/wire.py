@@ -188,7 +188,7 @@ def parse_predict_response(data: bytes) -> Any:
 
 
 def build_status_request(model: str, *, version: int | None = None) -> Message:
-    """A GetModelStatus request for all versions, or for one."""
+    """Return a GetModelStatus request for all versions, or for one."""
     request = _GetModelStatusRequest()
     request.model_spec.name = model
     if version is not None:
@@ -202,7 +202,7 @@ def parse_status_response(data: bytes) -> Any:
 
 
 def build_metadata_request(model: str, *, label: str) -> Message:
-    """A GetModelMetadata request, to learn which version a label means."""
+    """Return a GetModelMetadata request, to learn which version a label means."""
     request = _GetModelMetadataRequest(metadata_field=["signature_def"])
     request.model_spec.name = model
     request.model_spec.version_label = label
@@ -215,7 +215,7 @@ def parse_metadata_response(data: bytes) -> Any:
 
 
 def build_reload_request(config: bytes) -> Message:
-    """A ReloadConfig request; `config` is a serialized ModelServerConfig."""
+    """Return a ReloadConfig request; `config` is a serialized ModelServerConfig."""
     return _ReloadConfigRequest(config=config)  # type: ignore[no-any-return]  # see above
 
 
@@ -233,7 +233,7 @@ def write_tensor(tensor: Any, array: NDArray[np.float32]) -> None:
 
 
 def read_tensor(tensor: Any) -> NDArray[np.float64]:
-    """The values of a float or double Tensor message, in its shape.
+    """Return the values of a float or double Tensor message, in its shape.
 
     Both ways of carrying values are read: one block of bytes, or a list in which a single value
     stands for all. Raises ValueError for another dtype or a count that does not fit the shape.
