@@ -109,8 +109,8 @@ def publish(
 
         def change_or_stay(name: str, move):
             called = move.__code__.co_names
-            step = {"offered": "offer", "labelled": "label"}.get(called[0], "settle")
-            stop_before(step, repository, "change", stop_at)
+            step = {"add_trial": "offer", "give_label": "label"}.get(called[0], "settle")
+            stop_before(step, repository, "update_state", stop_at)
             return repository.update_state(name, move) if step == stop_at else change(name, move)
 
         repository.update_state = change_or_stay

@@ -258,7 +258,8 @@ def test_the_client_lives_beside_tensorflows_own_messages(serving, two_versions,
         server = client.ModelServerClient({serving.server.grpc_target!r}, "http://127.0.0.1:9")
         features = {{"load_kw": [1.0], "temperature_c": [0.5]}}
         print(server.predict({two_versions!r}, features).frame.rows())
-        mine = client.wire.predict_request("m", client._columns("m", features)[1], version=3)
+        _, inputs = client._to_columns("m", features)
+        mine = client.wire.build_predict_request("m", inputs, version=3)
         theirs = predict_pb2.PredictRequest.FromString(mine.SerializeToString())
         spec = theirs.model_spec
         print(spec.name, spec.version.value, theirs.inputs["load_kw"].dtype)

@@ -192,9 +192,9 @@ def test_a_publisher_killed_between_copy_and_rename_leaves_the_old_version(servi
         def rename(*_):
             print("copied", flush=True)
             time.sleep(600)
-        folder.os.rename = rename
+        model_folder.os.rename = rename
         base = {str(serving.base)!r}
-        publisher.publish(Path({str(source)!r}), base=base, model={model!r}, version=2)
+        publisher.publish_version(Path({str(source)!r}), base=base, model={model!r}, version=2)
     """
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True

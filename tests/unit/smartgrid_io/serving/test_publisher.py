@@ -157,11 +157,13 @@ def test_a_publisher_killed_at_any_moment_leaves_a_whole_version_or_none(base, s
         from pathlib import Path
         from smartgrid_io.serving import publisher
         print("begins", flush=True)
+        place = {{"base": {base!r}, "model": "m"}}
         for version in range(int(sys.argv[1]), 1000000):
-            publisher.publish(Path({str(source)!r}), base={base!r}, model="m", version=version)
-            publisher.prune(base={base!r}, model="m")
+            publisher.publish_version(Path({str(source)!r}), **place, version=version)
+            publisher.prune_versions(**place)
     """
     seed = random.Random(7)  # noqa: S311  # moments, not secrets
+    published = set()
     for start in (1, 1_000, 2_000, 3_000):
         with subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(script), str(start)],
@@ -174,6 +176,8 @@ def test_a_publisher_killed_at_any_moment_leaves_a_whole_version_or_none(base, s
             process.send_signal(signal.SIGKILL)
         for version in list_published_versions(base=base, model="m"):
             assert tree(Path(base) / "m" / str(version)) == whole
+            published.add(version)
+    assert published, "a publisher that was never at work was not killed at work"
     publish_version(source, base=base, model="m", version=999_999)
     names = {entry.name for entry in os.scandir(f"{base}/m")}
     assert {name for name in names if not name.isdecimal()} == {".lock"}
