@@ -171,7 +171,7 @@ def _find_suspects(day: JudgedDay) -> Bools:
 def _find_stretches(
     day: JudgedDay, row: int, *, is_alone: bool
 ) -> Iterator[tuple[Finding, Stretch]]:
-    """Yield what every detector finding in one series, with its evidence.
+    """Yield what every detector finds in one series, with its evidence.
 
     A series that is not ``is_alone`` is a phase of an uneven place: the imbalance stands for its
     deviations.

@@ -98,7 +98,7 @@ def build_shift_evidence(
     Args:
         day: The scored day.
         row: The row that is strange.
-        finding: What the detector finding.
+        finding: What the detector found.
         away: Where the values lie, in spreads from the centre.
         reach: Half the width of the range, in spreads.
 

@@ -135,3 +135,27 @@ def test_anomalies_of_the_past_hardly_widen_the_range_of_today(hours: set[int], 
         return float((rows["upper"] - rows["lower"]).mean())
 
     assert width(dirty) < 2.0 * width(clean)
+
+
+def test_readings_without_a_column_of_values_are_refused():
+    with pytest.raises(ValueError, match="readings: no column 'value', found series, time"):
+        detect_hourly(faulty().drop("value"))
+
+
+def test_a_state_without_new_readings_or_an_end_has_nothing_to_judge():
+    rows = faulty()
+    state = detect_hourly(rows).states
+
+    nothing = detect_hourly(rows.clear(), state=state)
+    before = detect_hourly(rows.clear(), state=state, end=START)
+
+    for detection in (nothing, before):
+        assert detection.anomalies.is_empty()
+        assert detection.states.is_empty()
+
+
+def test_limits_of_a_series_that_is_not_there_change_nothing():
+    rows = to_readings(s=make_hourly_load(days=3))
+    limits = pl.DataFrame({"series": ["other"], "low": [0.0], "high": [1.0]})
+
+    assert_frame_equal(detect_hourly(rows, limits=limits).scores, detect_hourly(rows).scores)

@@ -317,3 +317,19 @@ def test_a_holiday_is_expected_to_be_like_a_sunday():
         ignorant["value"] - ignorant["lower"]
     ).mean()
     assert knowing["score"].mean() < ignorant["score"].mean()
+
+
+def test_phases_that_stay_uneven_become_normal_after_two_weeks():
+    mean = make_hourly_load(level=40.0, days=80)
+    rng = np.random.default_rng(5)
+    shares = np.array([[0.05], [0.0], [-0.05]]) + 0.02 * rng.standard_normal((3, len(mean)))
+    shares[:, count_hours_to(NOON) :] += np.array([[-0.1], [0.2], [-0.1]])
+    phases = {f"L{row + 1}": mean * (1 + share) for row, share in enumerate(shares)}
+    groups = pl.DataFrame({"series": list(phases), "peer_group": None, "phase_set": "T1"})
+
+    anomalies = detect_hourly(to_readings(**phases), groups=groups, units="A").anomalies
+
+    uneven = anomalies.filter(pl.col("kind") == "phase_imbalance")
+    assert uneven["series"].to_list() == ["L2"]
+    lasted = uneven["end_time"][0] - uneven["start_time"][0]
+    assert 13 * DAY < lasted < 16 * DAY

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
+from smartgrid_core.contracts.anomalies import Anomalies, AnomalyScores
 from smartgrid_core.time import HOUR
 from smartgrid_ml.mining.anomalies.evaluation.ground_truth import (
     count_most_per_month,
@@ -11,10 +12,16 @@ from smartgrid_ml.mining.anomalies.evaluation.ground_truth import (
     match_faults,
 )
 from smartgrid_ml.mining.anomalies.grid_inputs import (
+    build_meter_limits,
     build_sensor_limits,
+    build_weather_context,
     choose_sensor_step,
+    group_meters,
     group_sensors,
+    merge_anomaly_days,
     sum_meter_energy,
+    to_anomaly_rows,
+    to_score_rows,
 )
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -152,3 +159,59 @@ def test_what_a_sensor_shows_at_once_in_several_quantities_is_one_alarm():
 
     assert count_most_per_month(pl.DataFrame(rows)) == 2
     assert count_most_per_month(pl.DataFrame(rows).clear()) == 0
+
+
+def test_a_fault_explains_what_other_sensors_of_its_place_show_at_once():
+    planted = pl.DataFrame([fault(1, "spike", "S-T1")])
+    anomalies = pl.DataFrame([anomaly(place, "spike", NOON) for place in ("S-T1-L1", "S-F1")])
+
+    left = find_false_alarms(anomalies, planted, topology=TREE)
+
+    assert left["subject_id"].to_list() == ["S-F1"]
+
+
+def test_weather_is_the_mean_of_its_stations():
+    weather = pl.DataFrame(
+        {
+            "station_id": ["a", "b"],
+            "hour_start": [NOON, NOON],
+            "temperature_c": [4.0, 6.0],
+            "irradiance_wm2": [None, 100.0],
+        }
+    )
+    assert build_weather_context(weather).rows() == [(NOON, 5.0, 100.0)]
+
+
+def test_meters_of_one_kind_of_customer_are_peers_and_never_below_zero():
+    meters = pl.DataFrame(
+        {"node_id": ["M1", "F1"], "node_kind": ["meter", "feeder"], "customer_kind": ["home", None]}
+    )
+    assert group_meters(meters).rows() == [("M1/energy", "home", None)]
+    assert build_meter_limits(["M1/energy"]).rows() == [("M1/energy", 0.0, None, None, "energy")]
+
+
+def test_an_anomaly_is_a_row_of_the_table_as_its_last_day_left_it():
+    parts = pl.DataFrame(
+        {
+            "series": ["S/1/power"] * 2,
+            "start_time": [NOON] * 2,
+            "end_time": [NOON + HOUR, NOON + 30 * HOUR],
+            "time": [NOON] * 2,
+            "value": [9.0] * 2,
+            "lower": [1.0] * 2,
+            "upper": [5.0] * 2,
+            "score": [4.0, 5.0],
+            "kind": ["spike", "level_shift"],
+            "reason": ["then", "now"],
+            "day": [NOON.date(), NOON.date() + timedelta(days=1)],
+        }
+    )
+
+    rows = merge_anomaly_days(to_anomaly_rows(parts, subject_kind="sensor"))
+
+    assert set(rows.columns) == set(Anomalies.column_names())
+    assert rows.select("subject_id", "quantity", "kind", "end_time").rows() == [
+        ("S/1", "power", "level_shift", NOON + 30 * HOUR)
+    ]
+    scores = to_score_rows(parts.select("series", "time", "value", "lower", "upper", "score"))
+    assert set(scores.columns) == set(AnomalyScores.column_names())

@@ -1,3 +1,5 @@
+"""The page of a file's anomalies."""
+
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -10,6 +12,7 @@ from smartgrid_ml.mining.anomalies.evaluation.page import (
     render_detection,
     thin_rows,
 )
+from smartgrid_ml.mining.anomalies.evaluation.summary import summarise_detection
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -70,3 +73,20 @@ def test_a_thinned_series_keeps_its_peaks(values):
     assert kept["value"].max() == rows(values)["value"].max()
     assert kept["value"].min() == rows(values)["value"].min()
     assert kept["time"].is_sorted()
+
+
+def test_with_labels_the_page_has_their_figures_and_marks():
+    labelled = rows([1.0, 5.0, 1.0, 1.0] * 3).with_columns(
+        label=pl.Series([False, True, False, False] * 3)
+    )
+    scored = labelled.with_columns(flag=pl.col("value") > 2, score=pl.col("value"))
+    metrics = summarise_detection(
+        scored, step=timedelta(hours=1), shared_label=False, label="fault"
+    )
+
+    page = render_detection(labelled, anomalies(1), title="T", metrics=metrics)
+
+    assert "<td>events found</td><td>unbroken runs of labels</td><td>3 of 3</td>" in page
+    assert "<td>precision at 10</td>" in page
+    assert "<td>delay, median</td><td>seconds from an event&#x27;s start</td><td>0</td>" in page
+    assert "labelled" in page
