@@ -13,6 +13,7 @@ QUICK = {
     "format": [BIN / "ruff", "format", "--check", "."],
     "lint": [BIN / "ruff", "check", "."],
     "floors": [BIN / "lint-imports"],
+    "house": [sys.executable, ".ci/house.py"],
     "types": [BIN / "mypy"],
     "unit tests": [
         *(sys.executable, "-m", "pytest", "-n", JOBS, "--dist", "loadfile", "-q"),
@@ -22,7 +23,7 @@ QUICK = {
 
 
 def run(name: str) -> tuple[str, int, str, float]:
-    """One check: its name, exit code, what it said, and how long it took in s."""
+    """One check: its name, exit code, what it printed, and how long it took in s."""
     start = time.monotonic()
     done = subprocess.run(
         [str(part) for part in QUICK[name]],
@@ -39,15 +40,15 @@ def main() -> int:
     start = time.monotonic()
     refused = []
     with ThreadPoolExecutor(max_workers=int(JOBS)) as pool:
-        for name, code, said, seconds in pool.map(run, QUICK):
+        for name, code, output, seconds in pool.map(run, QUICK):
             print(
                 f"{name:<12} {'passed' if code == 0 else 'REFUSED'}  {seconds:5.1f} s", flush=True
             )
             if code != 0:
                 refused.append(name)
-                print(said, flush=True)
+                print(output, flush=True)
             elif name == "unit tests":
-                print(said.strip().splitlines()[-1], flush=True)
+                print(output.strip().splitlines()[-1], flush=True)
     print(
         f"{'all' if not refused else ', '.join(refused)} "
         f"{'passed' if not refused else 'refused'} in {time.monotonic() - start:.0f} s"
