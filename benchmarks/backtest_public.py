@@ -35,10 +35,15 @@ class Case:
     """One figure: which command gives it, which column it is, and what it has to beat."""
 
     name: str
-    what: str
+    """By which it is chosen on the command line."""
+    title: str
+    """Data, span, figure and unit."""
     options: str
+    """Of `smartgrid backtest`, but `--out`."""
     metric: str
+    """Column of the leaderboard."""
     reference: float
+    """The published figure, in the unit of the metric."""
 
 
 CASES = (
@@ -70,17 +75,17 @@ CASES = (
 )
 
 
-def main(wanted: list[str]) -> int:
+def main(names: list[str]) -> int:
     data = Path(os.environ.get("SMARTGRID_SHARED_DATA", DEFAULT_DATA))
     if not data.is_dir():
         print(f"skipped: no public measurements in {data}; set SMARTGRID_SHARED_DATA")
         return 0
-    cases = [case for case in CASES if not wanted or case.name in wanted]
+    cases = [case for case in CASES if not names or case.name in names]
     return max([measure_case(case, data=data) for case in cases], default=0)
 
 
 def measure_case(case: Case, *, data: Path) -> int:
-    print(f"\n{case.what}\n  smartgrid backtest {case.options} --out {case.name}", flush=True)
+    print(f"\n{case.title}\n  smartgrid backtest {case.options} --out {case.name}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
             [

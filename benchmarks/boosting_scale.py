@@ -29,15 +29,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--feeders", type=int, default=200)
     parser.add_argument("--days", type=int, default=365)
-    wanted = parser.parse_args()
-    loads = simulate_loads(wanted.feeders, days=wanted.days)
-    known = FIRST + HISTORY_NEEDED
-    issues = [known + timedelta(days=day) for day in range(wanted.days - HISTORY_NEEDED.days)]
-    began = time.perf_counter()
+    arguments = parser.parse_args()
+    loads = simulate_loads(arguments.feeders, days=arguments.days)
+    first_issue = FIRST + HISTORY_NEEDED
+    n_issues = arguments.days - HISTORY_NEEDED.days
+    issues = [first_issue + timedelta(days=day) for day in range(n_issues)]
+    started = time.perf_counter()
     features = build_load_features(
         loads, issue_times=issues, timezone="Europe/Tirane", country="AL"
     )
-    built = time.perf_counter() - began
+    features_s = time.perf_counter() - started
     rows = features.height
     result = backtest_models(
         features,
@@ -48,22 +49,24 @@ def main() -> int:
             folds=FOLDS,
         ),
     )
-    took = time.perf_counter() - began
+    total_s = time.perf_counter() - started
     board = result.leaderboard.filter(pl.col("series") == ALL_SERIES)
     loss = dict(board.select("model", "pinball").rows())
     naive = min(loss[name] for name in NAIVE_ROWS)
-    memory = peak_bytes() / 1e6
+    memory_mb = peak_bytes() / 1e6
     print(
-        f"{wanted.feeders} feeders, {wanted.days} days, {rows:,} rows: features {built:.0f} s, with"
-        f" {FOLDS} folds {took:.0f} s (bound {SECONDS:.0f}, ratio {took / SECONDS:.2f});"
-        f" peak memory {memory:,.0f} MB (bound {MEGABYTES:,.0f}, ratio {memory / MEGABYTES:.2f})"
+        f"{arguments.feeders} feeders, {arguments.days} days, {rows:,} rows:"
+        f" features {features_s:.0f} s, with"
+        f" {FOLDS} folds {total_s:.0f} s (bound {SECONDS:.0f}, ratio {total_s / SECONDS:.2f});"
+        f" peak memory {memory_mb:,.0f} MB"
+        f" (bound {MEGABYTES:,.0f}, ratio {memory_mb / MEGABYTES:.2f})"
     )
     print(f"pinball of boosting against the best naive row: ratio {loss['boosting'] / naive:.2f}")
-    return int(took > SECONDS or memory > MEGABYTES or loss["boosting"] >= naive)
+    return int(total_s > SECONDS or memory_mb > MEGABYTES or loss["boosting"] >= naive)
 
 
 def simulate_loads(feeders: int, *, days: int) -> pl.DataFrame:
-    """Columns feeder_id, hour_start, load_kw."""
+    """Return simulated loads: columns feeder_id, hour_start, load_kw."""
     random = np.random.default_rng(11)
     hour = np.arange(24 * days)
     end = FIRST + timedelta(hours=24 * days - 1)

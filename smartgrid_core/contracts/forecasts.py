@@ -1,4 +1,4 @@
-"""Tables of what is expected: backtest scores and day-ahead forecasts."""
+"""Tables of forecasting: scores of backtests, and day-ahead forecasts."""
 
 import dataframely as dy
 import polars as pl
@@ -41,7 +41,8 @@ class LoadForecasts(dy.Schema):
 
     `lead_hours` is hour_start - issue_time in hours, 0 for the first hour. `model` is the
     registered model's name or the naive row that stood in for it; a naive row has no
-    `model_version`.
+    `model_version` and no `variant`, which is the label of the model server that answered.
+    `created_at` is when the row was made.
     """
 
     feeder_id = identifier(primary_key=True)

@@ -1,12 +1,14 @@
-"""Tables of who may answer: losses to pair models by, decisions of the gate, drift."""
+"""Tables of promotion: losses to pair models by, decisions of the gate, drift."""
 
 import dataframely as dy
 
 from smartgrid_core.contracts.columns import identifier, one_of, utc
 
 OUTCOMES = ("promote", "refuse", "keep", "roll_back")
+"""What a decision of the gate can be."""
 
 DRIFT_KINDS = ("feature", "error")
+"""What is measured: the distribution of a feature, or the loss of the forecasts."""
 
 
 class BacktestLosses(dy.Schema):
@@ -31,9 +33,9 @@ class PromotionDecisions(dy.Schema):
     """One row per (model, version, decided_at, condition): a line of a decision of the gate.
 
     `decision` and `reason` are the whole decision's: a challenger is promoted or refused, a version
-    on trial promoted, kept on trial or rolled back. `figure` is null where it could not be had,
-    `bound` where the condition has none. `champion_version` is what it was held against, null for
-    none. `decided_by` is the asset or job.
+    on trial promoted, kept on trial or rolled back. `figure` is null where it could not be
+    measured, `bound` where the condition has none. `champion_version` is what it was held against,
+    null for none. `decided_by` is the asset or job.
     """
 
     model = identifier(primary_key=True)
@@ -51,7 +53,7 @@ class PromotionDecisions(dy.Schema):
 
 
 class ModelDrift(dy.Schema):
-    """One row per (day, model_version, kind, name): has what the model lives on moved?
+    """One row per (day, model_version, kind, name): whether what the model lives on has moved.
 
     kind `feature`: the population stability index of feature `name` over the days up to and with
     `day`, against the version's training days. kind `error`: the mean pinball loss of `name`'s

@@ -269,9 +269,9 @@ def _require_last_axis(layer: Any, axis: int | Sequence[int]) -> None:
         raise _build_layer_error(layer, f"{type(layer).__name__} over axis {axis}")
 
 
-def _build_layer_error(layer: Any, what: str) -> PublicationError:
+def _build_layer_error(layer: Any, description: str) -> PublicationError:
     return PublicationError(
-        f"export: layer {layer.name!r} is a {what}, of which there is no SavedModel;"
+        f"export: layer {layer.name!r} is a {description}, of which there is no SavedModel;"
         " use Dense, BatchNormalization, Normalization, ReLU, LeakyReLU, Activation (linear, relu,"
         f" {', '.join(_PARAMETERLESS_ACTIVATIONS)}), Concatenate, Add, Flatten, Reshape or Dropout"
     )

@@ -33,12 +33,12 @@ def measure_artifact(saved_model: Path) -> Artifact:
         answers = signature(**{name: tf.constant(batch[name].to_numpy()) for name in rows.columns})
         return pl.DataFrame({name: answers[name].numpy() for name in OUTPUTS})
 
-    many = rows[np.arange(TIMED_ROWS) % rows.height]
-    ask(many)
+    timed_rows = rows[np.arange(TIMED_ROWS) % rows.height]
+    ask(timed_rows)
     seconds = []
     for _ in range(TIMED_CALLS):
         started = time.perf_counter()
-        ask(many)
+        ask(timed_rows)
         seconds.append(time.perf_counter() - started)
     size = sum(file.stat().st_size for file in saved_model.rglob("*") if file.is_file())
     return Artifact(

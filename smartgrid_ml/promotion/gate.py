@@ -263,11 +263,11 @@ def check_worst_decile(
         return Condition(name, False, None, bound, sentence)
     feeders = compute_relative_losses(pairs, naive=naive)
     worst = feeders.head(max(1, feeders.height // 10))
-    champion_loss = float(worst["other"].sum())
+    champion_loss = float(worst["other_loss"].sum())
     if not champion_loss > 0:
         sentence = "the worst feeders of the champion have no loss that could be compared"
         return Condition(name, False, None, bound, sentence)
-    ratio = float(worst["one"].sum()) / champion_loss
+    ratio = float(worst["loss"].sum()) / champion_loss
     sentence = (
         f"the loss of the {worst.height} of {feeders.height} feeders that the champion serves worst"
         f" is {ratio:.3g} times the champion's, {bound:.3g} may be"
@@ -275,14 +275,14 @@ def check_worst_decile(
     return Condition(name, ratio <= bound, ratio, bound, sentence)
 
 
-def check_within_bound(name: str, figure: float | None, bound: float, words: str) -> Condition:
+def check_within_bound(name: str, figure: float | None, bound: float, template: str) -> Condition:
     """Return whether a figure is known, finite and not beyond its bound.
 
     Args:
         name: of the condition.
         figure: what was measured; None if it could not be.
         bound: the figure may be as large.
-        words: a sentence about the figure, with a place for it as in `str.format`.
+        template: a sentence about the figure, with a place for it as in `str.format`.
 
     Returns:
         The condition.
@@ -290,7 +290,7 @@ def check_within_bound(name: str, figure: float | None, bound: float, words: str
     if figure is None or not math.isfinite(figure):
         return Condition(name, False, None, bound, f"{name} could not be measured")
     return Condition(
-        name, figure <= bound, figure, bound, f"{words.format(figure)}, {bound:g} may be"
+        name, figure <= bound, figure, bound, f"{template.format(figure)}, {bound:g} may be"
     )
 
 
@@ -356,8 +356,8 @@ def _check_beats_champion(
     challenger: pl.DataFrame, champion: pl.DataFrame | None, *, limits: GateLimits
 ) -> Condition:
     if champion is None:
-        words = "no champion answers yet: there is none to beat"
-        return Condition("beats_champion", True, None, limits.significance, words)
+        sentence = "no champion answers yet: there is none to beat"
+        return Condition("beats_champion", True, None, limits.significance, sentence)
     return check_beats_rival(
         challenger,
         champion,

@@ -8,18 +8,18 @@ it has.
 import polars as pl
 
 
-def compute_relative_differences(one: pl.DataFrame, other: pl.DataFrame) -> pl.Series:
+def compute_relative_differences(losses: pl.DataFrame, other: pl.DataFrame) -> pl.Series:
     """Return the mean relative difference of two losses per issue time, in order.
 
-    It is the mean over pairs of (one - other) / the mean loss of both. That mean is the series' own
-    over all issue times, so that a series counts by how much of its loss is at stake; a series that
-    neither lost anything on has no difference.
+    It is the mean over pairs of (losses - other) / the mean loss of both. That mean is the series'
+    own over all issue times, so that a series counts by how much of its loss is at stake; a series
+    that neither lost anything on has no difference.
     """
     weight, loss, rival = pl.col("hours"), pl.col("pinball"), pl.col("pinball_other")
     size = (((loss + rival) * weight).sum() / (2 * weight.sum())).over("series")
     difference = pl.when(size > 0).then((loss - rival) / size).otherwise(0.0)
     return (
-        pair_rows(one, other)
+        pair_rows(losses, other)
         .with_columns(difference=difference)
         .group_by("issue_time", maintain_order=True)
         .agg(difference=(pl.col("difference") * weight).sum() / weight.sum())
@@ -27,7 +27,7 @@ def compute_relative_differences(one: pl.DataFrame, other: pl.DataFrame) -> pl.S
     )
 
 
-def compute_paired_means(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+def compute_paired_means(losses: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     """Return the mean loss of either side per issue time over their pairs.
 
     Columns issue_time, hours, pinball and other (the loss of the other side), in the order of time,
@@ -36,7 +36,7 @@ def compute_paired_means(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame
     """
     weight = pl.col("hours")
     return (
-        pair_rows(one, other)
+        pair_rows(losses, other)
         .group_by("issue_time", maintain_order=True)
         .agg(
             hours=weight.sum(),
@@ -47,9 +47,9 @@ def compute_paired_means(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame
     )
 
 
-def pair_rows(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+def pair_rows(losses: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     """Return series and issue times of which both sides scored the same hours, in order."""
-    return one.join(
+    return losses.join(
         other.select("series", "issue_time", "hours", "pinball"),
         on=["series", "issue_time", "hours"],
         suffix="_other",
@@ -57,7 +57,7 @@ def pair_rows(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
 
 
 def compute_relative_losses(pairs: pl.DataFrame, *, naive: pl.DataFrame | None) -> pl.DataFrame:
-    """Return series, and the loss of `one` and `other` side, the worst under the other first.
+    """Return columns series, loss and other_loss, the worst of the other side first.
 
     A feeder's loss counts against its naive loss (the mean over the naive rows; Hyndman and
     Koehler, 2006, International Journal of Forecasting 22, 679-688), so that the largest feeders
@@ -72,9 +72,9 @@ def compute_relative_losses(pairs: pl.DataFrame, *, naive: pl.DataFrame | None) 
         feeders = feeders.drop("size").join(sizes.filter(pl.col("size") > 0), on="series")
     return feeders.select(
         "series",
-        one=pl.col("pinball") / pl.col("size"),
-        other=pl.col("pinball_other") / pl.col("size"),
-    ).sort("other", "series", descending=[True, False])
+        loss=pl.col("pinball") / pl.col("size"),
+        other_loss=pl.col("pinball_other") / pl.col("size"),
+    ).sort("other_loss", "series", descending=[True, False])
 
 
 def _average_by_series(losses: pl.DataFrame, *columns: str) -> pl.DataFrame:
