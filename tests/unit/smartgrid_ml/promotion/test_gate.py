@@ -102,7 +102,7 @@ def test_too_few_days_that_the_champion_had_not_learned_from_leave_it_undecided(
     assert decision.outcome == "refuse"
     assert [each.name for each in decision.failed] == ["beats_champion", "worst_decile"]
     assert decision.reason.startswith(
-        "not decided against champion: 6 issue times that both were condition on, 7 are needed"
+        "not decided against champion: 6 issue times that both were judged on, 7 are needed"
     )
 
 
