@@ -39,9 +39,9 @@ def page_made(lake: ParquetLake, warehouse: Any) -> Any:
 
 
 def test_before_any_day_was_judged_there_is_no_page(tmp_path, warehouse):
-    told = page_made(ParquetLake(str(tmp_path)), warehouse)
+    metadata = page_made(ParquetLake(str(tmp_path)), warehouse)
 
-    assert told["outcome"].value == "no whole day was judged yet"
+    assert metadata["outcome"].value == "no whole day was judged yet"
     assert warehouse.read(InsightPages).is_empty()
 
 
@@ -107,12 +107,12 @@ def test_a_page_is_made_of_whatever_was_found_and_made_again_it_is_the_same(tmp_
     }
     warehouse.upsert(EnergyBalance, EnergyBalance.cast(pl.DataFrame(balance)))
 
-    told = page_made(lake, warehouse)
+    metadata = page_made(lake, warehouse)
 
-    assert told["anomalies"].value == "1 anomaly in seven days (1 out of band)."
-    assert told["rules"].value == "No rule that chance would not explain."
-    assert told["segments"].value == "No segments yet."
-    assert "(/assets/inspections)" in told["page"].value
+    assert metadata["anomalies"].value == "1 anomaly in seven days (1 out of band)."
+    assert metadata["rules"].value == "No rule that chance would not explain."
+    assert metadata["segments"].value == "No segments yet."
+    assert "(/assets/inspections)" in metadata["page"].value
     rows, page = warehouse.read(Insights), warehouse.read(InsightPages)
     assert rows.select("section", "position", "subject_id", "figure").rows() == [
         ("anomalies", 1, "S-1", 5.0),

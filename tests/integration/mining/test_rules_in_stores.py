@@ -139,8 +139,8 @@ def test_days_of_events_become_itemsets_rules_and_changes_that_can_be_asked_for(
     assert (best["with_both"], best["conviction"]) == (best["with_antecedent"], None)
     changes = warehouse.read(EventRuleChanges, window=Window.of_day(LAST))
     assert set(changes["antecedent"]) >= set(rules["antecedent"])
-    said = outcome.asset_materializations_for_node("event_rules")[0].metadata
-    run = mlflow.get_run(said["mlflow_run"].value)
+    metadata = outcome.asset_materializations_for_node("event_rules")[0].metadata
+    run = mlflow.get_run(metadata["mlflow_run"].value)
     assert run.info.status == "FINISHED"
     kept = {file.path for file in mlflow.list_artifacts(run.info.run_id)}
     assert {"rules.png", "rules.csv", "changes.csv"} <= kept
