@@ -23,15 +23,14 @@ from smartgrid_core.topology import place_meters
 from smartgrid_ml.mining.plots import embed_figure
 from smartgrid_ml.mining.theft.attacks import ATTACKS
 from smartgrid_ml.mining.theft.day_comparison import build_day_context
-from smartgrid_ml.mining.theft.energy_balance import add_technical_losses, select_watched_nodes
 from smartgrid_ml.mining.theft.energy_balance import (
-    compute_energy_balance as balance_of,
-)
-from smartgrid_ml.mining.theft.energy_balance import (
-    compute_head_energy as energy_of_heads,
+    add_technical_losses,
+    compute_energy_balance,
+    compute_head_energy,
+    select_watched_nodes,
 )
 from smartgrid_ml.mining.theft.inspect_grid import LOOK_BACK_DAYS, find_judged_span, inspect_grid
-from smartgrid_ml.mining.theft.inspection_list import rank_inspections as list_of
+from smartgrid_ml.mining.theft.inspection_list import rank_inspections
 from smartgrid_ml.mining.theft.meter_days import MeterDays, build_meter_days, choose_slot_count
 from smartgrid_ml.mining.theft.report import (
     plot_balance,
@@ -71,7 +70,7 @@ def head_energy(
 ) -> dg.MaterializeResult[None]:
     """What entered below every power sensor and what meters counted there, kWh by hour."""
     window, topology = get_run_window(context), lake.scan(GridTopology)
-    hours = energy_of_heads(
+    hours = compute_head_energy(
         lake.scan(SensorAggregates, window=window),
         lake.scan(MeterConsumption, window=window),
         nodes=select_watched_nodes(topology),
@@ -97,7 +96,9 @@ def energy_balance(
     if last is None:
         return dg.MaterializeResult(metadata={"outcome": "no whole day has a balance yet"})
     window = choose_look_back_window(last)
-    days = balance_of(add_technical_losses(lake.scan(HeadEnergy, window=window).collect()))
+    days = compute_energy_balance(
+        add_technical_losses(lake.scan(HeadEnergy, window=window).collect())
+    )
     rows = warehouse.replace(EnergyBalance, days, window=window)
     beyond = days.filter("is_beyond")
     return dg.MaterializeResult(
@@ -153,7 +154,7 @@ def inspections(
         temperature_c=_read_temperatures(lake, window=window, settings=settings),
     )
     feeds_in = pl.col("customer_kind").is_in(FEED_IN_KINDS)
-    seen = inspect_grid(
+    inspected = inspect_grid(
         read,
         meter_ids=places.filter(~feeds_in.fill_null(False))["meter_id"].to_list(),
         places=places,
@@ -163,9 +164,9 @@ def inspections(
     )
     judged = choose_judged_window(last, settings=settings)
     first_judged, last_judged = find_judged_span(days)
-    balance = balance_of(hours.filter(pl.col("day") >= first_judged))
-    listed = list_of(
-        seen.suspects if seen else None,
+    balance = compute_energy_balance(hours.filter(pl.col("day") >= first_judged))
+    listed = rank_inspections(
+        inspected.suspects if inspected else None,
         balance=balance,
         hours=hours,
         findings=warehouse.read(ReadingFindings),
@@ -178,24 +179,26 @@ def inspections(
         "judged": f"{first_judged} .. {last_judged}",
         "list": dg.MetadataValue.md(render_inspections(listed)),
     }
-    if seen is None:
+    if inspected is None:
         return dg.MaterializeResult(metadata={"outcome": TOO_LITTLE, **metadata})
-    tables = {"inspections": listed, "by_kind": seen.by_kind}
+    tables = {"inspections": listed, "by_kind": inspected.by_kind}
     figure = None
     suspect = listed.filter(pl.col("suspicion") == "theft", pl.col("node_id").is_not_null()).head(1)
     if suspect.height:
         meter_id, node_id = suspect.select("subject_id", "node_id").row(0)
-        gap = compute_daily_gap(read([meter_id]), model=seen.model)
-        figure = plot_balance(balance_of(hours), node_id=node_id, gap=gap, meter_id=meter_id)
+        gap = compute_daily_gap(read([meter_id]), model=inspected.model)
+        figure = plot_balance(
+            compute_energy_balance(hours), node_id=node_id, gap=gap, meter_id=meter_id
+        )
         metadata["plot"] = dg.MetadataValue.md(embed_figure(figure, about=f"balance of {node_id}"))
     run_id = model_registry.log_training(
         EXPERIMENT,
         params={
-            "meters": seen.suspects.height,
-            "learned_from": len(seen.model.fold_of),
+            "meters": inspected.suspects.height,
+            "learned_from": len(inspected.model.fold_of),
             "attacks": ", ".join(ATTACKS),
         },
-        metrics=seen.figures,
+        metrics=inspected.figures,
         data_window=window,
         figures={"balance": figure} if figure else {},
         tables=tables,
@@ -206,8 +209,8 @@ def inspections(
         metadata={
             **metadata,
             **rows.count_by("suspicion"),
-            **seen.figures,
-            "by_kind": dg.MetadataValue.md(render_attack_kinds(seen.by_kind)),
+            **inspected.figures,
+            "by_kind": dg.MetadataValue.md(render_attack_kinds(inspected.by_kind)),
             "mlflow_run": run_id,
         }
     )

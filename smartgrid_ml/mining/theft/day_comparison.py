@@ -61,10 +61,6 @@ class DayComparisons:
     columns: F32
     """COMPARISON_COLUMNS, (n, len(COMPARISON_COLUMNS))."""
 
-    def build_features(self, conditions: DayConditions) -> F32:
-        """Return columns FEATURES of every row, (n, len(FEATURES))."""
-        return build_day_features(self.columns, day=self.day, conditions=conditions)
-
 
 def build_day_features(columns: F32, *, day: I64, conditions: DayConditions) -> F32:
     """Return columns FEATURES, float32 (n, len(FEATURES)).

@@ -15,8 +15,7 @@ from smartgrid_core.contracts.inspections import EnergyBalance, HeadEnergy, Insp
 from smartgrid_core.topology import place_meters
 from smartgrid_ml.mining.theft import inspect_grid as inspecting
 from smartgrid_ml.mining.theft.day_model import TheftSettings
-from smartgrid_ml.mining.theft.energy_balance import compute_head_energy as energy_of_heads
-from smartgrid_ml.mining.theft.energy_balance import select_watched_nodes
+from smartgrid_ml.mining.theft.energy_balance import compute_head_energy, select_watched_nodes
 
 FIRST = datetime(2026, 1, 17, 23, tzinfo=UTC)
 """Midnight in Tirane; the fake clock stands at noon of 3 March."""
@@ -121,7 +120,7 @@ def filled(store, *, count: int = 24) -> None:
 def balanced(store, handles) -> dg.MaterializeResult:
     """Both balances over all days that the lake holds."""
     topology = store.scan(GridTopology)
-    hours = energy_of_heads(
+    hours = compute_head_energy(
         store.scan(SensorAggregates),
         store.scan(MeterConsumption),
         nodes=select_watched_nodes(topology),

@@ -192,3 +192,19 @@ def test_the_same_events_give_the_same_table_in_any_order(made_up):
 
     assert mined(events).rules.equals(mined(events.sample(fraction=1, shuffle=True, seed=1)).rules)
     EventRules.validate(mined(events).rules)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"min_support": 0.0},
+        {"false_discovery_rate": 1.5},
+        {"min_confidence": -0.1},
+        {"max_items": 0},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_limit_that_no_rule_can_be_held_to_is_named(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=name):
+        RuleLimits(**wrong)

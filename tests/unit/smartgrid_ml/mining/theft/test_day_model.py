@@ -101,3 +101,21 @@ def test_figures_of_detection_are_those_of_their_definitions():
         clean, np.array([200.0]), k=2, base_rate=0.01, rng=np.random.default_rng(0)
     )
     assert top == 0.5
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"trees": 0},
+        {"learning_rate": 0.0},
+        {"leaves": 1},
+        {"feature_share": 1.5},
+        {"row_share": 0.0},
+        {"l2": -1.0},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_setting_with_which_no_tree_grows_is_named(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=name):
+        TheftSettings(**wrong)
