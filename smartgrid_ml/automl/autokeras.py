@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import psutil
 
+from smartgrid_core.arrays import F64
 from smartgrid_ml.automl.engine import Report
 from smartgrid_ml.automl.searched_network import RIDGE, SearchedNetwork, compute_bounds
 from smartgrid_ml.automl.trials import INNER_FOLDS, Budget, Recipe, Trial
 from smartgrid_ml.forecasting.layer_graph import LayerGraph, trace_layer_graph
 from smartgrid_ml.forecasting.point import Rows
-from smartgrid_ml.forecasting.scaling import FloatArray
 from smartgrid_ml.forecasting.standardising import (
     compute_moments,
     fit_ridge_line,
@@ -358,8 +358,8 @@ def _sample_rows(rows: Rows, *, seed: int) -> Rows:
 
 def _take_sample_arrays(rows: Rows) -> tuple[Any, Any]:
     """A few rows as AutoKeras takes them, to learn shapes and types from."""
-    few = rows.select(np.arange(min(len(rows), 64)))
-    inputs: FloatArray = np.nan_to_num(few.inputs, posinf=0.0, neginf=0.0)
+    few = rows.at(np.arange(min(len(rows), 64)))
+    inputs: F64 = np.nan_to_num(few.inputs, posinf=0.0, neginf=0.0)
     return inputs.astype(np.float32), few.target.astype(np.float32)[:, np.newaxis]
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from smartgrid_core.arrays import F64
 from smartgrid_core.errors import SmartGridError
 from smartgrid_ml.automl.h2o_cluster import build_java_command
-from smartgrid_ml.forecasting.scaling import FloatArray
 
 SCORER_S = 600.0
 """Ten thousand rows take seconds; a scorer that takes longer hangs."""
@@ -27,7 +27,7 @@ class H2OModel:
     mojo: bytes
     names: Sequence[str]
 
-    def predict(self, inputs: FloatArray) -> FloatArray:
+    def predict(self, inputs: F64) -> F64:
         """The library's own scorer's answers for (rows, names), NaN where unknown: (rows,).
 
         A JVM of its own per call, about a second. Infinite inputs count as the largest number.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smartgrid_core.arrays import F64
 from smartgrid_ml.forecasting.layer_graph import LayerGraph
-from smartgrid_ml.forecasting.scaling import FloatArray
 from smartgrid_ml.forecasting.standardising import standardise_inputs
 
 RIDGE = 1e-3
@@ -32,16 +32,16 @@ class SearchedNetwork:
     library that searches for one may hand it out half trained; 1 and 4 keep that from being seen.
     """
 
-    input_mean: FloatArray
-    input_std: FloatArray
-    slopes: FloatArray
+    input_mean: F64
+    input_std: F64
+    slopes: F64
     intercept: float
     residual_std: float
     bounds: tuple[float, float]
     networks: Sequence[LayerGraph]
     """Of one architecture, trained from different seeds."""
 
-    def predict(self, inputs: FloatArray) -> FloatArray:
+    def predict(self, inputs: F64) -> F64:
         """One number per row, (rows,)."""
         known = standardise_inputs(inputs, mean=self.input_mean, std=self.input_std)
         line = known @ self.slopes + self.intercept
@@ -49,7 +49,7 @@ class SearchedNetwork:
         return np.clip(line + added * self.residual_std, *self.bounds)
 
 
-def compute_bounds(target: FloatArray) -> tuple[float, float]:
+def compute_bounds(target: F64) -> tuple[float, float]:
     """The least and the most that is answered."""
     least, most = float(target.min()), float(target.max())
     beyond = BEYOND * (most - least)

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from smartgrid_ml.forecasting.scaling import FloatArray
+from smartgrid_core.arrays import F64
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
@@ -19,7 +19,7 @@ class ScaledForecaster(Protocol):
 
 
 def build_scaled_graph(
-    forecaster: ScaledForecaster, *, offsets: FloatArray, answer: Callable[[Any], Any]
+    forecaster: ScaledForecaster, *, offsets: F64, answer: Callable[[Any], Any]
 ) -> Callable[[Any], Any]:
     """A function of inputs, float64 (batch, feature_names), to loads, float64 (batch, 3).
 
@@ -47,7 +47,7 @@ def build_scaled_graph(
     return loads
 
 
-def standardise_in_graph(inputs: Any, *, mean: FloatArray, std: FloatArray, farthest: float) -> Any:
+def standardise_in_graph(inputs: Any, *, mean: F64, std: F64, farthest: float) -> Any:
     """Standard deviations from the mean, cut at +-`farthest`, 0 where unknown."""
     tf = tensorflow()
     standard = (inputs - mean) / std

@@ -14,13 +14,8 @@ from smartgrid_ml.export.artifact.rounding import as_float32
 from smartgrid_ml.export.exportable import Graph
 from smartgrid_ml.export.h2o.links import build_inverse_link
 from smartgrid_ml.export.h2o.mojo import Mojo
-from smartgrid_ml.export.trees.ensemble import (
-    Tree,
-    build_ensemble_graph,
-    build_tree,
-    combine_trees,
-    lower_thresholds,
-)
+from smartgrid_ml.export.trees.ensemble import build_ensemble_graph, combine_trees
+from smartgrid_ml.export.trees.tree import Tree, build_tree, lower_thresholds
 from smartgrid_ml.export.trees.xgboost import PLAIN_SUMS
 from smartgrid_ml.tensorflow_runtime import tensorflow
 

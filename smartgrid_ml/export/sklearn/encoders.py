@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from smartgrid_core.arrays import F64
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import Graph
-from smartgrid_ml.export.trees.ensemble import FloatArray
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
@@ -48,7 +48,7 @@ def build_ordinal_graph(encoder: Any) -> Graph:
         )
     every = _read_categories(encoder)
 
-    def encoded(feature: Any, categories: FloatArray) -> Any:
+    def encoded(feature: Any, categories: F64) -> Any:
         codes = np.arange(len(categories), dtype=np.float64)
         codes[np.isnan(categories)] = encoder.encoded_missing_value
         equal = _match_categories(feature, categories)
@@ -63,7 +63,7 @@ def build_ordinal_graph(encoder: Any) -> Graph:
     return transform
 
 
-def _read_categories(encoder: Any) -> Sequence[FloatArray]:
+def _read_categories(encoder: Any) -> Sequence[F64]:
     if getattr(encoder, "_infrequent_enabled", False):
         raise PublicationError(
             f"export: a {type(encoder).__name__} that groups infrequent categories; train without"
@@ -77,7 +77,7 @@ def _read_categories(encoder: Any) -> Sequence[FloatArray]:
         ) from not_a_number
 
 
-def _match_categories(feature: Any, categories: FloatArray) -> Any:
+def _match_categories(feature: Any, categories: F64) -> Any:
     """(batch, categories): whether the row has the category; NaN equals NaN."""
     tf = tensorflow()
     equal = tf.equal(feature[:, tf.newaxis], tf.constant(categories))

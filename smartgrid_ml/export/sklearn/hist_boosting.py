@@ -3,18 +3,12 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import Graph
 from smartgrid_ml.export.sklearn.encoders import build_ordinal_graph
-from smartgrid_ml.export.trees.ensemble import (
-    Categories,
-    Tree,
-    build_ensemble_graph,
-    build_tree,
-    combine_trees,
-)
+from smartgrid_ml.export.trees.ensemble import build_ensemble_graph, combine_trees
+from smartgrid_ml.export.trees.tree import Categories, Tree, build_tree, unpack_bitset
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
@@ -73,13 +67,10 @@ def _read_tree(predictor: Any) -> Tree:
         missing_left=nodes["missing_go_to_left"].astype(bool),
         categories={
             int(node): Categories(
-                _members(predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]])
+                unpack_bitset(
+                    predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]].astype(np.int64)
+                )
             )
             for node in by_category
         },
     )
-
-
-def _members(words: npt.NDArray[np.uint32]) -> frozenset[int]:
-    bits = (words.astype(np.int64)[:, np.newaxis] >> np.arange(32)) & 1
-    return frozenset(np.flatnonzero(bits.reshape(-1)).tolist())

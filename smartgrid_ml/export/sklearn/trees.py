@@ -9,7 +9,8 @@ from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.artifact.rounding import as_float32
 from smartgrid_ml.export.exportable import Graph, get_class_path
 from smartgrid_ml.export.regressors import build_regressor_graph
-from smartgrid_ml.export.trees.ensemble import Tree, build_ensemble_graph, build_tree, combine_trees
+from smartgrid_ml.export.trees.ensemble import build_ensemble_graph, combine_trees
+from smartgrid_ml.export.trees.tree import Tree, build_tree
 
 
 def build_tree_graph(model: Any) -> Graph:

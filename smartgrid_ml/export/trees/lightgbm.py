@@ -8,21 +8,12 @@ import numpy.typing as npt
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import Graph
-from smartgrid_ml.export.trees.ensemble import (
-    Categories,
-    Tree,
-    TreeEnsemble,
-    build_ensemble_graph,
-    build_tree,
-    combine_trees,
-)
+from smartgrid_ml.export.trees.ensemble import TreeEnsemble, build_ensemble_graph, combine_trees
+from smartgrid_ml.export.trees.tree import Categories, Tree, build_tree, unpack_bitset
 
 CATEGORICAL, DEFAULT_LEFT, MISSING_TYPE = 0b0001, 0b0010, 0b1100
 MISSING_IS_ZERO = 0b0100
 """Bits of a `decision_type`."""
-
-WORD = 32
-"""Categories per word of a bitset."""
 
 PLAIN_SUMS = ("regression", "regression_l1", "quantile", "huber", "fair", "mape")
 """Objectives whose prediction is the bare sum of leaves, with no link function behind it."""
@@ -108,15 +99,10 @@ def _read_category_splits(
     bounds = _parse_numbers(named["cat_boundaries"], np.int64)
     words = _parse_numbers(named["cat_threshold"], np.int64)
     return {
-        int(node): Categories(_members(words[bounds[which] : bounds[which + 1]]))
+        int(node): Categories(unpack_bitset(words[bounds[which] : bounds[which + 1]]))
         for node in np.flatnonzero(by_category)
         for which in [int(cut[node])]
     }
-
-
-def _members(words: npt.NDArray[np.int64]) -> frozenset[int]:
-    bits = (words[:, np.newaxis] >> np.arange(WORD)) & 1
-    return frozenset(np.flatnonzero(bits.reshape(-1)).tolist())
 
 
 def _parse_numbers(text: str, dtype: Any) -> npt.NDArray[Any]:

@@ -9,14 +9,8 @@ import numpy.typing as npt
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.artifact.rounding import as_float32
 from smartgrid_ml.export.exportable import Graph
-from smartgrid_ml.export.trees.ensemble import (
-    Categories,
-    Tree,
-    build_ensemble_graph,
-    build_tree,
-    combine_trees,
-    lower_thresholds,
-)
+from smartgrid_ml.export.trees.ensemble import build_ensemble_graph, combine_trees
+from smartgrid_ml.export.trees.tree import Categories, Tree, build_tree, lower_thresholds
 from smartgrid_ml.tensorflow_runtime import tensorflow
 
 PLAIN_SUMS = (
