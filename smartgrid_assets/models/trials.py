@@ -28,7 +28,7 @@ def make_trial_reporter(
 
     def report_trial(engine: str, trial: Trial) -> None:
         nonlocal asked_again_at
-        context.log.info(trial.line(engine))
+        context.log.info(trial.describe(engine))
         run_id = None
         if time.monotonic() >= asked_again_at:
             try:
@@ -63,8 +63,20 @@ def make_trial_reporter(
         context.log_event(
             dg.AssetObservation(
                 asset_key=context.asset_key,
-                description=trial.line(engine),
-                metadata={name: value for name, value in figures.items() if value is not None},
+                description=trial.describe(engine),
+                metadata={
+                    key: value
+                    for key, value in {
+                        "engine": engine,
+                        "number": trial.number,
+                        "score": trial.score,
+                        "seconds": round(trial.seconds, 1),
+                        "memory_mb": round(trial.memory_mb),
+                        "error": trial.error,
+                        "mlflow_run": run_id,
+                    }.items()
+                    if value is not None
+                },
             )
         )
 

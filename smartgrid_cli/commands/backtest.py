@@ -158,7 +158,7 @@ def backtest(
                 trials=trials,
                 memory_mb=memory,
             ),
-            on_trial=lambda engine, trial: tell(trial.line(engine)),
+            on_trial=lambda engine, trial: tell(trial.describe(engine)),
         )
         result = backtest_table(
             table,

@@ -1,4 +1,4 @@
-"""What every engine promises, and where each one is found."""
+"""The protocol of all search engines, and the modules that implement it."""
 
 import importlib
 import importlib.util
@@ -11,6 +11,7 @@ from smartgrid_ml.automl.trials import Budget, Recipe, Trial
 from smartgrid_ml.forecasting.point import PointModel, Rows
 
 Report = Callable[[Trial], None]
+"""What an engine calls with every trial as soon as it is scored."""
 
 
 class Engine(Protocol):
@@ -22,11 +23,17 @@ class Engine(Protocol):
         Each is scored on `rows.split_folds(INNER_FOLDS)` and reported as soon as it is scored:
         whoever ends the process keeps all that was reported. What one trial does wrong is that
         trial's error.
+
+        Args:
+            rows: what is learned from.
+            budget: time, memory and trials that it may use.
+            seed: of everything that the engine draws.
+            report: called with every trial.
         """
         ...
 
     def train(self, recipe: Recipe, rows: Rows, *, seed: int) -> PointModel:
-        """The model of a reported recipe, trained on all rows."""
+        """Return the model of a reported recipe, trained on all rows."""
         ...
 
 
@@ -41,7 +48,7 @@ ENGINES = tuple(_MODULES)
 
 
 def load_engine(name: str) -> Engine:
-    """The engine of that name, or the one that is written in the Python file of that path.
+    """Return the engine of that name, or the one in the Python file of that path.
 
     Imports nothing heavy. Raises ConfigurationError if there is neither.
     """

@@ -1,4 +1,4 @@
-"""An engine as a forecaster: it searches once, and trains anew what it found at every later fit."""
+"""An engine as a forecaster: it searches at the first fit and trains the winner at every fit."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +15,11 @@ class AutomlSettings:
     """How an engine searches, or the recipe that an earlier search found."""
 
     engine: str
+    """One of ENGINES, or the path of a Python file with `search` and `train`."""
     budget: Budget
     seed: int = 1
     recipe: Recipe | None = None
+    """Given: nothing is searched for."""
 
 
 class AutomlForecaster(PointForecaster):
@@ -28,6 +30,7 @@ class AutomlForecaster(PointForecaster):
     """
 
     found: SearchResult | None = None
+    """What the search found; None before it, and if a recipe was given."""
 
     def __init__(self, settings: AutomlSettings, *, on_trial: OnTrial = lambda *_: None) -> None:
         self._settings = settings
@@ -37,7 +40,7 @@ class AutomlForecaster(PointForecaster):
 
     @property
     def settings(self) -> Any:
-        """How it searched, and what it found."""
+        """How it searched, with the recipe that it found."""
         return AutomlSettings(
             self._settings.engine, self._settings.budget, self._settings.seed, self.recipe
         )
@@ -56,15 +59,15 @@ class AutomlForecaster(PointForecaster):
         )
         if self.found.best is None:
             errors = [trial.error for trial in self.found.trials if trial.error]
-            told = f"; the last of {len(errors)} errors: {errors[-1]}" if errors else ""
+            last_error = f"; the last of {len(errors)} errors: {errors[-1]}" if errors else ""
             raise SmartGridError(
                 f"{settings.engine} found no model in {settings.budget.seconds:.0f} s"
-                f" ({self.found.ended}){told}"
+                f" ({self.found.ended}){last_error}"
             )
         self.recipe = self.found.best.recipe
 
     def learn(self, rows: Rows) -> PointModel:
-        """Train what was found on these rows."""
+        """Return the model found, trained on these rows. Raises ValueError before a search."""
         if self.recipe is None:
             raise ValueError(f"{self.name} has not searched yet: call fit")
         return load_engine(self._settings.engine).train(self.recipe, rows, seed=self._settings.seed)

@@ -18,24 +18,25 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import psutil
 
 from smartgrid_core.errors import SmartGridError
 from smartgrid_ml.automl.engine import Report
+from smartgrid_ml.automl.folds import split_inner_folds
 from smartgrid_ml.automl.h2o_cluster import open_h2o_cluster
 from smartgrid_ml.automl.h2o_model import H2OModel
-from smartgrid_ml.automl.trials import INNER_FOLDS, Budget, Recipe, Trial
+from smartgrid_ml.automl.memory import measure_memory_mb
+from smartgrid_ml.automl.trials import Budget, Recipe, Trial
 from smartgrid_ml.export.h2o.graph import ALGORITHMS
 from smartgrid_ml.forecasting.point import Rows
 
 MOST_ROWS = 100_000
-"""So many rows are looked at, evenly spread: more cost trials, and tell models apart no better."""
+"""So many rows are used, evenly spread: more cost trials, and tell models apart no better."""
 
 CROSS_VALIDATION_FOLDS = 3
 """Each is one training per model: few, for a budget of minutes."""
 
 POLL_S = 1.0
-"""The leaderboard is looked at so often."""
+"""Between two looks at the leaderboard."""
 
 LAST_S = 5.0
 """AutoML ends so long before the budget does: time to score its last models."""
@@ -95,32 +96,26 @@ _NOT_IN_RECIPE = frozenset(
 
 
 def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
-    """See `Engine.search`; the seconds count from here on."""
+    """Let AutoML train models until the budget is used; see `Engine.search`.
+
+    Args:
+        rows: what is learned from; the newest inner fold ranks the models.
+        budget: its seconds count from here on; its memory is for the JVM and this process together.
+        seed: of AutoML.
+        report: called with every model as soon as it is scored.
+
+    Raises:
+        SmartGridError: If the rows are too few for a fold, or H2O does not start or fails.
+    """
     began = time.monotonic()
-    folds = list(rows.split_folds(INNER_FOLDS))
-    if not folds:
-        raise SmartGridError("H2O: the rows are of too few issue times for a fold to score on")
-    earlier, newest = folds[-1]
+    earlier, newest = split_inner_folds(rows, engine="H2O")[-1]
     earlier, newest = _thin_rows(earlier), _thin_rows(newest)
     with open_h2o_cluster(memory_mb=budget.memory_mb) as h2o:
-        from h2o.automl import H2OAutoML
-
         training, ranking = _upload_rows(h2o, earlier), _upload_rows(h2o, newest)
-        left = budget.seconds - (time.monotonic() - began) - LAST_S
-        if left < 1:
+        left_s = budget.seconds - (time.monotonic() - began) - LAST_S
+        if left_s < 1:
             raise SmartGridError(f"H2O: {budget.seconds:.0f} s are over before its JVM has started")
-        automl = H2OAutoML(
-            max_runtime_secs=int(left),
-            max_models=budget.trials,
-            include_algos=list(ALGORITHMS),
-            seed=seed,
-            sort_metric="mae",
-            stopping_metric="mae",
-            distribution="laplace",  # the absolute error, where an algorithm can minimise it
-            keep_cross_validation_predictions=True,  # ensembles are stacked from them
-            verbosity=None,
-            project_name=f"smartgrid_{time.time_ns()}",
-        )
+        automl = _make_automl(left_s, most_models=budget.trials, seed=seed)
         failed: list[BaseException] = []
 
         def run() -> None:
@@ -132,22 +127,40 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
                     leaderboard_frame=ranking,
                     fold_column=FOLD,
                 )
-            except Exception as error:  # told below, by the thread that searches
+            except Exception as error:  # raised below, by the thread that searches
                 failed.append(error)
 
         running = threading.Thread(target=run, daemon=True)
         running.start()
-        board = _Leaderboard(h2o, automl.project_name, ranking, report)
+        board = _Leaderboard(h2o, automl.project_name, newest=ranking, report=report)
         while running.is_alive():
             running.join(POLL_S)
-            board.look()
-        board.look()
+            board.report_new()
+        board.report_new()
         if failed:
             raise SmartGridError(f"H2O: {failed[0]}") from failed[0]
 
 
+def _make_automl(seconds: float, *, most_models: int | None, seed: int) -> Any:
+    """Return H2O's AutoML, restricted to the algorithms that can be exported."""
+    from h2o.automl import H2OAutoML
+
+    return H2OAutoML(
+        max_runtime_secs=int(seconds),
+        max_models=most_models,
+        include_algos=list(ALGORITHMS),
+        seed=seed,
+        sort_metric="mae",
+        stopping_metric="mae",
+        distribution="laplace",  # the absolute error, where an algorithm can minimise it
+        keep_cross_validation_predictions=True,  # ensembles are stacked from them
+        verbosity=None,
+        project_name=f"smartgrid_{time.time_ns()}",
+    )
+
+
 def train(recipe: Recipe, rows: Rows, *, seed: int) -> H2OModel:
-    """See `Engine.train`: in a cluster of its own; of longer tables, MOST_ROWS spread evenly."""
+    """Return the model of a recipe, trained in a cluster of its own on at most MOST_ROWS rows."""
     with open_h2o_cluster(memory_mb=TRAIN_MEMORY_MB) as h2o, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its remarks on a recipe's parameters
         model = _train_recipe(
@@ -157,49 +170,58 @@ def train(recipe: Recipe, rows: Rows, *, seed: int) -> H2OModel:
 
 
 class _Leaderboard:
-    """Which models there are already, and what was reported of them."""
+    """The models of an AutoML run, each scored and reported once."""
 
-    def __init__(self, h2o: Any, project: str, newest: Any, report: Report) -> None:
+    def __init__(self, h2o: Any, project: str, *, newest: Any, report: Report) -> None:
+        """Begin with no model reported.
+
+        Args:
+            h2o: the connected module.
+            project: the name of the AutoML run.
+            newest: the uploaded rows on which models are scored.
+            report: called with every new model.
+        """
         self._h2o, self._project, self._newest, self._report = h2o, project, newest, report
-        self.seen: set[str] = set()
+        self._reported: set[str] = set()
 
-    def look(self) -> None:
+    def report_new(self) -> None:
         """Score and report every model that is new."""
         for key in self._list_models():
-            if key not in self.seen:
-                self.seen.add(key)
+            if key not in self._reported:
+                self._reported.add(key)
                 self._report(self._score_model(key))
 
     def _list_models(self) -> list[str]:
+        """Return the keys of all models so far."""
         with contextlib.suppress(self._h2o.exceptions.H2OResponseError):  # there is none yet
-            told = self._h2o.api(f"GET /99/AutoML/{self._project}")
-            return [model["name"] for model in told["leaderboard"]["models"]]
+            board = self._h2o.api(f"GET /99/AutoML/{self._project}")
+            return [model["name"] for model in board["leaderboard"]["models"]]
         return []
 
     def _score_model(self, key: str) -> Trial:
-        number, parameters = len(self.seen), {"model": key}
-        held = psutil.Process().children(recursive=True)
-        memory = sum(_resident(one) for one in (psutil.Process(), *held)) / 1e6
+        """Return the model's trial: its error on the newest rows, in the unit of the load."""
+        number, parameters = len(self._reported), {"model": key}
+        memory_mb = measure_memory_mb(with_children=True)
         try:
             model = self._h2o.get_model(key)
             recipe = _read_recipe(self._h2o, model)
             parameters = {"model": key, "algorithm": recipe["algorithm"], **_flatten_recipe(recipe)}
             newest = self._newest
-            missed = (model.predict(newest)["predict"] - newest[TARGET]).abs() * newest[SIZE]
+            errors = (model.predict(newest)["predict"] - newest[TARGET]).abs() * newest[SIZE]
             return Trial(
                 number,
                 parameters,
-                fold_scores=(float(missed.mean()[0]),),
+                fold_scores=(float(errors.mean()[0]),),
                 seconds=model.run_time / 1e3,
-                memory_mb=memory,
+                memory_mb=memory_mb,
                 recipe=recipe,
             )
         except Exception as error:  # whatever is wrong with one model is that trial's error
-            return Trial(number, parameters, memory_mb=memory, error=str(error))
+            return Trial(number, parameters, memory_mb=memory_mb, error=str(error))
 
 
 def _read_recipe(h2o: Any, model: Any) -> dict[str, Any]:
-    """What tells the model from H2O's defaults; of an ensemble also that of every base model."""
+    """Return what differs from H2O's defaults; of an ensemble also the base models' recipes."""
     actual, default = model.actual_params, model.default_params
     parameters = {
         name: value
@@ -219,6 +241,19 @@ def _read_recipe(h2o: Any, model: Any) -> dict[str, Any]:
 def _train_recipe(
     h2o: Any, recipe: Recipe, frame: Any, names: list[str], *, seed: int, is_base: bool = False
 ) -> Any:
+    """Return H2O's model of a recipe.
+
+    Args:
+        h2o: the connected module.
+        recipe: what `_read_recipe` returned.
+        frame: the uploaded rows.
+        names: the columns that it learns from.
+        seed: of its training.
+        is_base: whether an ensemble is stacked from it, by its cross-validation.
+
+    Returns:
+        The trained model, still in the cluster.
+    """
     from h2o import estimators
 
     if recipe["algorithm"] != "stackedensemble":
@@ -245,6 +280,7 @@ def _train_recipe(
 
 
 def _list_estimators(module: Any) -> Mapping[str, Any]:
+    """Return the estimator classes by the algorithm's name in a recipe."""
     return {
         "gbm": module.H2OGradientBoostingEstimator,
         "drf": module.H2ORandomForestEstimator,
@@ -255,46 +291,46 @@ def _list_estimators(module: Any) -> Mapping[str, Any]:
 
 
 def _upload_rows(h2o: Any, rows: Rows) -> Any:
-    """The rows in the cluster: names, TARGET, and FOLD, consecutive blocks of issue times."""
-    held = pl.DataFrame(rows.inputs, schema=list(rows.names), orient="row").fill_nan(None)
+    """Return the rows in the cluster: names, TARGET, SIZE and FOLD, blocks of issue times."""
     first, span = rows.issue.min(), np.ptp(rows.issue) + 1
-    held = held.with_columns(
-        pl.Series(TARGET, rows.target),
-        pl.Series(SIZE, rows.size),
-        pl.Series(FOLD, (rows.issue - first) * CROSS_VALIDATION_FOLDS // span),
+    table = (
+        pl.DataFrame(rows.inputs, schema=list(rows.names), orient="row")
+        .fill_nan(None)
+        .with_columns(
+            pl.Series(TARGET, rows.target),
+            pl.Series(SIZE, rows.size),
+            pl.Series(FOLD, (rows.issue - first) * CROSS_VALIDATION_FOLDS // span),
+        )
     )
     with tempfile.TemporaryDirectory(prefix="smartgrid-h2o-") as folder:
         path = Path(folder) / "rows.csv"
-        held.write_csv(path)
-        return h2o.upload_file(str(path), header=1, col_types=["numeric"] * held.width)
+        table.write_csv(path)
+        return h2o.upload_file(str(path), header=1, col_types=["numeric"] * table.width)
 
 
 def _thin_rows(rows: Rows) -> Rows:
+    """Return at most MOST_ROWS of the rows, evenly spread."""
     if len(rows) <= MOST_ROWS:
         return rows
     return rows.select(np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.int64))
 
 
 def _download_mojo(model: Any) -> bytes:
+    """Return the model as H2O's portable file."""
     with tempfile.TemporaryDirectory(prefix="smartgrid-h2o-") as folder:
         return Path(model.download_mojo(folder)).read_bytes()
 
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, list):
-        return all(_is_plain(one) for one in value)
+        return all(_is_plain(entry) for entry in value)
     return isinstance(value, bool | int | float | str)
 
 
 def _flatten_recipe(recipe: Recipe) -> dict[str, Any]:
-    flat = dict(recipe["parameters"])
+    """Return the recipe as names and values, as a tracker of trials shows them."""
+    values = dict(recipe["parameters"])
     if "base_models" in recipe:
         bases = [base["algorithm"] for base in recipe["base_models"]]
-        flat |= {"base_models": ", ".join(bases), "metalearner": recipe["metalearner"]}
-    return flat
-
-
-def _resident(process: psutil.Process) -> float:
-    with contextlib.suppress(psutil.Error):
-        return float(process.memory_info().rss)
-    return 0.0
+        values |= {"base_models": ", ".join(bases), "metalearner": recipe["metalearner"]}
+    return values

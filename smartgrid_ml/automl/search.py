@@ -1,4 +1,4 @@
-"""One search under its budget: started, listened to, and ended from outside when it is used up."""
+"""One search under its budget: a process that is ended from outside when the budget is used up."""
 
 import contextlib
 import json
@@ -12,24 +12,26 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from smartgrid_ml.automl.memory import measure_memory_mb
 from smartgrid_ml.automl.trials import Budget, OnTrial, SearchResult, Trial
 from smartgrid_ml.automl.worker import write_task
 from smartgrid_ml.forecasting.point import Rows
 from smartgrid_ml.tensorflow_runtime import QUIET_AND_REPRODUCIBLE
 
 POLL_S = 0.5
-"""Memory is read so often: a search grows by some hundred MB per second at most."""
+"""Between two readings of the memory: a search grows by some hundred MB per second at most."""
 
 LAST_LINES = 8
-"""Of what a failed search printed, so much is told."""
+"""So many lines of what a failed search printed are part of how it ended."""
 
 GRACE_S = 5.0
-"""A worker that was asked to end gets so long to end its own children."""
+"""So long does a worker that was asked to end have to end its own children."""
 
 
 def run_search(
@@ -40,31 +42,72 @@ def run_search(
     seed: int = 1,
     on_trial: OnTrial = lambda *_: None,
 ) -> SearchResult:
-    """Everything that the engine tried within the budget; never raises for what it does.
-
-    `engine` is one of ENGINES, or the path of a Python file that is one.
+    """Return everything that the engine tried within the budget; never raises for what it does.
 
     The search runs in a process of its own, with all that this starts ended at its end. Ctrl-C
     ends the search, not the caller: what was found so far is kept.
+
+    Args:
+        engine: one of ENGINES, or the path of a Python file with `search` and `train`.
+        rows: what is learned from.
+        budget: wall time, memory and trials that it may use; the process's imports count.
+        seed: of everything that the engine draws.
+        on_trial: called with the engine's name and every trial as soon as it has ended.
+
+    Returns:
+        The trials in the order in which they ended, and how the search ended.
     """
-    found = SearchResult(engine)
+    result = SearchResult(engine)
+    printed: deque[str] = deque(maxlen=LAST_LINES)
+    recorder = _Recorder(result, budget=budget, on_trial=on_trial, printed=printed)
     with tempfile.TemporaryDirectory(prefix=f"smartgrid-{Path(engine).stem}-") as place:
         folder = Path(place)
         write_task(folder, rows, budget=budget, seed=seed, engine=engine)
-        with _start_worker(folder) as worker:
+        with _start_worker(folder, printed) as worker:
             try:
-                found.ended = _collect_trials(worker, found, budget=budget, on_trial=on_trial)
+                result.ended = _collect_trials(worker, recorder)
             except KeyboardInterrupt:
-                found.ended = "interrupted"
-        for line in worker.drain_lines():  # said before the end, but not taken down yet
-            _record_line(line, worker, found, budget=budget, on_trial=on_trial)
-    return found
+                result.ended = "interrupted"
+        for line in worker.drain_lines():  # written before the end, but not recorded yet
+            recorder.record_line(line)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorder:
+    """Keeps the trials that a worker writes, as many as the budget allows."""
+
+    result: SearchResult
+    budget: Budget
+    on_trial: OnTrial
+    printed: deque[str]
+    """The last lines that are no message of a worker."""
+
+    def record_line(self, line: str) -> str | None:
+        """Keep the trial that a line holds; return how the search ended if this was its last."""
+        try:
+            message: dict[str, Any] = json.loads(line)
+            ended, fields = message.get("ended"), message.get("trial")
+            trial = None if fields is None else Trial(**fields)
+        except (ValueError, AttributeError, TypeError):
+            # not ours: printed before the worker took standard output over
+            self.printed.append(line.strip())
+            return None
+        if ended is not None:
+            return str(ended)
+        trials, most = self.result.trials, self.budget.trials
+        if trial is not None and (most is None or len(trials) < most):
+            trials.append(trial)
+            self.on_trial(self.result.engine, trial)
+            if len(trials) == most:
+                return "all trials used"
+        return None
 
 
 class _Worker:
-    """The process, the lines that it says, and the last that it printed beside them."""
+    """The process, the messages that it writes, and the last lines that it prints beside them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, printed: deque[str]) -> None:
         self.started = time.monotonic()
         environment = {
             **QUIET_AND_REPRODUCIBLE,
@@ -82,8 +125,8 @@ class _Worker:
             env=environment,
             start_new_session=True,  # Ctrl-C of a terminal is ours to pass on
         )
-        self.said: queue.Queue[str | None] = queue.Queue()
-        self.noise: deque[str] = deque(maxlen=LAST_LINES)
+        self.lines: queue.Queue[str | None] = queue.Queue()
+        self._printed = printed
         self._readers = [
             threading.Thread(target=self._read_lines, daemon=True),
             threading.Thread(target=self._read_stderr, daemon=True),
@@ -91,29 +134,23 @@ class _Worker:
         for reader in self._readers:
             reader.start()
 
-    def memory_mb(self) -> float:
-        """What the process and all below it hold now."""
-        total = 0.0
-        with contextlib.suppress(psutil.Error):
-            parent = psutil.Process(self.process.pid)
-            for one in [parent, *parent.children(recursive=True)]:
-                with contextlib.suppress(psutil.Error):
-                    total += one.memory_info().rss
-        return total / 1e6
+    def measure_memory_mb(self) -> float:
+        """Return what the process and all below it hold now, MB."""
+        return measure_memory_mb(self.process.pid, with_children=True)
 
     def drain_lines(self) -> Iterator[str]:
-        """The lines that nobody has taken from `said`, of a process that was ended."""
+        """Yield the lines that nobody has taken yet, of a process that has ended."""
         with contextlib.suppress(queue.Empty):
             while True:
-                if (line := self.said.get_nowait()) is not None:
+                if (line := self.lines.get_nowait()) is not None:
                     yield line
 
-    def failure(self) -> str:
-        """How it ended before it should, and its last words."""
+    def describe_failure(self) -> str:
+        """Return how it ended before it should, and the last lines that it printed."""
         code = self.process.wait()
         self._readers[1].join(POLL_S)
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-        return f"failed ({how}): {' | '.join(self.noise) or 'it said nothing'}"
+        return f"failed ({how}): {' | '.join(self._printed) or 'it said nothing'}"
 
     def end(self) -> None:
         """End it and everything that it started."""
@@ -126,9 +163,9 @@ class _Worker:
             self.process.wait(GRACE_S)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        for one in family:
+        for descendant in family:
             with contextlib.suppress(psutil.Error):
-                one.kill()
+                descendant.kill()
         self.process.wait()
         for reader, pipe in zip(
             self._readers, (self.process.stdout, self.process.stderr), strict=True
@@ -140,66 +177,45 @@ class _Worker:
     def _read_lines(self) -> None:
         assert self.process.stdout is not None  # noqa: S101 - it was asked for above
         for line in self.process.stdout:
-            self.said.put(line)
-        self.said.put(None)
+            self.lines.put(line)
+        self.lines.put(None)
 
     def _read_stderr(self) -> None:
         assert self.process.stderr is not None  # noqa: S101 - it was asked for above
         for line in self.process.stderr:
             if line.strip():
-                self.noise.append(line.strip())
+                self._printed.append(line.strip())
 
 
 @contextlib.contextmanager
-def _start_worker(folder: Path) -> Iterator[_Worker]:
-    worker = _Worker(folder)
+def _start_worker(folder: Path, printed: deque[str]) -> Iterator[_Worker]:
+    """Yield the worker of the task in a folder; end it with all that it started afterwards."""
+    worker = _Worker(folder, printed)
     try:
         yield worker
     finally:
         worker.end()
 
 
-def _collect_trials(
-    worker: _Worker, found: SearchResult, *, budget: Budget, on_trial: OnTrial
-) -> str:
-    """Take trials down until the search ends or has used its budget; say how it ended."""
+def _collect_trials(worker: _Worker, recorder: _Recorder) -> str:
+    """Record trials until the search ends or has used its budget; return how it ended."""
+    budget = recorder.budget
     deadline = worker.started + budget.seconds
     while True:
-        left = deadline - time.monotonic()
-        if left <= 0:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
             return "budget used"
-        if (held := worker.memory_mb()) > budget.memory_mb:
-            return f"out of memory: {held:,.0f} MB of {budget.memory_mb:,} MB allowed"
+        if (memory_mb := worker.measure_memory_mb()) > budget.memory_mb:
+            return f"out of memory: {memory_mb:,.0f} MB of {budget.memory_mb:,} MB allowed"
         try:
-            line = worker.said.get(timeout=min(POLL_S, left))
+            line = worker.lines.get(timeout=min(POLL_S, left_s))
         except queue.Empty:
             # What it forked may live on and hold the pipe open.
             if worker.process.poll() is None:
                 continue
             line = None
         if line is None:
-            return worker.failure()
-        ended = _record_line(line, worker, found, budget=budget, on_trial=on_trial)
+            return worker.describe_failure()
+        ended = recorder.record_line(line)
         if ended is not None:
             return ended
-
-
-def _record_line(
-    line: str, worker: _Worker, found: SearchResult, *, budget: Budget, on_trial: OnTrial
-) -> str | None:
-    """Keep the trial that a line tells of; say how the search ended if this was its last."""
-    try:
-        message: dict[str, Any] = json.loads(line)
-        ended, given = message.get("ended"), message.get("trial")
-        trial = None if given is None else Trial(**given)
-    except (ValueError, AttributeError, TypeError):
-        worker.noise.append(line.strip())  # not ours: printed before we took standard output over
-        return None
-    if ended is not None:
-        return str(ended)
-    if trial is not None and (budget.trials is None or len(found.trials) < budget.trials):
-        found.trials.append(trial)
-        on_trial(found.engine, trial)
-        if len(found.trials) == budget.trials:
-            return "all trials used"
-    return None

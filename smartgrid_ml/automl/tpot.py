@@ -1,4 +1,4 @@
-"""TPOT: genetic programming over pipelines of what can be exported."""
+"""TPOT as an engine: genetic programming over pipelines of estimators that can be exported."""
 
 import contextlib
 import itertools
@@ -12,14 +12,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import psutil
 from threadpoolctl import threadpool_limits
 
 from smartgrid_core.errors import SmartGridError
 from smartgrid_ml.automl.engine import Report
+from smartgrid_ml.automl.folds import draw_rows, split_inner_folds
+from smartgrid_ml.automl.memory import measure_memory_mb
 from smartgrid_ml.automl.recipes import build_estimator, flatten_recipe, to_recipe
 from smartgrid_ml.automl.tpot_space import build_search_space, generate_pipelines
-from smartgrid_ml.automl.trials import INNER_FOLDS, Budget, Recipe, Trial
+from smartgrid_ml.automl.trials import Budget, Recipe, Trial
 from smartgrid_ml.forecasting.point import PointModel, Rows
 
 URL_SETTING = "SMARTGRID_DASK_URL"
@@ -35,13 +36,14 @@ TRAINED_ROWS = 150_000
 """At most, as boosting takes."""
 
 POPULATION, FIRST_POPULATION = 12, 8
-"""Pipelines per generation: small ones get further within minutes. The first is told in
-`generate_pipelines`."""
+"""Pipelines per generation: small ones get further within minutes. `generate_pipelines` makes the
+first."""
 
 PATIENCE = 0.15
 """The share of the budget after which a pipeline that has not done its first fold is given up."""
 
 Folds = Sequence[tuple[Rows, Rows]]
+"""Per fold the rows to train on and the rows to score on."""
 
 
 def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
@@ -50,21 +52,29 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
     The best known kinds are tried first, on at most SEARCHED_ROWS rows per fold. Evaluations run on
     the cluster that the environment variable SMARTGRID_DASK_URL names, or here.
 
-    Raises SmartGridError if the rows are too few for a fold, or the cluster has no worker.
+    Args:
+        rows: what is learned from.
+        budget: how long it takes; of the pipelines, each gets a share until its first fold is done.
+        seed: of the samples, of what TPOT draws and of every estimator.
+        report: called with every trial as soon as a worker has scored it.
+
+    Raises:
+        SmartGridError: If the rows are too few for a fold, or the cluster has no worker.
     """
     from tpot.evolvers import BaseEvolver
 
     random = np.random.default_rng(seed)
     folds = [
-        (_draw_rows(train, random, SEARCHED_ROWS), _draw_rows(validate, random, SEARCHED_ROWS))
-        for train, validate in rows.split_folds(INNER_FOLDS)
+        (
+            draw_rows(train, most=SEARCHED_ROWS, random=random),
+            draw_rows(validate, most=SEARCHED_ROWS, random=random),
+        )
+        for train, validate in split_inner_folds(rows, engine="tpot")
     ]
-    if not folds:
-        raise SmartGridError("tpot: the rows are of too few issue times for a fold to score on")
     space = build_search_space()
-    born = list(itertools.islice(generate_pipelines(space, random), FIRST_POPULATION))
+    first = list(itertools.islice(generate_pipelines(space, random), FIRST_POPULATION))
     # TPOT evaluates the last of a generation first.
-    individuals = itertools.chain(reversed(born), _generate_individuals(space, random))
+    individuals = itertools.chain(reversed(first), _generate_individuals(space, random))
     with _open_cluster() as client, _report_trials(client, report) as topic:
         evolver = BaseEvolver(
             individual_generator=individuals,
@@ -92,8 +102,8 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
 
 
 def train(recipe: Recipe, rows: Rows, *, seed: int) -> PointModel:
-    """The pipeline, trained on all rows, on TRAINED_ROWS drawn at random of longer tables."""
-    drawn = _draw_rows(rows, np.random.default_rng(seed), TRAINED_ROWS)
+    """Return the pipeline of a recipe, trained on all rows, or on TRAINED_ROWS drawn at random."""
+    drawn = draw_rows(rows, most=TRAINED_ROWS, random=np.random.default_rng(seed))
     model: PointModel = build_estimator(recipe, seed=seed, threads=_count_cores()).fit(
         drawn.inputs, drawn.target
     )
@@ -110,10 +120,24 @@ def evaluate_individual(
     known: Sequence[int],
     **_: Any,
 ) -> float:
-    """The individual's mean absolute error over the folds, in the unit of the load.
+    """Return the mean absolute error over the folds, in the unit of the load.
 
-    It sees the features `known`. Runs on a worker, and tells the search by an event of the cluster
-    how the trial went. What TPOT hands on besides does not matter here.
+    Runs on a worker, and reports the trial to the search by an event of the cluster.
+
+    Args:
+        individual: what TPOT bred; it exports a pipeline.
+        folds: rows to train on and rows to score on.
+        seed: of every estimator.
+        topic: the name of the cluster's events.
+        patience_s: seconds that a fold may take while others wait.
+        known: the features that the pipeline sees, by place.
+        _: what TPOT hands on besides.
+
+    Returns:
+        The mean of the fold scores.
+
+    Raises:
+        Exception: Whatever keeps the pipeline from being scored; it is also in the event.
     """
     from distributed import get_worker
     from sklearn.compose import ColumnTransformer
@@ -142,7 +166,7 @@ def evaluate_individual(
             "parameters": flatten_recipe(recipe) if recipe else {},
             "recipe": recipe if trial["error"] is None else None,
             "seconds": time.monotonic() - started,
-            "memory_mb": psutil.Process().memory_info().rss / 1e6,
+            "memory_mb": measure_memory_mb(),
         }
         worker.log_event(topic, json.dumps(trial))
 
@@ -150,27 +174,41 @@ def evaluate_individual(
 def score_recipe(
     recipe: Recipe, folds: Folds, *, seed: int, threads: int, patience_s: float
 ) -> Iterator[float]:
-    """Mean absolute error on each fold, in the unit of the load.
+    """Yield the mean absolute error on each fold, in the unit of the load.
 
-    Raises SmartGridError for answers that are not finite, or a fold that takes longer than
-    `patience_s` while others wait.
+    Args:
+        recipe: the pipeline.
+        folds: rows to train on and rows to score on.
+        seed: of every estimator.
+        threads: that an estimator may use.
+        patience_s: seconds that a fold may take while others wait.
+
+    Yields:
+        One error per fold.
+
+    Raises:
+        SmartGridError: If an answer is not finite, or a fold takes longer than `patience_s` while
+            others wait.
     """
-    for left, (training, validated) in zip(range(len(folds))[::-1], folds, strict=True):
+    for n_left, (training, validated) in zip(range(len(folds))[::-1], folds, strict=True):
         started = time.monotonic()
         with threadpool_limits(threads):  # not every estimator has a parameter for it
             model = build_estimator(recipe, seed=seed, threads=threads)
             model.fit(training.inputs, training.target)
-        answered = np.asarray(model.predict(validated.inputs), np.float64).reshape(-1)
-        if not np.isfinite(answered).all():
+        answers = np.asarray(model.predict(validated.inputs), np.float64).reshape(-1)
+        if not np.isfinite(answers).all():
             raise SmartGridError("tpot: the pipeline answers what is no finite number")
-        yield float(np.mean(np.abs(answered - validated.target) * validated.size))
-        if left and time.monotonic() - started > patience_s:
+        yield float(np.mean(np.abs(answers - validated.target) * validated.size))
+        if n_left and time.monotonic() - started > patience_s:
             raise SmartGridError(f"tpot: one fold takes longer than {patience_s:.0f} s")
 
 
 @contextlib.contextmanager
 def _open_cluster() -> Iterator[Any]:
-    """A client of the cluster that is named, or of workers of our own."""
+    """Yield a client of the cluster that is named, or of workers of our own.
+
+    Raises SmartGridError if the named cluster has no worker.
+    """
     from distributed import Client, LocalCluster
 
     url = os.environ.get(URL_SETTING)
@@ -202,20 +240,20 @@ def _open_cluster() -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _report_trials(client: Any, report: Report) -> Iterator[str]:
-    """The name under which workers tell of trials; all that was told is reported at the end."""
+    """Yield the topic of the trials' events; report every trial, the last ones at the end."""
     topic = f"smartgrid-trials-{uuid.uuid4()}"
     numbers = itertools.count()
-    heard = threading.Semaphore(0)
+    received = threading.Semaphore(0)
 
-    def hear(event: tuple[float, str]) -> None:
+    def receive(event: tuple[float, str]) -> None:
         report(Trial(number=next(numbers), **json.loads(event[1])))
-        heard.release()
+        received.release()
 
-    client.subscribe_topic(topic, hear)
+    client.subscribe_topic(topic, receive)
     try:
         yield topic
         for _ in client.get_events(topic):
-            heard.acquire(timeout=10)
+            received.acquire(timeout=10)
     finally:
         client.unsubscribe_topic(topic)
 
@@ -226,17 +264,11 @@ def _generate_individuals(space: Any, random: np.random.Generator) -> Iterator[A
 
 
 def _find_known_features(folds: Folds) -> list[int]:
-    """The features that some row of every training part knows: not all models bear others."""
+    """Return the places of features that some row of every training part knows."""
     known = [~np.isnan(training.inputs).all(axis=0) for training, _ in folds]
     return [int(place) for place in np.flatnonzero(np.all(known, axis=0))]
 
 
-def _draw_rows(rows: Rows, random: np.random.Generator, most: int) -> Rows:
-    if len(rows) <= most:
-        return rows
-    return rows.select(np.sort(random.choice(len(rows), most, replace=False)))
-
-
 def _count_cores() -> int:
-    """As many as there are cores."""
+    """Return how many cores there are."""
     return os.cpu_count() or 1

@@ -10,7 +10,7 @@ from smartgrid_ml.automl.recipes import import_object
 from smartgrid_ml.export.exportable import REGRESSORS, TRANSFORMERS
 
 Space = Mapping[str, Any]
-"""By parameter: (least, most), (least, most, "log"), a list to choose from, or the value."""
+"""By parameter: (least, most), (least, most, "log"), a list to choose from, or a fixed value."""
 
 LIGHTGBM = "lightgbm.sklearn.LGBMRegressor"
 XGBOOST = "xgboost.sklearn.XGBRegressor"
@@ -69,7 +69,7 @@ BOOSTERS: Mapping[str, Space] = {
         "early_stopping": False,
     },
 }
-"""They take what is unknown as it is."""
+"""They accept unknown inputs, NaN."""
 
 PLAIN_REGRESSORS: Mapping[str, Space] = {
     RIDGE: {"alpha": (1e-3, 1e3, "log")},
@@ -113,17 +113,25 @@ IMPUTERS: Mapping[str, Space] = {
 
 
 def build_search_space() -> Any:
-    """A choice of TPOT's: boosting on its own, anything else prepared, or a stack of both."""
+    """Return TPOT's space: boosting on its own, another regressor with preparation, or a stack.
+
+    Raises SmartGridError for an estimator that cannot be exported.
+    """
     from tpot.search_spaces.pipelines import ChoicePipeline, SequentialPipeline
 
-    def one_of(spaces: Mapping[str, Space]) -> Any:
+    def choose_from(spaces: Mapping[str, Space]) -> Any:
         return ChoicePipeline([_build_node(path, space) for path, space in spaces.items()])
 
     return ChoicePipeline(
         [
-            SequentialPipeline([one_of(BOOSTERS)]),
+            SequentialPipeline([choose_from(BOOSTERS)]),
             SequentialPipeline(
-                [one_of(IMPUTERS), one_of(SCALERS), one_of(SELECTORS), one_of(PLAIN_REGRESSORS)]
+                [
+                    choose_from(IMPUTERS),
+                    choose_from(SCALERS),
+                    choose_from(SELECTORS),
+                    choose_from(PLAIN_REGRESSORS),
+                ]
             ),
             SequentialPipeline([_build_stacking_node()]),
         ]
@@ -131,7 +139,7 @@ def build_search_space() -> Any:
 
 
 def generate_pipelines(space: Any, rng: np.random.Generator) -> Iterator[Any]:
-    """Pipelines known to be good on loads, the best first; then whatever the space holds."""
+    """Yield pipelines known to be good on loads, the best first; then whatever the space holds."""
     common = {"n_estimators": 300, "learning_rate": 0.05, "colsample_bytree": 0.4}
     boosted = {**common, "num_leaves": 31, "min_child_samples": 50, "subsample": 0.8}
     steps: Sequence[tuple[int, Mapping[str, Space]]] = [
@@ -141,27 +149,37 @@ def generate_pipelines(space: Any, rng: np.random.Generator) -> Iterator[Any]:
         (1, {EXTRA_TREES: {"n_estimators": 80, "max_features": 0.5, "min_samples_leaf": 3}}),
         (0, {XGBOOST: {**common, "objective": "reg:squarederror", "max_depth": 6}}),
     ]
-    for branch, planted in steps:
-        yield _plant_pipeline(space, branch=branch, settings=planted, rng=rng)
+    for branch, settings in steps:
+        yield _plant_pipeline(space, branch=branch, settings=settings, rng=rng)
     yield _plant_stack(space, boosted={**boosted, "objective": "quantile"}, rng=rng)
     while True:
         yield space.generate(rng)
 
 
 def _plant_pipeline(space: Any, *, branch: int, settings: Mapping[str, Space], rng: Any) -> Any:
-    """An individual of that branch whose last step is as told, the rest as it comes."""
+    """Return an individual of one branch of the space whose last step is given, the rest drawn.
+
+    Args:
+        space: what `build_search_space` returned.
+        branch: 0 for boosting, 1 for a prepared regressor.
+        settings: path and parameters of the last step.
+        rng: draws all that is not given.
+
+    Returns:
+        An individual of TPOT's.
+    """
     individual = space.generate(rng)
     individual.node = space.search_spaces[branch].generate(rng)
-    ((path, known),) = settings.items()
+    ((path, parameters),) = settings.items()
     last = individual.node.pipeline[-1]
-    (node,) = (one for one in last.search_spaces if one.method is import_object(path))
+    (node,) = (node for node in last.search_spaces if node.method is import_object(path))
     last.node = node.generate(rng)
-    last.node.hyperparameters |= known
+    last.node.hyperparameters |= parameters
     return individual
 
 
 def _plant_stack(space: Any, *, boosted: Space, rng: Any) -> Any:
-    """LightGBM, extra trees and a line, beside each other."""
+    """Return a stack of LightGBM, extra trees and a line beside each other."""
     individual = space.generate(rng)
     individual.node = space.search_spaces[2].generate(rng)
     individual.node.pipeline[-1].hyperparameters |= {
@@ -176,6 +194,7 @@ def _plant_stack(space: Any, *, boosted: Space, rng: Any) -> Any:
 
 
 def _build_node(path: str, space: Space) -> Any:
+    """Return TPOT's node of an estimator; SmartGridError if it cannot be exported."""
     from tpot.search_spaces.nodes import EstimatorNode
 
     if path not in REGRESSORS and path not in TRANSFORMERS:
@@ -186,22 +205,25 @@ def _build_node(path: str, space: Space) -> Any:
 
 
 def _build_configurations(space: Space) -> Any:
+    """Return the space as ConfigSpace writes it."""
     from ConfigSpace import Categorical, ConfigurationSpace, Constant, Float, Integer
 
-    found = ConfigurationSpace()
-    for name, held in space.items():
-        if isinstance(held, list):
-            found.add(Categorical(name, held))
-        elif not isinstance(held, tuple):
-            found.add(Categorical(name, [held]) if isinstance(held, bool) else Constant(name, held))
+    configurations = ConfigurationSpace()
+    for name, values in space.items():
+        if isinstance(values, list):
+            configurations.add(Categorical(name, values))
+        elif isinstance(values, bool):
+            configurations.add(Categorical(name, [values]))
+        elif not isinstance(values, tuple):
+            configurations.add(Constant(name, values))
         else:
-            kind = Integer if isinstance(held[0], int) else Float
-            found.add(kind(name, held[:2], log=held[2:] == ("log",)))
-    return found
+            kind = Integer if isinstance(values[0], int) else Float
+            configurations.add(kind(name, values[:2], log=values[2:] == ("log",)))
+    return configurations
 
 
 def _to_plain(drawn: Mapping[str, Any]) -> dict[str, Any]:
-    """What was drawn as an estimator takes it."""
+    """Return drawn parameters as an estimator takes them."""
     return {
         name: import_object(value)
         if name == "score_func"
@@ -216,45 +238,48 @@ _STACK_MEMBERS = (LIGHTGBM, XGBOOST, EXTRA_TREES, RIDGE)
 
 
 def _build_stacking_node() -> Any:
+    """Return TPOT's node of a stack, its parameters named `member:parameter`."""
     from tpot.search_spaces.nodes import EstimatorNode
 
     if STACKING not in REGRESSORS:
         raise SmartGridError(f"TPOT may not draw {STACKING}: it cannot be exported")
-    every: dict[str, Any] = {"cv": 3}
+    space: dict[str, Any] = {"cv": 3}
     for path in _STACK_MEMBERS:
-        held = {**BOOSTERS, **PLAIN_REGRESSORS}[path]
-        called = path.rsplit(".", 1)[1]
-        every |= {f"{called}:{name}": one for name, one in held.items()}
-        every[f"{called}:in"] = [True, False]
-    every["last:alpha"] = (1e-3, 1e3, "log")
+        member = path.rsplit(".", 1)[1]
+        member_space = {**BOOSTERS, **PLAIN_REGRESSORS}[path]
+        space |= {f"{member}:{name}": values for name, values in member_space.items()}
+        space[f"{member}:in"] = [True, False]
+    space["last:alpha"] = (1e-3, 1e3, "log")
     return EstimatorNode(
-        import_object(STACKING), _build_configurations(every), hyperparameter_parser=_parse_stack
+        import_object(STACKING), _build_configurations(space), hyperparameter_parser=_parse_stack
     )
 
 
 def _parse_stack(drawn: Mapping[str, Any]) -> dict[str, Any]:
-    """Estimators beside each other, and a line through what they answer."""
+    """Return a stack's parameters: members beside each other, and a line through their answers."""
     from sklearn.pipeline import make_pipeline
 
     settings = _to_plain(drawn)
     estimators = []
     for path in _STACK_MEMBERS:
-        called = path.rsplit(".", 1)[1]
+        member = path.rsplit(".", 1)[1]
         own = {
             name.partition(":")[2]: value
             for name, value in settings.items()
-            if name.startswith(f"{called}:")
+            if name.startswith(f"{member}:")
         }
         # With fewer than two there is nothing to weigh: LightGBM and the line always take part.
         if own.pop("in") or path in (LIGHTGBM, RIDGE):
-            one = import_object(path)(**own)
-            known = path in BOOSTERS
-            estimators.append((called, one if known else make_pipeline(_create_imputer(), one)))
+            estimator = import_object(path)(**own)
+            if path not in BOOSTERS:
+                estimator = make_pipeline(_create_imputer(), estimator)
+            estimators.append((member, estimator))
     last = import_object(RIDGE)(alpha=settings["last:alpha"])
-    # It does not see the features themselves: a line through them spoils what trees say of hours
-    # unlike those before (tried on the London aggregate: an error of twice the size).
+    # It does not see the features themselves: a line through them spoils what trees answer for
+    # hours unlike those before (tried on the London aggregate: an error of twice the size).
     return {"estimators": estimators, "final_estimator": last, "cv": settings["cv"]}
 
 
 def _create_imputer() -> Any:
+    """Return an imputer of medians that keeps features without any known value."""
     return import_object(IMPUTER)(strategy="median", keep_empty_features=True)

@@ -1,4 +1,4 @@
-"""The process in which one search runs: rows in, a line of JSON out for every trial.
+"""The process in which one search runs: it reads rows and writes a line of JSON per trial.
 
 Libraries that search print, thread, leak and die as they please; here they harm only themselves.
 """
@@ -25,11 +25,19 @@ ROWS_FILE = "rows.npz"
 TASK_FILE = "task.json"
 
 POLL_S = 0.5
-"""So often a worker looks whether its parent still lives."""
+"""Between two looks whether the parent still lives."""
 
 
 def write_task(folder: Path, rows: Rows, *, budget: Budget, seed: int, engine: str) -> None:
-    """Put down what a worker shall do."""
+    """Write what a worker shall do into a folder.
+
+    Args:
+        folder: an empty folder, in which the worker will run.
+        rows: what is learned from.
+        budget: what the search may use.
+        seed: of everything that the engine draws.
+        engine: one of ENGINES, or the path of a Python file with `search` and `train`.
+    """
     np.savez(
         folder / ROWS_FILE,
         names=np.array(rows.names),
@@ -49,52 +57,57 @@ def write_task(folder: Path, rows: Rows, *, budget: Budget, seed: int, engine: s
 
 
 def main(folder: Path) -> None:
-    """Run the search that `write_task` put down; trials go to standard output, noise to error."""
-    # Whatever a library prints, also from C, must not mix with what is said to the parent.
-    said = os.fdopen(os.dup(1), "w", buffering=1)
+    """Run the task in a folder; messages go to standard output, what libraries print to error."""
+    # Whatever a library prints, also from C, must not mix with the messages to the parent.
+    messages = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     # Asked to end, it leaves the servers that it used as they were.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     task = json.loads((folder / TASK_FILE).read_text())
     threading.Thread(target=_exit_with_parent, args=(task["parent"],), daemon=True).start()
-    searching = load_engine(task["engine"])
+    search_engine = load_engine(task["engine"])
     os.chdir(folder)
-    with np.load(folder / ROWS_FILE) as held:
-        rows = Rows(
-            [str(name) for name in held["names"]],
-            held["inputs"],
-            held["target"],
-            held["size"],
-            held["issue"],
-            held["known"],
-        )
+    rows = _read_rows(folder / ROWS_FILE)
 
     one_at_a_time = threading.Lock()
 
     def report(trial: Trial) -> None:
         line = json.dumps({"trial": _to_plain(trial)}, default=_to_readable)
         with one_at_a_time:
-            print(line, file=said, flush=True)
+            print(line, file=messages, flush=True)
 
     budget = Budget(**task["budget"])
-    searching.search(rows, budget=budget, seed=task["seed"], report=report)
-    print(json.dumps({"ended": "finished"}), file=said, flush=True)
+    search_engine.search(rows, budget=budget, seed=task["seed"], report=report)
+    print(json.dumps({"ended": "finished"}), file=messages, flush=True)
+
+
+def _read_rows(file: Path) -> Rows:
+    """Return the rows that `write_task` wrote."""
+    with np.load(file) as arrays:
+        return Rows(
+            [str(name) for name in arrays["names"]],
+            arrays["inputs"],
+            arrays["target"],
+            arrays["size"],
+            arrays["issue"],
+            arrays["known"],
+        )
 
 
 def _exit_with_parent(parent: int) -> None:
     """End this process and all below it when the parent is gone: nobody waits for it any more."""
     while os.getppid() == parent:
         time.sleep(POLL_S)
-    for one in psutil.Process().children(recursive=True):
+    for descendant in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            one.kill()
+            descendant.kill()
     os.killpg(0, signal.SIGKILL)
 
 
 def _to_plain(trial: Trial) -> dict[str, Any]:
-    """The trial; without its recipe, but with the reason, where that is not plain JSON.
+    """Return the trial as plain JSON; a recipe that is none is left out, with an error instead.
 
-    A recipe that says "<object at 0x7f...>" could be written down and never trained again.
+    A recipe with "<object at 0x7f...>" in it could be written down and never trained again.
     """
     try:
         recipe = json.loads(json.dumps(trial.recipe, default=_to_number))
@@ -104,14 +117,14 @@ def _to_plain(trial: Trial) -> dict[str, Any]:
 
 
 def _to_number(value: Any) -> Any:
-    """A NumPy number as Python's. Raises TypeError for anything else."""
+    """Return a NumPy number as Python's. Raises TypeError for anything else."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{type(value).__name__} in it")
 
 
 def _to_readable(value: Any) -> Any:
-    """Parameters are for people: what is no number is told as text."""
+    """Return a NumPy number as Python's and anything else as text: parameters are for people."""
     return value.item() if isinstance(value, np.generic) else str(value)
 
 

@@ -21,9 +21,9 @@ LOG_DISTRIBUTIONS = ("poisson", "gamma", "tweedie")
 def build_glm_graph(mojo: Mojo) -> Graph:
     """Weights of unscaled inputs, the intercept last; an unknown input has its mean."""
     tf = tensorflow()
-    *weights, intercept = mojo.value("beta")
-    means = np.array(mojo.value("num_means") or [], np.float64)
-    imputes = bool(mojo.value("mean_imputation"))
+    *weights, intercept = mojo.read_value("beta")
+    means = np.array(mojo.read_value("num_means") or [], np.float64)
+    imputes = bool(mojo.read_value("mean_imputation"))
     link = mojo.info["link"]
     if link not in ("identity", "log"):
         raise PublicationError(f"H2O: a GLM with the link {link!r} cannot be exported")
@@ -51,22 +51,24 @@ def build_deep_learning_graph(mojo: Mojo) -> Graph:
             f"H2O: DeepLearning with the activation {activation} cannot be exported: use Rectifier"
             " or Tanh, with or without dropout"
         )
-    sizes = mojo.value("neural_network_sizes")
+    sizes = mojo.read_value("neural_network_sizes")
     layers = [
         (
-            np.array(mojo.value(f"weight_layer{place}"), np.float64).reshape(units, inputs).T,
-            np.array(mojo.value(f"bias_layer{place}"), np.float64),
+            np.array(mojo.read_value(f"weight_layer{place}"), np.float64).reshape(units, inputs).T,
+            np.array(mojo.read_value(f"bias_layer{place}"), np.float64),
         )
         for place, (inputs, units) in enumerate(pairwise(sizes))
     ]
     drops = activation.endswith("WithDropout")
-    kept = [1.0 - ratio for ratio in mojo.value("hidden_dropout_ratios") or []] if drops else []
+    kept = (
+        [1.0 - ratio for ratio in mojo.read_value("hidden_dropout_ratios") or []] if drops else []
+    )
     factor, shift = (
-        np.array(mojo.value(key) or [neutral] * sizes[0], np.float64)
+        np.array(mojo.read_value(key) or [neutral] * sizes[0], np.float64)
         for key, neutral in (("norm_mul", 1.0), ("norm_sub", 0.0))
     )
-    (target_factor,) = mojo.value("norm_resp_mul") or [1.0]
-    (target_shift,) = mojo.value("norm_resp_sub") or [0.0]
+    (target_factor,) = mojo.read_value("norm_resp_mul") or [1.0]
+    (target_shift,) = mojo.read_value("norm_resp_sub") or [0.0]
     link = build_inverse_link(
         "log" if mojo.info["distribution"] in LOG_DISTRIBUTIONS else "identity"
     )

@@ -30,7 +30,7 @@ class Mojo:
         """As H2O calls it: gbm, drf, xgboost, glm, deeplearning, stackedensemble."""
         return self.info["algo"]
 
-    def value(self, key: str) -> Any:
+    def read_value(self, key: str) -> Any:
         """A number, truth value or list of numbers; None if it is not written or null."""
         text = self.info.get(key, "null")
         return json.loads(text.replace("NaN", "null").replace("Infinity", "1e999"))
@@ -77,6 +77,6 @@ def _parse_mojo(files: Mapping[str, bytes]) -> Mojo:
         )
     if info["endianness"] != "LITTLE_ENDIAN":
         raise PublicationError("H2O: a model written on a big-endian machine cannot be exported")
-    if mojo.value("offset_column") or mojo.value("has_offset"):
+    if mojo.read_value("offset_column") or mojo.read_value("has_offset"):
         raise PublicationError("H2O: a model with an offset column cannot be exported")
     return mojo
