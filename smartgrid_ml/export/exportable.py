@@ -1,4 +1,4 @@
-"""What can be exported, written once: the class, and the function that writes its operations.
+"""The one list of what can be exported: classes and the functions that build their graphs.
 
 A search that shall find only what can be served draws from here (see `automl/tpot_space.py`).
 """
@@ -10,7 +10,7 @@ from typing import Any, cast
 from smartgrid_core.errors import PublicationError
 
 Graph = Callable[[Any], Any]
-"""float64 (batch, features), NaN where unknown -> float64 (batch,), of a transformer (batch, n)"""
+"""float64 (batch, features), NaN is unknown -> float64 (batch,), of a transformer (batch, n)."""
 
 _LINEAR = "smartgrid_ml.export.sklearn.regressors:build_linear_graph"
 _SELECTOR = "smartgrid_ml.export.sklearn.transformers:build_selector_graph"
@@ -81,7 +81,7 @@ REGRESSORS: Mapping[str, str] = {
     ),
     "smartgrid_ml.automl.h2o_model.H2OModel": "smartgrid_ml.export.h2o.graph:build_h2o_graph",
 }
-"""Trained, they answer one number per row. Private modules are left out of a class's path."""
+"""Class to exporter of models of one number per row; a path leaves private modules out."""
 
 TRANSFORMERS: Mapping[str, str] = {
     **{
@@ -126,12 +126,17 @@ TRANSFORMERS: Mapping[str, str] = {
     "sklearn.pipeline.FeatureUnion": "smartgrid_ml.export.sklearn.composed:build_union_graph",
     "sklearn.compose.ColumnTransformer": "smartgrid_ml.export.sklearn.composed:build_columns_graph",
 }
-"""Fitted, they make numbers of numbers, row by row."""
+"""Class to exporter of fitted transformers, which make numbers of numbers row by row."""
 
 
-def get_class_path(one: Any) -> str:
-    """The class as the tables above name it: `sklearn.ensemble.RandomForestRegressor`."""
-    kind = type(one)
+def get_class_path(instance: Any) -> str:
+    """Return the class as the tables above name it, without private modules.
+
+    >>> from sklearn.linear_model import Ridge
+    >>> get_class_path(Ridge())
+    'sklearn.linear_model.Ridge'
+    """
+    kind = type(instance)
     public: list[str] = []
     for part in kind.__module__.split("."):
         if part.startswith("_"):
@@ -141,19 +146,19 @@ def get_class_path(one: Any) -> str:
 
 
 def build_transformer_graph(model: Any) -> Graph:
-    """The fitted transformer's `transform` in stock TensorFlow operations.
+    """Return the fitted transformer's `transform` in stock TensorFlow operations.
 
     float64 (batch, features) -> float64 (batch, features out). Raises PublicationError naming the
     part that has no such form.
     """
     kind = get_class_path(model)
     if kind not in TRANSFORMERS:
-        told = ", ".join(sorted({path.rsplit(".", 1)[1] for path in TRANSFORMERS}))
-        raise PublicationError(f"export: no SavedModel with a {kind} in it; use one of {told}")
+        names = ", ".join(sorted({path.rsplit(".", 1)[1] for path in TRANSFORMERS}))
+        raise PublicationError(f"export: no SavedModel with a {kind} in it; use one of {names}")
     return load_exporter(TRANSFORMERS[kind])(model)
 
 
 def load_exporter(path: str) -> Callable[[Any], Graph]:
-    """The function of a table's entry; only now its module is imported."""
+    """Return the function of a table's entry, "module:function"; its module is imported now."""
     module, name = path.split(":")
     return cast(Callable[[Any], Graph], getattr(importlib.import_module(module), name))

@@ -1,4 +1,4 @@
-"""The Keras forecaster's prediction in TensorFlow operations, step by step as it says itself."""
+"""The Keras forecaster's prediction in TensorFlow operations, in the forecaster's own steps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
 def build_keras_graph(forecaster: KerasForecaster) -> Callable[[Any], Any]:
-    """A function of inputs, float64 (batch, feature_names), to loads, float64 (batch, 3)."""
+    """Return a function of inputs, float64 (batch, feature_names), to loads, float64 (batch, 3)."""
     tf = tensorflow()
     network = forecaster.network
 

@@ -18,12 +18,12 @@ from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
 def build_keras_model_graph(model: Any) -> Callable[[Any], Any]:
-    """A functional or sequential Keras model of the layers that `layer_graph` knows."""
+    """Return the answers of a Keras model of the layers that `trace_layer_graph` knows."""
     return _build_first_output(trace_layer_graph(model))
 
 
 def build_searched_network_graph(model: SearchedNetwork) -> Callable[[Any], Any]:
-    """What an architecture search found, step by step as `SearchedNetwork` says itself."""
+    """Return what an architecture search found, in the steps of `SearchedNetwork.predict`."""
     tf = tensorflow()
     networks = [_build_first_output(network) for network in model.networks]
 
@@ -40,13 +40,14 @@ def build_searched_network_graph(model: SearchedNetwork) -> Callable[[Any], Any]
 
 
 def _build_first_output(graph: LayerGraph) -> Callable[[Any], Any]:
+    """Return a function of inputs (batch, features) to the network's first output, (batch,)."""
     functions = make_tensorflow_functions()
     tf = tensorflow()
     return lambda inputs: tf.reshape(evaluate_graph(graph, inputs, functions), [-1])
 
 
 def make_tensorflow_functions() -> LayerFunctions:
-    """The steps of a LayerGraph in TensorFlow."""
+    """Return the steps of a LayerGraph in TensorFlow."""
     tf = tensorflow()
 
     def relu(values: Any, slope: float, threshold: float, most: float) -> Any:

@@ -1,4 +1,4 @@
-"""The prediction of a PointForecaster in TensorFlow operations, step by step as it says itself."""
+"""The prediction of a PointForecaster in TensorFlow operations, in its own steps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
 def build_point_graph(forecaster: PointForecaster) -> Callable[[Any], Any]:
-    """A function of inputs, float64 (batch, feature_names), to loads, float64 (batch, 3)."""
+    """Return a function of inputs, float64 (batch, feature_names), to loads, float64 (batch, 3)."""
     tf = tensorflow()
     answer = build_regressor_graph(forecaster.model)
     loads = build_scaled_graph(
@@ -22,9 +22,9 @@ def build_point_graph(forecaster: PointForecaster) -> Callable[[Any], Any]:
     )
     size_at = list(forecaster.feature_names).index(forecaster.scale_feature)
 
-    def known(inputs: Any) -> Any:
+    def known_loads(inputs: Any) -> Any:
         # Some regressors answer a number for inputs that are all unknown.
         has_size = inputs[:, size_at, tf.newaxis] > 0
         return tf.where(has_size, loads(inputs), tf.constant(np.nan, tf.float64))
 
-    return known
+    return known_loads

@@ -1,4 +1,4 @@
-"""The one entry by which a trained regressor becomes TensorFlow operations."""
+"""The way in for trained regressors: `build_regressor_graph` finds the exporter of the class."""
 
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import REGRESSORS, Graph, get_class_path, load_exporter
@@ -8,7 +8,7 @@ OURS = "smartgrid_ml"
 
 
 def build_regressor_graph(model: PointModel) -> Graph:
-    """The model's `predict` in stock TensorFlow operations.
+    """Return the model's `predict` in stock TensorFlow operations.
 
     Raises PublicationError naming the part of the model that has no such form.
     """

@@ -1,4 +1,4 @@
-"""What the graphs of all forecasters share: inputs in units of the size, offsets, order, loads."""
+"""The steps that the graphs of all forecasters share: scaling, offsets, order, loads."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -13,15 +13,19 @@ class ScaledForecaster(Protocol):
     """A forecaster of loads in units of their size."""
 
     lead_feature: str
+    """The input that holds the lead, hours."""
     scale_feature: str
+    """The input that holds the size, in the unit of the load."""
     feature_names: Sequence[str]
+    """All inputs, in order."""
     scaled_features: Sequence[str]
+    """The inputs in the unit of the load."""
 
 
 def build_scaled_graph(
     forecaster: ScaledForecaster, *, offsets: F64, answer: Callable[[Any], Any]
 ) -> Callable[[Any], Any]:
-    """A function of inputs, float64 (batch, feature_names), to loads, float64 (batch, 3).
+    """Return a function of inputs, float64 (batch, feature_names), to loads, float64 (batch, 3).
 
     `answer` gets the inputs with `scaled_features` divided by the size, and gives P10, P50, P90 in
     units of it, (batch, 3) or one number for all, (batch, 1). `offsets`, (3, leads), are added by
@@ -48,7 +52,17 @@ def build_scaled_graph(
 
 
 def standardise_in_graph(inputs: Any, *, mean: F64, std: F64, farthest: float) -> Any:
-    """Standard deviations from the mean, cut at +-`farthest`, 0 where unknown."""
+    """Return standard deviations from the mean, cut off and 0 where unknown, (batch, columns).
+
+    Args:
+        inputs: float64 (batch, columns), a tensor; NaN is unknown.
+        mean: (columns,)
+        std: (columns,), positive.
+        farthest: at so many standard deviations, to either side, an input is cut off.
+
+    Returns:
+        The operations of `forecasting.standardising.standardise_inputs` on a tensor.
+    """
     tf = tensorflow()
     standard = (inputs - mean) / std
     cut = tf.clip_by_value(standard, -farthest, farthest)

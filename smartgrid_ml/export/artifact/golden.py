@@ -1,4 +1,4 @@
-"""The golden batch that travels with a SavedModel: rows to ask, and what the forecaster said."""
+"""The golden batch inside a SavedModel: rows to ask, and what the forecaster answered."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ GOLDEN = Path("assets.extra") / "golden.parquet"
 
 
 def write_golden(saved_model: Path, *, rows: pl.DataFrame, quantiles: pl.DataFrame) -> Path:
-    """Put the batch into the SavedModel: its inputs, float32, and p10, p50, p90 in kW, float64."""
+    """Write inputs, float32, and p10, p50, p90, kW, into the SavedModel; return the file."""
     place = saved_model / GOLDEN
     place.parent.mkdir(exist_ok=True)
     pl.concat([rows, quantiles.select(OUTPUTS)], how="horizontal").write_parquet(place)
@@ -20,7 +20,7 @@ def write_golden(saved_model: Path, *, rows: pl.DataFrame, quantiles: pl.DataFra
 
 
 def read_golden(saved_model: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The batch's inputs and the quantiles that the forecaster gave for them, in kW.
+    """Return the batch's inputs and the forecaster's quantiles of them, kW.
 
     Raises PublicationError for a SavedModel that carries none: it cannot be checked.
     """

@@ -1,4 +1,4 @@
-"""The proof that an exported forecaster says what the forecaster says, and the rows to ask it."""
+"""The proof that an export answers as its forecaster does, and the rows to ask both."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from smartgrid_ml.tensorflow_runtime import tensorflow
 def select_golden_batch(
     features: pl.DataFrame, *, inputs: tuple[str, ...], n: int = 32
 ) -> pl.DataFrame:
-    """`n` rows spread evenly over the series, their issue times and leads; always the same ones.
+    """Return `n` rows spread evenly over series, issue times and leads; always the same ones.
 
     Columns `inputs`, float32, NaN where unknown: exactly what goes over the wire, so that the
     forecaster asked offline with this frame decides every split on the same number. Rows without
@@ -32,37 +32,42 @@ def select_golden_batch(
 
 
 def as_served(features: pl.DataFrame, *, inputs: tuple[str, ...]) -> pl.DataFrame:
-    """The columns as a served model gets them: float32, NaN where unknown."""
+    """Return the columns as a served model gets them: float32, NaN where unknown.
+
+    >>> as_served(pl.DataFrame({"level_kw": [1, None]}), inputs=("level_kw",))["level_kw"].to_list()
+    [1.0, nan]
+    """
     return features.select(pl.col(name).cast(pl.Float32).fill_null(np.nan) for name in inputs)
 
 
 def make_hard_rows(served: pl.DataFrame, *, n: int, seed: int = 1) -> pl.DataFrame:
-    """`n` rows of `as_served` that ask much of an export: half as they are, half made hard.
+    """Return `n` rows of `as_served` to test an export with: half as they are, half made hard.
 
     The first half are the newest ones given. In the second a tenth of the values is unknown, and
     some are zero, or a thousand times too large, to either side; scales stay positive or unknown.
     """
     random = np.random.default_rng(seed)
-    half = served.tail(n // 2)
-    drawn = served.sample(n - half.height, with_replacement=True, seed=seed)
+    newest = served.tail(n // 2)
+    drawn = served.sample(n - newest.height, with_replacement=True, seed=seed)
+    # each change hits its share of the values, (n / 2, columns)
     values = drawn.to_numpy().astype(np.float32)
     for share, change in ((0.02, 1e3), (0.02, -1e3), (0.03, 0.0), (0.1, np.nan)):
         hit = random.random(values.shape) < share
         values = np.where(hit, values * np.float32(change), values)
     changed = pl.DataFrame(values, schema=served.columns)
     positive = [name for name in SCALES if name in served.columns]
-    kept = changed.with_columns(
+    hard = changed.with_columns(
         pl.when(changed[name] > 0)
         .then(changed[name])
         .otherwise(pl.lit(np.nan, pl.Float32))
         .alias(name)
         for name in positive
     )
-    return pl.concat([half, kept.cast(pl.Float32)])
+    return pl.concat([newest, hard.cast(pl.Float32)])
 
 
 def ask_saved_model(saved_model: Path, rows: pl.DataFrame) -> pl.DataFrame:
-    """What the SavedModel answers for rows of `as_served`: p10, p50, p90, float32, NaN for none."""
+    """Return p10, p50, p90 of rows of `as_served`, float32; NaN for a row without forecast."""
     tf = tensorflow()
     loaded = tf.saved_model.load(str(saved_model))  # held while its signature is asked
     answers = loaded.signatures["serving_default"](
@@ -78,11 +83,22 @@ def check_export_parity(
     rows: pl.DataFrame,
     tolerance: float = 1e-4,
 ) -> float:
-    """The largest relative difference of the SavedModel's answers to the forecaster's.
+    """Return the largest relative difference of the SavedModel's answers to the forecaster's.
 
-    |exported - offline| / max(1, |offline|) over p10, p50, p90 of rows of `as_served`; a row
-    without forecast has none on both sides. Raises PublicationError naming the worst row if it
-    exceeds `tolerance`.
+    The difference is |exported - offline| / max(1, |offline|) over p10, p50, p90; a row without
+    forecast has none on both sides.
+
+    Args:
+        forecaster: fitted, the model that was exported.
+        saved_model: the folder of its export.
+        rows: what both are asked, made by `as_served`.
+        tolerance: the largest difference that is allowed, 1.
+
+    Returns:
+        The difference, at most `tolerance`.
+
+    Raises:
+        PublicationError: If a difference exceeds `tolerance`; it names the worst row.
     """
     exported = ask_saved_model(saved_model, rows).to_numpy().astype(np.float64)
     offline = forecaster.predict(rows).select(pl.col(OUTPUTS).fill_null(np.nan)).to_numpy()

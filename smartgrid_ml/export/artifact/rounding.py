@@ -10,7 +10,7 @@ LEAST = 2.0**-149
 
 
 def to_float64(served: Any) -> Any:
-    """float32 as float64, exactly: TensorFlow's own cast takes denormal numbers for zero."""
+    """Return float32 as float64, exactly: TensorFlow's own cast takes denormal numbers for zero."""
     tf = tensorflow()
     bits = tf.bitcast(served, tf.int32)
     size = tf.cast(tf.bitwise.bitwise_and(bits, 2**23 - 1), tf.float64) * LEAST
@@ -19,7 +19,7 @@ def to_float64(served: Any) -> Any:
 
 
 def as_float32(numbers: Any) -> Any:
-    """float64 rounded to the float32 next to it, as float64: what some trees compare.
+    """Return float64 rounded to the nearest float32, as float64: what some trees compare.
 
     Denormal ones are kept, which TensorFlow's own cast takes for zero.
     """

@@ -1,4 +1,4 @@
-"""Export of a forecaster as a SavedModel that a model server runs without any code of ours."""
+"""A forecaster as a SavedModel, which a model server runs without any code of ours."""
 
 import tempfile
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 
 
 def export_forecaster(forecaster: ServableForecaster, folder: Path) -> Path:
-    """Write the fitted forecaster as a SavedModel into `folder`, which is new or empty.
+    """Write the fitted forecaster as a SavedModel into `folder`, new or empty; return the folder.
 
     Its signature `serving_default`: one float32 input (batch,) per name in `feature_names`,
     NaN where unknown; outputs p10, p50, p90, float32 (batch,), NaN for a row without forecast.
@@ -53,7 +53,7 @@ def export_forecaster(forecaster: ServableForecaster, folder: Path) -> Path:
 
 
 def measure_saved_model_mb(forecaster: ServableForecaster) -> float:
-    """Megabytes (1e6 bytes) of the forecaster as it would be served.
+    """Return the megabytes (1e6 bytes) of the forecaster as it would be served.
 
     Raises PublicationError if it cannot be exported.
     """
@@ -88,6 +88,7 @@ def refuse_python_ops(saved_model: Path) -> None:
 
 
 def _iter_operations(content: Any) -> Iterator[str]:
+    """Yield the name of every operation of a SavedModel's protobuf, also within functions."""
     for meta_graph in content.meta_graphs:
         for node in meta_graph.graph_def.node:
             yield node.op
@@ -97,6 +98,10 @@ def _iter_operations(content: Any) -> Iterator[str]:
 
 
 def _build_graph(forecaster: ServableForecaster) -> Any:
+    """Return a function of inputs, float64 (batch, feature_names), to loads, float64 (batch, 3).
+
+    Raises PublicationError for a kind of forecaster that has no export.
+    """
     if isinstance(forecaster, BoostingForecaster):
         return build_boosting_graph(forecaster)
     if isinstance(forecaster, KerasForecaster):

@@ -1,4 +1,4 @@
-"""Warm-up requests that travel with a SavedModel: a server answers them before it takes others."""
+"""Warm-up requests inside a SavedModel: a server answers them before it takes others."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
 """Where TensorFlow Serving looks: a TFRecord file of PredictionLog messages, at most 1,000."""
 
 SIZES = (1, 24)
-"""Batches of one row and of a feeder's day: what is traced or allocated for either is there."""
+"""Batches of one row and of a feeder's day: the server has traced and allocated for both then."""
 
 
 def write_warmup(saved_model: Path, *, rows: pl.DataFrame, model: str) -> Path:
-    """Put one Predict request per batch size into the SavedModel, made of rows of `as_served`."""
+    """Write one Predict request per batch size, of rows of `as_served`; return the file."""
     tf = tensorflow()
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
@@ -30,6 +30,6 @@ def write_warmup(saved_model: Path, *, rows: pl.DataFrame, model: str) -> Path:
                 request.inputs[name].CopyFrom(tf.make_tensor_proto(column, dtype=tf.float32))
             record = prediction_log_pb2.PredictionLog()
             record.predict_log.request.CopyFrom(request)
-            # The same rows give the same bytes: a version is told by its content.
+            # The same rows give the same bytes: a version is identified by its content.
             records.write(record.SerializeToString(deterministic=True))
     return place

@@ -22,12 +22,15 @@ ALGORITHMS: Mapping[str, str] = {
 
 
 def build_h2o_graph(model: Any) -> Graph:
-    """The `H2OModel`'s prediction. Raises PublicationError naming what cannot be exported."""
+    """Return an `H2OModel`'s prediction. Raises PublicationError naming what has no export."""
     return build_mojo_graph(read_mojo(model.mojo), model.names)
 
 
 def build_mojo_graph(mojo: Mojo, names: Sequence[str]) -> Graph:
-    """The model's answer to features in the order of `names`."""
+    """Return the model's answer to features in the order of `names`.
+
+    Raises PublicationError for an algorithm without export, or a column that is not in `names`.
+    """
     tf = tensorflow()
     known = {name.lower(): path for name, path in ALGORITHMS.items()}
     if mojo.algorithm not in known:
@@ -42,7 +45,7 @@ def build_mojo_graph(mojo: Mojo, names: Sequence[str]) -> Graph:
 
 
 def build_stacked_graph(mojo: Mojo) -> Graph:
-    """The metalearner's answer to those of the base models that it makes use of."""
+    """Return the metalearner's answer to the answers of the base models that it uses."""
     tf = tensorflow()
     if mojo.info.get("metalearner_transform", "NONE") != "NONE":
         raise PublicationError("H2O: a stacked ensemble with a transform cannot be exported")
@@ -69,6 +72,7 @@ def build_stacked_graph(mojo: Mojo) -> Graph:
 
 
 def _find_algorithm(mojo: Mojo) -> str:
+    """Return the model's key in ALGORITHMS. Raises PublicationError if it has none."""
     for name in ALGORITHMS:
         if name.lower() == mojo.algorithm:
             return name

@@ -3,11 +3,13 @@
 Sources: GlmMojoModel, DeeplearningMojoModel and ActivationFunctions of h2o-genmodel 3.46.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from smartgrid_core.arrays import F64
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.exportable import Graph
 from smartgrid_ml.export.h2o.links import build_inverse_link
@@ -19,7 +21,10 @@ LOG_DISTRIBUTIONS = ("poisson", "gamma", "tweedie")
 
 
 def build_glm_graph(mojo: Mojo) -> Graph:
-    """Weights of unscaled inputs, the intercept last; an unknown input has its mean."""
+    """Return weights times unscaled inputs, unknown ones as their mean, through the inverse link.
+
+    Raises PublicationError for a link other than identity and log.
+    """
     tf = tensorflow()
     *weights, intercept = mojo.read_value("beta")
     means = np.array(mojo.read_value("num_means") or [], np.float64)
@@ -37,28 +42,22 @@ def build_glm_graph(mojo: Mojo) -> Graph:
 
 
 def build_deep_learning_graph(mojo: Mojo) -> Graph:
-    """Standardised inputs through all layers and back to the unit of the target.
+    """Return standardised inputs through all layers and back in the unit of the target.
 
     An unknown input counts as its mean. Raises PublicationError for Maxout and an autoencoder.
     """
     tf = tensorflow()
     activation = mojo.info["activation"]
-    of_hidden = {"Rectifier": tf.nn.relu, "Tanh": tf.math.tanh}.get(
+    hidden_activation = {"Rectifier": tf.nn.relu, "Tanh": tf.math.tanh}.get(
         activation.removesuffix("WithDropout")
     )
-    if of_hidden is None:
+    if hidden_activation is None:
         raise PublicationError(
             f"H2O: DeepLearning with the activation {activation} cannot be exported: use Rectifier"
             " or Tanh, with or without dropout"
         )
     sizes = mojo.read_value("neural_network_sizes")
-    layers = [
-        (
-            np.array(mojo.read_value(f"weight_layer{place}"), np.float64).reshape(units, inputs).T,
-            np.array(mojo.read_value(f"bias_layer{place}"), np.float64),
-        )
-        for place, (inputs, units) in enumerate(pairwise(sizes))
-    ]
+    layers = _read_layers(mojo, sizes)
     drops = activation.endswith("WithDropout")
     kept = (
         [1.0 - ratio for ratio in mojo.read_value("hidden_dropout_ratios") or []] if drops else []
@@ -77,7 +76,7 @@ def build_deep_learning_graph(mojo: Mojo) -> Graph:
         standard = (features - shift) * factor
         layer = tf.where(tf.math.is_nan(standard), tf.zeros_like(standard), standard)
         for place, (kernel, bias) in enumerate(layers[:-1]):
-            layer = of_hidden(layer @ kernel + bias)
+            layer = hidden_activation(layer @ kernel + bias)
             if drops:
                 layer *= kept[place]
         kernel, bias = layers[-1]
@@ -85,3 +84,14 @@ def build_deep_learning_graph(mojo: Mojo) -> Graph:
         return link(answer / target_factor + target_shift)
 
     return predict
+
+
+def _read_layers(mojo: Mojo, sizes: Sequence[int]) -> list[tuple[F64, F64]]:
+    """Return kernel (inputs, units) and bias (units,) of every layer; `sizes`: units per layer."""
+    return [
+        (
+            np.array(mojo.read_value(f"weight_layer{place}"), np.float64).reshape(units, inputs).T,
+            np.array(mojo.read_value(f"bias_layer{place}"), np.float64),
+        )
+        for place, (inputs, units) in enumerate(pairwise(sizes))
+    ]

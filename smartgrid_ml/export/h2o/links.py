@@ -11,7 +11,7 @@ LARGEST = 1e19
 
 
 def build_inverse_link(name: str) -> Graph:
-    """Of the links identity and log. Raises PublicationError for another."""
+    """Return the inverse of the link identity or log. Raises PublicationError for another."""
     if name == "identity":
         return lambda answer: answer
     if name == "log":
@@ -20,5 +20,6 @@ def build_inverse_link(name: str) -> Graph:
 
 
 def _exponentiate(answer: Any) -> Any:
+    """Return exp(answer), at most LARGEST, float64 (batch,)."""
     tf = tensorflow()
     return tf.minimum(tf.exp(answer), tf.constant(LARGEST, tf.float64))

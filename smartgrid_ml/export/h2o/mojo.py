@@ -20,6 +20,7 @@ class Mojo:
     """One model of the file."""
 
     info: Mapping[str, str]
+    """The `[info]` section of model.ini."""
     inputs: Sequence[str]
     """The columns that it looks at, in its own order."""
     files: Mapping[str, bytes]
@@ -27,36 +28,37 @@ class Mojo:
 
     @property
     def algorithm(self) -> str:
-        """As H2O calls it: gbm, drf, xgboost, glm, deeplearning, stackedensemble."""
+        """H2O's name: gbm, drf, xgboost, glm, deeplearning, stackedensemble."""
         return self.info["algo"]
 
     def read_value(self, key: str) -> Any:
-        """A number, truth value or list of numbers; None if it is not written or null."""
+        """Return a number, truth value or list of numbers; None if it is not written or null."""
         text = self.info.get(key, "null")
         return json.loads(text.replace("NaN", "null").replace("Infinity", "1e999"))
 
     def open_submodel(self, folder: str) -> "Mojo":
-        """The model in a folder of this one."""
+        """Return the model in a folder of this one."""
         return _parse_mojo(
             {
-                path.removeprefix(folder): held
-                for path, held in self.files.items()
+                path.removeprefix(folder): content
+                for path, content in self.files.items()
                 if path.startswith(folder)
             }
         )
 
 
 def read_mojo(content: bytes) -> Mojo:
-    """The model of a MOJO.
+    """Return the model of a MOJO.
 
     Raises PublicationError for one that is no regression, was written big-endian, has columns of
     categories or an offset.
     """
-    with zipfile.ZipFile(io.BytesIO(content)) as held:
-        return _parse_mojo({name: held.read(name) for name in held.namelist()})
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return _parse_mojo({name: archive.read(name) for name in archive.namelist()})
 
 
 def _parse_mojo(files: Mapping[str, bytes]) -> Mojo:
+    """Return the model whose `model.ini` is among the files; see `read_mojo`."""
     info: dict[str, str] = {}
     columns: list[str] = []
     section = ""

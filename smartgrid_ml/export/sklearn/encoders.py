@@ -12,7 +12,7 @@ from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
 def build_one_hot_graph(encoder: Any) -> Graph:
-    """A 1 for the category, zeros for one that was not seen in training."""
+    """Return a 1 for the category, zeros for one that training did not have."""
     tf = tensorflow()
     if encoder.handle_unknown != "ignore":
         raise PublicationError(
@@ -22,15 +22,15 @@ def build_one_hot_graph(encoder: Any) -> Graph:
     every = _read_categories(encoder)
     dropped = encoder.drop_idx_ if encoder.drop_idx_ is not None else [None] * len(every)
     kept = [
-        np.delete(one, drop) if drop is not None else one
-        for one, drop in zip(every, dropped, strict=True)
+        np.delete(categories, drop) if drop is not None else categories
+        for categories, drop in zip(every, dropped, strict=True)
     ]
 
     def transform(features: Any) -> Any:
         return tf.concat(
             [
-                tf.cast(_match_categories(features[:, place], one), tf.float64)
-                for place, one in enumerate(kept)
+                tf.cast(_match_categories(features[:, place], categories), tf.float64)
+                for place, categories in enumerate(kept)
             ],
             axis=1,
         )
@@ -39,7 +39,7 @@ def build_one_hot_graph(encoder: Any) -> Graph:
 
 
 def build_ordinal_graph(encoder: Any) -> Graph:
-    """The category's place; the agreed number for one that was not seen, and for NaN."""
+    """Return the category's place; the encoder's own numbers for an unknown one and for NaN."""
     tf = tensorflow()
     if encoder.handle_unknown != "use_encoded_value":
         raise PublicationError(
@@ -48,7 +48,7 @@ def build_ordinal_graph(encoder: Any) -> Graph:
         )
     every = _read_categories(encoder)
 
-    def encoded(feature: Any, categories: F64) -> Any:
+    def encode(feature: Any, categories: F64) -> Any:
         codes = np.arange(len(categories), dtype=np.float64)
         codes[np.isnan(categories)] = encoder.encoded_missing_value
         equal = _match_categories(feature, categories)
@@ -57,20 +57,25 @@ def build_ordinal_graph(encoder: Any) -> Graph:
 
     def transform(features: Any) -> Any:
         return tf.stack(
-            [encoded(features[:, place], one) for place, one in enumerate(every)], axis=1
+            [encode(features[:, place], categories) for place, categories in enumerate(every)],
+            axis=1,
         )
 
     return transform
 
 
 def _read_categories(encoder: Any) -> Sequence[F64]:
+    """Return the categories of every feature, (categories,) each.
+
+    Raises PublicationError if infrequent ones are grouped, or if some are no numbers.
+    """
     if getattr(encoder, "_infrequent_enabled", False):
         raise PublicationError(
             f"export: a {type(encoder).__name__} that groups infrequent categories; train without"
             " min_frequency and max_categories"
         )
     try:
-        return [np.asarray(one, np.float64) for one in encoder.categories_]
+        return [np.asarray(categories, np.float64) for categories in encoder.categories_]
     except ValueError as not_a_number:
         raise PublicationError(
             f"export: a {type(encoder).__name__} of categories that are no numbers; give them codes"
@@ -78,7 +83,7 @@ def _read_categories(encoder: Any) -> Sequence[F64]:
 
 
 def _match_categories(feature: Any, categories: F64) -> Any:
-    """(batch, categories): whether the row has the category; NaN equals NaN."""
+    """Return whether the row has the category, bool (batch, categories); NaN equals NaN."""
     tf = tensorflow()
     equal = tf.equal(feature[:, tf.newaxis], tf.constant(categories))
     return equal | (tf.math.is_nan(feature)[:, tf.newaxis] & np.isnan(categories))

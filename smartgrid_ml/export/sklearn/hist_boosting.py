@@ -13,7 +13,7 @@ from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
 def build_hist_boosting_graph(model: Any) -> Graph:
-    """Baseline and trees behind the loss's link; categories first, by their places.
+    """Return baseline plus trees through the inverse of the loss's link.
 
     Raises PublicationError for several outputs and for a link that is not known here.
     """
@@ -31,20 +31,22 @@ def build_hist_boosting_graph(model: Any) -> Graph:
             "export: a HistGradientBoostingRegressor of several outputs; train one each"
         )
     base = float(np.asarray(model._baseline_prediction).reshape(-1)[0])
-    raw = build_ensemble_graph(combine_trees([_read_tree(one) for (one,) in stages], base=base))
+    raw = build_ensemble_graph(
+        combine_trees([_read_tree(predictor) for (predictor,) in stages], base=base)
+    )
     order = _build_feature_order(model)
     return lambda features: links[link](raw(order(features)))
 
 
 def _build_feature_order(model: Any) -> Graph:
-    """As the trees count them: the categories' places first, then the numbers."""
+    """Return the features as the trees count them: places of categories first, then numbers."""
     tf = tensorflow()
     is_category = model.is_categorical_
     if is_category is None or not np.any(is_category):
         return lambda features: features
     encode = build_ordinal_graph(model._preprocessor.named_transformers_["encoder"])
     categories, numbers = (
-        np.flatnonzero(which).astype(np.int32) for which in (is_category, ~is_category)
+        np.flatnonzero(mask).astype(np.int32) for mask in (is_category, ~is_category)
     )
 
     def ordered(features: Any) -> Any:
@@ -55,6 +57,7 @@ def _build_feature_order(model: Any) -> Graph:
 
 
 def _read_tree(predictor: Any) -> Tree:
+    """Return the tree of one predictor of scikit-learn's."""
     nodes = predictor.nodes
     is_leaf = nodes["is_leaf"].astype(bool)
     by_category = np.flatnonzero(nodes["is_categorical"].astype(bool) & ~is_leaf)

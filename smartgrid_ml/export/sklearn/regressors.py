@@ -10,7 +10,10 @@ from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
 def build_linear_graph(model: Any) -> Graph:
-    """Features times coefficients plus intercept. Raises PublicationError for several outputs."""
+    """Return features times coefficients plus intercept.
+
+    Raises PublicationError for several outputs.
+    """
     tf = tensorflow()
     coefficients = np.atleast_2d(np.asarray(model.coef_, np.float64))
     intercept = np.asarray(model.intercept_, np.float64).reshape(-1)
@@ -20,7 +23,7 @@ def build_linear_graph(model: Any) -> Graph:
 
 
 def build_constant_graph(model: Any) -> Graph:
-    """The one number that a dummy answers. Raises PublicationError for several outputs."""
+    """Return the one number that a dummy answers. Raises PublicationError for several outputs."""
     tf = tensorflow()
     constant = np.asarray(model.constant_, np.float64).reshape(-1)
     if len(constant) != 1:
@@ -29,7 +32,7 @@ def build_constant_graph(model: Any) -> Graph:
 
 
 def build_network_graph(model: Any) -> Graph:
-    """A perceptron's layers. Raises PublicationError for several outputs."""
+    """Return a perceptron's answer. Raises PublicationError for several outputs."""
     tf = tensorflow()
     activations = {
         "identity": lambda numbers: numbers,
@@ -55,4 +58,5 @@ def build_network_graph(model: Any) -> Graph:
 
 
 def _build_outputs_error(model: Any) -> PublicationError:
+    """Return the error of a model of several outputs."""
     return PublicationError(f"export: a {get_class_path(model)} of several outputs; train one each")

@@ -1,4 +1,4 @@
-"""Fitted transformers of scikit-learn in TensorFlow operations, each as its `transform` counts."""
+"""Fitted transformers of scikit-learn in TensorFlow operations, each as its `transform`."""
 
 from typing import Any
 
@@ -11,19 +11,19 @@ from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
 def build_selector_graph(selector: Any) -> Graph:
-    """Some of the features: whatever was chosen by, what it chose is all that counts."""
+    """Return the features that the selector chose."""
     return build_selection_graph(selector.get_support(indices=True))
 
 
 def build_selection_graph(places: npt.ArrayLike) -> Graph:
-    """The features at these places, in this order."""
+    """Return the features at these places, in this order."""
     tf = tensorflow()
     chosen = np.asarray(places, np.int32)
     return lambda features: tf.gather(features, chosen, axis=1)
 
 
 def build_imputer_graph(imputer: Any) -> Graph:
-    """What is missing becomes its feature's statistic; indicators of it follow."""
+    """Return features with a statistic where they are missing, and then indicators, if any."""
     tf = tensorflow()
     statistics = np.asarray(imputer.statistics_, np.float64)
     kept = (
@@ -43,7 +43,7 @@ def build_imputer_graph(imputer: Any) -> Graph:
 
 
 def build_indicator_graph(indicator: Any) -> Graph:
-    """1 where a feature is missing, of the features that the indicator watches."""
+    """Return 1 where a feature is missing, else 0, of the features that the indicator watches."""
     tf = tensorflow()
     is_missing = _build_missing_test(indicator.missing_values)
     watched = build_selection_graph(indicator.features_)
@@ -51,6 +51,10 @@ def build_indicator_graph(indicator: Any) -> Graph:
 
 
 def _build_missing_test(missing_values: Any) -> Graph:
+    """Return a function of features to bool (batch, features): whether each is missing.
+
+    Raises PublicationError for a marker that is no number.
+    """
     tf = tensorflow()
     if not isinstance(missing_values, (int, float, np.number)):
         raise PublicationError(
@@ -63,14 +67,14 @@ def _build_missing_test(missing_values: Any) -> Graph:
 
 
 def build_standard_scaler_graph(scaler: Any) -> Graph:
-    """Minus the mean, divided by the deviation, if it was asked to."""
+    """Return features minus the mean, divided by the deviation, if the scaler does so."""
     return _build_shift_and_divide(
         scaler.mean_ if scaler.with_mean else None, scaler.scale_ if scaler.with_std else None
     )
 
 
 def build_robust_scaler_graph(scaler: Any) -> Graph:
-    """Minus the median, divided by the range of quantiles, if it was asked to."""
+    """Return features minus the median, divided by the quantile range, if the scaler does so."""
     return _build_shift_and_divide(
         scaler.center_ if scaler.with_centering else None,
         scaler.scale_ if scaler.with_scaling else None,
@@ -78,6 +82,8 @@ def build_robust_scaler_graph(scaler: Any) -> Graph:
 
 
 def _build_shift_and_divide(shift: Any, scale: Any) -> Graph:
+    """Return (features - shift) / scale, both (features,); None leaves a step out."""
+
     def transform(features: Any) -> Any:
         if shift is not None:
             features = features - np.asarray(shift, np.float64)
@@ -87,36 +93,36 @@ def _build_shift_and_divide(shift: Any, scale: Any) -> Graph:
 
 
 def build_min_max_scaler_graph(scaler: Any) -> Graph:
-    """Into the range, by the least and most that were seen."""
-    tf = tensorflow()
+    """Return features in the range that the least and the most of training were brought to."""
     scale, least = np.asarray(scaler.scale_, np.float64), np.asarray(scaler.min_, np.float64)
 
     def transform(features: Any) -> Any:
         scaled = features * scale + least
-        return _clip(tf, scaled, *scaler.feature_range) if scaler.clip else scaled
+        return _clip(scaled, *scaler.feature_range) if scaler.clip else scaled
 
     return transform
 
 
 def build_max_abs_scaler_graph(scaler: Any) -> Graph:
-    """Divided by the largest magnitude that was seen."""
-    tf = tensorflow()
+    """Return features divided by training's largest magnitude."""
     scale = np.asarray(scaler.scale_, np.float64)
 
     def transform(features: Any) -> Any:
         scaled = features / scale
-        return _clip(tf, scaled, -1.0, 1.0) if getattr(scaler, "clip", False) else scaled
+        return _clip(scaled, -1.0, 1.0) if getattr(scaler, "clip", False) else scaled
 
     return transform
 
 
-def _clip(tf: Any, numbers: Any, least: float, most: float) -> Any:
+def _clip(numbers: Any, least: float, most: float) -> Any:
+    """Return the numbers cut off at `least` and `most`; NaN stays."""
+    tf = tensorflow()
     clipped = tf.clip_by_value(numbers, float(least), float(most))
     return tf.where(tf.math.is_nan(numbers), numbers, clipped)
 
 
 def build_normalizer_graph(normalizer: Any) -> Graph:
-    """Each row divided by its norm; a row of zeros stays."""
+    """Return each row divided by its norm; a row of zeros stays."""
     tf = tensorflow()
     norms: dict[str, Graph] = {
         "l1": lambda rows: tf.reduce_sum(tf.abs(rows), axis=1, keepdims=True),
@@ -133,21 +139,21 @@ def build_normalizer_graph(normalizer: Any) -> Graph:
 
 
 def build_binarizer_graph(binarizer: Any) -> Graph:
-    """1 above the threshold, else 0."""
+    """Return 1 above the threshold, else 0."""
     tf = tensorflow()
     return lambda features: tf.cast(features > float(binarizer.threshold), tf.float64)
 
 
 def build_polynomial_graph(polynomial: Any) -> Graph:
-    """Products of features, up to the degree."""
+    """Return products of features, up to the degree."""
     tf = tensorflow()
     powers = np.asarray(polynomial.powers_, np.int64)
     n_terms, n_features = powers.shape
     # Of each product its factors; the place after the last feature holds a one.
     factors = np.full((n_terms, max(1, int(powers.sum(axis=1).max(initial=0)))), n_features)
     for term, row in enumerate(powers):
-        held = np.repeat(np.arange(n_features), row)
-        factors[term, : len(held)] = held
+        term_factors = np.repeat(np.arange(n_features), row)
+        factors[term, : len(term_factors)] = term_factors
 
     def transform(features: Any) -> Any:
         padded = tf.pad(features, [[0, 0], [0, 1]], constant_values=tf.constant(1.0, tf.float64))
@@ -160,7 +166,7 @@ def build_polynomial_graph(polynomial: Any) -> Graph:
 
 
 def build_pca_graph(pca: Any) -> Graph:
-    """Projected on the principal components, whitened if it was asked to."""
+    """Return projections on the principal components, whitened if the PCA does so."""
     tf = tensorflow()
     components = np.asarray(pca.components_, np.float64).T
     centre = np.asarray(pca.mean_, np.float64) @ components
@@ -172,14 +178,14 @@ def build_pca_graph(pca: Any) -> Graph:
 
 
 def build_function_graph(transformer: Any) -> Graph:
-    """The features as they are, or one of the functions of `FUNCTIONS` of them."""
+    """Return the features as they are, or a function that `build_numpy_function_graph` knows."""
     return build_numpy_function_graph(transformer.func, part=get_class_path(transformer))
 
 
 def build_numpy_function_graph(function: Any, *, part: str) -> Graph:
-    """NumPy's function in TensorFlow; None is the identity.
+    """Return NumPy's function in TensorFlow; None is the identity.
 
-    Raises PublicationError for any other: what a function of Python does nobody can read.
+    Raises PublicationError for any other function, whose operations cannot be known.
     """
     tf = tensorflow()
     known: dict[Any, Graph] = {
@@ -195,6 +201,6 @@ def build_numpy_function_graph(function: Any, *, part: str) -> Graph:
     if function not in known:
         raise PublicationError(
             f"export: a {part} of {getattr(function, '__name__', function)!r}; use none or one of"
-            f" numpy's {', '.join(one.__name__ for one in known if one)}"
+            f" numpy's {', '.join(ufunc.__name__ for ufunc in known if ufunc)}"
         )
     return known[function]

@@ -14,17 +14,17 @@ from smartgrid_ml.export.trees.tree import Tree, build_tree
 
 
 def build_tree_graph(model: Any) -> Graph:
-    """One tree."""
+    """Return the answer of one tree."""
     return _build_sum_graph([model])
 
 
 def build_forest_graph(model: Any) -> Graph:
-    """The mean of the trees."""
+    """Return the mean of the trees."""
     return _build_sum_graph(model.estimators_, scale=1.0 / len(model.estimators_))
 
 
 def build_gradient_boosting_graph(model: Any) -> Graph:
-    """The first guess and the trees, each by the learning rate."""
+    """Return the first guess plus the trees, each times the learning rate."""
     trees = _build_sum_graph(model.estimators_[:, 0], scale=float(model.learning_rate))
     if isinstance(model.init_, str):  # "zero"
         return trees
@@ -33,7 +33,7 @@ def build_gradient_boosting_graph(model: Any) -> Graph:
 
 
 def _build_sum_graph(models: Iterable[Any], *, scale: float = 1.0) -> Graph:
-    """Trees see features rounded to float32, whatever came before computed in."""
+    """Return `scale` times the sum of the trees, which compare features rounded to float32."""
     predict = build_ensemble_graph(
         combine_trees([_read_tree(model) for model in models], scale=scale)
     )
@@ -41,16 +41,17 @@ def _build_sum_graph(models: Iterable[Any], *, scale: float = 1.0) -> Graph:
 
 
 def _read_tree(model: Any) -> Tree:
-    grown = model.tree_
-    if grown.n_outputs != 1:
+    """Return the tree of a tree regressor. Raises PublicationError for several outputs."""
+    nodes = model.tree_
+    if nodes.n_outputs != 1:
         raise PublicationError(
             f"export: a {get_class_path(model)} of several outputs; train one each"
         )
     return build_tree(
-        feature=grown.feature,
-        threshold=grown.threshold,
-        left=grown.children_left,
-        right=grown.children_right,
-        value=np.asarray(grown.value)[:, 0, 0],
-        missing_left=np.asarray(grown.missing_go_to_left, bool),
+        feature=nodes.feature,
+        threshold=nodes.threshold,
+        left=nodes.children_left,
+        right=nodes.children_right,
+        value=np.asarray(nodes.value)[:, 0, 0],
+        missing_left=np.asarray(nodes.missing_go_to_left, bool),
     )

@@ -20,9 +20,9 @@ PLAIN_SUMS = ("regression", "regression_l1", "quantile", "huber", "fair", "mape"
 
 
 def read_lightgbm_trees(booster: Any) -> TreeEnsemble:
-    """The trees that `booster.predict` uses: up to the best iteration if training stopped early.
+    """Return the trees of `booster.predict`: up to the best iteration if training stopped early.
 
-    Raises PublicationError for what is no bare sum of plain trees.
+    Raises PublicationError for a prediction that is no bare sum of plain trees.
     """
     header, *sections = booster.model_to_string().split("\n\nend of trees")[0].split("\nTree=")
     named = dict(_iter_assignments(header))
@@ -42,16 +42,17 @@ def read_lightgbm_trees(booster: Any) -> TreeEnsemble:
 
 
 def build_booster_graph(booster: Any) -> Graph:
-    """A booster's prediction; raises PublicationError as `read_lightgbm_trees`."""
+    """Return a booster's prediction; raises PublicationError as `read_lightgbm_trees`."""
     return build_ensemble_graph(read_lightgbm_trees(booster))
 
 
 def build_regressor_graph(model: Any) -> Graph:
-    """The prediction of its booster; raises PublicationError as `read_lightgbm_trees`."""
+    """Return the prediction of its booster; raises PublicationError as `read_lightgbm_trees`."""
     return build_booster_graph(model.booster_)
 
 
 def _iter_assignments(text: str) -> Iterator[tuple[str, str]]:
+    """Yield name and value of every line `name=value`."""
     for line in text.splitlines():
         name, sign, value = line.partition("=")
         if sign:
@@ -59,6 +60,7 @@ def _iter_assignments(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _read_tree(named: dict[str, str]) -> Tree:
+    """Return the tree of a section's assignments. Raises PublicationError for a linear tree."""
     if named.get("is_linear", "0") != "0":
         raise PublicationError(
             "LightGBM: linear trees cannot be exported: train with linear_tree=false"
@@ -93,7 +95,7 @@ def _read_category_splits(
     by_category: npt.NDArray[np.bool_],
     cut: npt.NDArray[np.float64],
 ) -> dict[int, Categories]:
-    """Of each split by category, what goes left; its threshold says which bitset holds that."""
+    """Return what goes left, per split by category; its threshold says which bitset holds that."""
     if not by_category.any():
         return {}
     bounds = _parse_numbers(named["cat_boundaries"], np.int64)
@@ -106,4 +108,5 @@ def _read_category_splits(
 
 
 def _parse_numbers(text: str, dtype: Any) -> npt.NDArray[Any]:
+    """Return the numbers of a text, separated by blanks."""
     return np.array(text.split(), dtype=dtype)

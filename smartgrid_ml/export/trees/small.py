@@ -81,12 +81,12 @@ def build_small_trees(
     """
     is_split = left != np.arange(len(left))
     # the different questions, (questions, 2), and which of them each node asks, (n_nodes,)
-    asked, question = np.unique(
+    questions, question = np.unique(
         np.stack([column, rank], axis=1)[is_split], axis=0, return_inverse=True
     )
     question_of = np.zeros(len(left), np.int32)
     question_of[is_split] = question
-    if len(asked) > MOST_QUESTIONS:
+    if len(questions) > MOST_QUESTIONS:
         return None
     levels, leaves = _list_levels(roots, left, question_of)
     counts = np.bincount(leaves[:, 0], minlength=len(roots))
@@ -98,8 +98,8 @@ def build_small_trees(
     values[leaves[:, 0], code] = value[leaves[:, 2]]
     bits = range(int(counts.max() - 1).bit_length())
     return SmallTrees(
-        column=asked[:, 0].astype(np.int32),
-        rank=asked[:, 1].astype(np.int32),
+        column=questions[:, 0].astype(np.int32),
+        rank=questions[:, 1].astype(np.int32),
         levels=levels,
         coded=[_group_by_tree(leaves[(code >> bit) & 1 == 1], trees=len(roots)) for bit in bits],
         value=values,

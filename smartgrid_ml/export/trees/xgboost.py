@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from smartgrid_core.arrays import Bool
 from smartgrid_core.errors import PublicationError
 from smartgrid_ml.export.artifact.rounding import as_float32
 from smartgrid_ml.export.exportable import Graph
@@ -24,7 +24,7 @@ PLAIN_SUMS = (
 
 
 def build_regressor_graph(model: Any) -> Graph:
-    """The trees up to the best iteration if training stopped early."""
+    """Return the sum of the trees, up to the best iteration if training stopped early."""
     tf = tensorflow()
     booster = model.get_booster()
     if getattr(model, "early_stopping_rounds", None) and booster.attr("best_iteration"):
@@ -42,7 +42,7 @@ def build_regressor_graph(model: Any) -> Graph:
 
 
 def build_booster_graph(booster: Any) -> Graph:
-    """All the trees, or the weights of gblinear, of features rounded to float32.
+    """Return the sum of all trees, or gblinear's line, of features rounded to float32.
 
     Raises PublicationError for several outputs and for an objective with a link function.
     """
@@ -61,37 +61,44 @@ def build_booster_graph(booster: Any) -> Graph:
     if model["name"] == "gblinear":
         return _build_linear_graph(model["model"], base=float(base[0]))
     drop = model.get("weight_drop")
-    grown = model.get("gbtree", model)["model"]
-    if grown.get("cats", {}).get("enc"):
+    forest = model.get("gbtree", model)["model"]
+    if forest.get("cats", {}).get("enc"):
         raise PublicationError(
             "XGBoost: categories of a data frame cannot be exported: train on numeric codes, with"
             " feature_types"
         )
     trees = [
-        _read_tree(one, weight=1.0 if drop is None else drop[place])
-        for place, one in enumerate(grown["trees"])
+        _read_tree(written, weight=1.0 if drop is None else drop[place])
+        for place, written in enumerate(forest["trees"])
     ]
     predict = build_ensemble_graph(combine_trees(trees, base=float(base[0])))
     n_features = int(learner["learner_model_param"]["num_feature"])
-    by_category = _find_category_features(grown["trees"], n_features)
+    by_category = _find_category_features(forest["trees"], n_features)
     tf = tensorflow()
 
     def answer(features: Any) -> Any:
-        seen = as_float32(features)
+        rounded = as_float32(features)
         # Less than zero is no category at all; the whole part of -0.5 would be the first one.
-        return predict(tf.where(by_category & (seen < 0), tf.constant(-1.0, tf.float64), seen))
+        return predict(
+            tf.where(by_category & (rounded < 0), tf.constant(-1.0, tf.float64), rounded)
+        )
 
     return answer
 
 
-def _find_category_features(trees: list[dict[str, Any]], n_features: int) -> npt.NDArray[np.bool_]:
-    found = np.zeros(n_features, bool)
-    for one in trees:
-        found[np.array(one["split_indices"])[one["categories_nodes"]]] = True
-    return found
+def _find_category_features(trees: list[dict[str, Any]], n_features: int) -> Bool:
+    """Return which features some tree splits by category, (features,)."""
+    by_category = np.zeros(n_features, bool)
+    for written in trees:
+        by_category[np.array(written["split_indices"])[written["categories_nodes"]]] = True
+    return by_category
 
 
 def _read_tree(written: dict[str, Any], *, weight: float) -> Tree:
+    """Return the tree that XGBoost wrote, its leaves times `weight`.
+
+    Raises PublicationError for several outputs.
+    """
     if int(written["tree_param"]["size_leaf_vector"]) > 1:
         raise PublicationError("XGBoost: several outputs cannot be exported: train one each")
     number = np.array(written["split_conditions"], np.float32)
@@ -116,7 +123,7 @@ def _read_tree(written: dict[str, Any], *, weight: float) -> Tree:
 
 
 def _build_linear_graph(model: dict[str, Any], *, base: float) -> Graph:
-    """Weights, the bias last; an unknown feature adds nothing."""
+    """Return weights times features plus the bias; an unknown feature adds nothing."""
     tf = tensorflow()
     *weights, bias = np.array(model["weights"], np.float32).astype(np.float64)
 
