@@ -1,1 +1,4 @@
-"""What learns: forecasters, their evaluation and export. Imports neither Dagster nor a store."""
+"""Forecasters, mining, evaluation, promotion and export. Imports neither Dagster nor a store.
+
+Ways in: `training.train_and_register`, `evaluation.backtest`, `forecasting.registry`.
+"""

@@ -1,4 +1,4 @@
 """The SavedModel folder.
 
-`saved_model` writes it, `parity` and `golden` hold it against the trained model.
+`saved_model` writes it, `parity` and `golden` compare it with the trained model.
 """

@@ -1,4 +1,4 @@
 """Pipelines and models of scikit-learn as TensorFlow operations.
 
-`exportable` says which function makes which.
+The tables of `export.exportable` name the function of each class.
 """

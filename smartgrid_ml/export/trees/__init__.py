@@ -1,4 +1,4 @@
 """Tree ensembles as TensorFlow operations.
 
-`ensemble` for all, with the readers of LightGBM and XGBoost.
+`tree` is one tree, `ensemble` all of them together; `lightgbm` and `xgboost` read their libraries.
 """
