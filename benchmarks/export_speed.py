@@ -64,7 +64,7 @@ def main(settings: BoostingSettings, *, days: int) -> int:
     rows = as_served(table.head(ROWS), inputs=tuple(forecaster.feature_names))
     with tempfile.TemporaryDirectory() as folder:
         loaded = tf.saved_model.load(str(export_forecaster(forecaster, Path(folder) / "model")))
-        megabytes = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+        n_bytes = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
     signature = loaded.signatures["serving_default"]
     tensors = {name: tf.constant(rows[name].to_numpy()) for name in rows.columns}
     inputs = rows.to_numpy().astype(np.float64)
@@ -76,7 +76,7 @@ def main(settings: BoostingSettings, *, days: int) -> int:
     print(
         f"{trees} trees, {len(rows)} rows: exported {exported_s * 1e3:.0f} ms, LightGBM"
         f" {reference_s * 1e3:.0f} ms, ratio {exported_s / reference_s:.2f};"
-        f" {megabytes / 1e6:.1f} MB"
+        f" {n_bytes / 1e6:.1f} MB"
     )
     return int(exported_s * 1e3 > MOST_MS)
 
