@@ -53,7 +53,7 @@ def rows() -> Rows:
 
 
 def java_below(process: psutil.Process) -> list[psutil.Process]:
-    return [one for one in process.children(recursive=True) if one.name() == "java"]
+    return [child for child in process.children(recursive=True) if child.name() == "java"]
 
 
 def test_a_search_finds_a_model_that_is_trained_again_and_exported():
@@ -95,15 +95,15 @@ def test_no_jvm_outlives_a_killed_process(program: str):
 
 
 def dies_of(sign: signal.Signals) -> str:
-    """What is said of a node of ours that a signal ends while it is in use."""
+    """Return the error of a node of ours that a signal ends while it is in use."""
     try:
         with open_h2o_cluster(memory_mb=1_500) as h2o:
             (node,) = java_below(psutil.Process())
             node.send_signal(sign)
             node.wait(60)
             h2o.api("GET /3/Cloud")
-    except SmartGridError as told:
-        return str(told)
+    except SmartGridError as error:
+        return str(error)
     raise AssertionError("it was not noticed")
 
 

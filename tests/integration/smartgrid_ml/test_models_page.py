@@ -22,9 +22,9 @@ PAGE = Path(__file__).parents[3] / "docs" / "models.md"
 
 
 def code() -> str:
-    found = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert found is not None
-    return found[1]
+    block = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert block is not None
+    return block[1]
 
 
 def features() -> pl.DataFrame:
@@ -46,8 +46,8 @@ def features() -> pl.DataFrame:
 def test_the_model_of_the_page_beats_yesterday_and_is_served_as_it_says(tmp_path: Path):
     text = code()
     assert len(text.splitlines()) <= 40
-    there: dict[str, Any] = {"__name__": "ridge"}
-    exec(compile(text, str(PAGE), "exec", dont_inherit=True), there)  # noqa: S102 - our own page
+    module: dict[str, Any] = {"__name__": "ridge"}
+    exec(compile(text, str(PAGE), "exec", dont_inherit=True), module)  # noqa: S102 - our own page
     rows = features()
     last = rows["issue_time"].max()
     assert isinstance(last, datetime)
@@ -58,7 +58,7 @@ def test_the_model_of_the_page_beats_yesterday_and_is_served_as_it_says(tmp_path
             test_start=last - timedelta(days=9),
             test_end=last + timedelta(days=1),
         ),
-        make=lambda name: there["ridge"]() if name == "ridge" else create_forecaster(name),
+        make=lambda name: module["ridge"]() if name == "ridge" else create_forecaster(name),
     )
     losses = dict(
         result.leaderboard.filter(pl.col("series") == ALL_SERIES).select("model", "pinball").rows()

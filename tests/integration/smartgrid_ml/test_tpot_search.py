@@ -32,18 +32,18 @@ def rows(n: int = 2400) -> Rows:
 
 
 def test_a_short_search_finds_a_pipeline_that_can_be_trained_again_and_served():
-    learnt = rows()
-    told = []
+    learned = rows()
+    reported = []
     found = run_search(
         "tpot",
-        learnt,
+        learned,
         budget=Budget(60, trials=4),
         seed=1,
-        on_trial=lambda engine, trial: told.append((engine, trial.number)),
+        on_trial=lambda engine, trial: reported.append((engine, trial.number)),
     )
 
     assert found.ended == "all trials used", found.ended
-    assert told == [("tpot", number) for number in range(4)]
+    assert reported == [("tpot", number) for number in range(4)]
     scored = [trial for trial in found.trials if trial.error is None]
     assert scored
     for trial in scored:
@@ -54,7 +54,7 @@ def test_a_short_search_finds_a_pipeline_that_can_be_trained_again_and_served():
     best = found.best
     assert best is not None
     assert best.recipe is not None
-    _, (train, validate) = learnt.split_folds(INNER_FOLDS)
+    _, (train, validate) = learned.rolling_origin(INNER_FOLDS)
     guess = float(np.mean(np.abs(validate.target - np.median(train.target)) * validate.size))
     assert best.score is not None
     assert best.score < guess / 2, "better than no model at all"

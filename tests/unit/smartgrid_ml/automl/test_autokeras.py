@@ -51,7 +51,7 @@ def rows() -> Rows:
 
 
 @pytest.fixture(scope="module")
-def told(rows: Rows, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Trial]]:
+def trials_of_search(rows: Rows, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Trial]]:
     """What a search of two trials reported."""
     trials: list[Trial] = []
     with pytest.MonkeyPatch.context() as patch:
@@ -62,30 +62,32 @@ def told(rows: Rows, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[
 
 
 @pytest.fixture(scope="module")
-def trained(told: list[Trial], rows: Rows) -> SearchedNetwork:
-    return autokeras.train(told[0].recipe or {}, rows, seed=1)
+def trained(trials_of_search: list[Trial], rows: Rows) -> SearchedNetwork:
+    return autokeras.train(trials_of_search[0].recipe or {}, rows, seed=1)
 
 
 def test_every_trial_tells_its_choices_and_a_score_per_fold_in_the_unit_of_the_load(
-    told: list[Trial], rows: Rows
+    trials_of_search: list[Trial], rows: Rows
 ):
     spread = float(np.abs(rows.target - np.median(rows.target)).mean() * 100)
 
-    assert [trial.number for trial in told] == [1, 2]
-    assert [trial.error for trial in told] == [None] * 2
-    for trial in told:
+    assert [trial.number for trial in trials_of_search] == [1, 2]
+    assert [trial.error for trial in trials_of_search] == [None] * 2
+    for trial in trials_of_search:
         assert len(trial.fold_scores) == INNER_FOLDS
         assert all(0 < score < spread for score in trial.fold_scores)
         assert trial.seconds > 0
         assert trial.memory_mb > 100
         assert "dense/num_layers" in trial.parameters
-    assert len({json.dumps(dict(trial.parameters), sort_keys=True) for trial in told}) == 2
+    assert (
+        len({json.dumps(dict(trial.parameters), sort_keys=True) for trial in trials_of_search}) == 2
+    )
 
 
 def test_a_recipe_written_as_json_builds_the_same_network_again_and_again(
-    told: list[Trial], trained: SearchedNetwork, rows: Rows
+    trials_of_search: list[Trial], trained: SearchedNetwork, rows: Rows
 ):
-    recipe = json.loads(json.dumps(told[0].recipe))
+    recipe = json.loads(json.dumps(trials_of_search[0].recipe))
 
     again = autokeras.train(recipe, rows, seed=1)
 
@@ -95,8 +97,8 @@ def test_a_recipe_written_as_json_builds_the_same_network_again_and_again(
         for network in again.networks
     ]
     chosen = [
-        told[0].parameters[f"dense/units_{layer}"]
-        for layer in range(told[0].parameters["dense/num_layers"])
+        trials_of_search[0].parameters[f"dense/units_{layer}"]
+        for layer in range(trials_of_search[0].parameters["dense/num_layers"])
     ]
     assert units == [[*chosen, 1]] * autokeras.NETWORKS
 

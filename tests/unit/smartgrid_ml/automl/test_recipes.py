@@ -57,12 +57,12 @@ stacks = st.builds(
 @given(st.one_of(single, pipelines, stacks), st.integers(0, 9))
 def test_a_recipe_rebuilds_the_estimator_that_it_was_written_of(estimator: Any, seed: int):
     recipe = to_recipe(estimator)
-    told = json.loads(json.dumps(recipe))
+    written = json.loads(json.dumps(recipe))
 
-    rebuilt = build_estimator(told, seed=seed, threads=1)
+    rebuilt = build_estimator(written, seed=seed, threads=1)
 
     assert type(rebuilt) is type(estimator)
-    assert to_recipe(rebuilt) == told == recipe
+    assert to_recipe(rebuilt) == written == recipe
     assert {
         value
         for name, value in rebuilt.get_params(deep=True).items()

@@ -77,30 +77,30 @@ def is_gone(pid: int, *, within_s: float = 5.0) -> bool:
 
 def test_a_search_sees_the_rows_the_budget_and_the_seed_and_tells_every_trial(an_engine: Write):
     name = an_engine("""
-        told = [*rows.names, rows.inputs.tolist(), float(rows.target.sum()), seed]
-        report(Trial(1, {"told": str(told)}, (2.0, 4.0), 0.5, 99.0, {"depth": 1}))
+        given = [*rows.names, rows.inputs.tolist(), float(rows.target.sum()), seed]
+        report(Trial(1, {"given": str(given)}, (2.0, 4.0), 0.5, 99.0, {"depth": 1}))
         report(Trial(2, {"budget": str(budget)}, error="too deep"))
         report(tried(3, rows.target.max()))  # a number of NumPy is a number
     """)
-    heard: list[tuple[str, int]] = []
+    reported: list[tuple[str, int]] = []
 
     found = run_search(
         name,
         a_few_rows(),
         budget=Budget(AMPLE),
         seed=7,
-        on_trial=lambda engine, trial: heard.append((engine, trial.number)),
+        on_trial=lambda engine, trial: reported.append((engine, trial.number)),
     )
 
-    told = ["a", "b", a_few_rows().inputs.tolist(), 45.0, 7]
+    given = ["a", "b", a_few_rows().inputs.tolist(), 45.0, 7]
     assert found.ended == "finished"
     assert found.trials == [
-        Trial(1, {"told": str(told)}, [2.0, 4.0], 0.5, 99.0, {"depth": 1}),
+        Trial(1, {"given": str(given)}, [2.0, 4.0], 0.5, 99.0, {"depth": 1}),
         Trial(2, {"budget": str(Budget(AMPLE))}, [], error="too deep"),
         Trial(3, {"depth": 3}, [9.0, 9.0], recipe={"depth": 3}),
     ]
     assert found.best == found.trials[0]
-    assert heard == [(name, 1), (name, 2), (name, 3)]
+    assert reported == [(name, 1), (name, 2), (name, 3)]
 
 
 def test_a_recipe_that_could_not_be_written_down_is_a_failed_trial(an_engine: Write):

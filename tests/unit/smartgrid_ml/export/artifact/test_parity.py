@@ -19,9 +19,9 @@ INPUTS = ("lead_hours", "level_kw", "same_hour_1d_kw", "temperature_1d_c")
 
 
 class Offline:
-    """Answers what it was told to."""
+    """Answers what it is made with."""
 
-    name = "told"
+    name = "offline"
     feature_names = INPUTS
 
     def __init__(self, answers: pl.DataFrame) -> None:
@@ -77,11 +77,11 @@ def test_parity_is_relative_above_one_kilowatt_and_absolute_below(
     monkeypatch: pytest.MonkeyPatch, exported, offline, difference: float
 ):
     monkeypatch.setattr(parity, "ask_saved_model", lambda *_: quantiles((5, 6, 7), exported))
-    told = Offline(quantiles((5, 6, 7), offline))
+    forecaster = Offline(quantiles((5, 6, 7), offline))
 
-    found = check_export_parity(told, Path(), rows=pl.DataFrame(), tolerance=np.inf)
+    worst = check_export_parity(forecaster, Path(), rows=pl.DataFrame(), tolerance=np.inf)
 
-    assert found == pytest.approx(difference, rel=1e-6)
+    assert worst == pytest.approx(difference, rel=1e-6)
 
 
 def test_a_difference_beyond_the_tolerance_names_the_row(monkeypatch: pytest.MonkeyPatch):
