@@ -64,19 +64,7 @@ def make_trial_reporter(
             dg.AssetObservation(
                 asset_key=context.asset_key,
                 description=trial.describe(engine),
-                metadata={
-                    key: value
-                    for key, value in {
-                        "engine": engine,
-                        "number": trial.number,
-                        "score": trial.score,
-                        "seconds": round(trial.seconds, 1),
-                        "memory_mb": round(trial.memory_mb),
-                        "error": trial.error,
-                        "mlflow_run": run_id,
-                    }.items()
-                    if value is not None
-                },
+                metadata={name: value for name, value in figures.items() if value is not None},
             )
         )
 

@@ -77,7 +77,7 @@ class _Clock:
 def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
     """Let AutoKeras propose networks until the budget is used or it knows no other.
 
-    A trial is scored on every fold of `rows.rolling_origin(INNER_FOLDS)`: mean absolute error in
+    A trial is scored on every fold of `rows.split_folds(INNER_FOLDS)`: mean absolute error in
     load units on the later rows, of one network trained on the earlier ones alone, a part of which
     says when to stop (`train` takes the mean of several networks). A long table is sampled for
     training, never for scoring. A training ends after a sixteenth of the budget at the latest.
@@ -286,6 +286,6 @@ def _build_network(values: Mapping[str, Any], *, features: int, rows: int) -> An
 
 def _take_sample_arrays(rows: Rows) -> tuple[F32, F32]:
     """Return inputs and target of a few rows, from which AutoKeras learns shapes and types."""
-    few = rows.at(np.arange(min(len(rows), 64)))
+    few = rows.select(np.arange(min(len(rows), 64)))
     inputs = np.nan_to_num(few.inputs, posinf=0.0, neginf=0.0)
     return inputs.astype(np.float32), few.target.astype(np.float32)[:, np.newaxis]

@@ -12,7 +12,7 @@ def split_inner_folds(rows: Rows, *, engine: str) -> list[tuple[Rows, Rows]]:
 
     Raises SmartGridError naming the engine if the rows are of too few issue times.
     """
-    folds = list(rows.rolling_origin(INNER_FOLDS))
+    folds = list(rows.split_folds(INNER_FOLDS))
     if not folds:
         raise SmartGridError(
             f"{engine}: the rows are of too few issue times for a fold to score on"
@@ -24,4 +24,4 @@ def draw_rows(rows: Rows, *, most: int, random: np.random.Generator) -> Rows:
     """Return `most` of the rows, drawn at random, in their order; all of them if they are fewer."""
     if len(rows) <= most:
         return rows
-    return rows.at(np.sort(random.choice(len(rows), most, replace=False)))
+    return rows.select(np.sort(random.choice(len(rows), most, replace=False)))

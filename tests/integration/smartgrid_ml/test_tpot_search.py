@@ -54,7 +54,7 @@ def test_a_short_search_finds_a_pipeline_that_can_be_trained_again_and_served():
     best = found.best
     assert best is not None
     assert best.recipe is not None
-    _, (train, validate) = learned.rolling_origin(INNER_FOLDS)
+    _, (train, validate) = learned.split_folds(INNER_FOLDS)
     guess = float(np.mean(np.abs(validate.target - np.median(train.target)) * validate.size))
     assert best.score is not None
     assert best.score < guess / 2, "better than no model at all"
