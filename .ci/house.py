@@ -26,12 +26,13 @@ PUBLIC_FLOOR, PRIVATE_FLOOR = 0.90, 0.75
 BANNED = frozenset(
     {"told", "said", "heard", "settle", "witness", "shelf", "tether", "mourn", "reap"}
 )
-"""Words of our own invention for which the field has one; `settle_canary` is a job people know."""
+"""Words of our own invention for which the field has one; `settle_canary` is a job people know, and
+`model_shelf` a resource key."""
 
-KNOWN_TO_USERS = frozenset({"settle_canary"})
+KNOWN_TO_USERS = frozenset({"settle_canary", "model_shelf"})
 LONGEST_FILE, LARGEST_ROOM, MANY_PARAMETERS = 400, 16, 4
 NAMED_BY_OTHERS = re.compile(
-    r"^(dg\.|dy\.|app\.|property|cached_property|overload|.*\.(setter|command)|.*validator)"
+    r"^(dg\.|daily_asset|grid_asset|dy\.|app\.|property|cached_property|overload|.*\.(setter|command)|.*validator)"
 )
 """Decorators under which a name is an asset, a rule, a command or a value, not a function."""
 
