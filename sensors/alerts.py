@@ -31,7 +31,17 @@ def choose_issue_window(*, now: datetime, last_day: date | None) -> Window:
 def decide_alerts(
     exceedances: pl.DataFrame, *, open_alerts: pl.DataFrame, now: datetime, timezone: ZoneInfo
 ) -> dict[str, list[str]]:
-    """Facts that call for an alert and have none, by the issue day (ISO) that they come from."""
+    """Facts that call for an alert and have none, by the issue day (ISO) that they come from.
+
+    Args:
+        exceedances: Rows of `LimitExceedances` whose hours may still come.
+        open_alerts: Rows of `Alerts` that nobody has closed.
+        now: The present instant, UTC.
+        timezone: In which the local day of a fact is counted.
+
+    Returns:
+        The `dedupe_key` of every such fact, by issue day.
+    """
     alerts = decide_limit_alerts(exceedances, now=now, timezone=timezone, open_alerts=open_alerts)
     days: dict[str, list[str]] = {}
     for key, metadata in alerts.select("dedupe_key", "metadata").iter_rows():

@@ -43,6 +43,12 @@ def decide_canary(
 
     `log` are rows of `PredictionLog`, `comparisons` of `VariantComparisons`; those from before
     `since`, or about other versions, do not count.
+
+    Args:
+        served: Which versions bear which label.
+        log: Rows of `PredictionLog`.
+        comparisons: Rows of `VariantComparisons`.
+        since: When the canary got its label, UTC.
     """
     if served.canary is None:
         return None

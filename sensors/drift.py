@@ -53,6 +53,12 @@ def decide_retraining(
 
     `drift` are rows of `ModelDrift`; `trained_at` is when models were last trained and scored. A
     sign is about one version, kind and name: another version's is another one.
+
+    Args:
+        drift: Rows of `ModelDrift` of the last days.
+        before: The proleptic ordinal of the day on which each sign was last asked about.
+        trained_at: When models were last trained and scored, UTC; None for never.
+        now: The present instant, UTC.
     """
     today = now.date().toordinal()
     kept = {fact: day for fact, day in before.items() if today - day < SAME_AGAIN.days}
@@ -65,8 +71,8 @@ def decide_retraining(
     facts = [":".join(sign) for sign in signs.select("model_version", "kind", "name").rows()]
     new = [fact for fact in facts if fact not in kept]
     if not new:
-        told = "a training was asked for already" if facts else "nothing has drifted"
-        return Retraining([], kept, told)
+        waits = "a training was asked for already" if facts else "nothing has drifted"
+        return Retraining([], kept, waits)
     if trained_at is not None and now - trained_at < REST:
         return Retraining([], kept, f"models were trained at {trained_at:%Y-%m-%d %H:%M}")
     return Retraining(new, kept | dict.fromkeys(new, today))

@@ -106,6 +106,13 @@ def decide_reopenings(
 
     Touched days are ranges without holes. A touched day that waits after a failure is not asked
     for beside that: new readings may have mended it, so it waits no longer than the first pause.
+
+    Args:
+        touched: Rows of `TouchedDays`, in the order of their `seq`.
+        pending: What was asked for and has not succeeded.
+        first_day: The first UTC day of the partitions.
+        last_day: Their last UTC day, included.
+        now: The present instant, UTC.
     """
     days = {day for day in touched["day"] if first_day <= day <= last_day}
     again: list[Reopening] = []

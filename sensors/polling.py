@@ -45,6 +45,13 @@ def plan_attempts(
 
     The key is the identity of the facts plus their attempts: the same request is the same run. A
     fact that is gone is forgotten.
+
+    Args:
+        kind: The beginning of the run key.
+        facts: Identities of what is there now, in the order in which to request it.
+        before: How often each fact was requested so far.
+        most: How often a fact is requested; None for always.
+        batch: How many facts one request takes; None for all.
     """
     wanted = [fact for fact in facts if most is None or before.get(fact, 0) < most][:batch]
     attempts = {fact: before[fact] for fact in facts if fact in before}

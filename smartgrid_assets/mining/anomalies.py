@@ -1,6 +1,6 @@
 """The daily asset of what is out of place at sensors and meters, judged by what came before."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -81,12 +81,12 @@ def anomalies(
     window = _find_affected_window(run, known=lake.days(AnomalyScores))
     families = _build_families(lake.scan(GridTopology).collect(), settings)
     since = _find_first_touched(lake, warehouse, window=window)
-    for part in _split_window(window):
-        told = {
+    for part in window.parts(days=DAYS_AT_ONCE):
+        detections = {
             family.subject_kind: _judge_family(lake, family, window=part, settings=settings)
             for family in families
         }
-        _write_detections(lake, told, window=part)
+        _write_detections(lake, detections, window=part)
     since = min(since, _find_first_touched(lake, warehouse, window=window))
     rows = _publish_anomalies(lake, warehouse, span=Window(since, window.end))
     here = rows.join(_read_anomaly_keys(lake, window=run), on=KEY, how="semi")
@@ -106,14 +106,6 @@ def _find_affected_window(run: Window, *, known: Sequence[date]) -> Window:
     behind = last + FOLLOWING_DAYS * DAY
     after = [day for day in known if last < day <= behind]
     return Window.of_days(max(before) + DAY if before else first, max([last, *after]))
-
-
-def _split_window(window: Window) -> Iterator[Window]:
-    """The window a week at a time: a day of 100,000 meters weighs a gigabyte."""
-    start = window.start
-    while start < window.end:
-        yield Window(start, min(start + DAYS_AT_ONCE * DAY, window.end))
-        start += DAYS_AT_ONCE * DAY
 
 
 def _build_families(topology: pl.DataFrame, settings: Settings) -> list[_Family]:
@@ -145,7 +137,14 @@ def _build_families(topology: pl.DataFrame, settings: Settings) -> list[_Family]
 def _judge_family(
     lake: Lake, family: _Family, *, window: Window, settings: Settings
 ) -> Detection | None:
-    """What is found in the window, with the states of its days; None without readings."""
+    """What is found in the window, with the states of its days; None without readings.
+
+    Args:
+        lake: Where readings, weather and states lie.
+        family: The sort of subject that is judged.
+        window: The UTC days that are judged.
+        settings: Timezone, country and intervals.
+    """
     state = _read_state_before(lake, family.subject_kind, window=window)
     if state is None:
         past = Window(window.start - REBUILT_FROM_DAYS * DAY, window.start)
@@ -171,6 +170,19 @@ def _detect_family(
     state: pl.DataFrame | None = None,
     every_state: bool = False,
 ) -> Detection | None:
+    """What is found in the window, with states; None without readings.
+
+    Args:
+        lake: Where readings, weather and states lie.
+        family: The sort of subject that is judged.
+        window: The UTC days that are judged.
+        settings: Timezone, country and intervals.
+        state: What the last judged day remembers; None to begin without a past.
+        every_state: Whether the state of every day is returned, or of the last one only.
+
+    Returns:
+        The detection; None for days without readings.
+    """
     readings = family.readings(lake.scan(family.source, window=window))
     if readings.is_empty():
         return None
@@ -201,9 +213,11 @@ def _read_state_before(lake: Lake, subject_kind: str, *, window: Window) -> pl.D
     return None
 
 
-def _write_detections(lake: Lake, told: dict[str, Detection | None], *, window: Window) -> None:
+def _write_detections(
+    lake: Lake, detections: dict[str, Detection | None], *, window: Window
+) -> None:
     """Make what was found the content of the window's days in the lake, the states last."""
-    known = {kind: detection for kind, detection in told.items() if detection is not None}
+    known = {kind: detection for kind, detection in detections.items() if detection is not None}
     within = pl.col("day").is_in(list(window.days()))
     parts = [inputs.to_anomaly_rows(d.parts, subject_kind=kind) for kind, d in known.items()]
     scores = [inputs.to_score_rows(d.scores) for d in known.values()]
@@ -231,19 +245,19 @@ def _find_first_touched(lake: Lake, warehouse: Warehouse, *, window: Window) -> 
     The lake has those of which the window's days, or the day before, speak. The warehouse has what
     an earlier try, which ended in between, would have taken away.
     """
-    told = _read_anomaly_keys(lake, window=window.widened(before=DAY))["start_time"].to_list()
+    in_lake = _read_anomaly_keys(lake, window=window.widened(before=DAY))["start_time"].to_list()
     stored = warehouse.read(Anomalies, window=window.widened(before=REBUILT_FROM_DAYS * DAY))
     reaching = stored.filter(pl.col("end_time") > window.start)["start_time"].to_list()
-    return midnight(min([window.start, *told, *reaching]).date())
+    return midnight(min([window.start, *in_lake, *reaching]).date())
 
 
 def _publish_anomalies(lake: Lake, warehouse: Warehouse, *, span: Window) -> pl.DataFrame:
     """Make the anomalies that begin in the span, each told whole, what the warehouse has of it."""
     days = lake.days(AnomalyDays)
     until = max([span.end, *(midnight(day) + DAY for day in days[-1:])])
-    said = lake.scan(AnomalyDays, window=Window(span.start, until))
+    anomaly_days = lake.scan(AnomalyDays, window=Window(span.start, until))
     begins = pl.col("start_time").is_between(span.start, span.end, closed="left")
-    rows = inputs.merge_anomaly_days(said.filter(begins).collect())
+    rows = inputs.merge_anomaly_days(anomaly_days.filter(begins).collect())
     warehouse.replace(Anomalies, rows, window=span)
     return rows
 
@@ -259,7 +273,7 @@ def _describe_anomalies(
     )
     if not readings:
         return {"dagster/row_count": 0, "outcome": "no readings in these days"}
-    told = {
+    metadata: dict[str, Any] = {
         "dagster/row_count": rows.height,
         "outcome": f"{rows.height} anomalies" if rows.height else "nothing is out of place",
         "judged_series": series,
@@ -267,10 +281,10 @@ def _describe_anomalies(
         **{f"kind/{kind}": count for kind, count in rows["kind"].value_counts(sort=True).rows()},
     }
     if rows.is_empty():
-        return told
+        return metadata
     figure = plot_worst_anomaly(rows, shown)
     return {
-        **told,
+        **metadata,
         "worst": dg.MetadataValue.md(format_top_list(rows)),
         "plot": dg.MetadataValue.md(embed_figure(figure, about="the worst anomaly")),
     }

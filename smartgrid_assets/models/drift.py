@@ -48,8 +48,8 @@ def model_drift(
     champion = model_registry.find_by_alias(LOAD_FORECASTER, CHAMPION)
     last = find_last_whole_day(lake, LoadFeatures, clock=clock)
     if champion is None or last is None:
-        told = "no model answers yet" if champion is None else "no day has features yet"
-        return dg.MaterializeResult(metadata={"outcome": told})
+        outcome = "no model answers yet" if champion is None else "no day has features yet"
+        return dg.MaterializeResult(metadata={"outcome": outcome})
     week = Window.of_days(last - timedelta(days=WEEK - 1), last)
     trained = model_registry.read_params(champion)
     losses = select_newest_backtests(warehouse.read(BacktestLosses), most=1)
@@ -85,6 +85,12 @@ def read_served_losses(
     """Losses of what the version said in the forecasts issued in the window, where load is known.
 
     One forecast of a day reaches at most a day beyond the window.
+
+    Args:
+        lake: Has the truth, rows of `FeederLoad`.
+        warehouse: Has what was forecast, rows of `LoadForecasts`.
+        version: The version whose forecasts count.
+        window: Issue times, UTC.
     """
     forecasts = warehouse.read(LoadForecasts, window=window).filter(
         pl.col("model") == LOAD_FORECASTER, pl.col("model_version") == version

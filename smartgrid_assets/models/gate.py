@@ -53,8 +53,8 @@ def promotion_decision(
     labels = model_shelf.read_state(LOAD_FORECASTER).labels
     for label, version in labels.items():
         if str(version) == challenger.version:
-            told = f"version {version} bears the label {label} already"
-            return dg.MaterializeResult(metadata={"outcome": told})
+            outcome = f"version {version} bears the label {label} already"
+            return dg.MaterializeResult(metadata={"outcome": outcome})
     champion = model_registry.find_by_alias(LOAD_FORECASTER, CHAMPION)
     trained = model_registry.read_params(challenger)
     losses = select_losses(warehouse.read(BacktestLosses), backtest_id=trained.get(BACKTEST))
@@ -105,7 +105,14 @@ def select_losses(losses: pl.DataFrame, *, backtest_id: str | None) -> pl.DataFr
 def measure_champion_losses(
     champion: ModelVersion, *, registry: ModelRegistry, lake: Lake, judged: pl.Series
 ) -> pl.DataFrame:
-    """Losses of the champion at the issue times in `judged` that it had not been trained on."""
+    """Losses of the champion at the issue times in `judged` that it had not been trained on.
+
+    Args:
+        champion: The version that answers at present.
+        registry: Knows its training data and its SavedModel.
+        lake: Has the features, rows of `LoadFeatures`.
+        judged: Issue times of the challenger's backtest, UTC.
+    """
     trained_until = datetime.fromisoformat(registry.read_params(champion)["data_end"])
     unseen = judged.filter(judged >= trained_until)
     start, end = trained_until, trained_until

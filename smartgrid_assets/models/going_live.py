@@ -44,6 +44,18 @@ def go_live(
     withdrawn. What was labelled before goes on answering throughout. Killed at any step, the next
     call for this version finishes the work, and one for another version undoes it. Raises
     SmartGridError naming the step that refused.
+
+    Args:
+        version: The registered version that is published.
+        registry: Has its SavedModel.
+        repository: The folder from which the server takes its versions.
+        server: Is asked the golden batch.
+        journal: Where the move of the label is written down.
+        by: The asset or job that asks for it.
+        now: The present instant, UTC.
+
+    Returns:
+        The version with its label.
     """
     model, number = version.name, int(version.version)
     before = repository.read_state(model)

@@ -23,8 +23,8 @@ class CanaryOrder(dg.Config):
     reason: str
 
 
-@dg.op(out=dg.Out(dg.Nothing))
-def settle(
+@dg.op(name="settle", out=dg.Out(dg.Nothing))
+def move_canary_labels(
     context: dg.OpExecutionContext,
     config: CanaryOrder,
     warehouse: dg.ResourceParam[Warehouse],
@@ -71,4 +71,4 @@ def settle(
 )
 def settle_canary() -> None:
     """One settlement."""
-    settle()
+    move_canary_labels()
