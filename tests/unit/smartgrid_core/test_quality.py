@@ -13,6 +13,7 @@ from smartgrid_core.quality import (
     Violation,
     add_aggregate_figures,
     add_consumption_figures,
+    add_feature_figures,
     add_feeder_figures,
     add_meter_figures,
     add_sensor_figures,
@@ -238,7 +239,32 @@ def test_a_load_is_held_against_its_feeders_and_the_meters_that_are_expected():
     assert figures["meter_share"].to_list() == [1.0, 0.5, None]
 
 
-def test_rows_that_keep_the_contract_have_no_findings():
+def test_a_row_of_features_says_how_it_contradicts_itself():
+    features = pl.DataFrame(
+        {
+            "feeder_id": ["F1", "F1"],
+            "issue_time": [MIDNIGHT, MIDNIGHT],
+            "hour_start": [NOON, NOON + timedelta(hours=1)],
+            "lead_hours": [12.0, 12.0],
+            "hour_sin": [0.0, 0.5],
+            "hour_cos": [-1.0, -0.5],
+            "load_kw": [2.0, None],
+            "min_24h_kw": [1.0, 1.0],
+            "mean_24h_kw": [2.0, 4.5],
+            "max_24h_kw": [4.0, 4.0],
+            "latest_1h_kw": [None, None],
+        },
+        schema_overrides={"latest_1h_kw": pl.Float64},
+    ).cast({"issue_time": pl.Datetime("us", "UTC"), "hour_start": pl.Datetime("us", "UTC")})
+    figures = add_feature_figures(features, at=MIDNIGHT + timedelta(hours=30))
+    assert figures["lead_residual_h"].to_list() == [0.0, -1.0]
+    assert figures["circle_residual"].to_list() == [0.0, -0.5]
+    assert figures["mean_outside_kw"].to_list() == pytest.approx([-1.0, 0.5])
+    assert figures["known_share"].to_list() == [0.75, 0.75], "the target is no feature"
+    assert figures["silence_hours"].to_list() == [None, 6.0]
+
+
+def test_rows_that_keep_the_contract_have_no_violations():
     assert find_contract_violations(SensorData, readings(("S1", "voltage", 0, 230.0))) == []
 
 
