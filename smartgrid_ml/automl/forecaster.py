@@ -26,10 +26,10 @@ class AutomlForecaster(PointForecaster):
     """The best model that an engine found within its budget.
 
     The first `fit` searches, unless a recipe is given; a later one only trains anew. What the
-    search found stays in `found`, what is trained in `recipe`.
+    search found stays in `search_result`, what is trained in `recipe`.
     """
 
-    found: SearchResult | None = None
+    search_result: SearchResult | None = None
     """What the search found; None before it, and if a recipe was given."""
 
     def __init__(self, settings: AutomlSettings, *, on_trial: OnTrial = lambda *_: None) -> None:
@@ -50,21 +50,21 @@ class AutomlForecaster(PointForecaster):
         if self.recipe is not None:
             return
         settings = self._settings
-        self.found = run_search(
+        self.search_result = run_search(
             settings.engine,
             rows,
             budget=settings.budget,
             seed=settings.seed,
             on_trial=self._on_trial,
         )
-        if self.found.best is None:
-            errors = [trial.error for trial in self.found.trials if trial.error]
+        if self.search_result.best is None:
+            errors = [trial.error for trial in self.search_result.trials if trial.error]
             last_error = f"; the last of {len(errors)} errors: {errors[-1]}" if errors else ""
             raise SmartGridError(
                 f"{settings.engine} found no model in {settings.budget.seconds:.0f} s"
-                f" ({self.found.ended}){last_error}"
+                f" ({self.search_result.ended}){last_error}"
             )
-        self.recipe = self.found.best.recipe
+        self.recipe = self.search_result.best.recipe
 
     def learn(self, rows: Rows) -> PointModel:
         """Return the model found, trained on these rows. Raises ValueError before a search."""

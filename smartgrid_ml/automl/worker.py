@@ -64,7 +64,7 @@ def main(folder: Path) -> None:
     # Asked to end, it leaves the servers that it used as they were.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     task = json.loads((folder / TASK_FILE).read_text())
-    threading.Thread(target=_exit_with_parent, args=(task["parent"],), daemon=True).start()
+    threading.Thread(target=_stop_with_parent, args=(task["parent"],), daemon=True).start()
     search_engine = load_engine(task["engine"])
     os.chdir(folder)
     rows = _read_rows(folder / ROWS_FILE)
@@ -94,7 +94,7 @@ def _read_rows(file: Path) -> Rows:
         )
 
 
-def _exit_with_parent(parent: int) -> None:
+def _stop_with_parent(parent: int) -> None:
     """End this process and all below it when the parent is gone: nobody waits for it any more."""
     while os.getppid() == parent:
         time.sleep(POLL_S)

@@ -63,7 +63,7 @@ LEADERBOARD_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
 class SearchedForecaster(Protocol):
     """A forecaster that searches for its model."""
 
-    found: SearchResult | None
+    search_result: SearchResult | None
     """Everything that the search tried; None before it."""
 
 
@@ -171,7 +171,9 @@ def backtest_models(
         forecasts=pl.concat(forecasts) if forecasts else pl.DataFrame(schema=FORECAST_SCHEMA),
         fitted={name: run.model for name, run in runs.items()},
         searches=[
-            model.found for model in made if isinstance(model, SearchedForecaster) and model.found
+            model.search_result
+            for model in made
+            if isinstance(model, SearchedForecaster) and model.search_result
         ],
     )
 

@@ -8,9 +8,6 @@ import polars as pl
 from smartgrid_core.arrays import F64
 from smartgrid_core.features.load import KEY, LOAD_FEATURES, SCALE
 
-FloatArray = F64
-"""The name that searches and exports still import it by."""
-
 TARGET = "load_kw"
 """What is forecast."""
 
