@@ -164,7 +164,7 @@ def test_the_share_of_the_canary_is_shown_and_changed(warehouse, smartgrid):
 def test_who_depends_on_a_model_is_ready_when_every_label_answers(place):
     place.publish("ready", 1)
     assert ask_readiness(place.repository).is_ready
-    place.repository.update_state("ready", lambda served: served.with_label(9))
+    place.repository.update_state("ready", lambda served: served.give_label(9))
     assert ask_readiness(place.repository).reasons == (
         "ready: label canary means version 9, none answers",
     )

@@ -96,4 +96,4 @@ def test_models_are_asked_and_kept_where_the_settings_say(tmp_path):
     keys = ("lake", "model_registry", "model_server", "model_shelf")
     with start(*keys, settings=settings) as built:
         assert built.lake.days is not None
-        assert built.model_shelf.served("load_forecaster").labels == {}
+        assert built.model_shelf.read_state("load_forecaster").labels == {}
