@@ -4,7 +4,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -39,8 +39,25 @@ LONGEST_TEST = timedelta(days=56)
 PARITY_ROWS = 10_000
 
 
-def test_span(issue_times: pl.Series) -> tuple[datetime, datetime]:
-    """The issue times that a backtest holds back, [start, end): the newest of the data."""
+@dataclass(frozen=True, slots=True)
+class TrainingNotes:
+    """What is written down with a training beside the settings of its forecaster.
+
+    Attributes:
+        metrics: Scores of the backtest that chose it; None where a score is unknown.
+        params: What says where it comes from, such as the backtest's id.
+        figures: Matplotlib figures by the name that people see them under.
+        tags: MLflow tags of the run.
+    """
+
+    metrics: Mapping[str, float | None]
+    params: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def choose_test_span(issue_times: pl.Series) -> tuple[datetime, datetime]:
+    """Return the issue times that a backtest holds back, [start, end): the newest of the data."""
     first, last = cast(datetime, issue_times.min()), cast(datetime, issue_times.max())
     held_back = min((last - first) * TEST_SHARE, LONGEST_TEST)
     days = max(1, round(held_back / timedelta(days=1)))
@@ -48,14 +65,14 @@ def test_span(issue_times: pl.Series) -> tuple[datetime, datetime]:
     return last - timedelta(days=days - 1), end
 
 
-def data_window(features: pl.DataFrame) -> Window:
-    """From the first to behind the last hour whose load is known."""
+def find_known_window(features: pl.DataFrame) -> Window:
+    """Return the window from the first hour whose load is known to behind the last one."""
     hours = features.filter(pl.col("load_kw").is_not_null())["hour_start"]
     return Window(cast(datetime, hours.min()), cast(datetime, hours.max()) + HOUR)
 
 
-def fingerprint(features: pl.DataFrame, *, name: str, recipe: Recipe | None = None) -> str:
-    """Hash of a model's name and recipe, and of every feature and target that it learns from."""
+def hash_training(features: pl.DataFrame, *, name: str, recipe: Recipe | None = None) -> str:
+    """Return the hash of a model's name and recipe, and of every row that it learns from."""
     if recipe is not None:
         name = f"{name} {json.dumps(recipe, sort_keys=True)}"
     content = features.sort("feeder_id", "issue_time", "hour_start").write_ipc(None).getvalue()
@@ -66,28 +83,33 @@ def train_and_register(
     features: pl.DataFrame,
     *,
     name: str,
-    recipe: Recipe | None = None,
     registry: ModelRegistry,
     model: str,
-    metrics: Mapping[str, float | None],
-    params: Mapping[str, str] | None = None,
-    figures: Mapping[str, Any] | None = None,
-    tags: Mapping[str, str] | None = None,
+    notes: TrainingNotes,
+    recipe: Recipe | None = None,
 ) -> ModelVersion:
-    """Fit forecaster `name` on every known row of `LoadFeatures` and register it as `model`.
+    """Return the registered version of a forecaster that was trained on every known row.
 
-    `params` are written down with the settings. `recipe` is what a search or a blend found in the
-    backtest; without one an engine would search.
     The SavedModel carries its golden batch and warm-up requests along. The same features give the
     version that they gave before. A training that was killed is closed as FAILED and done again.
-    Raises PublicationError if the exported graph does not say what the forecaster says.
+
+    Args:
+        features: Rows of `LoadFeatures`; those whose load is unknown are left out.
+        name: The forecaster, as `smartgrid_ml.forecasting.registry` knows it.
+        registry: Where the run, the model and its version are kept.
+        model: The registered model that gets a new version.
+        notes: What is written down beside the settings.
+        recipe: What a search or a blend found in the backtest; without one an engine would search.
+
+    Raises:
+        PublicationError: the exported graph does not answer as the forecaster does.
     """
     known = features.filter(pl.col("load_kw").is_not_null())
-    print_of = fingerprint(known, name=name, recipe=recipe)
-    done = registry.find_by_tag(EXPERIMENT, FINGERPRINT, print_of)
+    fingerprint = hash_training(known, name=name, recipe=recipe)
+    done = registry.find_by_tag(EXPERIMENT, FINGERPRINT, fingerprint)
     if done is not None:
         return registry.register(model, done)
-    registry.fail_unfinished(EXPERIMENT, FINGERPRINT, print_of)
+    registry.fail_unfinished(EXPERIMENT, FINGERPRINT, fingerprint)
     untrained = cast(ServableForecaster, create_forecaster(name, recipe=recipe))
     run_id = registry.log_training(
         EXPERIMENT,
@@ -95,14 +117,14 @@ def train_and_register(
             "forecaster": name,
             "rows": known.height,
             "series": known["feeder_id"].n_unique(),
-            **_shown_settings(untrained),
-            **(params or {}),
+            **_describe_settings(untrained),
+            **notes.params,
         },
-        metrics=metrics,
-        data_window=data_window(known),
-        figures=figures,
+        metrics=notes.metrics,
+        data_window=find_known_window(known),
+        figures=notes.figures or None,
         tables={} if recipe is None else {"recipe": _as_table(recipe)},
-        tags={FINGERPRINT: print_of, **(tags or {})},
+        tags={FINGERPRINT: fingerprint, **notes.tags},
         run_name=name,
     )
     try:
@@ -124,8 +146,8 @@ def train_and_register(
     return version
 
 
-def _shown_settings(untrained: ServableForecaster) -> dict[str, Any]:
-    """Its settings as parameters of a run; a recipe is longer than one may be, and stands apart."""
+def _describe_settings(untrained: ServableForecaster) -> dict[str, Any]:
+    """Return its settings as parameters of a run; a recipe, too long for one, stands apart."""
     return {
         name: value
         for name, value in asdict(untrained.settings).items()
@@ -134,6 +156,6 @@ def _shown_settings(untrained: ServableForecaster) -> dict[str, Any]:
 
 
 def _as_table(recipe: Recipe) -> pl.DataFrame:
-    """A recipe line by line: columns what, value as JSON."""
+    """Return a recipe line by line: columns what, value as JSON."""
     lines = [(name, json.dumps(value)) for name, value in recipe.items()]
     return pl.DataFrame(lines, schema=["what", "value"], orient="row")

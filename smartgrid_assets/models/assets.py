@@ -41,7 +41,12 @@ from smartgrid_ml.forecasting.registry import (
     create_forecaster,
     share_budget,
 )
-from smartgrid_ml.training import fingerprint, test_span, train_and_register
+from smartgrid_ml.training import (
+    TrainingNotes,
+    choose_test_span,
+    hash_training,
+    train_and_register,
+)
 
 POOL = "training"
 """One training at a time: it takes every core there is."""
@@ -67,7 +72,7 @@ def load_backtest(
 ) -> dg.MaterializeResult[None]:
     """The leaderboard: every forecaster and naive row on days that it had not seen."""
     features = lake.scan(LoadFeatures).filter(pl.col("load_kw").is_not_null()).collect()
-    start, end = test_span(features["issue_time"])
+    start, end = choose_test_span(features["issue_time"])
     searching = SearchSettings(
         share_budget(
             settings.automl_budget_s,
@@ -92,7 +97,7 @@ def load_backtest(
         progress=lambda name: context.log.info("backtest of %s", name),
     )
     board = scores.leaderboard.with_columns(
-        backtest_id=pl.lit(fingerprint(features, name="backtest")[:16]),
+        backtest_id=pl.lit(hash_training(features, name="backtest")[:16]),
         scored_at=pl.lit(clock.now()),
     ).select(LoadBacktest.column_names())
     warehouse.upsert(LoadBacktest, LoadBacktest.validate(board, cast=True))
@@ -153,10 +158,12 @@ def load_model(
         recipe=read_recipe(board, model=name),
         registry=model_registry,
         model=LOAD_FORECASTER,
-        metrics={key: overall[key] for key in METRICS},
-        params={BACKTEST: overall["backtest_id"]},
-        figures={"error_by_series": draw_error_by_series(board, model=name)},
-        tags={"mlflow.parentRunId": mlflow.active_run().info.run_id},
+        notes=TrainingNotes(
+            metrics={key: overall[key] for key in METRICS},
+            params={BACKTEST: overall["backtest_id"]},
+            figures={"error_by_series": draw_error_by_series(board, model=name)},
+            tags={"mlflow.parentRunId": mlflow.active_run().info.run_id},
+        ),
     )
     model_registry.set_alias(LOAD_FORECASTER, CHALLENGER, version.version)
     return dg.MaterializeResult(

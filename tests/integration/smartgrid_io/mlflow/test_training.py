@@ -11,7 +11,7 @@ from smartgrid_ml.export.artifact.golden import read_golden
 from smartgrid_ml.export.artifact.parity import ask_saved_model
 from smartgrid_ml.export.artifact.warmup import WARMUP
 from smartgrid_ml.tensorflow_runtime import tensorflow
-from smartgrid_ml.training import EXPERIMENT, train_and_register
+from smartgrid_ml.training import EXPERIMENT, TrainingNotes, train_and_register
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
 
@@ -39,7 +39,11 @@ def test_the_same_features_are_trained_once_and_their_model_answers_as_it_did_of
 
     def register(rows: pl.DataFrame):
         return train_and_register(
-            rows, name="keras", registry=registry, model="load_forecaster", metrics={"mae": 1.0}
+            rows,
+            name="keras",
+            registry=registry,
+            model="load_forecaster",
+            notes=TrainingNotes(metrics={"mae": 1.0}),
         )
 
     first, again, other = register(features), register(features), register(features.head(960))
