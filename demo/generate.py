@@ -208,8 +208,8 @@ def build_meters(excerpt: Excerpt, *, nodes: pl.DataFrame) -> pl.DataFrame:
         for row in table.rename(columns={"name": "name_"}).itertuples()
         if int(row.bus) in excerpt.transformer_of_bus
     ]
-    connected.sort(key=lambda one: (excerpt.transformer_of_bus[one[1]], one[1]))
-    connected.sort(key=lambda one: classify_profile(one[2]) in ADDED_KINDS)
+    connected.sort(key=lambda device: (excerpt.transformer_of_bus[device[1]], device[1]))
+    connected.sort(key=lambda device: classify_profile(device[2]) in ADDED_KINDS)
     customers: dict[int, list[str]] = {}
     added: dict[int, int] = {}
     rows: list[dict[str, object]] = []

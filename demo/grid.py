@@ -71,8 +71,8 @@ class Grid:
 
     def read_profile(self, name: str) -> Floats:
         """Return one year of a profile type over the rated power; zeros if it has none."""
-        some = next(iter(self.profiles.values()))
-        return self.profiles.get(name, np.zeros_like(some))
+        any_year = next(iter(self.profiles.values()))
+        return self.profiles.get(name, np.zeros_like(any_year))
 
     def list_places(self) -> pl.DataFrame:
         """Return one row per measured place: watched node, sensor, position, nominal voltage.

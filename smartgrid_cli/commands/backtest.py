@@ -347,7 +347,7 @@ def _parse_models(wanted: Sequence[str] | None) -> list[str]:
     from smartgrid_ml.forecasting.registry import FORECASTERS, NAIVE_ROWS, SERVABLE
 
     names = [name.strip() for text in wanted or ["boosting"] for name in text.split(",")]
-    names = [one for name in names for one in (SERVABLE if name == AUTOML else [name])]
+    names = [each for name in names for each in (SERVABLE if name == AUTOML else [name])]
     if unknown := [name for name in names if name not in FORECASTERS]:
         raise ConfigurationError(
             f"--models {unknown[0]!r}: there is no such forecaster; there are"

@@ -99,9 +99,9 @@ def run_demo(
     with (
         ProgressDisplay(console) as progress,
         run_machine(home, say=progress.say, overrides=wishes, held=[HELD_PROCESS]) as machine,
-        DagsterClient(machine.addresses["dagster"], while_away=machine.raise_if_given_up) as graph,
+        DagsterClient(machine.addresses["dagster"], while_away=machine.raise_if_given_up) as client,
     ):
-        walk = DemoWalk(home, plan, state, machine, progress, graph)
+        walk = DemoWalk(home, plan, state, machine, progress, client)
         wrong = walk.run_steps()
         progress.clear()
         walk.show(console)
@@ -127,7 +127,7 @@ class DemoWalk:
         state: What is done already.
         machine: The running processes.
         progress: Where progress is shown.
-        graph: Dagster's API.
+        client: Dagster's API.
         launched: Runs that were needed.
         forecast: The forecast that the model server answered; None before or without a model.
     """
@@ -137,7 +137,7 @@ class DemoWalk:
     state: DemoState
     machine: Machine
     progress: ProgressDisplay
-    graph: DagsterClient
+    client: DagsterClient
     launched: int = 0
     forecast: ServedForecast | None = None
     released: float = 0.0
@@ -156,28 +156,28 @@ class DemoWalk:
         self.step("Write the readings", "written", self._write)
         self.step("Land them", "landed", lambda: self._land("first"))
         self.step("Store the ground truth", "truth", self._store_truth)
-        walker = self._start_dagster()
-        self.step("Bring them to hourly truth", "first_days", lambda: self._open_days(walker))
+        materializer = self._start_dagster()
+        self.step("Bring them to hourly truth", "first_days", lambda: self._open_days(materializer))
         self.step(
             "Land what came late; the days that it touches are opened again",
             "late_days",
-            lambda: self._land_late(walker),
+            lambda: self._land_late(materializer),
         )
-        self.step("Let features follow them", "followed", lambda: self._follow(walker))
+        self.step("Let features follow them", "followed", lambda: self._follow(materializer))
         self.progress.say("Features, models, forecast, alerts, insights")
         for job in JOBS:
             first, last = self._find_days(job)
-            walker.run_missing(job, first=first, last=last)
-        if walker.launched:
-            walker.wait_until_sensors_idle(since=time.time())
-        self.launched = walker.launched
+            materializer.run_missing(job, first=first, last=last)
+        if materializer.launched:
+            materializer.wait_until_sensors_idle(since=time.time())
+        self.launched = materializer.launched
         return self._list_problems()
 
     def show(self, console: Console) -> None:
         """Print tables, checks, leaderboard, decision, forecast, alerts, insights and addresses."""
         warehouse = self.stores.warehouse
         show.show_sizes(measure_tables(warehouse.url, self.stores.lake), console)
-        show.show_checks(self.graph.list_checks(), console)
+        show.show_checks(self.client.list_checks(), console)
         show.show_leaderboard(read_leaderboard(warehouse), console)
         show.show_decision(read_newest_decision(warehouse), console)
         if self.forecast is None:
@@ -235,31 +235,33 @@ class DemoWalk:
         """
         self.progress.say("Start the rest")
         supervisor = self.machine.supervisor
-        supervisor.wait(name for name in supervisor.posts if name != HELD_PROCESS)
-        walker = Materializer(self.graph, self.progress, self.machine.raise_if_given_up)
-        walker.wait_until_loaded()
+        supervisor.wait(name for name in supervisor.services if name != HELD_PROCESS)
+        materializer = Materializer(self.client, self.progress, self.machine.raise_if_given_up)
+        materializer.wait_until_loaded()
         self.released = time.time()
-        if not self.graph.list_runs(statuses=["QUEUED"]):
-            walker.queue_missing(READ_TOPOLOGY, first=self.plan.first_day, last=self.plan.last_day)
+        if not self.client.list_runs(statuses=["QUEUED"]):
+            materializer.queue_missing(
+                READ_TOPOLOGY, first=self.plan.first_day, last=self.plan.last_day
+            )
         supervisor.release(HELD_PROCESS)
         supervisor.wait()
-        return walker
+        return materializer
 
-    def _open_days(self, walker: Materializer) -> None:
+    def _open_days(self, materializer: Materializer) -> None:
         """Make the days that the sensor finds in the journal of the landings."""
-        walker.wait_for_ticks(self.released, of=[REOPENING_SENSOR])
-        walker.run_missing(REFRESH_DAYS, first=self.plan.first_day, last=self.plan.last_day)
+        materializer.wait_for_ticks(self.released, of=[REOPENING_SENSOR])
+        materializer.run_missing(REFRESH_DAYS, first=self.plan.first_day, last=self.plan.last_day)
 
-    def _land_late(self, walker: Materializer) -> None:
-        walker.wait_until_idle()
+    def _land_late(self, materializer: Materializer) -> None:
+        materializer.wait_until_idle()
         landed = time.time()
         self._land("late")
-        walker.wait_for_ticks(landed, of=[REOPENING_SENSOR])
-        walker.run_missing(REFRESH_DAYS, first=self.plan.first_day, last=self.plan.last_day)
+        materializer.wait_for_ticks(landed, of=[REOPENING_SENSOR])
+        materializer.run_missing(REFRESH_DAYS, first=self.plan.first_day, last=self.plan.last_day)
 
-    def _follow(self, walker: Materializer) -> None:
+    def _follow(self, materializer: Materializer) -> None:
         """Wait until what hangs on the days has followed, before anything is learned from it."""
-        walker.wait_until_sensors_idle(since=time.time(), of=[FOLLOWING_SENSOR])
+        materializer.wait_until_sensors_idle(since=time.time(), of=[FOLLOWING_SENSOR])
 
     def _find_days(self, job: str) -> tuple[date, date]:
         """Return first and last day of a job.
@@ -275,11 +277,11 @@ class DemoWalk:
     def _list_problems(self) -> list[str]:
         refused = [
             f"{check.name} of {check.asset}"
-            for check in self.graph.list_checks()
+            for check in self.client.list_checks()
             if check.is_refused and (check.blocks or check.name == TRUTH_CHECK)
         ]
         wanted = {job: self._find_days(job) for job in JOBS}
-        wrong = list_problems(self.graph.list_assets(), wanted=wanted, refused=refused)
+        wrong = list_problems(self.client.list_assets(), wanted=wanted, refused=refused)
         try:
             self.forecast = request_forecast(self.stores, window=self.forecast_window)
         except ModelUnavailableError as error:

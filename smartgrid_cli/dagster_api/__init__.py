@@ -1,1 +1,1 @@
-"""The running Dagster, asked over GraphQL: `client` asks, `walk` runs what is missing."""
+"""The running Dagster, asked over GraphQL: `client` asks, `materializer` runs what is missing."""

@@ -41,12 +41,12 @@ class Materializer:
     """Materialises what is missing and waits for runs, backfills and sensors.
 
     Attributes:
-        graph: Dagster's API.
+        client: Dagster's API.
         progress: Where runs under way are shown.
         launched: Runs that were started here.
     """
 
-    graph: DagsterClient
+    client: DagsterClient
     progress: Progress
     check: Callable[[], None]
     """Raises when waiting has become pointless (a process was given up)."""
@@ -55,7 +55,7 @@ class Materializer:
     def wait_until_loaded(self, *, seconds: float = 240.0) -> None:
         """Wait for the code location. Raises DagsterApiError with its error."""
         end = time.monotonic() + seconds
-        while (error := self.graph.read_load_error()) is not None:
+        while (error := self.client.read_load_error()) is not None:
             if time.monotonic() > end:
                 raise DagsterApiError(f"the graph is not loaded: {error}")
             self.check()
@@ -76,7 +76,7 @@ class Materializer:
 
     def queue_missing(self, job: str, *, first: date, last: date) -> list[str]:
         """Queue the runs of `run_missing` and return their ids without waiting for them."""
-        assets = [asset for asset in self.graph.list_assets() if job in asset.jobs]
+        assets = [asset for asset in self.client.list_assets() if job in asset.jobs]
         if not assets:
             raise DagsterApiError(f"the graph has no job {job}")
         if not any(asset.is_partitioned for asset in assets):
@@ -86,7 +86,7 @@ class Materializer:
             days = list_missing_days(assets, first=first, last=last)
             spans = list(iter_day_ranges(days, longest=LONGEST_RANGE))
         tags = {"smartgrid/started_by": "smartgrid demo"}
-        ids = [self.graph.launch(job, days=span, tags=tags) for span in spans]
+        ids = [self.client.launch(job, days=span, tags=tags) for span in spans]
         self.launched += len(ids)
         return ids
 
@@ -99,15 +99,15 @@ class Materializer:
         """
         end = time.monotonic() + BACKFILL_PATIENCE_S
         while True:
-            backfilled = self.graph.list_backfilled() if backfills else []
-            runs = self.graph.list_runs(limit=100)
+            backfilled = self.client.list_backfilled() if backfills else []
+            runs = self.client.list_runs(limit=100)
             open_runs = [run for run in runs if not run.has_ended or run.will_be_tried_again]
             if not open_runs and not backfilled:
                 self.progress.clear()
                 return [self._find_last_try(run_id) for run_id in ids]
             self.progress.show_runs(
                 [
-                    (run, self.graph.list_steps(run.run_id) if run.status == "STARTED" else [])
+                    (run, self.client.list_steps(run.run_id) if run.status == "STARTED" else [])
                     for run in open_runs
                 ],
                 f"catching up: {', '.join(backfilled)}" if backfilled else "",
@@ -134,7 +134,7 @@ class Materializer:
         while True:
             self.wait_for_ticks(mark, of=of)
             self.wait_until_idle(backfills=True)
-            runs = self.graph.list_runs(created_after=since)
+            runs = self.client.list_runs(created_after=since)
             latest = max((run.ended or run.created for run in runs), default=since)
             if latest <= mark:
                 return runs
@@ -143,20 +143,20 @@ class Materializer:
     def describe_failure(self, run: Run) -> str:
         """Return a failed run as a sentence."""
         about = f" ({run.days})" if run.days else ""
-        return f"{run.title}{about} failed: {self.graph.explain_failure(run.run_id)}"
+        return f"{run.title}{about} failed: {self.client.explain_failure(run.run_id)}"
 
     def wait_for_ticks(self, mark: float, *, of: Collection[str] | None = None) -> None:
         """Wait until these sensors (all that are switched on for None) have ticked after `mark`.
 
         Raises DagsterApiError naming one that is switched off or does not tick any more.
         """
-        running = {sensor.name for sensor in self.graph.list_sensors()}
+        running = {sensor.name for sensor in self.client.list_sensors()}
         if off := sorted(set(of or ()) - running):
             raise DagsterApiError(
                 f"the sensor {', '.join(off)} is switched off: switch it on in Dagster"
             )
         end = time.monotonic() + SENSOR_PATIENCE_S
-        while late := select_late_sensors(self.graph.list_sensors(), mark, of=of):
+        while late := select_late_sensors(self.client.list_sensors(), mark, of=of):
             if time.monotonic() > end:
                 words = "; ".join(f"{s.name} ({s.last_error or 'no look'})" for s in late)
                 raise DagsterApiError(f"sensors do not look: {words}; see dagster_daemon.log")
@@ -167,7 +167,7 @@ class Materializer:
             time.sleep(POLL_S)
 
     def _find_last_try(self, run_id: str) -> Run:
-        run = self.graph.list_runs(ids=[run_id])[0]
+        run = self.client.list_runs(ids=[run_id])[0]
         successor = run.tags.get("dagster/auto_retry_run_id")
         return self._find_last_try(successor) if run.status != "SUCCESS" and successor else run
 

@@ -112,8 +112,8 @@ def build_missing_column_error(name: str, table: pl.DataFrame, *, path: Path) ->
     """Return the error of a column that is not there, with the nearest name that is."""
     close = difflib.get_close_matches(name, table.columns, n=1)
     meant = f" Did you mean {close[0]!r}?" if close else ""
-    some = ", ".join(map(repr, table.columns[:12])) + (", ..." if table.width > 12 else "")
-    return SeriesFileError(f"{path}: no column {name!r}.{meant} It has {some}")
+    known = ", ".join(map(repr, table.columns[:12])) + (", ..." if table.width > 12 else "")
+    return SeriesFileError(f"{path}: no column {name!r}.{meant} It has {known}")
 
 
 def read_times(table: pl.DataFrame, columns: Columns, *, path: Path, notes: list[str]) -> pl.Series:

@@ -23,8 +23,7 @@ from smartgrid_core.errors import ServerError
 from smartgrid_core.settings import Ports, Settings
 from smartgrid_io.mlflow.server import build_server_command
 from smartgrid_io.serving.model_repository import ensure_config
-from smartgrid_services.model_server.launch import build_command as model_server_command
-from smartgrid_services.model_server.launch import read_health
+from smartgrid_services.model_server import launch
 from smartgrid_services.model_server.options import ServerOptions
 
 CODE_MODULE = "smartgrid_assets.definitions"
@@ -83,16 +82,40 @@ def build_machine(
     wanted = {**ports.model_dump(), "dagster_code": CODE_PORT}
     del wanted["postgres"]
     granted, moved = choose_ports(wanted, free=reserve)
-    addresses = {
-        "dagster": f"http://{LOCALHOST}:{granted['dagster']}",
-        "mlflow": f"http://{LOCALHOST}:{granted['mlflow']}",
-        "model_server": f"http://{LOCALHOST}:{granted['model_server_rest']}",
-        "model_server_grpc": f"{LOCALHOST}:{granted['model_server_grpc']}",
-        "data_docs": f"http://{LOCALHOST}:{granted['data_docs']}",
+    addresses = _list_addresses(granted, databases)
+    workspace = write_dagster_home(home, code_port=granted["dagster_code"])
+    environment = {**_build_environment(home, databases, addresses), **(overrides or {})}
+    ensure_config(settings.model_place)
+    plan = _ServicePlan(home, databases, granted, environment, addresses, settings.model_place)
+    services = [
+        *plan.plan_stores(),
+        *plan.plan_dagster(workspace=workspace, code_module=code_module),
+    ]
+    for service in services:
+        if service.child.name in held:
+            service.state = "held"
+    supervisor = Supervisor.of(*services, say=say)
+    supervisor.housekeeping = LogRotation(logs=home.logs).rotate_due
+    return Machine(supervisor, environment, addresses, moved)
+
+
+def _list_addresses(ports: Mapping[str, int], databases: Databases) -> dict[str, str]:
+    """Return where each process answers; holds no secret."""
+    return {
+        "dagster": f"http://{LOCALHOST}:{ports['dagster']}",
+        "mlflow": f"http://{LOCALHOST}:{ports['mlflow']}",
+        "model_server": f"http://{LOCALHOST}:{ports['model_server_rest']}",
+        "model_server_grpc": f"{LOCALHOST}:{ports['model_server_grpc']}",
+        "data_docs": f"http://{LOCALHOST}:{ports['data_docs']}",
         "postgres": databases.address,
     }
-    workspace = write_dagster_home(home, code_port=granted["dagster_code"])
-    environment = {
+
+
+def _build_environment(
+    home: Home, databases: Databases, addresses: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the variables of all processes; they hold the database's password."""
+    return {
         "SMARTGRID_HOME": str(home.root),
         "SMARTGRID_DATABASE_URL": databases.product,
         "SMARTGRID_DAGSTER_URL": databases.dagster,
@@ -106,17 +129,7 @@ def build_machine(
         "DAGSTER_HOME": str(home.dagster),
         "MLFLOW_TRACKING_URI": addresses["mlflow"],
         "PYTHONUNBUFFERED": "1",
-        **(overrides or {}),
     }
-    ensure_config(settings.model_place)
-    plan = _ServicePlan(home, databases, granted, environment, addresses, settings.model_place)
-    posts = [*plan.plan_stores(), *plan.plan_dagster(workspace=workspace, code_module=code_module)]
-    for post in posts:
-        if post.child.name in held:
-            post.state = "held"
-    supervisor = Supervisor.of(*posts, say=say)
-    supervisor.housekeeping = LogRotation(logs=home.logs).rotate_due
-    return Machine(supervisor, environment, addresses, moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,40 +167,12 @@ class _ServicePlan:
 
     def plan_stores(self) -> list[Service]:
         """Return the database, MLflow, the model server and the pages of the data checks."""
-        mlflow = build_server_command(
-            backend_url=self.databases.mlflow,
-            artifact_root=str(self.home.root / "mlflow"),
-            port=self.ports["mlflow"],
-        )
         pages = self.make_child(
             "data_docs",
             *("http.server", str(self.ports["data_docs"]), "--bind", LOCALHOST),
             *("--directory", str(self.home.data_docs)),
             ready=make_port_probe(self.ports["data_docs"]),
             port=self.ports["data_docs"],
-        )
-        tracking = CommandChild(
-            "mlflow",
-            mlflow.argv,
-            home=self.home,
-            environment={**self.environment, **mlflow.env},
-            ready=make_http_probe(mlflow.health_url),
-            port=self.ports["mlflow"],
-        )
-        model_server = CommandChild(
-            "model_server",
-            model_server_command(
-                ServerOptions(
-                    base_path=self.served_from,
-                    copies=self.home.root / "mirrored",
-                    rest_port=self.ports["model_server_rest"],
-                    grpc_port=self.ports["model_server_grpc"],
-                )
-            ),
-            home=self.home,
-            environment=self.environment,
-            ready=lambda: read_health(self.addresses["model_server"]) == "serving",
-            port=self.ports["model_server_rest"],
         )
         mirror = self.make_child(
             "config_mirror",
@@ -200,9 +185,42 @@ class _ServicePlan:
             *own,
             *([Service(mirror)] if self.models.startswith("s3://") else []),
             Service(pages),
-            Service(model_server),
-            Service(tracking, needs=self.after_database, falls_with=self.after_database),
+            Service(self.make_model_server()),
+            Service(self.make_mlflow(), needs=self.after_database, falls_with=self.after_database),
         ]
+
+    def make_mlflow(self) -> CommandChild:
+        """Return MLflow's tracking server as a child."""
+        mlflow = build_server_command(
+            backend_url=self.databases.mlflow,
+            artifact_root=str(self.home.root / "mlflow"),
+            port=self.ports["mlflow"],
+        )
+        return CommandChild(
+            "mlflow",
+            mlflow.argv,
+            home=self.home,
+            environment={**self.environment, **mlflow.env},
+            ready=make_http_probe(mlflow.health_url),
+            port=self.ports["mlflow"],
+        )
+
+    def make_model_server(self) -> CommandChild:
+        """Return the model server as a child."""
+        options = ServerOptions(
+            base_path=self.served_from,
+            copies=self.home.root / "mirrored",
+            rest_port=self.ports["model_server_rest"],
+            grpc_port=self.ports["model_server_grpc"],
+        )
+        return CommandChild(
+            "model_server",
+            launch.build_command(options),
+            home=self.home,
+            environment=self.environment,
+            ready=lambda: launch.read_health(self.addresses["model_server"]) == "serving",
+            port=self.ports["model_server_rest"],
+        )
 
     def plan_dagster(self, *, workspace: Path, code_module: str) -> list[Service]:
         """Return the code location, which executes the runs, and the two that drive it.

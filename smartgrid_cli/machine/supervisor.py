@@ -17,6 +17,8 @@ LONGEST_PAUSE_S = 30.0
 """Who dies again and again is started again ever more slowly."""
 STEADY_S = 60.0
 """Who lived so long is forgiven its earlier deaths."""
+STEADY_STATES = ("ready", "held", "given up")
+"""A service leaves them only when it dies or is released: a look now and then is enough."""
 MOST_DEATHS = 8
 """In a row; then it is given up, and the supervisor says so."""
 
@@ -56,12 +58,12 @@ class Supervisor:
     them all.
 
     Attributes:
-        posts: The services by name, in order of their start.
+        services: The services by name, in order of their start.
         say: Called with what happens, for people.
         housekeeping: Called with every step.
     """
 
-    posts: dict[str, Service]
+    services: dict[str, Service]
     say: Callable[[str], None]
     housekeeping: Callable[[], None] = field(default=lambda: None)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -70,14 +72,14 @@ class Supervisor:
     _last_complaint: str = ""
 
     @classmethod
-    def of(cls, *posts: Service, say: Callable[[str], None]) -> "Supervisor":
+    def of(cls, *services: Service, say: Callable[[str], None]) -> "Supervisor":
         """Return a supervisor of these services; one needs only services that come before it."""
         known: dict[str, Service] = {}
-        for post in posts:
-            unknown = {*post.needs, *post.falls_with} - known.keys()
+        for service in services:
+            unknown = {*service.needs, *service.falls_with} - known.keys()
             if unknown:
-                raise ValueError(f"{post.child.name} needs {sorted(unknown)}, which come later")
-            known[post.child.name] = post
+                raise ValueError(f"{service.child.name} needs {sorted(unknown)}, which come later")
+            known[service.child.name] = service
         return cls(known, say)
 
     def start(self) -> None:
@@ -88,19 +90,21 @@ class Supervisor:
     def wait(self, names: Iterable[str] | None = None, *, seconds: float = READY_TIMEOUT_S) -> None:
         """Wait until these (all for None) are ready. Raises ServerError naming the others."""
         end = time.monotonic() + seconds
-        wanted = list(self.posts if names is None else names)
-        while late := [self.posts[name] for name in wanted if self.posts[name].state != "ready"]:
-            if any(post.state == "given up" for post in late) or time.monotonic() > end:
+        wanted = list(self.services if names is None else names)
+        while late := [
+            self.services[name] for name in wanted if self.services[name].state != "ready"
+        ]:
+            if any(service.state == "given up" for service in late) or time.monotonic() > end:
                 raise ServerError(
-                    "; ".join(post.last_word or post.child.explain_end() for post in late)
+                    "; ".join(service.last_word or service.child.explain_end() for service in late)
                 )
             time.sleep(0.05)
 
     def release(self, name: str) -> None:
         """Let a held one start."""
         with self._lock:
-            if self.posts[name].state == "held":
-                self.posts[name].state = "waiting"
+            if self.services[name].state == "held":
+                self.services[name].state = "waiting"
 
     def stop(self) -> None:
         """Stop all; a service stops before those that it needs."""
@@ -111,7 +115,9 @@ class Supervisor:
     @property
     def given_up(self) -> list[str]:
         """The last words of those that were given up."""
-        return [post.last_word for post in self.posts.values() if post.state == "given up"]
+        return [
+            service.last_word for service in self.services.values() if service.state == "given up"
+        ]
 
     def _keep(self) -> None:
         """Start and watch until stopped, then stop all; the body of the thread."""
@@ -119,11 +125,11 @@ class Supervisor:
             with self._lock:
                 self._step(time.monotonic())
             self._keep_house()
-            is_settled = all(p.state in ("ready", "held", "given up") for p in self.posts.values())
-            self._stopping.wait(TICK_S if is_settled else TICK_S / 5)
-        for post in reversed(self.posts.values()):
-            post.child.stop()
-            post.state = "stopped"
+            is_steady = all(each.state in STEADY_STATES for each in self.services.values())
+            self._stopping.wait(TICK_S if is_steady else TICK_S / 5)
+        for service in reversed(self.services.values()):
+            service.child.stop()
+            service.state = "stopped"
 
     def _keep_house(self) -> None:
         """Do the housekeeping, which may fail (on a full disk) without harm to the children."""
@@ -136,48 +142,48 @@ class Supervisor:
 
     def _step(self, now: float) -> None:
         """Look at every service once: notice deaths and readiness, and start what may start."""
-        for post in self.posts.values():
-            if post.state in ("starting", "ready") and not post.child.is_alive():
-                self._handle_death(post, now)
-            elif post.state == "starting" and post.child.is_ready():
-                post.state = "ready"
-                if post.deaths:
-                    self.say(f"{post.child.name} is back")
-            elif post.state == "ready" and now - post.started_at > STEADY_S:
-                post.deaths = 0
-        for post in self.posts.values():
-            due = post.start_again_at is None or now >= post.start_again_at
-            if post.state in ("waiting", "dead") and due and self._may_start(post):
-                self._begin(post, now)
+        for service in self.services.values():
+            if service.state in ("starting", "ready") and not service.child.is_alive():
+                self._handle_death(service, now)
+            elif service.state == "starting" and service.child.is_ready():
+                service.state = "ready"
+                if service.deaths:
+                    self.say(f"{service.child.name} is back")
+            elif service.state == "ready" and now - service.started_at > STEADY_S:
+                service.deaths = 0
+        for service in self.services.values():
+            due = service.start_again_at is None or now >= service.start_again_at
+            if service.state in ("waiting", "dead") and due and self._may_start(service):
+                self._begin(service, now)
 
-    def _may_start(self, post: Service) -> bool:
-        return all(self.posts[name].state == "ready" for name in post.needs)
+    def _may_start(self, service: Service) -> bool:
+        return all(self.services[name].state == "ready" for name in service.needs)
 
-    def _begin(self, post: Service, now: float) -> None:
+    def _begin(self, service: Service, now: float) -> None:
         try:
-            post.child.start()
+            service.child.start()
         except Exception as error:  # whatever it is, the others go on and this one is tried again
-            post.last_word = f"{post.child.name} cannot be started: {error}"
-            self._plan_restart(post, now)
+            service.last_word = f"{service.child.name} cannot be started: {error}"
+            self._plan_restart(service, now)
             return
-        post.state, post.started_at = "starting", now
+        service.state, service.started_at = "starting", now
 
-    def _handle_death(self, post: Service, now: float) -> None:
+    def _handle_death(self, service: Service, now: float) -> None:
         """Plan the next start of a service that died, and stop what falls with it."""
-        post.last_word = post.child.explain_end()
-        self._plan_restart(post, now)
-        for other in reversed(self.posts.values()):
-            if post.child.name in other.falls_with and other.state in ("starting", "ready"):
+        service.last_word = service.child.explain_end()
+        self._plan_restart(service, now)
+        for other in reversed(self.services.values()):
+            if service.child.name in other.falls_with and other.state in ("starting", "ready"):
                 other.child.stop()
                 other.state, other.start_again_at = "waiting", None
 
-    def _plan_restart(self, post: Service, now: float) -> None:
+    def _plan_restart(self, service: Service, now: float) -> None:
         """Plan the next start after a pause that grows; give up after too many deaths."""
-        post.deaths += 1
-        if post.deaths > MOST_DEATHS:
-            post.state = "given up"
-            self.say(f"{post.last_word}. It died {post.deaths} times and is given up")
+        service.deaths += 1
+        if service.deaths > MOST_DEATHS:
+            service.state = "given up"
+            self.say(f"{service.last_word}. It died {service.deaths} times and is given up")
             return
-        pause = min(FIRST_PAUSE_S * 2 ** (post.deaths - 1), LONGEST_PAUSE_S)
-        post.state, post.start_again_at = "dead", now + pause
-        self.say(f"{post.last_word}. Starting it again in {pause:.0f} s")
+        pause = min(FIRST_PAUSE_S * 2 ** (service.deaths - 1), LONGEST_PAUSE_S)
+        service.state, service.start_again_at = "dead", now + pause
+        self.say(f"{service.last_word}. Starting it again in {pause:.0f} s")

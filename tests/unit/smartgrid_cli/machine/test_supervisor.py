@@ -64,7 +64,7 @@ def test_who_needs_others_starts_after_them_and_stops_before_them():
 def test_who_dies_is_started_again_ever_more_slowly():
     diary: list[str] = []
     supervisor = Supervisor.of(Service(FakeChild("pages", diary)), say=diary.append)
-    child = supervisor.posts["pages"].child
+    child = supervisor.services["pages"].child
     steps(supervisor, 0.0, 0.1)
     child.alive = False
     steps(supervisor, 1.0, 1.5, 2.0, 2.1)
@@ -84,11 +84,11 @@ def test_who_dies_is_started_again_ever_more_slowly():
 def test_who_lived_long_is_forgiven_its_deaths():
     diary: list[str] = []
     supervisor = Supervisor.of(Service(FakeChild("pages", diary)), say=diary.append)
-    post = supervisor.posts["pages"]
+    service = supervisor.services["pages"]
     steps(supervisor, 0.0, 0.1)
-    post.child.alive = False
+    service.child.alive = False
     steps(supervisor, 1.0, 2.0, 2.1, 63.0)
-    assert post.deaths == 0
+    assert service.deaths == 0
 
 
 def test_who_never_starts_is_given_up_and_named():
@@ -107,22 +107,22 @@ def test_with_the_database_fall_those_that_would_go_blind_without_it():
     supervisor = Supervisor.of(*database_and_its_users(diary), say=lambda _: None)
     steps(supervisor, 0.0, 0.1, 0.2, 0.3, 0.4)
     diary.clear()
-    supervisor.posts["database"].child.alive = False
+    supervisor.services["database"].child.alive = False
     steps(supervisor, 1.0, 1.5, 2.0, 2.1, 2.2, 2.3, 2.4)
     assert diary == ["stop daemon", "stop code", "start database", "start code", "start daemon"]
-    assert {post.state for post in supervisor.posts.values()} == {"ready"}
+    assert {service.state for service in supervisor.services.values()} == {"ready"}
 
 
 def test_who_is_held_back_starts_when_released():
     diary: list[str] = []
-    posts = database_and_its_users(diary)
-    posts[-1].state = "held"
-    supervisor = Supervisor.of(*posts, say=diary.append)
+    services = database_and_its_users(diary)
+    services[-1].state = "held"
+    supervisor = Supervisor.of(*services, say=diary.append)
     steps(supervisor, 0.0, 0.1, 0.2, 0.3, 0.4)
     assert "start daemon" not in diary
     supervisor.release("daemon")
     steps(supervisor, 1.0, 1.1)
-    assert supervisor.posts["daemon"].state == "ready"
+    assert supervisor.services["daemon"].state == "ready"
 
 
 def test_the_thread_that_starts_children_outlives_them():
@@ -156,7 +156,7 @@ def test_housekeeping_goes_on_while_all_is_well():
     supervisor.start()
     assert seen.wait(5)
     supervisor.stop()
-    assert supervisor.posts["pages"].state == "stopped"
+    assert supervisor.services["pages"].state == "stopped"
 
 
 def test_failing_housekeeping_is_said_once_and_harms_no_child():
@@ -170,6 +170,6 @@ def test_failing_housekeeping_is_said_once_and_harms_no_child():
     supervisor.start()
     supervisor.wait(seconds=5)
     supervisor.wait(seconds=5)
-    assert supervisor.posts["database"].state == "ready"
+    assert supervisor.services["database"].state == "ready"
     supervisor.stop()
     assert said.count("housekeeping failed and goes on: no space left") == 1
