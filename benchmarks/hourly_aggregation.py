@@ -147,11 +147,11 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=TURNS)
     parser.add_argument("--side", choices=["bare", "ours"])
     parser.add_argument("--file", type=Path)
-    asked = parser.parse_args()
-    if asked.side:
-        print(json.dumps(measure_here(asked.side, asked.file)))
+    arguments = parser.parse_args()
+    if arguments.side:
+        print(json.dumps(measure_here(arguments.side, arguments.file)))
         return 0
-    result = run_benchmark(rows=asked.rows, turns=asked.turns)
+    result = run_benchmark(rows=arguments.rows, turns=arguments.turns)
     print(json.dumps({**asdict(result), "ratio": round(result.ratio, 3)}, indent=2))
     within = result.ratio <= MOST_TIMES_BARE and result.ours_peak_gb <= MOST_MEMORY_GB
     print(

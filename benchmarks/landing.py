@@ -146,13 +146,13 @@ def write_large(path: Path, *, gigabytes: float) -> int:
 
 
 def land_alone(path: Path, url: str) -> tuple[int, int, float]:
-    """Land the file; new rows, repeated rows, and the peak memory of this process in MB."""
-    began, told = time.perf_counter(), 0
+    """Land the file; return new rows, repeated rows, and this process's peak memory, MB."""
+    began, twentieths = time.perf_counter(), 0
 
     def progress(_: str, done: int, size: int) -> None:
-        nonlocal told
-        if done * 20 // size > told:
-            told = done * 20 // size
+        nonlocal twentieths
+        if done * 20 // size > twentieths:
+            twentieths = done * 20 // size
             passed = time.perf_counter() - began
             held_mb = peak_bytes() / 1e6
             print(f"  {done / 1e9:.1f} of {size / 1e9:.1f} GB, {passed:.0f} s, {held_mb:.0f} MB")

@@ -23,7 +23,7 @@ WARM_UP = 50
 
 
 def measure_p50_ms(call: Callable[[], Any], calls: int) -> float:
-    """The median time of a call."""
+    """Return the median time of a call, ms."""
     times = []
     for _ in range(calls):
         began = time.perf_counter()
@@ -33,7 +33,7 @@ def measure_p50_ms(call: Callable[[], Any], calls: int) -> float:
 
 
 def measure_latency(rounds: int, calls: int, trees: int) -> float:
-    """The median ratio of the p50, server to signature; prints every round."""
+    """Return the median ratio of the p50, server to signature; prints every round."""
     import tensorflow as tf
 
     from smartgrid_io.serving.client import ModelServerClient
@@ -75,8 +75,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--calls", type=int, default=300)
     parser.add_argument("--trees", type=int, default=100, help="per booster; 0 is a line")
-    words = parser.parse_args()
-    ratio = measure_latency(words.rounds, words.calls, words.trees)
+    arguments = parser.parse_args()
+    ratio = measure_latency(arguments.rounds, arguments.calls, arguments.trees)
     print(f"ratio {ratio:.2f} (target <= {TARGET})")
     raise SystemExit(0 if ratio <= TARGET else 1)
 

@@ -105,7 +105,7 @@ def main() -> None:
                     for version, words in {"1": [], "2": ["--to", "2"]}.items():
                         took = seconds_of("rollback", *words, environment=environment)
                         taken[version].append(took)
-                        answers = client.version_of_label(MODEL, "stable")
+                        answers = client.find_labelled_version(MODEL, "stable")
                         if answers != version:
                             raise SystemExit(f"version {answers} answers instead of {version}")
     slowest = 0.0

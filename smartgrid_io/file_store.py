@@ -28,7 +28,7 @@ class FileStore(Protocol):
     storage_options: dict[str, Any] | None
     """What Polars needs to read the addresses."""
 
-    def address(self, file: str) -> str:
+    def get_address(self, file: str) -> str:
         """Return the file's full path or URL."""
         ...
 
@@ -36,11 +36,11 @@ class FileStore(Protocol):
         """Return whether the file is there."""
         ...
 
-    def folders_with(self, name: str, *, below: str) -> list[str]:
+    def list_folders_with(self, name: str, *, below: str) -> list[str]:
         """Return names of the folders directly below a folder that hold a file of that name."""
         ...
 
-    def row_count(self, file: str) -> int:
+    def count_rows(self, file: str) -> int:
         """Return the number of rows of a Parquet file, from its footer."""
         ...
 
@@ -69,7 +69,7 @@ class LocalFileStore:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def address(self, file: str) -> str:
+    def get_address(self, file: str) -> str:
         """Return the file's full path."""
         return str(self.root / file)
 
@@ -77,14 +77,14 @@ class LocalFileStore:
         """Return whether the file is there."""
         return (self.root / file).exists()
 
-    def folders_with(self, name: str, *, below: str) -> list[str]:
+    def list_folders_with(self, name: str, *, below: str) -> list[str]:
         """Return names of the folders directly below a folder that hold a file of that name."""
         folder = self.root / below
         if not folder.is_dir():
             return []
         return [place.name for place in folder.iterdir() if (place / name).exists()]
 
-    def row_count(self, file: str) -> int:
+    def count_rows(self, file: str) -> int:
         """Return the number of rows of a Parquet file, from its footer."""
         return int(pl.scan_parquet(self.root / file).select(pl.len()).collect().item())
 
@@ -152,7 +152,7 @@ class S3FileStore:
             skip_instance_cache=True,
         )
 
-    def address(self, file: str) -> str:
+    def get_address(self, file: str) -> str:
         """Return the file's URL."""
         return f"s3://{self.root}/{file}"
 
@@ -161,14 +161,14 @@ class S3FileStore:
         with _raise_os_errors():
             return bool(self._files.exists(f"{self.root}/{file}"))
 
-    def folders_with(self, name: str, *, below: str) -> list[str]:
+    def list_folders_with(self, name: str, *, below: str) -> list[str]:
         """Return names of the prefixes directly below one that hold an object of that name."""
         with _raise_os_errors():
             found = self._files.find(f"{self.root}/{below}/")
         paths = [path.split("/") for path in found]
         return [path[-2] for path in paths if path[-1] == name and path[-3] == below]
 
-    def files(self, below: str) -> list[str]:
+    def list_files(self, below: str) -> list[str]:
         """Return every object below a prefix, by its path from there, in order."""
         root = f"{self.root}/{below}".rstrip("/") + "/"
         with _raise_os_errors():
@@ -207,16 +207,16 @@ class S3FileStore:
                 raise
         return True
 
-    def newest(self, below: str) -> datetime | None:
+    def find_newest(self, below: str) -> datetime | None:
         """Return when the youngest object below a prefix was written; None if there is none."""
         with _raise_os_errors():
             found = self._files.find(f"{self.root}/{below}/", detail=True)
         return max((each["LastModified"] for each in found.values()), default=None)
 
-    def row_count(self, file: str) -> int:
+    def count_rows(self, file: str) -> int:
         """Return the number of rows of a Parquet file, from its footer."""
         with _raise_os_errors():
-            scan = pl.scan_parquet(self.address(file), storage_options=self.storage_options)
+            scan = pl.scan_parquet(self.get_address(file), storage_options=self.storage_options)
             return int(scan.select(pl.len()).collect().item())
 
     def put(self, source: Path, file: str) -> None:

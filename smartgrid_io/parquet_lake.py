@@ -36,7 +36,7 @@ class ParquetLake:
 
     def __init__(self, url: str, *, storage_options: Mapping[str, str] | None = None) -> None:
         self.url = url
-        self._place: FileStore = open_file_store(url, storage_options=storage_options)
+        self._store: FileStore = open_file_store(url, storage_options=storage_options)
 
     def scan(self, schema: type[dy.Schema], *, window: Window | None = None) -> pl.LazyFrame:
         """Return rows of the window, all for None; without any, an empty frame of the right
@@ -49,8 +49,12 @@ class ParquetLake:
         if table.day_column is None:
             if window is not None:
                 raise ContractError(f"{table.name} is kept whole: it has no window")
-            return self._scan_files(schema, self._existing([_get_file_path(table)]))
-        days = self.computed_days(schema) if window is None else self._computed_in(table, window)
+            return self._scan_files(schema, self._select_existing([_get_file_path(table)]))
+        days = (
+            self.list_computed_days(schema)
+            if window is None
+            else self._list_computed_in(table, window)
+        )
         rows = self._scan_files(schema, [_get_file_path(table, day) for day in days])
         if window is None:
             return rows
@@ -79,7 +83,7 @@ class ParquetLake:
                 raise ContractError(f"{table.name} is kept whole: it has no window")
             frame = _validate_and_sort(schema, rows.lazy().collect(engine="streaming"))
             with tempfile.TemporaryDirectory(prefix="smartgrid-lake-") as scratch:
-                self._place.put(
+                self._store.put(
                     _write_parquet(frame, Path(scratch) / FILE_NAME), _get_file_path(table)
                 )
             return WriteResult(frame.height, self.scan(schema))
@@ -87,10 +91,10 @@ class ParquetLake:
         with tempfile.TemporaryDirectory(prefix="smartgrid-lake-") as scratch:
             parts = self._prepare(schema, rows, wanted, folder=Path(scratch))
             for day, (part, _) in sorted(parts.items()):
-                self._place.put(part, _get_file_path(table, day))
+                self._store.put(part, _get_file_path(table, day))
         if wanted is None:
-            for day in set(self.computed_days(schema)) - set(parts):
-                self._place.remove(_get_file_path(table, day))
+            for day in set(self.list_computed_days(schema)) - set(parts):
+                self._store.remove(_get_file_path(table, day))
         return WriteResult(
             sum(count for _, count in parts.values()), self.scan(schema, window=window)
         )
@@ -98,47 +102,49 @@ class ParquetLake:
     def days(self, schema: type[dy.Schema]) -> Sequence[date]:
         """Return the UTC days that hold rows, in order."""
         table = get_table(schema)
-        days = self.computed_days(schema)
+        days = self.list_computed_days(schema)
 
         def has_rows(day: date) -> bool:
-            return self._place.row_count(_get_file_path(table, day)) > 0
+            return self._store.count_rows(_get_file_path(table, day)) > 0
 
         with ThreadPoolExecutor(8) as pool:
             return [
                 day for day, filled in zip(days, pool.map(has_rows, days), strict=True) if filled
             ]
 
-    def computed_days(self, schema: type[dy.Schema]) -> Sequence[date]:
+    def list_computed_days(self, schema: type[dy.Schema]) -> Sequence[date]:
         """Return the UTC days that were computed, with rows or without, in order."""
         table = get_table(schema)
         return sorted(
             date.fromisoformat(name.removeprefix("day="))
-            for name in self._place.folders_with(FILE_NAME, below=table.name)
+            for name in self._store.list_folders_with(FILE_NAME, below=table.name)
             if name.startswith("day=")
         )
 
     def delete_before(self, schema: type[dy.Schema], *, before: date) -> int:
         """Remove the days before this one, as if never computed; return how many they were."""
         table = get_table(schema)
-        old = [day for day in self.computed_days(schema) if day < before]
+        old = [day for day in self.list_computed_days(schema) if day < before]
         for day in old:
-            self._place.remove(_get_file_path(table, day))
+            self._store.remove(_get_file_path(table, day))
         return len(old)
 
-    def _computed_in(self, table: Table, window: Window) -> list[date]:
+    def _list_computed_in(self, table: Table, window: Window) -> list[date]:
         """Return the computed days among those that the window touches."""
         days = list(window.days())
         if len(days) > LISTING_PAYS_DAYS:
-            return [day for day in self.computed_days(table.schema) if days[0] <= day <= days[-1]]
-        existing = set(self._existing([_get_file_path(table, day) for day in days]))
+            return [
+                day for day in self.list_computed_days(table.schema) if days[0] <= day <= days[-1]
+            ]
+        existing = set(self._select_existing([_get_file_path(table, day) for day in days]))
         return [day for day in days if _get_file_path(table, day) in existing]
 
-    def _existing(self, files: Sequence[str]) -> list[str]:
+    def _select_existing(self, files: Sequence[str]) -> list[str]:
         """Return those of the files that are there."""
-        if not self._place.is_remote:
-            return [file for file in files if self._place.exists(file)]
+        if not self._store.is_remote:
+            return [file for file in files if self._store.exists(file)]
         with ThreadPoolExecutor(16) as pool:
-            there = pool.map(self._place.exists, files)
+            there = pool.map(self._store.exists, files)
             return [file for file, is_there in zip(files, there, strict=True) if is_there]
 
     def _scan_files(self, schema: type[dy.Schema], files: Sequence[str]) -> pl.LazyFrame:
@@ -147,14 +153,14 @@ class ParquetLake:
         if not files:
             return pl.LazyFrame(schema=types)
         return pl.scan_parquet(
-            [self._place.address(file) for file in files],
+            [self._store.get_address(file) for file in files],
             schema=types,
             # A contract grows by nullable columns; files from before have none of them.
             missing_columns="insert",
             extra_columns="ignore",
             hive_partitioning=False,
             glob=False,
-            storage_options=self._place.storage_options,
+            storage_options=self._store.storage_options,
         )
 
     def _prepare(

@@ -159,7 +159,7 @@ def request_forecast(stores: Stores, *, window: Window) -> ServedForecast:
     )
     settings = stores.settings
     with ModelServerClient(settings.model_server_grpc, settings.model_server_rest) as server:
-        names = server.input_names(LOAD_FORECASTER, label=STABLE)
+        names = server.list_input_names(LOAD_FORECASTER, label=STABLE)
         asked = {name: features[name].cast(pl.Float32).to_numpy() for name in names}
         rest = server.predict_over_rest(LOAD_FORECASTER, asked, label=STABLE)
         grpc = server.predict(LOAD_FORECASTER, asked, label=STABLE)

@@ -83,9 +83,9 @@ class MlflowRegistry:
         Raises:
             ConfigurationError: The server does not answer.
         """
-        client = self._client()
+        client = self._open_client()
         run = client.create_run(
-            self._experiment_id(experiment), tags=dict(tags or {}), run_name=run_name
+            self._ensure_experiment(experiment), tags=dict(tags or {}), run_name=run_name
         )
         run_id = str(run.info.run_id)
         window = {
@@ -111,7 +111,7 @@ class MlflowRegistry:
 
         all_params = [Param(name, str(value)) for name, value in params.items()]
         for batch in _split_into_batches(all_params, PARAMS_PER_CALL):
-            self._client().log_batch(run_id, params=batch)
+            self._open_client().log_batch(run_id, params=batch)
 
     def _log_metrics(self, run_id: str, metrics: Mapping[str, float | None]) -> None:
         """Write the metrics of a run that are not None, as many at a time as the server takes."""
@@ -124,7 +124,7 @@ class MlflowRegistry:
             if value is not None
         ]
         for batch in _split_into_batches(known, METRICS_PER_CALL):
-            self._client().log_batch(run_id, metrics=batch)
+            self._open_client().log_batch(run_id, metrics=batch)
 
     def log_trial(
         self,
@@ -162,7 +162,7 @@ class MlflowRegistry:
         from mlflow.entities import Metric, Param, RunTag
 
         _require_server(self.tracking_uri)
-        client = self._client()
+        client = self._open_client()
         if parent_run_id not in self._experiment_of_run:
             parent = client.get_run(parent_run_id)
             self._experiment_of_run[parent_run_id] = str(parent.info.experiment_id)
@@ -207,7 +207,7 @@ class MlflowRegistry:
         """
         from mlflow.entities import LoggedModelOutput
 
-        client = self._client()
+        client = self._open_client()
         run = client.get_run(run_id)
         if (model_id := run.data.tags.get(MODEL_ID_TAG)) is not None:
             return f"models:/{model_id}"
@@ -235,7 +235,7 @@ class MlflowRegistry:
         """
         from mlflow.exceptions import MlflowException
 
-        client = self._client()
+        client = self._open_client()
         run = client.get_run(run_id)
         model_id = run.data.tags.get(MODEL_ID_TAG)
         if model_id is None:
@@ -257,14 +257,14 @@ class MlflowRegistry:
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """Let `alias` mean this version from now on; it leaves the one that had it."""
-        self._client().set_registered_model_alias(name, alias, version)
+        self._open_client().set_registered_model_alias(name, alias, version)
 
     def find_by_alias(self, name: str, alias: str) -> ModelVersion | None:
         """Return the version that bears the alias; None if none does or there is no such model."""
         from mlflow.exceptions import MlflowException
 
         try:
-            return _to_model_version(self._client().get_model_version_by_alias(name, alias))
+            return _to_model_version(self._open_client().get_model_version_by_alias(name, alias))
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
@@ -272,7 +272,7 @@ class MlflowRegistry:
 
     def read_params(self, version: ModelVersion) -> Mapping[str, str]:
         """Return the parameters of its training as text: `forecaster`, `data_end` and more."""
-        return dict(self._client().get_run(version.run_id).data.params)
+        return dict(self._open_client().get_run(version.run_id).data.params)
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
         """Fetch the version's SavedModel into `folder`; return where it lies.
@@ -281,7 +281,7 @@ class MlflowRegistry:
         """
         from mlflow.artifacts import download_artifacts
 
-        client = self._client()
+        client = self._open_client()
         folder.mkdir(parents=True, exist_ok=True)
         source = client.get_model_version_download_uri(version.name, version.version)
         place = download_artifacts(
@@ -291,34 +291,34 @@ class MlflowRegistry:
 
     def find_by_tag(self, experiment: str, key: str, value: str) -> str | None:
         """Return the newest finished run of the experiment with that tag; None if there is none."""
-        runs = self._runs(experiment, f"tags.`{key}` = '{value}' and status = 'FINISHED'")
+        runs = self._search_runs(experiment, f"tags.`{key}` = '{value}' and status = 'FINISHED'")
         return str(runs[0].info.run_id) if runs else None
 
     def fail_unfinished(self, experiment: str, key: str, value: str) -> int:
         """End as FAILED what a killed process left running under that tag; return how many."""
-        runs = self._runs(experiment, f"tags.`{key}` = '{value}' and status = 'RUNNING'")
+        runs = self._search_runs(experiment, f"tags.`{key}` = '{value}' and status = 'RUNNING'")
         for run in runs:
             self.finish(run.info.run_id, "FAILED")
         return len(runs)
 
     def finish(self, run_id: str, status: RunStatus) -> None:
         """Close the run as FINISHED or FAILED."""
-        self._client().set_terminated(run_id, status)
+        self._open_client().set_terminated(run_id, status)
 
-    def _runs(self, experiment: str, condition: str) -> list["Run"]:
-        known = self._client().get_experiment_by_name(experiment)
+    def _search_runs(self, experiment: str, condition: str) -> list["Run"]:
+        known = self._open_client().get_experiment_by_name(experiment)
         if known is None:
             return []
         return list(
-            self._client().search_runs(
+            self._open_client().search_runs(
                 [known.experiment_id], condition, order_by=["attributes.start_time DESC"]
             )
         )
 
-    def _experiment_id(self, name: str) -> str:
+    def _ensure_experiment(self, name: str) -> str:
         from mlflow.exceptions import MlflowException
 
-        client = self._client()
+        client = self._open_client()
         known = client.get_experiment_by_name(name)
         if known is not None:
             return str(known.experiment_id)
@@ -332,7 +332,7 @@ class MlflowRegistry:
             raise ConfigurationError(f"experiment {name!r} of {self.tracking_uri} was deleted")
         return str(known.experiment_id)
 
-    def _client(self) -> "MlflowClient":
+    def _open_client(self) -> "MlflowClient":
         if self._opened is None:
             _require_server(self.tracking_uri)
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -38,7 +38,7 @@ def write_mlflow_model(
     def tensors(names: tuple[str, ...]) -> Schema:
         return Schema([TensorSpec(np.dtype(np.float32), (-1,), name) for name in names])
 
-    requirement = f"tensorflow=={_tensorflow_version()}"
+    requirement = f"tensorflow=={_read_tensorflow_version()}"
     shutil.copytree(saved_model, folder / SAVED_MODEL_DIR)
     _write_example(folder, example)
     (folder / "requirements.txt").write_text(f"{requirement}\n", encoding="utf-8")
@@ -85,7 +85,7 @@ def _write_example(folder: Path, example: pl.DataFrame) -> None:
     (folder / "serving_input_example.json").write_text(payload, encoding="utf-8")
 
 
-def _tensorflow_version() -> str:
+def _read_tensorflow_version() -> str:
     """Return the version of the installed wheel, `tensorflow-cpu` or `tensorflow`, without
     importing it.
     """

@@ -75,7 +75,7 @@ class EmbeddedPostgres:
     @property
     def port(self) -> int:
         """The port it listens on. Raises ServerError while it is not running."""
-        postmaster = self._postmaster()
+        postmaster = self._find_postmaster()
         if postmaster is None:
             raise ServerError(f"PostgreSQL in {self.folder} is not running: start it first")
         return postmaster[1]
@@ -83,22 +83,22 @@ class EmbeddedPostgres:
     @property
     def pid(self) -> int | None:
         """The server's process, None while it is not running."""
-        postmaster = self._postmaster()
+        postmaster = self._find_postmaster()
         return None if postmaster is None else postmaster[0].pid
 
     @property
     def is_running(self) -> bool:
         """Whether a process serves this folder."""
-        return self._postmaster() is not None
+        return self._find_postmaster() is not None
 
     @property
     def url(self) -> str:
         """`postgresql://...` of the default database, with the password."""
-        return self.url_of(self.database)
+        return self.get_url(self.database)
 
-    def url_of(self, database: str) -> str:
+    def get_url(self, database: str) -> str:
         """Return `postgresql://...` of any database of the server, with the password."""
-        return f"postgresql://{USER}:{self._password()}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{USER}:{self._read_password()}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> "EmbeddedPostgres":
         """Make the server if it is new, start it unless it runs, and wait until it answers.
@@ -122,7 +122,7 @@ class EmbeddedPostgres:
         """Disconnect everybody and stop, at once if that takes too long; nothing if it is not
         running.
         """
-        postmaster = self._postmaster()
+        postmaster = self._find_postmaster()
         if postmaster is not None:
             process, _ = postmaster
             for how, patience in ((signal.SIGINT, STOP_TIMEOUT_S), (signal.SIGQUIT, 10.0)):
@@ -146,7 +146,7 @@ class EmbeddedPostgres:
         """Return the URL of a database of that name, made as a copy of `template` if there is none
         yet.
         """
-        with psycopg.connect(self.url_of("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.get_url("postgres"), autocommit=True) as connection:
             known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
             if known.fetchone() is None:
                 try:
@@ -156,12 +156,12 @@ class EmbeddedPostgres:
                         )
                     )
                 except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-                    return self.url_of(name)  # another process made it between the two statements
-        return self.url_of(name)
+                    return self.get_url(name)  # another process made it between the two statements
+        return self.get_url(name)
 
     def drop_database(self, name: str) -> None:
         """Remove a database and whoever is connected to it; none of that name is fine."""
-        with psycopg.connect(self.url_of("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.get_url("postgres"), autocommit=True) as connection:
             connection.execute(
                 sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
             )
@@ -173,7 +173,7 @@ class EmbeddedPostgres:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _password(self) -> str:
+    def _read_password(self) -> str:
         """Return the owner's password, made on first use and readable for us alone."""
         place = self.folder / "password"
         if not place.exists():
@@ -182,7 +182,7 @@ class EmbeddedPostgres:
                 file.write(secrets.token_urlsafe(24))
         return place.read_text()
 
-    def _postmaster(self) -> tuple[psutil.Process, int] | None:
+    def _find_postmaster(self) -> tuple[psutil.Process, int] | None:
         """Return the server's process and port; None if it is dead or the pid now is another's."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
@@ -226,7 +226,7 @@ class EmbeddedPostgres:
             shutil.rmtree(scratch)
         scratch.mkdir(mode=0o700)
         password = self.folder / "password.new"
-        password.write_text(self._password())
+        password.write_text(self._read_password())
         password.chmod(0o600)
         if programs.uid is not None:
             for place in (scratch, password):
@@ -334,7 +334,7 @@ class EmbeddedPostgres:
                 self._child = None
                 break
             try:
-                with psycopg.connect(self.url_of("postgres"), connect_timeout=5):
+                with psycopg.connect(self.get_url("postgres"), connect_timeout=5):
                     return
             except psycopg.OperationalError as error:
                 last_error = str(error)
@@ -345,10 +345,10 @@ class EmbeddedPostgres:
             time.sleep(0.05)
         raise ServerError(
             f"PostgreSQL in {self.folder} does not run: {last_error}. "
-            f"The end of {self.log}:\n{self._log_tail()}"
+            f"The end of {self.log}:\n{self._read_log_tail()}"
         )
 
-    def _log_tail(self) -> str:
+    def _read_log_tail(self) -> str:
         """Return the last lines of the log."""
         if not self.log.exists():
             return "(no log)"

@@ -77,10 +77,10 @@ class ModelServerClient:
         self.rest_url = rest_url.rstrip("/")
         self.timeout = timeout
         self._channel = grpc.insecure_channel(grpc_target, options=_CHANNEL_OPTIONS)
-        self._predict = self._method(wire.PREDICT, wire.parse_predict_response)
-        self._status = self._method(wire.MODEL_STATUS, wire.parse_status_response)
-        self._metadata = self._method(wire.METADATA, wire.parse_metadata_response)
-        self._reload = self._method(wire.RELOAD, wire.parse_reload_response)
+        self._predict = self._make_method(wire.PREDICT, wire.parse_predict_response)
+        self._status = self._make_method(wire.MODEL_STATUS, wire.parse_status_response)
+        self._metadata = self._make_method(wire.METADATA, wire.parse_metadata_response)
+        self._reload = self._make_method(wire.RELOAD, wire.parse_reload_response)
         self._http = httpx.Client(base_url=self.rest_url, timeout=timeout, trust_env=False)
 
     def __enter__(self) -> Self:
@@ -168,23 +168,25 @@ class ModelServerClient:
         """
         batch, inputs = _to_columns(model, features)
         if label is not None:
-            version = self.version_of_label(model, label)
+            version = self.find_labelled_version(model, label)
         elif version is None:
             version = next(iter(self.list_live_versions(model)), None)
         if version is None:
             cause = "no version is live" if label is None else f"label {label} means no version"
-            raise self._unavailable(model, cause, server=self.rest_url)
+            raise self._to_unavailable(model, cause, server=self.rest_url)
         # The standard library's JSON writes NaN and Infinity, which the server reads; httpx's
         # `json=` refuses them.
         columns_in = {name: values.tolist() for name, values in inputs.items()}
         body = json.dumps({"inputs": columns_in}).encode()
-        answer = self._rest("POST", f"/v1/models/{quote(model)}/versions/{version}:predict", body)
+        answer = self._send_rest(
+            "POST", f"/v1/models/{quote(model)}/versions/{version}:predict", body
+        )
         if answer.status_code == httpx.codes.BAD_REQUEST:
             raise ContractError(
                 f"{model}: the model server refused it: {_describe_rest_error(answer)}"
             )
         if answer.status_code != httpx.codes.OK:
-            raise self._unavailable(model, _describe_rest_error(answer), server=self.rest_url)
+            raise self._to_unavailable(model, _describe_rest_error(answer), server=self.rest_url)
         outputs = answer.json()["outputs"]
         if not isinstance(outputs, dict):
             raise ContractError(f"{model}: one bare output came back, expected p10, p50 and p90")
@@ -198,13 +200,13 @@ class ModelServerClient:
     def list_live_versions(self, model: str) -> Sequence[str]:
         """Return versions in state AVAILABLE, newest first; empty if none or the server is away."""
         try:
-            statuses = self.version_status(model)
+            statuses = self.read_version_status(model)
         except ModelUnavailableError:
             return []
         live = [int(status.version) for status in statuses if status.is_available]
         return [str(version) for version in sorted(live, reverse=True)]
 
-    def version_status(self, model: str) -> Sequence[VersionStatus]:
+    def read_version_status(self, model: str) -> Sequence[VersionStatus]:
         """Return every version the server knows of, newest first; empty for an unknown model.
 
         Raises ModelUnavailableError if the server does not answer.
@@ -214,7 +216,7 @@ class ModelServerClient:
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return []
-            raise self._unavailable(model, _describe_rpc_error(error)) from error
+            raise self._to_unavailable(model, _describe_rpc_error(error)) from error
         newest_first = sorted(
             response.model_version_status, key=lambda item: item.version, reverse=True
         )
@@ -228,7 +230,7 @@ class ModelServerClient:
             for item in newest_first
         ]
 
-    def version_of_label(self, model: str, label: str) -> str | None:
+    def find_labelled_version(self, model: str, label: str) -> str | None:
         """Return the version that answers under the label; None if no live one does.
 
         Raises ModelUnavailableError if the server does not answer.
@@ -239,7 +241,7 @@ class ModelServerClient:
         except grpc.RpcError as error:
             if error.code() in _MISSING_LABEL_CODES:
                 return None
-            raise self._unavailable(model, _describe_rpc_error(error)) from error
+            raise self._to_unavailable(model, _describe_rpc_error(error)) from error
         return str(response.model_spec.version.value)
 
     def reload_config(self, config: bytes) -> None:
@@ -260,7 +262,7 @@ class ModelServerClient:
                 f"{response.status.error_message}"
             )
 
-    def input_names(
+    def list_input_names(
         self, model: str, version: int | str | None = None, *, label: str | None = None
     ) -> Sequence[str]:
         """Return the names of the features that a live version's serving signature takes, sorted.
@@ -272,13 +274,13 @@ class ModelServerClient:
             path += f"/labels/{quote(label)}"
         elif version is not None:
             path += f"/versions/{version}"
-        answer = self._rest("GET", f"{path}/metadata")
+        answer = self._send_rest("GET", f"{path}/metadata")
         if answer.status_code != httpx.codes.OK:
-            raise self._unavailable(model, _describe_rest_error(answer), server=self.rest_url)
+            raise self._to_unavailable(model, _describe_rest_error(answer), server=self.rest_url)
         signatures = answer.json()["metadata"]["signature_def"]["signature_def"]
         return sorted(signatures["serving_default"]["inputs"])
 
-    def _method(self, path: str, parse: Callable[[bytes], Any]) -> Callable[..., Any]:
+    def _make_method(self, path: str, parse: Callable[[bytes], Any]) -> Callable[..., Any]:
         method: Callable[..., Any] = self._channel.unary_unary(
             path, request_serializer=_serialize, response_deserializer=parse
         )
@@ -294,17 +296,17 @@ class ModelServerClient:
                     f"{model}: the model server {self.grpc_target} refused the features: "
                     f"{error.details()}"
                 ) from error
-            raise self._unavailable(model, _describe_rpc_error(error)) from error
+            raise self._to_unavailable(model, _describe_rpc_error(error)) from error
 
-    def _rest(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
+    def _send_rest(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
         try:
             return self._http.request(method, path, content=body)
         except httpx.HTTPError as error:
             model = path.split("/")[3]
             cause = str(error) or type(error).__name__
-            raise self._unavailable(model, cause, server=self.rest_url) from error
+            raise self._to_unavailable(model, cause, server=self.rest_url) from error
 
-    def _unavailable(
+    def _to_unavailable(
         self, model: str, cause: str, *, server: str | None = None
     ) -> ModelUnavailableError:
         return ModelUnavailableError(

@@ -29,7 +29,7 @@ class ConfigMirror:
         if text == self._local.read_config():
             return False
         labels = {served.model: served.labels for served in read_all_served(text)}
-        with self._local.alone():
+        with self._local.hold():
             self._local.change_config(lambda _: text)
         log.info("the models' config of the bucket is in effect: %s", labels)
         return True

@@ -61,7 +61,7 @@ class LabelMoveResult:
 
 @dataclass(frozen=True, slots=True)
 class LabelMover:
-    """Moves labels on a repository and has the registry's alias and the journal follow.
+    """Moves labels in a model repository and has the registry's alias and the journal follow.
 
     The label is what counts: a server, registry or database that is away is reported in `troubles`.
     The server takes the config when it is back; alias and journal are made good by the next move.

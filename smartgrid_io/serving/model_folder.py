@@ -46,19 +46,19 @@ _MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 class ModelFolder(Protocol):
     """The base path of a model server."""
 
-    def base_path(self, model: str) -> str:
+    def get_base_path(self, model: str) -> str:
         """Return the model's folder or URL, as it stands in the config."""
         ...
 
-    def models(self) -> list[str]:
+    def list_models(self) -> list[str]:
         """Return names of the models that have a version, in order."""
         ...
 
-    def versions(self, model: str) -> list[int]:
+    def list_versions(self, model: str) -> list[int]:
         """Return versions that are there whole, oldest first."""
         ...
 
-    def digest(self, model: str, version: int) -> str | None:
+    def hash_version(self, model: str, version: int) -> str | None:
         """Return one hash over names and contents of a version's files; None if it is not there."""
         ...
 
@@ -86,7 +86,7 @@ class ModelFolder(Protocol):
         """
         ...
 
-    def alone(self, model: str | None = None) -> AbstractContextManager[None]:
+    def hold(self, model: str | None = None) -> AbstractContextManager[None]:
         """Hold a model, or the config for None, against other publishers."""
         ...
 
@@ -132,18 +132,18 @@ class LocalModelFolder:
     def __init__(self, base: Path) -> None:
         self.base = base
 
-    def base_path(self, model: str) -> str:
+    def get_base_path(self, model: str) -> str:
         """Return the model's folder, absolute as a server wants it."""
         return str(self.base.absolute() / model)
 
-    def models(self) -> list[str]:
+    def list_models(self) -> list[str]:
         """Return names of the models that have a version, in order."""
         if not self.base.is_dir():
             return []
         names = [entry.name for entry in self.base.iterdir() if _MODEL_NAME.fullmatch(entry.name)]
-        return sorted(name for name in names if self.versions(name))
+        return sorted(name for name in names if self.list_versions(name))
 
-    def versions(self, model: str) -> list[int]:
+    def list_versions(self, model: str) -> list[int]:
         """Return versions that are there, oldest first."""
         folder = self.base / model
         if not folder.is_dir():
@@ -154,7 +154,7 @@ class LocalModelFolder:
             if _VERSION.fullmatch(entry.name) and entry.is_dir()
         )
 
-    def digest(self, model: str, version: int) -> str | None:
+    def hash_version(self, model: str, version: int) -> str | None:
         """Return one hash over a version's files; None if it is not there."""
         folder = self.base / model / str(version)
         return hash_folder(folder) if folder.exists() else None
@@ -209,7 +209,7 @@ class LocalModelFolder:
         return text
 
     @contextmanager
-    def alone(self, model: str | None = None) -> Iterator[None]:
+    def hold(self, model: str | None = None) -> Iterator[None]:
         """Hold a model's folder, or the config for None; waits for who holds it."""
         folder = self.base if model is None else self.base / model
         if not folder.is_dir():
@@ -228,62 +228,62 @@ class S3ModelFolder:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self._place = S3FileStore(self.url, {})
+        self._store = S3FileStore(self.url, {})
 
-    def base_path(self, model: str) -> str:
+    def get_base_path(self, model: str) -> str:
         """Return the model's URL."""
-        return self._place.address(model)
+        return self._store.get_address(model)
 
-    def models(self) -> list[str]:
+    def list_models(self) -> list[str]:
         """Return names of the models that have a version, in order."""
-        names = {file.split("/")[0] for file in self._place.files("") if "/" in file}
-        return sorted(name for name in names if self.versions(name))
+        names = {file.split("/")[0] for file in self._store.list_files("") if "/" in file}
+        return sorted(name for name in names if self.list_versions(name))
 
-    def versions(self, model: str) -> list[int]:
+    def list_versions(self, model: str) -> list[int]:
         """Return versions whose graph is there, oldest first."""
-        found = self._place.folders_with(GRAPH, below=model)
+        found = self._store.list_folders_with(GRAPH, below=model)
         return sorted(int(name) for name in found if _VERSION.fullmatch(name))
 
-    def digest(self, model: str, version: int) -> str | None:
+    def hash_version(self, model: str, version: int) -> str | None:
         """Return one hash over a version's files, which are read; None if it is not there."""
         below = f"{model}/{version}"
-        if not self._place.exists(f"{below}/{GRAPH}"):
+        if not self._store.exists(f"{below}/{GRAPH}"):
             return None
         return _combine_hashes(
-            (file, hashlib.sha256(self._place.read(f"{below}/{file}")).hexdigest())
-            for file in sorted(self._place.files(below))
+            (file, hashlib.sha256(self._store.read(f"{below}/{file}")).hexdigest())
+            for file in sorted(self._store.list_files(below))
         )
 
     def put(self, source: Path, *, model: str, version: int) -> None:
         """Upload every file, the graph last: what is left of an earlier attempt is removed."""
         below = f"{model}/{version}"
-        for leftover in self._place.files(below):
-            self._place.remove(f"{below}/{leftover}")
+        for leftover in self._store.list_files(below):
+            self._store.remove(f"{below}/{leftover}")
         files = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
         for file in sorted(files, key=lambda file: (file.as_posix() == GRAPH, file)):
-            self._place.put(source / file, f"{below}/{file.as_posix()}")
+            self._store.put(source / file, f"{below}/{file.as_posix()}")
 
     def remove(self, model: str, version: int) -> None:
         """Remove the graph, then the rest."""
         below = f"{model}/{version}"
-        self._place.remove(f"{below}/{GRAPH}")
-        for file in self._place.files(below):
-            self._place.remove(f"{below}/{file}")
+        self._store.remove(f"{below}/{GRAPH}")
+        for file in self._store.list_files(below):
+            self._store.remove(f"{below}/{file}")
 
     def sweep(self, model: str) -> None:
         """Remove uploads and removals that were cut short; a young one may still be at work."""
-        whole = {str(version) for version in self.versions(model)}
-        files = self._place.files(model)
+        whole = {str(version) for version in self.list_versions(model)}
+        files = self._store.list_files(model)
         for name in {file.split("/")[0] for file in files} - whole:
-            newest = self._place.newest(f"{model}/{name}")
+            newest = self._store.find_newest(f"{model}/{name}")
             age = timedelta(0) if newest is None else datetime.now(UTC) - newest
             if age.total_seconds() > LEFTOVER_AGE_S:
-                for file in self._place.files(f"{model}/{name}"):
-                    self._place.remove(f"{model}/{name}/{file}")
+                for file in self._store.list_files(f"{model}/{name}"):
+                    self._store.remove(f"{model}/{name}/{file}")
 
     def read_config(self) -> str | None:
         """Return the text of the models' config; None if there is none."""
-        found = self._place.read_with_mark(CONFIG)
+        found = self._store.read_with_mark(CONFIG)
         return None if found is None else found[0].decode()
 
     def change_config(self, change: Callable[[str | None], str]) -> str:
@@ -293,18 +293,18 @@ class S3ModelFolder:
         """
         text = None
         for _ in range(_TRIES):
-            found = self._place.read_with_mark(CONFIG)
+            found = self._store.read_with_mark(CONFIG)
             before, mark = (None, None) if found is None else (found[0].decode(), found[1])
             if text is not None and text == before:
                 # Written, but the answer was lost: changing it once more would go a step too far.
                 return text
             text = change(before)
-            if text == before or self._place.write_instead(text.encode(), CONFIG, mark=mark):
+            if text == before or self._store.write_instead(text.encode(), CONFIG, mark=mark):
                 return text
         raise OSError(f"{self.url}/{CONFIG} was changed by others {_TRIES} times in between")
 
     @contextmanager
-    def alone(self, model: str | None = None) -> Iterator[None]:
+    def hold(self, model: str | None = None) -> Iterator[None]:
         """Hold nothing: a bucket has no lock."""
         del model
         yield

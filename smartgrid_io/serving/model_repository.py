@@ -52,11 +52,11 @@ class ModelServerRepository:
 
     def read_state(self, model: str) -> ServingState:
         """Return what the config has of a model. Raises PublicationError if it cannot be read."""
-        return read_served(self._config(), model)
+        return read_served(self._read_config(), model)
 
     def all_served(self) -> list[ServingState]:
         """Return what the config has of every model, in its order. Raises PublicationError."""
-        return read_all_served(self._config())
+        return read_all_served(self._read_config())
 
     def update_state(
         self, model: str, move: Callable[[ServingState], ServingState]
@@ -75,9 +75,9 @@ class ModelServerRepository:
             after = move(before)
             if after == before:
                 return text or EMPTY_CONFIG
-            return write_served(text or EMPTY_CONFIG, after, base_path=folder.base_path(model))
+            return write_served(text or EMPTY_CONFIG, after, base_path=folder.get_base_path(model))
 
-        with raise_publication_errors(self.base, step="config"), folder.alone():
+        with raise_publication_errors(self.base, step="config"), folder.hold():
             text = folder.change_config(apply_move)
             # Still alone: the first change is reloaded first, and the server ends with the last.
             self._reload(text)
@@ -112,7 +112,7 @@ class ModelServerRepository:
         deadline = time.monotonic() + self.patience_s
         while True:
             try:
-                answering = self.client.version_of_label(model, label)
+                answering = self.client.find_labelled_version(model, label)
                 if answering == str(version):
                     return
                 cause = f"the label means {answering or 'nothing'}"
@@ -140,7 +140,7 @@ class ModelServerRepository:
     def _folder(self) -> ModelFolder:
         return open_model_folder(self.base)
 
-    def _config(self) -> str:
+    def _read_config(self) -> str:
         with raise_publication_errors(self.base, step="config"):
             return self._folder.read_config() or EMPTY_CONFIG
 
@@ -166,14 +166,14 @@ def ensure_config(base: str) -> None:
         if text is not None:
             return text
         text = EMPTY_CONFIG
-        for model in folder.models():
+        for model in folder.list_models():
             served = ServingState(model)
-            for version in folder.versions(model):
+            for version in folder.list_versions(model):
                 served = served.promote() if served.canary else served
                 served = served.add_trial(version).give_label(version)
             served = served.promote() if served.canary else served
-            text = write_served(text, served, base_path=folder.base_path(model))
+            text = write_served(text, served, base_path=folder.get_base_path(model))
         return text
 
-    with raise_publication_errors(base, step="config"), folder.alone():
+    with raise_publication_errors(base, step="config"), folder.hold():
         folder.change_config(write_first)

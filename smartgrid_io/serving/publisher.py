@@ -34,7 +34,7 @@ _POLL_SECONDS = 0.2
 class VersionSource(Protocol):
     """Gives the state of each version on a model server; `ModelServerClient` is one."""
 
-    def version_status(self, model: str) -> Sequence[VersionStatus]:
+    def read_version_status(self, model: str) -> Sequence[VersionStatus]:
         """Return every version that the server knows of."""
         ...
 
@@ -60,10 +60,10 @@ def publish_version(saved_model: Path, *, base: str, model: str, version: int) -
     if version < 1:
         raise PublicationError(f"copy: version {version} of {model}: versions count from 1")
     folder = _open_checked_folder(base, model)
-    place = f"{folder.base_path(model)}/{version}"
-    with raise_publication_errors(place, step="copy"), folder.alone(model):
+    place = f"{folder.get_base_path(model)}/{version}"
+    with raise_publication_errors(place, step="copy"), folder.hold(model):
         folder.sweep(model)
-        there = folder.digest(model, version)
+        there = folder.hash_version(model, version)
         if there is None:
             folder.put(source, model=model, version=version)
         elif there != hash_folder(source):
@@ -77,8 +77,8 @@ def withdraw_version(*, base: str, model: str, version: int) -> None:
     """Take a version away, so that the server goes back to the one before; none is no error."""
     folder = _open_checked_folder(base, model)
     with raise_publication_errors(base, step="withdraw"):
-        if version in folder.versions(model):
-            with folder.alone(model):
+        if version in folder.list_versions(model):
+            with folder.hold(model):
                 folder.remove(model, version)
 
 
@@ -102,11 +102,11 @@ def prune_versions(
         )
     folder = _open_checked_folder(base, model)
     with raise_publication_errors(base, step="prune"):
-        if not folder.versions(model):
+        if not folder.list_versions(model):
             return []
-        with folder.alone(model):
+        with folder.hold(model):
             folder.sweep(model)
-            surplus = [each for each in folder.versions(model)[:-keep] if each not in spare]
+            surplus = [each for each in folder.list_versions(model)[:-keep] if each not in spare]
             for version in surplus:
                 folder.remove(model, version)
     return surplus
@@ -115,7 +115,7 @@ def prune_versions(
 def list_published_versions(*, base: str, model: str) -> list[int]:
     """Return versions that lie in the model's folder, oldest first."""
     with raise_publication_errors(base, step="copy"):
-        return _open_checked_folder(base, model).versions(model)
+        return _open_checked_folder(base, model).list_versions(model)
 
 
 def wait_until_available(
@@ -135,7 +135,7 @@ def wait_until_available(
     deadline = time.monotonic() + timeout
     while True:
         try:
-            statuses = client.version_status(model)
+            statuses = client.read_version_status(model)
             status = next((each for each in statuses if each.version == str(version)), None)
             if status is not None and status.is_available:
                 return

@@ -54,7 +54,7 @@ def ask_readiness(repository: ModelServerRepository) -> Readiness:
     try:
         configured = repository.all_served()
         answering = {
-            (served.model, label): repository.client.version_of_label(served.model, label)
+            (served.model, label): repository.client.find_labelled_version(served.model, label)
             for served in configured
             for label in served.labels
         }

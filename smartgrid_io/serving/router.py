@@ -77,7 +77,7 @@ class Router:
         or answers otherwise than agreed; a canary that does so has failed.
         """
         batch = pl.DataFrame({"subject_id": list(subjects)}).with_columns(
-            routed_to=pl.Series([self._variant_of(each) for each in subjects], dtype=pl.String)
+            routed_to=pl.Series([self._choose_variant(each) for each in subjects], dtype=pl.String)
         )
         columns = {name: np.asarray(values) for name, values in features.items()}
         is_open = np.ones(batch.height, dtype=bool)
@@ -103,7 +103,7 @@ class Router:
             log=pl.concat(log) if log else PredictionLog.create_empty(),
         )
 
-    def _variant_of(self, subject: str) -> str:
+    def _choose_variant(self, subject: str) -> str:
         return STABLE if self.served.canary is None else self.split.variant_of(subject)
 
     def _call(self, variant: str, features: Mapping[str, NDArray[Any]]) -> "_VariantCall":

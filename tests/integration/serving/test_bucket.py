@@ -96,7 +96,7 @@ def test_versions_are_published_never_overwritten_withdrawn_and_pruned(bucket, s
     assert prune_versions(base=BASE, model="m", spare=[1]) == []
     assert prune_versions(base=BASE, model="m") == [1]
     assert list_published_versions(base=BASE, model="m") == [2, 3, 4]
-    assert S3ModelFolder(BASE).models() == ["m"]
+    assert S3ModelFolder(BASE).list_models() == ["m"]
 
 
 def test_an_upload_that_was_cut_short_is_no_version_and_is_done_again(

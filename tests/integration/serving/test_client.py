@@ -67,11 +67,11 @@ def test_every_batch_size_is_answered(serving, two_versions, rows):
 
 def test_versions_and_inputs_are_told(serving, two_versions):
     assert serving.client.list_live_versions(two_versions) == ["2", "1"]
-    assert serving.client.version_status(two_versions) == [
+    assert serving.client.read_version_status(two_versions) == [
         VersionStatus("2", "AVAILABLE"),
         VersionStatus("1", "AVAILABLE"),
     ]
-    assert serving.client.input_names(two_versions) == ["load_kw", "temperature_c"]
+    assert serving.client.list_input_names(two_versions) == ["load_kw", "temperature_c"]
 
 
 def test_an_unknown_model_or_version_is_unavailable_by_name(serving, two_versions):
@@ -83,7 +83,7 @@ def test_an_unknown_model_or_version_is_unavailable_by_name(serving, two_version
     with pytest.raises(ModelUnavailableError, match=rf"nobody.*{client.rest_url}"):
         client.predict_over_rest("nobody", FEATURES)
     assert client.list_live_versions("nobody") == []
-    assert client.version_status("nobody") == []
+    assert client.read_version_status("nobody") == []
 
 
 def test_a_server_that_is_away_is_said_at_once():
@@ -93,7 +93,7 @@ def test_a_server_that_is_away_is_said_at_once():
         with pytest.raises(ModelUnavailableError, match=r"load_forecaster.*http://127"):
             client.predict_over_rest("load_forecaster", FEATURES, version=1)
         with pytest.raises(ModelUnavailableError, match="load_forecaster"):
-            client.input_names("load_forecaster")
+            client.list_input_names("load_forecaster")
         assert client.list_live_versions("load_forecaster") == []
 
 

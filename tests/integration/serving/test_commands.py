@@ -148,7 +148,7 @@ def test_rollback_moves_the_label_though_registry_and_database_are_away(
     assert "alone: version 2 is no longer canary" in said
     assert "but the registry's alias champion was not moved: MLflow does not answer at" in said
     assert "but label_moves was not written" in said
-    assert place.client.version_of_label("alone", "canary") is None
+    assert place.client.find_labelled_version("alone", "canary") is None
     assert place.says("alone", "stable") == ("1", 10.0)
 
 

@@ -52,7 +52,7 @@ def test_what_a_killed_publisher_left_is_undone_by_the_next_version(place):
 
 def test_a_first_publisher_killed_before_its_label_leaves_a_model_that_nobody_is_sent_to(place):
     place.kill_publisher("first", 1, before="label")
-    assert place.client.version_of_label("first", "stable") is None
+    assert place.client.find_labelled_version("first", "stable") is None
     assert place.publish("first", 1) == "stable"
     assert place.says("first", "stable") == ("1", 10.0)
 
@@ -89,7 +89,10 @@ def test_a_label_is_asked_for_over_both_ways_and_one_that_means_nothing_is_not_t
             version,
             10.0 * int(version),
         )
-        assert place.client.input_names("both_ways", label=label) == ["load_kw", "temperature_c"]
+        assert place.client.list_input_names("both_ways", label=label) == [
+            "load_kw",
+            "temperature_c",
+        ]
     place.mover().end_trial("both_ways", reason="test", now=NOW)
     for ask in (place.client.predict, place.client.predict_over_rest):
         with pytest.raises(ModelUnavailableError, match="label"):

@@ -38,7 +38,7 @@ def eventually(condition, *, seconds=60):
 
 
 def states(serving, model):
-    return {status.version: status.state for status in serving.client.version_status(model)}
+    return {status.version: status.state for status in serving.client.read_version_status(model)}
 
 
 class SteadyLoad:
@@ -158,7 +158,7 @@ def test_an_incomplete_version_is_no_version(serving, model, missing):
     with pytest.raises(PublicationError, match="was refused by the model server"):
         wait_until_available(serving.client, model, 3)
     assert serving.client.list_live_versions(model) == []
-    status = serving.client.version_status(model)[0]
+    status = serving.client.read_version_status(model)[0]
     assert (status.state, status.failed, bool(status.error_message)) == ("END", True, True)
 
 

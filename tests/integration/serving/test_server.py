@@ -45,7 +45,7 @@ class Small:
         """State, code and message of the newest version once it is neither new nor LOADING."""
         deadline = time.monotonic() + 60
         while True:
-            for line in self.client.version_status(model)[:1]:
+            for line in self.client.read_version_status(model)[:1]:
                 if line.available or line.failed:
                     return line.state, line.error_code, line.error_message
             assert time.monotonic() < deadline, "did not come true in time"

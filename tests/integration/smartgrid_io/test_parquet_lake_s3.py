@@ -60,7 +60,7 @@ def test_days_are_replaced_listed_and_read_in_a_bucket(options: dict[str, str]):
     assert lake.replace(FeederLoad, rows.lazy(), window=three_days).count == 2
     lake.replace(FeederLoad, loads(("F1", START, 7)), window=Window.of_day(START.date()))
     assert lake.days(FeederLoad) == [START.date(), (START + 2 * DAY).date()]
-    assert len(lake.computed_days(FeederLoad)) == 3
+    assert len(lake.list_computed_days(FeederLoad)) == 3
     year = Window(START - 200 * DAY, START + 200 * DAY)
     assert lake.scan(FeederLoad, window=year).collect()["load_kw"].to_list() == [7.0, 3.0]
     lake.replace(FeederLoad, loads(("F1", START, 8)))

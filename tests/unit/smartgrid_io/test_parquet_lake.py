@@ -67,7 +67,7 @@ def test_a_window_is_kept_as_one_file_per_day_in_order_of_the_key(
 def test_a_day_without_rows_is_computed_but_holds_none(lake: ParquetLake):
     lake.replace(FeederLoad, loads(("F1", START, 1)), window=THREE_DAYS)
     assert lake.days(FeederLoad) == [FIRST]
-    assert lake.computed_days(FeederLoad) == [FIRST, FIRST + DAY, FIRST + 2 * DAY]
+    assert lake.list_computed_days(FeederLoad) == [FIRST, FIRST + DAY, FIRST + 2 * DAY]
     assert lake.scan(FeederLoad, window=THREE_DAYS).collect().height == 1
 
 
@@ -94,7 +94,7 @@ def test_a_days_new_content_takes_the_place_of_the_old_and_of_no_other(lake: Par
 def test_days_that_are_forgotten_are_as_if_never_computed(lake: ParquetLake, tmp_path: Path):
     lake.replace(FeederLoad, loads(("F1", START, 1), ("F1", START + DAY, 2)), window=THREE_DAYS)
     assert lake.delete_before(FeederLoad, before=FIRST + DAY) == 1
-    assert lake.computed_days(FeederLoad) == [FIRST + DAY, FIRST + 2 * DAY]
+    assert lake.list_computed_days(FeederLoad) == [FIRST + DAY, FIRST + 2 * DAY]
     assert lake.scan(FeederLoad).collect()["load_kw"].to_list() == [2.0]
     assert lake.delete_before(FeederLoad, before=FIRST + DAY) == 0
 
@@ -102,7 +102,7 @@ def test_days_that_are_forgotten_are_as_if_never_computed(lake: ParquetLake, tmp
 def test_without_a_window_the_whole_table_is_replaced(lake: ParquetLake):
     lake.replace(FeederLoad, loads(("F1", START, 1), ("F1", START + DAY, 2)), window=THREE_DAYS)
     lake.replace(FeederLoad, loads(("F1", START + DAY, 5)))
-    assert lake.computed_days(FeederLoad) == [FIRST + DAY]
+    assert lake.list_computed_days(FeederLoad) == [FIRST + DAY]
 
 
 def test_a_table_without_days_is_one_file(lake: ParquetLake, tmp_path: Path):

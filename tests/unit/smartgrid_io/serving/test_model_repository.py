@@ -24,7 +24,7 @@ class Server:
             raise ModelUnavailableError(self.refusal)
         self.told.append(config)
 
-    def version_of_label(self, model: str, label: str) -> str | None:
+    def find_labelled_version(self, model: str, label: str) -> str | None:
         return self.version
 
 

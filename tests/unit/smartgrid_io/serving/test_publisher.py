@@ -189,7 +189,7 @@ class Server:
     def __init__(self, *answers):
         self.answers = list(answers)
 
-    def version_status(self, model):
+    def read_version_status(self, model):
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
