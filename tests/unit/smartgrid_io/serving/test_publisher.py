@@ -156,28 +156,25 @@ def test_a_publisher_killed_at_any_moment_leaves_a_whole_version_or_none(base, s
         import sys
         from pathlib import Path
         from smartgrid_io.serving import publisher
-        print("begins", flush=True)
         place = {{"base": {base!r}, "model": "m"}}
         for version in range(int(sys.argv[1]), 1000000):
             publisher.publish_version(Path({str(source)!r}), **place, version=version)
+            print("at work", flush=True)
             publisher.prune_versions(**place)
     """
     seed = random.Random(7)  # noqa: S311  # moments, not secrets
-    published = set()
     for start in (1, 1_000, 2_000, 3_000):
         with subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(script), str(start)],
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
-            assert process.stdout.readline() == "begins\n"
+            assert process.stdout.readline() == "at work\n"
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(seed.uniform(0.05, 0.4))
             process.send_signal(signal.SIGKILL)
         for version in list_published_versions(base=base, model="m"):
             assert tree(Path(base) / "m" / str(version)) == whole
-            published.add(version)
-    assert published, "a publisher that was never at work was not killed at work"
     publish_version(source, base=base, model="m", version=999_999)
     names = {entry.name for entry in os.scandir(f"{base}/m")}
     assert {name for name in names if not name.isdecimal()} == {".lock"}
