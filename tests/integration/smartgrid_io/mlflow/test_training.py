@@ -50,7 +50,7 @@ def test_the_same_features_are_trained_once_and_their_model_answers_as_it_did_of
 
     assert again == first, "the same features give the version that they gave before"
     assert (first.version, other.version) == ("1", "2")
-    assert {run.info.status for run in registry._runs(EXPERIMENT, "")} == {"FINISHED"}
+    assert {run.info.status for run in registry._search_runs(EXPERIMENT, "")} == {"FINISHED"}
     saved_model = registry.download(first, tmp_path)
     rows, offline = read_golden(saved_model)
     np.testing.assert_allclose(
