@@ -1,22 +1,19 @@
 """From exceedances to people: new ones are recorded as alerts, waiting messages are delivered."""
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import dagster as dg
-import polars as pl
 
 from sensors.polling import Attempts, is_at_work, plan_attempts, read_cursor, write_cursor
-from smartgrid_core.alerts.decide import decide_limit_alerts
-from smartgrid_core.contracts.alerts import LimitExceedances
-from smartgrid_core.protocols import AlertStore, Clock, Warehouse
+from smartgrid_core.protocols import AlertStore, Clock
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import DAY, Window, midnight
 
 RECORDING = "raise_alerts"
 DELIVERY = "deliver_alerts"
+
+NOTICED, DECIDED = dg.AssetKey("limit_exceedances"), dg.AssetKey("alerts")
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
 
@@ -28,60 +25,63 @@ def choose_issue_window(*, now: datetime, last_day: date | None) -> Window:
     return Window(today - DAY, today + DAY)
 
 
-def decide_alerts(
-    exceedances: pl.DataFrame, *, open_alerts: pl.DataFrame, now: datetime, timezone: ZoneInfo
-) -> dict[str, list[str]]:
-    """Facts that call for an alert and have none, by the issue day (ISO) that they come from.
+def find_undecided_days(exceedances: Mapping[str, int], alerts: Mapping[str, int]) -> list[str]:
+    """Return a fact for every day whose exceedances were computed and not yet decided upon.
 
     Args:
-        exceedances: Rows of `LimitExceedances` whose hours may still come.
-        open_alerts: Rows of `Alerts` that nobody has closed.
-        now: The present instant, UTC.
-        timezone: In which the local day of a fact is counted.
+        exceedances: By issue day (ISO), the number of the event that computed its exceedances last.
+        alerts: By issue day (ISO), the number of the event that decided its alerts last.
 
     Returns:
-        The `dedupe_key` of every such fact, by issue day.
+        `<day>#<event>` in order of days: exceedances that are computed again are another fact.
+
+    >>> find_undecided_days({"2026-03-01": 7, "2026-03-02": 9}, {"2026-03-01": 8})
+    ['2026-03-02#9']
     """
-    alerts = decide_limit_alerts(exceedances, now=now, timezone=timezone, open_alerts=open_alerts)
-    days: dict[str, list[str]] = {}
-    for key, metadata in alerts.select("dedupe_key", "metadata").iter_rows():
-        issue = datetime.fromisoformat(json.loads(metadata)["issue_time"])
-        days.setdefault(issue.astimezone(UTC).date().isoformat(), []).append(key)
-    return dict(sorted(days.items()))
+    return [
+        f"{day}#{event}" for day, event in sorted(exceedances.items()) if event > alerts.get(day, 0)
+    ]
 
 
 @dg.sensor(job_name=RECORDING, minimum_interval_seconds=30, default_status=RUNNING)
 def new_exceedances(
     context: dg.SensorEvaluationContext,
-    warehouse: dg.ResourceParam[Warehouse],
-    alert_book: dg.ResourceParam[AlertStore],
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
 ) -> dg.SensorResult | dg.SkipReason:
-    """Limit exceedances that call for an alert that is not open yet."""
+    """Days whose limit exceedances are newer than their alerts; the asset `alerts` decides."""
     if is_at_work(context.instance, RECORDING):
         return dg.SkipReason("alerts are being recorded")
-    now = clock.now()
-    window = choose_issue_window(now=now, last_day=settings.last_day)
-    facts = decide_alerts(
-        warehouse.read(LimitExceedances, window=window),
-        open_alerts=alert_book.read_open_alerts(),
-        now=now,
-        timezone=settings.zone,
+    window = choose_issue_window(now=clock.now(), last_day=settings.last_day)
+    days = [day.isoformat() for day in window.days()]
+    facts = find_undecided_days(
+        *(_read_last_events(context.instance, asset, days=days) for asset in (NOTICED, DECIDED))
     )
     before = read_cursor(context.cursor)
-    attempts = {
-        day: plan_attempts(f"alerts:{day}", keys, before=before) for day, keys in facts.items()
-    }
-    cursor = write_cursor(_merge_cursors(attempts.values()))
+    attempts = [(fact, plan_attempts("alerts", [fact], before=before)) for fact in facts]
+    cursor = write_cursor(_merge_cursors(attempt for _, attempt in attempts))
     requests = [
-        dg.RunRequest(run_key=attempt.run_key, partition_key=day)
-        for day, attempt in attempts.items()
+        dg.RunRequest(run_key=attempt.run_key, partition_key=fact.partition("#")[0])
+        for fact, attempt in attempts
         if attempt.facts
     ]
     if not requests:
-        return dg.SensorResult(skip_reason="no exceedance calls for a new alert", cursor=cursor)
+        return dg.SensorResult(skip_reason="no exceedances wait for a decision", cursor=cursor)
     return dg.SensorResult(run_requests=requests, cursor=cursor)
+
+
+def _read_last_events(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, *, days: Iterable[str]
+) -> dict[str, int]:
+    """Return the number of the last materialisation of each of the days that has one."""
+    events: dict[str, int] = {}
+    for day in days:
+        newest = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[day]), limit=1
+        )
+        if newest.records:
+            events[day] = newest.records[0].storage_id
+    return events
 
 
 def _merge_cursors(attempts: Iterable[Attempts]) -> dict[str, int]:

@@ -16,9 +16,9 @@ from resources.wiring import build_resources
 from sensors.alerts import new_exceedances, waiting_messages
 from sensors.arrivals import landing_arrivals
 from sensors.late_readings import late_readings
+from smartgrid_assets.alerts.assets import alerts
 from smartgrid_assets.alerts.delivery import deliver_alerts
 from smartgrid_assets.landing import land_files
-from smartgrid_core.alerts.decide import decide_limit_alerts
 from smartgrid_core.contracts.alerts import LimitExceedances, Outbox
 from smartgrid_core.contracts.readings import MeterReadings
 from smartgrid_core.settings import Settings
@@ -156,22 +156,27 @@ def test_an_exceedance_is_posted_once(handles, instance, receiver):
         )
     )
     warehouse.upsert(LimitExceedances, rows)
-    names = ("warehouse", "alert_book", "settings", "clock")
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization("limit_exceedances", partition="2026-03-10")
+    )
+    names = ("settings", "clock")
     found = tick(new_exceedances, handles, instance, *names)
-    book.record(
-        decide_limit_alerts(
-            warehouse.read(LimitExceedances),
-            now=NOW,
-            timezone=handles["settings"].zone,
-            open_alerts=book.read_open_alerts(),
-        )
+    (request,) = found.run_requests
+    decided = dg.materialize(
+        [alerts],
+        partition_key=request.partition_key,
+        instance=instance,
+        resources={
+            name: handles[name] for name in ("warehouse", "alert_book", "settings", "clock")
+        },
     )
     again = tick(new_exceedances, handles, instance, *names, cursor=found.cursor)
     waiting = tick(waiting_messages, handles, instance, "alert_book", "clock")
     deliver_alerts.execute_in_process(resources={"alert_book": book, "clock": handles["clock"]})
     silent = tick(waiting_messages, handles, instance, "alert_book", "clock")
 
-    assert [request.partition_key for request in found.run_requests] == ["2026-03-10"]
+    assert request.partition_key == "2026-03-10"
+    assert decided.success
     assert again.run_requests == []
     assert (len(waiting.run_requests), silent.run_requests) == (1, [])
     ((key, payload),) = receiver.posts

@@ -1,65 +1,29 @@
 """Exceedances ask for alerts, waiting messages for deliveries."""
 
-from datetime import UTC, date, datetime, timedelta
+import json
+from datetime import UTC, date, datetime
 
 import dagster as dg
 import polars as pl
 import pytest
 
 from sensors.alerts import choose_issue_window, new_exceedances, waiting_messages
-from smartgrid_core.alerts.decide import decide_limit_alerts
-from smartgrid_core.contracts.alerts import Alerts, LimitExceedances
+from sensors.polling import MOST_ATTEMPTS
 from smartgrid_core.protocols import DeliveryReport
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 
 NOW = datetime(2026, 3, 2, 0, 30, tzinfo=UTC)
-MIDNIGHT = NOW.replace(minute=0)
-
-
-def exceedances(*probabilities: float, feeder: str = "F1", issue: datetime = MIDNIGHT):
-    return LimitExceedances.validate(
-        pl.DataFrame(
-            [
-                {
-                    "feeder_id": feeder,
-                    "issue_time": issue,
-                    "hour_start": issue + timedelta(hours=10 + number),
-                    "rating_kw": 100.0,
-                    "p50_kw": 105.0,
-                    "p90_kw": 120.0,
-                    "probability": probability,
-                    "model": "load_forecaster",
-                }
-                for number, probability in enumerate(probabilities)
-            ],
-            schema=LimitExceedances.create_empty().schema,
-        )
-    )
-
-
-class Forecasts:
-    """A warehouse that knows nothing but exceedances."""
-
-    def __init__(self, rows: pl.DataFrame) -> None:
-        self.rows = rows
-
-    def read(self, schema: type, *, window: Window) -> pl.DataFrame:
-        assert schema is LimitExceedances
-        return self.rows.filter(
-            pl.col("issue_time").is_between(window.start, window.end, closed="left")
-        )
 
 
 class Book:
     """An alert book in memory."""
 
-    def __init__(self, alerts: pl.DataFrame | None = None, due: list[str] | None = None) -> None:
-        self.alerts = Alerts.create_empty() if alerts is None else alerts
+    def __init__(self, due: list[str] | None = None) -> None:
         self.waiting = due or []
 
     def read_open_alerts(self) -> pl.DataFrame:
-        return self.alerts
+        raise AssertionError("a sensor decides nothing")
 
     def record(self, alerts: pl.DataFrame) -> int:
         raise AssertionError("a sensor records nothing")
@@ -82,41 +46,79 @@ def instance():
         yield instance
 
 
-def look(rows: pl.DataFrame, instance, *, book: Book | None = None, cursor: str | None = None):
+@pytest.fixture
+def compute(instance):
+    """Materialise a day of an asset."""
+
+    def materialise(asset: str, day: str = "2026-03-02") -> None:
+        instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=day))
+
+    return materialise
+
+
+def look(instance, *, cursor: str | None = None):
     return new_exceedances(
         dg.build_sensor_context(instance=instance, cursor=cursor),
-        warehouse=Forecasts(rows),
-        alert_book=book or Book(),
         settings=Settings(_env_file=None, first_day=date(2026, 1, 1)),
         clock=StillClock(),
     )
 
 
-def test_a_new_exceedance_asks_for_the_alerts_of_its_issue_day(instance):
-    result = look(exceedances(0.8, 0.9), instance)
-    assert [request.partition_key for request in result.run_requests] == ["2026-03-02"]
-    assert result.cursor == '{"limit:F1:2026-03-02": 1}'
+def requested_days(result) -> list[str]:
+    return [request.partition_key for request in result.run_requests]
 
 
-def test_an_exceedance_whose_alert_is_open_asks_for_nothing(instance):
-    rows = exceedances(0.8)
-    alerts = decide_limit_alerts(
-        rows, now=NOW, timezone=Settings(_env_file=None).zone, open_alerts=None
-    )
-    result = look(rows, instance, book=Book(alerts))
+def test_a_new_exceedance_asks_for_the_alerts_of_its_issue_day(instance, compute):
+    compute("limit_exceedances")
+    result = look(instance)
+    assert requested_days(result) == ["2026-03-02"]
+    (fact,) = json.loads(result.cursor)
+    assert fact.startswith("2026-03-02#")
+
+
+def test_an_exceedance_whose_alerts_were_decided_asks_for_nothing(instance, compute):
+    compute("limit_exceedances")
+    compute("alerts")
+    result = look(instance)
     assert (result.run_requests, result.cursor) == ([], "{}")
 
 
-def test_an_unlikely_exceedance_asks_for_nothing(instance):
-    assert look(exceedances(0.2, 0.4), instance).run_requests == []
+def test_exceedances_that_are_computed_again_ask_again(instance, compute):
+    compute("limit_exceedances")
+    first = look(instance)
+    compute("alerts")
+    compute("limit_exceedances")
+    again = look(instance, cursor=first.cursor)
+    assert requested_days(again) == ["2026-03-02"]
+    assert again.run_requests[0].run_key != first.run_requests[0].run_key
 
 
-def test_an_alert_that_cannot_be_recorded_is_given_up(instance):
-    assert look(exceedances(0.8), instance, cursor='{"limit:F1:2026-03-02": 3}').run_requests == []
+def test_yesterdays_and_todays_exceedances_ask_each_for_its_own_day(instance, compute):
+    compute("limit_exceedances", "2026-03-02")
+    compute("limit_exceedances", "2026-03-01")
+    assert requested_days(look(instance)) == ["2026-03-01", "2026-03-02"]
 
 
-def test_exceedances_of_long_ago_ask_for_nothing(instance):
-    assert look(exceedances(0.8, issue=MIDNIGHT - timedelta(days=9)), instance).run_requests == []
+def test_alerts_that_cannot_be_decided_are_given_up(instance, compute):
+    compute("limit_exceedances")
+    cursor, requests = None, []
+    for _ in range(5):
+        result = look(instance, cursor=cursor)
+        cursor, requests = result.cursor, [*requests, *result.run_requests]
+    assert len({request.run_key for request in requests}) == len(requests) == MOST_ATTEMPTS
+
+
+def test_exceedances_of_long_ago_ask_for_nothing(instance, compute):
+    compute("limit_exceedances", "2026-02-21")
+    assert look(instance).run_requests == []
+
+
+def test_while_alerts_are_recorded_nothing_is_requested(instance, compute):
+    compute("limit_exceedances")
+    instance.add_run(
+        dg.DagsterRun(job_name="raise_alerts", run_id="r1", status=dg.DagsterRunStatus.STARTED)
+    )
+    assert isinstance(look(instance), dg.SkipReason)
 
 
 def test_the_present_of_a_closed_data_set_is_its_end():
