@@ -27,9 +27,9 @@ BANNED = frozenset(
     {"told", "said", "heard", "settle", "witness", "shelf", "tether", "mourn", "reap"}
 )
 """Words of our own invention for which the field has one; `settle_canary` is a job people know, and
-`model_shelf` a resource key."""
+`model_repository` a resource key."""
 
-KNOWN_TO_USERS = frozenset({"settle_canary", "model_shelf"})
+KNOWN_TO_USERS = frozenset({"settle_canary"})
 LONGEST_FILE, LARGEST_ROOM, MANY_PARAMETERS = 400, 16, 4
 NAMED_BY_OTHERS = re.compile(
     r"^(dg\.|daily_asset|grid_asset|dy\.|app\.|property|cached_property|overload|.*\.(setter|command)|.*validator)"

@@ -26,7 +26,7 @@ class ModelServerResource(dg.ConfigurableResource[ModelServer]):
 
 
 class ModelRepositoryResource(dg.ConfigurableResource[ModelRepository]):
-    """The folder of served models; the key `model_shelf` is older than its name."""
+    """The folder from which the model server takes its versions, and which of them it loads."""
 
     settings: dg.ResourceDependency[Settings]
     model_server: dg.ResourceDependency[ModelServerClient]

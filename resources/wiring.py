@@ -6,7 +6,7 @@ instead of making it anew within each of them.
 
 from typing import Any
 
-from resources.alert_book import AlertBookResource
+from resources.alert_store import AlertStoreResource
 from resources.clock import SystemClock
 from resources.lake import LakeResource
 from resources.landing import LandingResource
@@ -41,8 +41,8 @@ def build_resources(**overrides: Any) -> dict[str, Any]:
         "mlflow": MlflowTrackingResource(settings=settings),
         "model_registry": ModelRegistryResource(settings=settings),
         "model_server": model_server,
-        "model_shelf": ModelRepositoryResource(settings=settings, model_server=model_server),
-        "alert_book": AlertBookResource(settings=settings, warehouse=warehouse),
+        "model_repository": ModelRepositoryResource(settings=settings, model_server=model_server),
+        "alert_store": AlertStoreResource(settings=settings, warehouse=warehouse),
         "quality": QualityResource(settings=settings),
         **overrides,
     }

@@ -91,7 +91,7 @@ def _merge_cursors(attempts: Iterable[Attempts]) -> dict[str, int]:
 @dg.sensor(job_name=DELIVERY, minimum_interval_seconds=15, default_status=RUNNING)
 def waiting_messages(
     context: dg.SensorEvaluationContext,
-    alert_book: dg.ResourceParam[AlertStore],
+    alert_store: dg.ResourceParam[AlertStore],
     clock: dg.ResourceParam[Clock],
 ) -> dg.SensorResult | dg.SkipReason:
     """Messages in the outbox whose time to be tried has come."""
@@ -99,7 +99,7 @@ def waiting_messages(
         return dg.SkipReason("messages are being delivered")
     attempts = plan_attempts(
         "deliver",
-        alert_book.list_due(now=clock.now()),
+        alert_store.list_due(now=clock.now()),
         before=read_cursor(context.cursor),
         most=None,
     )

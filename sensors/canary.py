@@ -75,11 +75,11 @@ def decide_canary(
 def canary_watch(
     context: dg.SensorEvaluationContext,
     warehouse: dg.ResourceParam[Warehouse],
-    model_shelf: dg.ResourceParam[ModelRepository],
+    model_repository: dg.ResourceParam[ModelRepository],
     clock: dg.ResourceParam[Clock],
 ) -> dg.SensorResult | dg.SkipReason:
     """A canary whose calls fail or are slow, or whose comparison has come to a verdict."""
-    served = model_shelf.read_state(LOAD_FORECASTER)
+    served = model_repository.read_state(LOAD_FORECASTER)
     if served.canary is None:
         return dg.SkipReason("no canary is on trial")
     if is_at_work(context.instance, JOB):

@@ -26,14 +26,14 @@ def find_failure_text(context: dg.RunFailureSensorContext) -> str:
 @dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=15)
 def failed_runs(
     context: dg.RunFailureSensorContext,
-    alert_book: dg.ResourceParam[AlertStore],
+    alert_store: dg.ResourceParam[AlertStore],
     clock: dg.ResourceParam[Clock],
 ) -> None:
     """Record a system_failure alert for a run that nothing will try again."""
     run = context.dagster_run
     if not is_final(run.tags):
         return
-    alert_book.record(
+    alert_store.record(
         build_failure_alert(
             job_name=run.job_name,
             run_id=run.run_id,

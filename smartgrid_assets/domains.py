@@ -62,9 +62,13 @@ FRESHNESS: Mapping[Cadence, dg.FreshnessPolicy] = {
 """A schedule that was missed once warns, twice fails: the next round, and room for its run."""
 
 
-def choose_freshness(cadence: Cadence, *, is_closed: bool = IS_CLOSED) -> dg.FreshnessPolicy | None:
-    """Return how fresh an asset has to stay; None for a closed data set, which gets no news."""
-    return None if is_closed else FRESHNESS[cadence]
+CLOSED_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=366))
+"""A closed data set gets no news: what was computed once stands. A year later one may ask why."""
+
+
+def choose_freshness(cadence: Cadence, *, is_closed: bool = IS_CLOSED) -> dg.FreshnessPolicy:
+    """Return how fresh an asset has to stay, in an open or in a closed data set."""
+    return CLOSED_FRESHNESS if is_closed else FRESHNESS[cadence]
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def limit_exceedances(
 def alerts(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
-    alert_book: dg.ResourceParam[AlertStore],
+    alert_store: dg.ResourceParam[AlertStore],
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
@@ -58,9 +58,9 @@ def alerts(
         warehouse.read(LimitExceedances, window=get_run_window(context)),
         now=clock.now(),
         timezone=settings.zone,
-        open_alerts=alert_book.read_open_alerts(),
+        open_alerts=alert_store.read_open_alerts(),
     )
-    new = alert_book.record(called_for)
+    new = alert_store.record(called_for)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": new,

@@ -8,11 +8,11 @@ from smartgrid_core.protocols import AlertStore, Clock
 @dg.op(name="deliver_waiting_messages", out=dg.Out(dg.Nothing))
 def deliver(
     context: dg.OpExecutionContext,
-    alert_book: dg.ResourceParam[AlertStore],
+    alert_store: dg.ResourceParam[AlertStore],
     clock: dg.ResourceParam[Clock],
 ) -> None:
     """Try every message of the outbox that is due, once; what fails is due again later."""
-    report = alert_book.deliver(now=clock.now())
+    report = alert_store.deliver(now=clock.now())
     context.add_output_metadata(
         {"delivered": report.delivered, "to_try_again": report.retried, "given_up": report.dead}
     )

@@ -187,7 +187,7 @@ def load_model(
 def served_model(
     warehouse: dg.ResourceParam[Warehouse],
     model_registry: dg.ResourceParam[ModelRegistry],
-    model_shelf: dg.ResourceParam[ModelRepository],
+    model_repository: dg.ResourceParam[ModelRepository],
     model_server: dg.ResourceParam[ModelServer],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
@@ -200,7 +200,7 @@ def served_model(
     version = model_registry.find_by_alias(LOAD_FORECASTER, CHALLENGER)
     if version is None:
         return dg.MaterializeResult(metadata={"outcome": "no model is registered yet"})
-    served, number = model_shelf.read_state(LOAD_FORECASTER), int(version.version)
+    served, number = model_repository.read_state(LOAD_FORECASTER), int(version.version)
     reason = explain_refusal(warehouse.read(PromotionDecisions), served, number) or explain_wait(
         warehouse.read(LabelMoves), served, number, now=clock.now()
     )
@@ -209,7 +209,7 @@ def served_model(
     live = go_live(
         version,
         registry=model_registry,
-        repository=model_shelf,
+        repository=model_repository,
         server=model_server,
         journal=warehouse,
         by="served_model",

@@ -49,7 +49,7 @@ from smartgrid_ml.promotion.gate import GATE_LIMITS
 def promotion_gate(
     warehouse: dg.ResourceParam[Warehouse],
     model_registry: dg.ResourceParam[ModelRegistry],
-    model_shelf: dg.ResourceParam[ModelRepository],
+    model_repository: dg.ResourceParam[ModelRepository],
 ) -> dg.AssetCheckResult:
     """Reads the newest decision about the challenger.
 
@@ -62,7 +62,7 @@ def promotion_gate(
         return dg.AssetCheckResult(passed=True, description="no model is registered yet")
     version = int(challenger.version)
     reason = explain_refusal(
-        warehouse.read(PromotionDecisions), model_shelf.read_state(LOAD_FORECASTER), version
+        warehouse.read(PromotionDecisions), model_repository.read_state(LOAD_FORECASTER), version
     )
     is_broken = reason == describe_undecided(version)
     return dg.AssetCheckResult(
@@ -126,10 +126,10 @@ def labels_answer(
     lake: dg.ResourceParam[Lake],
     model_registry: dg.ResourceParam[ModelRegistry],
     model_server: dg.ResourceParam[ModelServer],
-    model_shelf: dg.ResourceParam[ModelRepository],
+    model_repository: dg.ResourceParam[ModelRepository],
 ) -> dg.AssetCheckResult:
     """Asks the server under each label about the newest hours that have features."""
-    served = model_shelf.read_state(LOAD_FORECASTER)
+    served = model_repository.read_state(LOAD_FORECASTER)
     champion = model_registry.find_by_alias(LOAD_FORECASTER, CHAMPION)
     rows = read_newest_features(lake)
     return to_outcome_result(

@@ -39,7 +39,7 @@ def promotion_decision(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
     model_registry: dg.ResourceParam[ModelRegistry],
-    model_shelf: dg.ResourceParam[ModelRepository],
+    model_repository: dg.ResourceParam[ModelRepository],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
     """Whether the challenger may be published, condition by condition, against the champion.
@@ -50,7 +50,7 @@ def promotion_decision(
     challenger = model_registry.find_by_alias(LOAD_FORECASTER, CHALLENGER)
     if challenger is None:
         return dg.MaterializeResult(metadata={"outcome": "no model is registered yet"})
-    labels = model_shelf.read_state(LOAD_FORECASTER).labels
+    labels = model_repository.read_state(LOAD_FORECASTER).labels
     for label, version in labels.items():
         if str(version) == challenger.version:
             outcome = f"version {version} bears the label {label} already"

@@ -50,7 +50,7 @@ def load_forecast(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
     model_server: dg.ResourceParam[ModelServer],
-    model_shelf: dg.ResourceParam[ModelRepository],
+    model_repository: dg.ResourceParam[ModelRepository],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
     """P10, P50 and P90 of every feeder for each hour of the day, kW, issued at its midnight UTC.
@@ -61,7 +61,7 @@ def load_forecast(
     window = get_run_window(context)
     router = Router(
         model_server,
-        served=read_served(model_shelf),
+        served=read_served(model_repository),
         split=find_split(warehouse.read(TrafficSplits), LOAD_FORECASTER),
         now=clock.now(),
     )
@@ -95,7 +95,7 @@ def variant_comparison(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
     model_server: dg.ResourceParam[ModelServer],
-    model_shelf: dg.ResourceParam[ModelRepository],
+    model_repository: dg.ResourceParam[ModelRepository],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
     """Stable and canary on the same feeder-hours of whole days since the canary's trial began.
@@ -103,7 +103,7 @@ def variant_comparison(
     Both are asked for the same rows, so that neither profits from easier feeders.
     """
     _forget_old_predictions(warehouse, now=clock.now())
-    served = model_shelf.read_state(LOAD_FORECASTER)
+    served = model_repository.read_state(LOAD_FORECASTER)
     since = find_label_start(warehouse.read(LabelMoves), served, CANARY)
     if served.stable is None or served.canary is None or since is None:
         return dg.MaterializeResult(metadata={"outcome": "no canary is on trial"})

@@ -40,10 +40,10 @@ def forecast_is_whole(
     description="Promote, keep or roll back: the canary is not worse than stable.",
 )
 def canary_verdict(
-    warehouse: dg.ResourceParam[Warehouse], model_shelf: dg.ResourceParam[ModelRepository]
+    warehouse: dg.ResourceParam[Warehouse], model_repository: dg.ResourceParam[ModelRepository]
 ) -> dg.AssetCheckResult:
     """Reads the newest comparison of the present canary; fails if it shall be rolled back."""
-    served = model_shelf.read_state(LOAD_FORECASTER)
+    served = model_repository.read_state(LOAD_FORECASTER)
     about = (
         warehouse.read(VariantComparisons)
         .filter(pl.col("model") == LOAD_FORECASTER, pl.col("canary_version") == str(served.canary))

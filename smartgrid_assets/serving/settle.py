@@ -29,18 +29,18 @@ def move_canary_labels(
     config: CanaryOrder,
     warehouse: dg.ResourceParam[Warehouse],
     model_registry: dg.ResourceParam[ModelRegistry],
-    model_shelf: dg.ResourceParam[ModelRepository],
-    alert_book: dg.ResourceParam[AlertStore],
+    model_repository: dg.ResourceParam[ModelRepository],
+    alert_store: dg.ResourceParam[AlertStore],
     clock: dg.ResourceParam[Clock],
 ) -> None:
     """Move the labels; the decision is on record, and a rollback an alert, too.
 
     Done again it changes nothing.
     """
-    served = model_shelf.read_state(LOAD_FORECASTER)
+    served = model_repository.read_state(LOAD_FORECASTER)
     if config.action == "roll_back" and served.canary == config.version:
         # Before the move: who dies in between finds the canary again, and the alert is once.
-        alert_book.record(
+        alert_store.record(
             build_rollback_alert(
                 model=LOAD_FORECASTER, version=config.version, reason=config.reason, now=clock.now()
             )
@@ -55,7 +55,7 @@ def move_canary_labels(
             now=clock.now(),
         )
         warehouse.upsert(PromotionDecisions, rows)
-    mover = LabelMover(model_shelf, model_registry, warehouse, by=NAME)
+    mover = LabelMover(model_repository, model_registry, warehouse, by=NAME)
     move = mover.promote if config.action == "promote" else mover.end_trial
     moved = move(LOAD_FORECASTER, canary=config.version, reason=config.reason, now=clock.now())
     context.add_output_metadata({"served": str(moved.after.labels), "changed": moved.is_new})

@@ -87,8 +87,8 @@ def handles(
     }
     (tmp_path / "landing").mkdir()
     wired = build_resources(**given)
-    with dg.build_resources({key: wired[key] for key in ("landing", "alert_book")}) as built:
-        yield {**given, "landing": built.landing, "alert_book": built.alert_book}
+    with dg.build_resources({key: wired[key] for key in ("landing", "alert_store")}) as built:
+        yield {**given, "landing": built.landing, "alert_store": built.alert_store}
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_file_lands_once_and_its_days_are_reopened(handles, instance):
 
 def test_an_exceedance_is_posted_once(handles, instance, receiver):
     handles["clock"].time = NOW
-    warehouse, book = handles["warehouse"], handles["alert_book"]
+    warehouse, book = handles["warehouse"], handles["alert_store"]
     issue = NOW.replace(minute=0)
     rows = LimitExceedances.validate(
         pl.DataFrame(
@@ -167,13 +167,13 @@ def test_an_exceedance_is_posted_once(handles, instance, receiver):
         partition_key=request.partition_key,
         instance=instance,
         resources={
-            name: handles[name] for name in ("warehouse", "alert_book", "settings", "clock")
+            name: handles[name] for name in ("warehouse", "alert_store", "settings", "clock")
         },
     )
     again = tick(new_exceedances, handles, instance, *names, cursor=found.cursor)
-    waiting = tick(waiting_messages, handles, instance, "alert_book", "clock")
-    deliver_alerts.execute_in_process(resources={"alert_book": book, "clock": handles["clock"]})
-    silent = tick(waiting_messages, handles, instance, "alert_book", "clock")
+    waiting = tick(waiting_messages, handles, instance, "alert_store", "clock")
+    deliver_alerts.execute_in_process(resources={"alert_store": book, "clock": handles["clock"]})
+    silent = tick(waiting_messages, handles, instance, "alert_store", "clock")
 
     assert request.partition_key == "2026-03-10"
     assert decided.success

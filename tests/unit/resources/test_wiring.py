@@ -22,8 +22,8 @@ KEYS = {
     "mlflow",
     "model_registry",
     "model_server",
-    "model_shelf",
-    "alert_book",
+    "model_repository",
+    "alert_store",
     "quality",
 }
 
@@ -72,8 +72,8 @@ def test_the_landing_folder_asks_the_clock_and_the_warehouse_handed_in(tmp_path)
 def test_the_warehouse_and_its_alerts_share_one_address(tmp_path):
     url = "postgresql://user:password@127.0.0.1:1/smartgrid"
     settings = Settings(_env_file=None, home=tmp_path, database_url=SecretStr(url))
-    with start("warehouse", "alert_book", settings=settings) as built:
-        assert (built.warehouse.url, built.alert_book.url) == (url, url)
+    with start("warehouse", "alert_store", settings=settings) as built:
+        assert (built.warehouse.url, built.alert_store.url) == (url, url)
 
 
 def test_a_warehouse_without_an_address_says_what_to_set(tmp_path):
@@ -93,7 +93,7 @@ def test_the_machines_clock_shows_utc():
 
 def test_models_are_asked_and_kept_where_the_settings_say(tmp_path):
     settings = Settings(_env_file=None, home=tmp_path)
-    keys = ("lake", "model_registry", "model_server", "model_shelf")
+    keys = ("lake", "model_registry", "model_server", "model_repository")
     with start(*keys, settings=settings) as built:
         assert built.lake.days is not None
-        assert built.model_shelf.read_state("load_forecaster").labels == {}
+        assert built.model_repository.read_state("load_forecaster").labels == {}

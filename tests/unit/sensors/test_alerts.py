@@ -130,12 +130,12 @@ def test_the_present_of_a_closed_data_set_is_its_end():
 def test_waiting_messages_ask_for_a_delivery_under_a_new_key_each_time(instance):
     first = waiting_messages(
         dg.build_sensor_context(instance=instance),
-        alert_book=Book(due=["m1#0"]),
+        alert_store=Book(due=["m1#0"]),
         clock=StillClock(),
     )
     again = waiting_messages(
         dg.build_sensor_context(instance=instance, cursor=first.cursor),
-        alert_book=Book(due=["m1#0"]),
+        alert_store=Book(due=["m1#0"]),
         clock=StillClock(),
     )
     keys = {request.run_key for result in (first, again) for request in result.run_requests}
@@ -144,7 +144,7 @@ def test_waiting_messages_ask_for_a_delivery_under_a_new_key_each_time(instance)
 
 def test_an_empty_outbox_asks_for_nothing(instance):
     result = waiting_messages(
-        dg.build_sensor_context(instance=instance), alert_book=Book(), clock=StillClock()
+        dg.build_sensor_context(instance=instance), alert_store=Book(), clock=StillClock()
     )
     assert result.run_requests == []
 
@@ -155,7 +155,7 @@ def test_while_messages_are_delivered_nothing_is_requested(instance):
     )
     result = waiting_messages(
         dg.build_sensor_context(instance=instance),
-        alert_book=Book(due=["m1#0"]),
+        alert_store=Book(due=["m1#0"]),
         clock=StillClock(),
     )
     assert isinstance(result, dg.SkipReason)

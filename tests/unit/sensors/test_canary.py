@@ -140,7 +140,7 @@ def look():
             return canary_watch(
                 dg.build_sensor_context(instance=instance, cursor=cursor),
                 warehouse=Store(*calls),
-                model_shelf=Shelf(),
+                model_repository=Shelf(),
                 clock=StillClock(),
             )
 

@@ -45,7 +45,7 @@ def recorded_after_failure(**tags: str) -> list[pl.DataFrame]:
             dagster_instance=instance,
             dagster_run=instance.get_run_by_id(result.run_id),
         ).for_run_failure()
-        failed_runs(context, alert_book=book, clock=StillClock())
+        failed_runs(context, alert_store=book, clock=StillClock())
     return book.recorded
 
 

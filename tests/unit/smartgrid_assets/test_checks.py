@@ -86,7 +86,7 @@ class SilentServer:
 def everything(handles) -> dict[str, object]:
     return handles | {
         "model_registry": Registry(),
-        "model_shelf": Repository(),
+        "model_repository": Repository(),
         "model_server": SilentServer(),
     }
 
@@ -157,7 +157,7 @@ def test_an_exceedance_of_an_unknown_feeder_is_an_error(store, everything):
 def test_a_server_that_is_silent_is_a_warning(everything):
     evaluation = evaluate(
         labels_answer,
-        everything | {"model_registry": Registry("3"), "model_shelf": Repository(3)},
+        everything | {"model_registry": Registry("3"), "model_repository": Repository(3)},
     )
     assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert evaluation.description == "nobody answers as stable, version 3 should"

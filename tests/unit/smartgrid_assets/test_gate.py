@@ -146,7 +146,7 @@ def parts(store, handles, features, saved_model):
         "warehouse": store,
         "clock": handles["clock"],
         "model_registry": Registry(saved_model),
-        "model_shelf": Shelf(),
+        "model_repository": Shelf(),
         "model_server": Server(),
     }
 
@@ -170,7 +170,7 @@ def trained(parts):
 def with_champion(parts) -> None:
     """Version 1 went live as the first one; version 2 was trained since."""
     trained(parts)
-    assert parts["model_shelf"].now == ServingState(MODEL, (1,), stable=1)
+    assert parts["model_repository"].now == ServingState(MODEL, (1,), stable=1)
     assert parts["model_registry"].aliases["champion"] == "1"
     parts["model_registry"].aliases["challenger"] = "2"
 
@@ -211,7 +211,7 @@ def test_a_later_version_that_beats_the_champion_is_tried_as_canary(parts):
     check, said = trained(parts)
     assert check.passed
     assert said["served_model"] == "version 2 of load_forecaster answers as canary"
-    assert parts["model_shelf"].now == ServingState(MODEL, (1, 2), stable=1, canary=2)
+    assert parts["model_repository"].now == ServingState(MODEL, (1, 2), stable=1, canary=2)
     rows = parts["warehouse"].read(PromotionDecisions).filter(pl.col("version") == "2")
     assert set(rows["champion_version"]) == {"1"}
     beats = rows.row(by_predicate=pl.col("condition") == "beats_champion", named=True)
@@ -229,8 +229,8 @@ def test_a_version_no_better_than_the_champion_is_refused_and_the_champion_stays
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert check.description.startswith("version 2 is refused: not better beyond chance than")
     assert said["served_model"] == check.description
-    assert parts["model_shelf"].now == ServingState(MODEL, (1,), stable=1)
-    assert parts["model_shelf"].versions == {1}
+    assert parts["model_repository"].now == ServingState(MODEL, (1,), stable=1)
+    assert parts["model_repository"].versions == {1}
 
 
 def test_days_that_the_champion_was_trained_on_do_not_count_and_too_few_others_decide_nothing(
@@ -251,7 +251,7 @@ def test_a_first_model_that_does_not_beat_the_naive_row_leaves_nothing_served(
     check, said = trained(parts)
     assert not check.passed
     assert said["served_model"].startswith("version 1 is refused: not better beyond chance")
-    assert parts["model_shelf"].now == ServingState(MODEL)
+    assert parts["model_repository"].now == ServingState(MODEL)
 
 
 def test_a_challenger_without_a_decision_fails_the_run_and_is_not_published(parts):
@@ -265,7 +265,7 @@ def test_a_challenger_without_a_decision_fails_the_run_and_is_not_published(part
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
     made = [e.asset_key.to_user_string() for e in result.get_asset_materialization_events()]
     assert made == ["promotion_decision"], "served_model did not run"
-    assert parts["model_shelf"].versions == set()
+    assert parts["model_repository"].versions == set()
 
 
 def test_a_version_that_bears_a_label_is_not_decided_again(parts):

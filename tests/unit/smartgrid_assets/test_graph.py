@@ -96,7 +96,9 @@ def test_every_asset_has_to_stay_fresh(specs):
 
 
 def test_a_closed_data_set_gets_no_news_and_need_not_be_fresh():
-    assert {choose_freshness(each, is_closed=True) for each in Cadence} == {None}
+    assert {
+        choose_freshness(each, is_closed=True).fail_window.to_timedelta() for each in Cadence
+    } == {timedelta(days=366)}
 
 
 def test_a_missed_hour_warns_before_it_fails():

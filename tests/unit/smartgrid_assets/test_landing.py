@@ -88,7 +88,7 @@ class Book:
 
 def test_a_round_of_deliveries_says_how_it_went(handles):
     result = deliver_alerts.execute_in_process(
-        resources={"alert_book": Book(), "clock": handles["clock"]}
+        resources={"alert_store": Book(), "clock": handles["clock"]}
     )
     assert output_metadata(result, "deliver_waiting_messages") == {
         "delivered": 2,

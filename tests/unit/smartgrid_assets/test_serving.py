@@ -142,15 +142,15 @@ def parts(store, handles, history):
     store.upsert(TrafficSplits, split)
     return {
         **handles,
-        "model_shelf": Shelf(),
+        "model_repository": Shelf(),
         "model_server": Server(),
         "model_registry": Registry(),
-        "alert_book": Book(),
+        "alert_store": Book(),
     }
 
 
 def forecast_of(parts) -> pl.DataFrame:
-    names = ("lake", "warehouse", "model_server", "model_shelf", "clock")
+    names = ("lake", "warehouse", "model_server", "model_repository", "clock")
     result = dg.materialize(
         [load_forecast],
         partition_key="2026-03-03",
@@ -184,7 +184,7 @@ def test_a_canary_that_does_not_answer_costs_no_feeder_its_forecast(parts):
 
 
 def compared(parts) -> tuple[dict, dg.AssetCheckResult]:
-    names = ("lake", "warehouse", "model_server", "model_shelf", "clock")
+    names = ("lake", "warehouse", "model_server", "model_repository", "clock")
     result = dg.materialize(
         [variant_comparison, canary_verdict],
         resources={name: parts[name] for name in names},
@@ -217,13 +217,13 @@ def test_variants_are_compared_on_the_whole_days_of_the_trial(parts, error_kw, d
 
 
 def test_without_a_canary_there_is_nothing_to_compare(parts):
-    parts["model_shelf"].now = ONE
+    parts["model_repository"].now = ONE
     row, check = compared(parts)
     assert (row, check.passed, check.description) == ({}, True, "no canary is on trial")
 
 
 def settle(parts, action: str, version: int = 2) -> bool:
-    names = ("warehouse", "model_registry", "model_shelf", "alert_book", "clock")
+    names = ("warehouse", "model_registry", "model_repository", "alert_store", "clock")
     return settle_canary.execute_in_process(
         run_config={
             "ops": {"settle": {"config": {"action": action, "version": version, "reason": "why"}}}
@@ -235,14 +235,14 @@ def settle(parts, action: str, version: int = 2) -> bool:
 def test_a_canary_is_taken_back_with_a_record_and_one_alert(parts):
     assert settle(parts, "roll_back")
     assert settle(parts, "roll_back"), "done again it changes nothing"
-    assert parts["model_shelf"].now == ONE
+    assert parts["model_repository"].now == ONE
     assert parts["model_registry"].aliases == {"champion": "1"}
     last = parts["warehouse"].read(LabelMoves).sort("moved_at").row(-1, named=True)
     assert (last["label"], last["version_before"], last["version_after"]) == ("canary", "2", None)
     assert (last["action"], last["moved_by"], last["reason"]) == (
         *("rolled_back", "settle_canary", "why"),
     )
-    assert parts["alert_book"].alerts["message"].to_list() == [
+    assert parts["alert_store"].alerts["message"].to_list() == [
         "Version 2 of load_forecaster was rolled back: why"
     ]
     decisions = parts["warehouse"].read(PromotionDecisions)
@@ -253,38 +253,38 @@ def test_a_canary_is_taken_back_with_a_record_and_one_alert(parts):
 
 def test_a_canary_is_promoted_and_nobody_is_alarmed(parts):
     assert settle(parts, "promote")
-    assert parts["model_shelf"].now == ServingState(MODEL, (1, 2), stable=2)
+    assert parts["model_repository"].now == ServingState(MODEL, (1, 2), stable=2)
     assert parts["model_registry"].aliases == {"champion": "2"}
-    assert parts["alert_book"].alerts.is_empty()
+    assert parts["alert_store"].alerts.is_empty()
 
 
 def test_a_settlement_about_a_version_that_is_canary_no_more_changes_nothing(parts):
     assert settle(parts, "promote", version=9)
-    assert parts["model_shelf"].now == TRIAL
+    assert parts["model_repository"].now == TRIAL
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_rollback_that_is_cut_short_is_finished_with_its_one_alert(parts, moment):
-    parts["model_shelf"].dies = moment
+    parts["model_repository"].dies = moment
     with pytest.raises(MemoryError, match=moment):
         settle(parts, "roll_back")
-    parts["model_shelf"].dies = None
+    parts["model_repository"].dies = None
     assert settle(parts, "roll_back")
-    assert parts["model_shelf"].now == ONE
-    assert parts["alert_book"].alerts["dedupe_key"].to_list() == ["rollback:load_forecaster:2"]
+    assert parts["model_repository"].now == ONE
+    assert parts["alert_store"].alerts["dedupe_key"].to_list() == ["rollback:load_forecaster:2"]
 
 
 def test_a_rollback_waits_for_its_alert(parts):
-    parts["alert_book"].is_away = True
+    parts["alert_store"].is_away = True
     with pytest.raises(ConfigurationError):
         settle(parts, "roll_back")
-    assert parts["model_shelf"].now == TRIAL
+    assert parts["model_repository"].now == TRIAL
 
 
 def test_letting_go_of_a_version_without_a_label_is_no_rollback(parts):
-    parts["model_shelf"].now = ServingState(MODEL, (1, 2, 3), stable=1, canary=2)
+    parts["model_repository"].now = ServingState(MODEL, (1, 2, 3), stable=1, canary=2)
     assert settle(parts, "roll_back", version=3)
-    assert parts["model_shelf"].now == TRIAL
-    assert parts["alert_book"].alerts.is_empty()
+    assert parts["model_repository"].now == TRIAL
+    assert parts["alert_store"].alerts.is_empty()
     assert not LabelMoveResult(ServingState(MODEL, (1, 2, 3), stable=1, canary=2), TRIAL).is_new
     assert LabelMoveResult(TRIAL, ONE).is_new

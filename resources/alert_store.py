@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
 
-class AlertBookResource(dg.ConfigurableResource[AlertStore]):
+class AlertStoreResource(dg.ConfigurableResource[AlertStore]):
     """Alerts in the warehouse's database; posted to SMARTGRID_WEBHOOK_URL if it is set."""
 
     settings: dg.ResourceDependency[Settings]
