@@ -17,6 +17,13 @@ WHEN_AND_BY_WHOM = frozenset(
 )
 """Columns that say when, by which run or how fast a row came to be, not what the grid did."""
 
+SIGNIFICANT_DIGITS = 6
+"""Sums of floats differ in their last bits from run to run: threads add up in another order."""
+
+OFF_THE_TIES = 1 + 1.37e-7
+"""Readings have few decimals, so their sums lie on ties (5.404375) and would round either way; a
+shift of a tenth of the last digit takes them off."""
+
 FIELD, ROW, NULL = "\x1f", "\x1e", "\x00"
 """Separators that no text of a contract holds, so that no two rows read alike."""
 
@@ -89,11 +96,23 @@ def compare_digests(before: Iterable[TableDigest], after: Iterable[TableDigest])
 
 
 def _to_cell_text(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Return an expression that writes one column as text, lists element by element."""
+    """Return an expression that writes one column as text, lists element by element.
+
+    Floats keep SIGNIFICANT_DIGITS.
+    """
     column = pl.col(name)
     if isinstance(dtype, pl.Array):
         column, dtype = column.cast(pl.List(dtype.inner)), pl.List(dtype.inner)
+    if dtype.is_float():
+        column = _round_figures(column)
     if isinstance(dtype, pl.List):
-        elements = pl.element().cast(pl.String).fill_null(NULL)
+        element = _round_figures(pl.element()) if dtype.inner.is_float() else pl.element()
+        elements = element.cast(pl.String).fill_null(NULL)
         return column.list.eval(elements).list.join(",").fill_null(NULL).alias(name)
     return column.cast(pl.String).fill_null(NULL).alias(name)
+
+
+def _round_figures(figures: pl.Expr) -> pl.Expr:
+    """Return floats with SIGNIFICANT_DIGITS; minus zero becomes zero."""
+    rounded = (figures * OFF_THE_TIES).round_sig_figs(SIGNIFICANT_DIGITS)
+    return pl.when(figures == 0).then(0.0).otherwise(rounded)

@@ -50,6 +50,16 @@ def test_a_row_that_stands_twice_is_told_from_one_that_stands_once():
     assert digest(once) != digest(pl.DataFrame({"x": [1, 2, 2]}))
 
 
+def test_the_last_bits_of_a_sum_do_not_count_but_the_sixth_digit_does():
+    def figure(value: float) -> str:
+        return digest(pl.DataFrame({"load_kw": [value], "shape": [[value, 1.0]]}))
+
+    assert figure(0.1 + 0.2) == figure(0.3)
+    assert figure(5.404374999999999) == figure(5.404375000000001), "a tie of the sixth digit"
+    assert figure(-0.0) == figure(0.0)
+    assert figure(1234.56) != figure(1234.57)
+
+
 def test_days_without_rows_do_not_count():
     day = pl.DataFrame({"x": [1]})
     assert digest_rows([day.clear(), day, day.clear()]) == digest_rows([day])
