@@ -12,10 +12,15 @@ WHEN_AND_BY_WHOM = frozenset(
         *("ingested_at", "landed_at", "touched_at", "replaced_at", "quarantined_at", "known_at"),
         *("scored_at", "created_at", "asked_at", "changed_at", "moved_at", "compared_at"),
         *("decided_at", "opened_at", "closed_at", "tried_at", "next_attempt_at"),
-        *("train_s", "predict_ms", "latency_ms", "duration_ms"),
+        *("train_s", "predict_ms", "latency_ms", "duration_ms", "artifact_mb"),
     }
 )
 """Columns that say when, by which run or how fast a row came to be, not what the grid did."""
+
+MEASURED_ROWS = {
+    "promotion_decisions": pl.col("condition").is_in(["answer_ms", "size_mb", "golden_batch"])
+}
+"""By table, rows whose figures were measured on the machine: speed, size on disk, rounding."""
 
 SIGNIFICANT_DIGITS = 6
 """Sums of floats differ in their last bits from run to run: threads add up in another order."""
@@ -67,6 +72,11 @@ def digest_rows(
         texts = part.select(to_row_text(part, left_out=left_out)).to_series().sort()
         whole.update(hashlib.sha256(ROW.join(texts).encode()).digest())
     return rows, whole.hexdigest()
+
+
+def drop_measured_rows(rows: pl.DataFrame, *, table: str) -> pl.DataFrame:
+    """Return the rows of a table without those that hold what was measured on the machine."""
+    return rows.filter(~MEASURED_ROWS[table]) if table in MEASURED_ROWS else rows
 
 
 def to_row_text(frame: pl.DataFrame, *, left_out: frozenset[str] = frozenset()) -> pl.Expr:

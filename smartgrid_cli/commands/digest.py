@@ -19,6 +19,7 @@ from smartgrid_core.digest import (
     TableDigest,
     compare_digests,
     digest_rows,
+    drop_measured_rows,
 )
 from smartgrid_core.errors import ConfigurationError
 from smartgrid_core.time import Window
@@ -39,7 +40,7 @@ def show_digest(
         console: where the table is printed.
         out: JSON file that the digests are written to.
         against: JSON file of an earlier call; what differs from it is printed.
-        all_columns: count the columns that say when and by which run a row was written, too.
+        all_columns: count everything: when and by which run a row was written, what was measured.
 
     Returns:
         False if something differs from `against`.
@@ -70,14 +71,14 @@ def show_digest(
 
 def iter_digests(stores: Stores, *, left_out: frozenset[str]) -> Iterator[TableDigest]:
     """Yield the digest of every table that holds rows, first of the warehouse, then of the lake."""
-    for schema in CONTRACT_TABLES:
-        rows, sha256 = digest_rows(_iter_warehouse_parts(stores, schema), left_out=left_out)
-        if rows:
-            yield TableDigest(get_table(schema).name, "warehouse", rows, sha256)
-    for schema in CONTRACT_TABLES:
-        rows, sha256 = digest_rows(_iter_lake_parts(stores, schema), left_out=left_out)
-        if rows:
-            yield TableDigest(get_table(schema).name, "lake", rows, sha256)
+    for store, iter_parts in (("warehouse", _iter_warehouse_parts), ("lake", _iter_lake_parts)):
+        for schema in CONTRACT_TABLES:
+            table, parts = get_table(schema).name, iter_parts(stores, schema)
+            if left_out:
+                parts = (drop_measured_rows(part, table=table) for part in parts)
+            rows, sha256 = digest_rows(parts, left_out=left_out)
+            if rows:
+                yield TableDigest(table, store, rows, sha256)
 
 
 def read_digests(file: Path) -> list[TableDigest]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from smartgrid_io.lake import ParquetLake
+from smartgrid_io.parquet_lake import ParquetLake
 from typer.testing import CliRunner
 
 from smartgrid_cli.main import app

@@ -4,7 +4,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartgrid_core.digest import TableDigest, compare_digests, digest_rows
+from smartgrid_core.digest import TableDigest, compare_digests, digest_rows, drop_measured_rows
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 
@@ -70,6 +70,12 @@ def test_only_columns_that_do_not_count_leave_as_many_equal_rows():
     assert digest_rows([pl.DataFrame({"seq": [1, 2]})]) == digest_rows(
         [pl.DataFrame({"seq": [3, 4]})]
     )
+
+
+def test_what_was_measured_on_the_machine_does_not_count():
+    rows = pl.DataFrame({"condition": ["coverage", "answer_ms"], "figure": [0.8, 131.0]})
+    assert drop_measured_rows(rows, table="promotion_decisions").rows() == [("coverage", 0.8)]
+    assert drop_measured_rows(rows, table="model_drift").height == 2
 
 
 @given(st.lists(st.tuples(st.text(), st.none() | st.floats()), min_size=1, unique=True))
