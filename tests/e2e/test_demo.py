@@ -117,10 +117,10 @@ def as_ipv4(host: str) -> str:
 LISTENING = """
 import json, sys
 from pathlib import Path
-from smartgrid_cli.machine.child_process import leftovers
+from smartgrid_cli.machine.child_process import find_leftovers
 from smartgrid_cli.machine.home import Home
 hosts = set()
-for process in leftovers(Home(Path(sys.argv[1]))):
+for process in find_leftovers(Home(Path(sys.argv[1]))):
     hosts |= {c.laddr.ip for c in process.net_connections("inet") if c.status == "LISTEN"}
 print(json.dumps(sorted(hosts)))
 """

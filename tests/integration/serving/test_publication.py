@@ -159,7 +159,7 @@ def test_an_incomplete_version_is_no_version(serving, model, missing):
         wait_until_available(serving.client, model, 3)
     assert serving.client.list_live_versions(model) == []
     status = serving.client.read_version_status(model)[0]
-    assert (status.state, status.failed, bool(status.error_message)) == ("END", True, True)
+    assert (status.state, status.is_failed, bool(status.error_message)) == ("END", True, True)
 
 
 def test_hidden_and_unnumbered_folders_are_no_versions(serving, model):

@@ -46,7 +46,7 @@ class Small:
         deadline = time.monotonic() + 60
         while True:
             for line in self.client.read_version_status(model)[:1]:
-                if line.available or line.failed:
+                if line.is_available or line.is_failed:
                     return line.state, line.error_code, line.error_message
             assert time.monotonic() < deadline, "did not come true in time"
             time.sleep(0.05)

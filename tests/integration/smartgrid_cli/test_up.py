@@ -39,12 +39,12 @@ import sys
 from pathlib import Path
 from smartgrid_cli.machine.home import Home
 from smartgrid_cli.machine.signals import Stopped
-from smartgrid_cli.commands.up import running, stay
+from smartgrid_cli.commands.up import run_machine, stay_up
 try:
-    with running(Home(Path(sys.argv[1])).make(), say=print, code_module="napping") as machine:
+    with run_machine(Home(Path(sys.argv[1])).make(), say=print, code_module="napping") as machine:
         machine.supervisor.wait()
         print("all is up", flush=True)
-        stay(machine)
+        stay_up(machine)
 except Stopped:
     sys.exit(130)
 """
