@@ -38,7 +38,9 @@ check: $(DEV_STAMP)  ## format, lint, types, floors and unit tests, in under a m
 	@JOBS=$(JOBS) $(BIN)/python .ci/check.py
 
 coverage: $(DEV_STAMP)  ## branch coverage of unit and integration tests, held against its floors
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report= tests/unit tests/integration
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -n $(JOBS) --dist loadgroup tests/unit tests/integration
+	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --sort=cover --include='smartgrid_core/*,smartgrid_ml/*' --fail-under=90
 	@$(BIN)/coverage report --sort=cover --omit='smartgrid_core/*,smartgrid_ml/*' --fail-under=80
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from smartgrid_io.parquet_lake import ParquetLake
 from typer.testing import CliRunner
 
 from smartgrid_cli.main import app
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.errors import ConfigurationError
+from smartgrid_io.parquet_lake import ParquetLake
 
 FIRST = datetime(2026, 3, 29, 22, tzinfo=UTC)
 
