@@ -1,6 +1,6 @@
 """The landing folder as a Dagster resource."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from smartgrid_core.errors import LandingError
 from smartgrid_core.protocols import Arrival, Clock, LandingFolder
 from smartgrid_core.settings import Settings
 
@@ -35,20 +34,26 @@ class WatchedFolder:
             self.folder, warehouse=self.warehouse, now=self.clock.now(), grace=self.grace
         )
         return [
-            Arrival(file.path.name, file.run_key)
+            Arrival(file.path.name, file.run_key, file.size_bytes)
             for file in sorted(waiting, key=lambda file: (file.changed_at, file.path))
         ]
 
-    def land(self, name: str) -> Mapping[str, Any]:
-        """Bring one file of the folder into the warehouse; a `LandingReport` as a mapping."""
-        from smartgrid_io.landing.land import land_file
+    def land(self, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """Bring files of the folder into the warehouse; yield each `LandingReport` as a mapping."""
+        from smartgrid_io.landing.land import land_files
+        from smartgrid_io.landing.report import LandingReport
 
-        if Path(name).name != name:
-            raise LandingError(f"{name!r} is not a file of {self.folder}: give its bare name")
-        report = land_file(
-            self.folder / name, warehouse=self.warehouse, layout=self.layout, now=self.clock.now()
+        here = [name for name in names if Path(name).name == name]
+        for name in set(names).difference(here):
+            message = f"{name!r} is not a file of {self.folder}: give its bare name"
+            yield asdict(LandingReport(name, "", "refused", message=message))
+        reports = land_files(
+            [self.folder / name for name in here],
+            warehouse=self.warehouse,
+            layout=self.layout,
+            clock=self.clock,
         )
-        return asdict(report)
+        yield from map(asdict, reports)
 
 
 class LandingResource(dg.ConfigurableResource[LandingFolder]):

@@ -1,7 +1,9 @@
 """New files in the landing folder: they are landed, one run at a time."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import dagster as dg
 
@@ -10,8 +12,11 @@ from smartgrid_core.protocols import Arrival, LandingFolder
 
 JOB = "land_files"
 
-MOST_FILES = 20
-"""Files of one run; the others come with the next."""
+MOST_FILES = 2_000
+"""Files of one run; the others come with the next. Small ones take some ten milliseconds each."""
+
+MOST_BYTES = 256_000_000
+"""Size of the files of one run, unless one alone is larger: a minute or two of work."""
 
 MOST_NAMED = 5
 """Files that a sentence names."""
@@ -33,13 +38,25 @@ class Landing:
 def decide_landing(arrivals: Sequence[Arrival], *, before: Mapping[str, int]) -> Landing:
     """Request what waits and was not given up; a changed file is another fact, by its identity."""
     names = {each.identity: each.name for each in arrivals}
-    attempts = plan_attempts("land", list(names), before=before, batch=MOST_FILES)
+    sizes = {each.identity: each.size_bytes for each in arrivals}
+    wanted = [size for fact, size in sizes.items() if before.get(fact, 0) < MOST_ATTEMPTS]
+    attempts = plan_attempts("land", list(names), before=before, batch=count_batch(wanted))
     return Landing(
         names=[names[fact] for fact in attempts.facts],
         run_key=attempts.run_key,
         cursor=attempts.cursor,
         given_up=[name for fact, name in names.items() if before.get(fact, 0) >= MOST_ATTEMPTS],
     )
+
+
+def count_batch(sizes: Sequence[int]) -> int:
+    """Return how many of the files, of these sizes in bytes, one run takes: at least one.
+
+    >>> count_batch([200_000_000, 50_000_000, 50_000_000])
+    2
+    """
+    reached = list(accumulate(sizes[:MOST_FILES]))
+    return max(bisect_right(reached, MOST_BYTES), 1)
 
 
 def explain_waiting(given_up: Sequence[str]) -> str:

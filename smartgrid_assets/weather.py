@@ -37,7 +37,7 @@ def fetch(
 @dg.job(
     name="fetch_weather",
     executor_def=dg.in_process_executor,
-    tags={"dagster/max_runtime": "1800", "smartgrid/writes": "readings"},
+    tags={"dagster/max_runtime": "1800", "smartgrid/writes": "fetched_weather"},
     description="Ask the weather archive about the last days, if one is set.",
 )
 def fetch_weather() -> None:

@@ -1,6 +1,6 @@
 """Protocols: what assets, sensors and commands need, without the name of a product."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Protocol
@@ -206,6 +206,8 @@ class Arrival:
     """How the folder knows the file."""
     identity: str
     """Changes with the file's content."""
+    size_bytes: int = 0
+    """Its size as it lies there."""
 
 
 class LandingFolder(Protocol):
@@ -215,15 +217,13 @@ class LandingFolder(Protocol):
         """Return the files that wait and no longer grow, the longest waiting first."""
         ...
 
-    def land(self, name: str) -> Mapping[str, Any]:
-        """Land one file in the warehouse; return what became of it.
+    def land(self, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """Land files in the warehouse; yield what became of each, once it is certain.
 
-        `status` is landed, already_landed, refused (`message` tells why) or growing; rows_read =
-        rows_new + rows_changed + rows_repeated + rows_refused; rows_removed are nodes of the grid
-        that a whole tree left out.
-
-        Raises:
-            LandingError: There is no such file.
+        `source` is the name; `status` is landed, already_landed (`landed_as` is the name that
+        brought the content), refused (`message` tells why) or growing; rows_read = rows_new +
+        rows_changed + rows_repeated + rows_refused; rows_removed are nodes of the grid that a whole
+        tree left out. A file that cannot be landed is refused and stops no other.
         """
         ...
 

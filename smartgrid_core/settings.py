@@ -90,7 +90,8 @@ class Settings(BaseSettings):
     landing_starts_interval_minutes: int = Field(default=0, ge=0, le=1440)
     """Length of the interval whose start the files write; 0 if they write its end."""
     landing_grace_s: float = Field(default=10.0, ge=0)
-    """A file that nobody touched for so long is complete."""
+    """A file that nobody touched for so long is complete, whoever has it open. One that certainly
+    nobody has open for writing is complete after a second."""
     webhook_url: str | None = None
     """Where alerts are posted; none are sent if unset."""
     webhook_secret: SecretStr | None = None

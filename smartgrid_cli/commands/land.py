@@ -87,7 +87,7 @@ def describe_report(report: LandingReport) -> str:
                 f"were refused{_describe_refusals(report)}; {once_more}"
             )
         case "already_landed":
-            return f"{name}: landed before, nothing to do"
+            return f"{name}: landed before{_describe_other_name(report)}, nothing to do"
         case "refused" | "growing":
             return f"[red]{name}: {report.status}[/red]: {escape(report.message or '')}"
         case _:
@@ -102,6 +102,12 @@ def describe_report(report: LandingReport) -> str:
                 f"touched{_describe_refusals(report)}"
             )
             return f"[red]{line}[/red]" if report.is_refused_whole else line
+
+
+def _describe_other_name(report: LandingReport) -> str:
+    """Return under which other name the content was landed; nothing for its own."""
+    is_other = report.landed_as not in (None, report.source)
+    return f" as {escape(report.landed_as or '')}" if is_other else ""
 
 
 def _describe_refusals(report: LandingReport) -> str:

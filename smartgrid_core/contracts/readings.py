@@ -126,6 +126,18 @@ class LandedFiles(dy.Schema):
     landed_at = utc()
 
 
+class RepeatedFiles(dy.Schema):
+    """One row per file (by name) whose content had landed before; sizes in bytes.
+
+    The folder offers it no more until somebody writes to it after `found_at`.
+    """
+
+    source = dy.String(primary_key=True, min_length=1)
+    source_sha256 = identifier()
+    size_bytes = dy.Int64(min=0)
+    found_at = utc()
+
+
 class TouchedDays(dy.Schema):
     """The journal of UTC days whose truth a landing changed; one row per (seq).
 

@@ -60,6 +60,7 @@ CONTRACT_TABLES: dict[type[dy.Schema], Table] = {
         Table(readings.ReadingRevisions, "event_time"),
         Table(readings.Quarantine),
         Table(readings.LandedFiles),
+        Table(readings.RepeatedFiles),
         Table(readings.TouchedDays),
         Table(readings.RepeatedReadings),
         Table(readings.ReadingFindings),

@@ -21,7 +21,7 @@ from smartgrid_core.readings.validation import REFUSED_COLUMNS
 from smartgrid_io.landing.judged_parts import judge_file, read_ahead
 from smartgrid_io.landing.layout import LandingLayout
 from smartgrid_io.landing.report import LandingReport, Refusal
-from smartgrid_io.landing.text import CutShortError
+from smartgrid_io.landing.text import BLOCK_BYTES, CutShortError
 from smartgrid_io.postgres.copy import Connection, copy_in
 from smartgrid_io.postgres.loading import Load, LoadCounts, list_days
 from smartgrid_io.postgres.schema import ensure_months
@@ -36,7 +36,7 @@ MOST_REASONS = 3
 """Reasons of refusals that a report names."""
 
 _KNOWN_COLUMNS = (
-    *("dataset", "size_bytes", "rows_read", "rows_new"),
+    *("source", "dataset", "size_bytes", "rows_read", "rows_new"),
     *("rows_changed", "rows_repeated", "rows_refused"),
 )
 """Columns of `landed_files` that a report repeats."""
@@ -113,6 +113,7 @@ class LandingAttempt:
         self.connection.execute("SELECT pg_advisory_xact_lock(%s)", [int(self.sha256[:15], 16)])
         earlier = self._read_earlier_report()
         if earlier is not None and not self.request.again:
+            self._note_repeated_file()
             return self._add_refusals(earlier)
         self._delete_traces(is_known=earlier is not None)
         try:
@@ -132,7 +133,7 @@ class LandingAttempt:
     @property
     def source(self) -> str:
         """The file's name as text that a database takes."""
-        return _as_stored_text(self.request.path.name)
+        return as_stored_text(self.request.path.name)
 
     @property
     def mark(self) -> str:
@@ -147,8 +148,21 @@ class LandingAttempt:
         ).fetchone()
         if row is None:
             return None
-        counts: dict[str, Any] = dict(zip(_KNOWN_COLUMNS, row, strict=True))
-        return LandingReport(self.source, self.sha256, "already_landed", **counts)
+        facts: dict[str, Any] = dict(zip(_KNOWN_COLUMNS, row, strict=True))
+        landed_as = facts.pop("source")
+        return LandingReport(
+            self.source, self.sha256, "already_landed", **facts, landed_as=landed_as
+        )
+
+    def _note_repeated_file(self) -> None:
+        """Write down that the file holds nothing new, so that the folder offers it no more."""
+        self.connection.execute(
+            "INSERT INTO repeated_files (source, source_sha256, size_bytes, found_at)"
+            " VALUES (%s, %s, %s, %s) ON CONFLICT (source) DO UPDATE SET"
+            " source_sha256 = excluded.source_sha256, size_bytes = excluded.size_bytes,"
+            " found_at = excluded.found_at",
+            [self.source, self.sha256, self.state.size_bytes, self.request.now],
+        )
 
     def _add_refusals(self, report: LandingReport) -> LandingReport:
         """Return the report with the most frequent refusals of the content in quarantine."""
@@ -187,7 +201,8 @@ class LandingAttempt:
             now=self.request.now,
             source_id=self.sha256[:12],
         )
-        with closing(read_ahead(parts)) as coming:
+        is_one_block = self.state.size_bytes <= BLOCK_BYTES
+        with closing(parts if is_one_block else read_ahead(parts)) as coming:
             for part in coming:
                 if load is None:
                     load = self._begin_load(part.plan.schema)
@@ -235,7 +250,8 @@ class LandingAttempt:
         if good.is_empty():
             return LoadCounts()
         if load.schema in PARTITIONED:
-            ensure_months(self.request.warehouse.url, load.schema, list_days(load.schema, good))
+            months = list_days(load.schema, good)
+            ensure_months(self.request.warehouse.url, load.schema, months, known_to=self.connection)
         if load.schema is GridTopology:
             note_delivered(self.connection, good)
         return load.add(good)
@@ -270,7 +286,7 @@ class LandingAttempt:
     def _refuse(self, error: LandingError) -> LandingReport:
         """Put the whole file into quarantine, as row 0, and return its report."""
         reason = "cut_short" if isinstance(error, CutShortError) else "unusable_file"
-        message = _as_stored_text(f"{self.request.path.name}: {error}")
+        message = as_stored_text(f"{self.request.path.name}: {error}")
         row = {"row_number": 0, "reason": reason, "column": None, "message": message, "raw": None}
         self._quarantine(pl.DataFrame([row], schema=REFUSED_COLUMNS), dataset="unknown")
         return LandingReport(
@@ -290,7 +306,7 @@ class LandingAttempt:
             copy_in(cursor, "landed_files", pl.DataFrame([row], schema=columns))
 
 
-def _as_stored_text(text: str) -> str:
+def as_stored_text(text: str) -> str:
     """Return the text without what PostgreSQL cannot keep: zero bytes, bytes that are no UTF-8."""
     readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return readable.replace("\x00", "\N{REPLACEMENT CHARACTER}")

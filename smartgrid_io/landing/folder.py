@@ -1,15 +1,28 @@
 """Which files of the landing folder are complete and not landed yet.
 
-Files stay where their sender put them: what was landed is known by content, in `landed_files`. A
-file is complete when nobody has written to it, renamed it or touched it for a grace period.
+Files stay where their sender put them: what was landed is known by content, in `landed_files`, and
+by name in `repeated_files` if another name had brought the content. A file is complete a moment
+after its last change (of content, name or rights) if the system says that nobody has it open for
+writing: the writer closed it, or renamed it into place. Where the system does not say that,
+because somebody has it open, the file is another user's or lies on a network, it is complete when
+it was left alone for a grace period: so a file that grows waits, and none waits for ever.
 """
 
-from collections.abc import Collection, Iterable
+import fcntl
+import os
+import signal
+import stat
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from smartgrid_io.landing.attempt import as_stored_text
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
+
+SETTLED = timedelta(seconds=1)
+"""A closed file that was left alone for so long is complete: a sender that opens it again and again
+does so faster, and clocks of file systems are coarse by some milliseconds."""
 
 SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet", ".pq")
 """What the folder is watched for; anything else in it is nobody's business."""
@@ -33,18 +46,46 @@ class Candidate:
 
 
 def list_folder(folder: Path) -> list[Candidate]:
-    """Return the files that could be landed, by name, without hidden and temporary ones."""
+    """Return the files that could be landed, by name, without hidden and temporary ones.
+
+    What is no file, such as a pipe or a link that leads nowhere, is left out and hinders nobody.
+    """
     files = []
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.name.startswith((".", "~")) or not path.name.lower().endswith(SUFFIXES):
             continue
         try:
             status = path.stat()
-        except FileNotFoundError:
-            continue  # renamed or removed since the folder was listed
+        except OSError:
+            continue  # renamed or removed since the folder was listed, or a link to nowhere
+        if not stat.S_ISREG(status.st_mode):
+            continue
         changed = datetime.fromtimestamp(max(status.st_mtime, status.st_ctime), tz=UTC)
         files.append(Candidate(path, status.st_size, changed))
     return sorted(files)
+
+
+def is_surely_closed(path: Path) -> bool:
+    """Return whether the system says that no process has the file open for writing.
+
+    Linux grants a lease on a file to its owner only then. False where it does not say.
+    """
+    if not hasattr(fcntl, "F_SETLEASE"):
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # A writer that comes while the lease is held is announced by a signal that nobody heeds.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def select_arrived(
@@ -53,6 +94,7 @@ def select_arrived(
     landed: Collection[tuple[str, int, datetime]],
     now: datetime,
     grace: timedelta,
+    is_closed: Callable[[Path], bool] = is_surely_closed,
 ) -> list[Candidate]:
     """Return the files that are complete and were not landed since they last changed.
 
@@ -62,7 +104,8 @@ def select_arrived(
         files: Files as the folder lists them.
         landed: (name, size in bytes, instant of landing) of earlier landings.
         now: The present instant, UTC.
-        grace: How long a file must have been left alone to be complete.
+        grace: How long a file must have been left alone to be complete, whoever has it open.
+        is_closed: Whether certainly nobody writes to a file; asked for those of the last moments.
     """
     latest: dict[tuple[str, int], datetime] = {}
     for name, size, at in landed:
@@ -71,8 +114,11 @@ def select_arrived(
         file
         for file in files
         if file.size_bytes > 0
-        and now - file.changed_at >= grace
-        and not _is_known(file, latest.get((file.path.name, file.size_bytes)))
+        and not _is_known(file, latest.get((as_stored_text(file.path.name), file.size_bytes)))
+        and (
+            now - file.changed_at >= grace
+            or (now - file.changed_at >= SETTLED and is_closed(file.path))
+        )
     ]
 
 
@@ -81,21 +127,27 @@ def find_candidates(
 ) -> list[Candidate]:
     """Return the files of the folder that are complete and not landed yet, in order of name.
 
-    A file that repeats another's content under a new name stays on the list until it was landed as
-    such; its `run_key` lets a sensor ask for that once.
+    Cheap enough to be asked every second: the database is asked only if there are files, and only
+    about their names.
 
     Args:
         folder: The landing folder; one that does not exist has no files.
         warehouse: Knows what was landed.
         now: The present instant, UTC.
-        grace: How long a file must have been left alone to be complete.
+        grace: How long a file must have been left alone to be complete, whoever has it open.
     """
+    files = [file for file in list_folder(folder) if now - file.changed_at >= min(SETTLED, grace)]
+    if not files:
+        return []
     with warehouse.transaction() as connection:
         landed = connection.execute(
-            "SELECT source, size_bytes, landed_at FROM landed_files"
+            "SELECT source, size_bytes, landed_at FROM landed_files WHERE source = ANY(%(names)s) "
+            "UNION ALL SELECT source, size_bytes, found_at FROM repeated_files "
+            "WHERE source = ANY(%(names)s)",
+            {"names": [as_stored_text(file.path.name) for file in files]},
         ).fetchall()
     return select_arrived(
-        list_folder(folder),
+        files,
         landed=[(name, size, at) for name, size, at in landed],
         now=now,
         grace=grace,

@@ -61,7 +61,9 @@ def judge_file(
             held = HeldBack(judge.plan, layout.dialect.timezone)
         cut_off = Validated(pl.DataFrame(), block.bad, refused=block.bad.height)
         yield JudgedPart(judge.plan, cut_off, position)
-        for judged in judge.judge(held.pass_on(block.rows)):
+        rows = held.pass_on(block.rows)
+        # The first block has columns and no rows: rules over nothing cost as much as over rows.
+        for judged in judge.judge(rows) if rows.height else ():
             yield JudgedPart(judge.plan, judged, position)
     if judge is not None and held is not None:
         for rows in held.release():
@@ -78,7 +80,10 @@ def _plan_columns(block: Block, layout: LandingLayout) -> ColumnPlan:
 
 
 def read_ahead(parts: Generator[JudgedPart, None, None]) -> Generator[JudgedPart, None, None]:
-    """Yield the same parts; while one is loaded, a thread reads and judges the next."""
+    """Yield the same parts; while one is loaded, a thread reads and judges the next.
+
+    For a file of one block this costs a thread and saves nothing.
+    """
     with closing(parts), ThreadPoolExecutor(1) as reader:
         following = reader.submit(next, parts, None)
         while (part := following.result()) is not None:

@@ -50,6 +50,8 @@ class LandingReport:
     """UTC days whose readings or brackets changed, in order."""
     message: str | None = None
     """Why the file as a whole was refused, also at an earlier landing."""
+    landed_as: str | None = None
+    """The name under which the same content was landed before; None if it never was."""
     refusals: Sequence[Refusal] = ()
     """The most frequent reasons, also of an earlier landing."""
 

@@ -83,14 +83,28 @@ def build_alembic_config(connection: sa.Connection) -> "Config":
     return config
 
 
-def ensure_months(url: str, schema: type[dy.Schema], days: Iterable[date]) -> None:
+def ensure_months(
+    url: str,
+    schema: type[dy.Schema],
+    days: Iterable[date],
+    *,
+    known_to: psycopg.Connection[Any] | None = None,
+) -> None:
     """Make the monthly partitions that rows of these days go to; existing ones are left alone.
 
     A month is made beside the table and attached, which stops neither readers nor writers.
+
+    Args:
+        url: The database's URL.
+        schema: The contract of a table that is cut into months.
+        days: UTC days of rows.
+        known_to: An open connection that is asked first: another one costs more than the question.
     """
     months = sorted({(day.year, day.month) for day in days})
     parent = to_table_name(schema)
     names = {month: f"{parent}_y{month[0]:04}m{month[1]:02}" for month in months}
+    if known_to is not None and not _find_missing_months(known_to, names):
+        return
     with psycopg.connect(url) as connection:
         missing = _find_missing_months(connection, names)
         if not missing:

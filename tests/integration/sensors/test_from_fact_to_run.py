@@ -136,6 +136,27 @@ def test_a_file_lands_once_and_its_days_are_reopened(handles, instance):
     assert late.run_requests == []
 
 
+def test_what_lands_while_its_day_is_computed_has_the_day_computed_again(handles, instance):
+    asked = ("warehouse", "settings", "clock")
+    folder, landing = handles["settings"].landing_place, handles["landing"]
+    for name, quarter in (("first.csv", "00:15"), ("second.csv", "00:30")):
+        (folder / name).write_text(
+            f"meter_id,reading,timestamp\nM1,100.5,2026-03-02T{quarter}:00Z\n"
+        )
+    assert [report["status"] for report in landing.land(["first.csv"])] == ["landed"]
+    first = tick(late_readings, handles, instance, *asked)
+    (request,) = first.run_requests
+    run = {"job_name": "refresh_days", "tags": {"dagster/run_key": request.run_key}}
+    instance.add_run(dg.DagsterRun(**run, run_id="r1", status=dg.DagsterRunStatus.STARTED))
+    assert [report["status"] for report in landing.land(["second.csv"])] == ["landed"]
+    meanwhile = tick(late_readings, handles, instance, *asked, cursor=first.cursor)
+    assert isinstance(meanwhile, dg.SkipReason)
+    instance.delete_run("r1")
+    instance.add_run(dg.DagsterRun(**run, run_id="r1", status=dg.DagsterRunStatus.SUCCESS))
+    after = tick(late_readings, handles, instance, *asked, cursor=first.cursor)
+    assert [each.partition_key for each in (request, *after.run_requests)] == ["2026-03-02"] * 2
+
+
 def test_an_exceedance_is_posted_once(handles, instance, receiver):
     handles["clock"].time = NOW
     warehouse, book = handles["warehouse"], handles["alert_store"]

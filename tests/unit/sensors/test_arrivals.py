@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from sensors.arrivals import MOST_FILES, decide_landing, landing_arrivals
+from sensors.arrivals import MOST_BYTES, MOST_FILES, decide_landing, landing_arrivals
 from smartgrid_core.protocols import Arrival
 
 
@@ -16,7 +16,7 @@ class Folder:
     def list_arrivals(self) -> list[Arrival]:
         return self.content
 
-    def land(self, name: str) -> dict[str, int]:
+    def land(self, names: list[str]) -> list[dict[str, int]]:
         raise AssertionError("a sensor lands nothing")
 
 
@@ -77,6 +77,15 @@ def test_a_file_that_failed_three_times_is_left_alone_and_does_not_hold_up_other
 def test_a_run_takes_no_more_than_its_batch():
     arrivals = [Arrival(f"{number}.csv", str(number)) for number in range(MOST_FILES + 5)]
     assert len(decide_landing(arrivals, before={}).names) == MOST_FILES
+
+
+def test_a_run_takes_files_up_to_a_size_and_a_larger_one_alone():
+    half = MOST_BYTES // 2
+    small = [Arrival(f"{number}.csv", str(number), half) for number in range(3)]
+    huge = [Arrival("huge.csv", "h", MOST_BYTES * 4), *small]
+    assert decide_landing(small, before={}).names == ["0.csv", "1.csv"]
+    assert decide_landing(small, before={"0": 3}).names == ["1.csv", "2.csv"]
+    assert decide_landing(huge, before={}).names == ["huge.csv"]
 
 
 def test_copies_of_one_content_are_landed_once():

@@ -1,12 +1,14 @@
 """The job that lands files, and the job that delivers messages."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import dagster as dg
 
 from smartgrid_assets.alerts.delivery import deliver_alerts
-from smartgrid_assets.landing import land_files
-from smartgrid_core.errors import LandingError
+from smartgrid_assets.jobs import JOBS
+from smartgrid_assets.landing import Tally, land_files
+from smartgrid_assets.weather import fetch_weather
 from smartgrid_core.protocols import Arrival, DeliveryReport
 
 
@@ -19,21 +21,31 @@ class Folder:
     def list_arrivals(self) -> list[Arrival]:
         return [Arrival("a.csv", "1"), Arrival("b.csv", "2")]
 
-    def land(self, name: str) -> dict[str, int]:
-        if "broken" in name:
-            raise LandingError(f"{name}: no header: write one")
-        self.landed.append(name)
-        refused = "empty" in name
-        return {
-            "status": "refused" if refused else "landed",
-            "message": "no rows: send it again" if refused else None,
-            "rows_read": 10,
-            "rows_new": 6,
-            "rows_changed": 1,
-            "rows_repeated": 2,
-            "rows_refused": 1,
-            "rows_removed": 0,
-        }
+    def land(self, names: Sequence[str]) -> Iterator[dict[str, object]]:
+        for name in names:
+            status, message = "landed", None
+            if "broken" in name:
+                status, message = "refused", "no header: write one"
+            elif "copy" in name:
+                status = "already_landed"
+            else:
+                self.landed.append(name)
+            yield {
+                "source": name,
+                "status": status,
+                "message": message,
+                "landed_as": "a.csv" if "copy" in name else None,
+                "rows_read": 10,
+                "rows_new": 6,
+                "rows_changed": 1,
+                "rows_repeated": 2,
+                "rows_refused": 1,
+                "rows_removed": 0,
+            }
+
+
+def writes(job: object) -> str:
+    return job.tags["smartgrid/writes"]
 
 
 def output_metadata(result: dg.ExecuteInProcessResult, op: str) -> dict[str, object]:
@@ -71,13 +83,29 @@ def test_without_names_everything_that_has_come_to_rest_is_landed():
 
 def test_a_file_that_cannot_be_landed_does_not_stop_the_others_and_is_named():
     folder = Folder()
-    result = land(folder, "broken.csv", "empty.csv", "a.csv")
+    result = land(folder, "broken.csv", "b.csv", "broken too.csv", "a.csv")
     (failure,) = [event for event in result.all_events if event.is_step_failure]
-    assert folder.landed == ["empty.csv", "a.csv"]
+    assert folder.landed == ["b.csv", "a.csv"]
     assert not result.success
     assert failure.step_failure_data.user_failure_data.metadata["files"].value == (
-        "- broken.csv: broken.csv: no header: write one\n- empty.csv: no rows: send it again"
+        "- broken.csv: no header: write one\n- broken too.csv: no header: write one"
     )
+
+
+def test_content_that_landed_under_another_name_is_one_sentence_and_no_failure():
+    tally = Tally()
+    (report,) = Folder().land(["copy.csv"])
+    tally.add(report)
+    assert tally.take_fresh() == (
+        "copy.csv: its content was landed before as a.csv, nothing to do; it may be removed"
+    )
+    assert (tally.take_fresh(), tally.refused) == ("", [])
+    assert land(Folder(), "copy.csv").success
+
+
+def test_only_landings_wait_for_a_landing():
+    jobs = [*JOBS, fetch_weather, land_files]
+    assert [job.name for job in jobs if writes(job) == writes(land_files)] == ["land_files"]
 
 
 class Book:
