@@ -26,10 +26,15 @@ PUBLIC_FLOOR, PRIVATE_FLOOR = 0.90, 0.75
 BANNED = frozenset(
     {"told", "said", "heard", "settle", "witness", "shelf", "tether", "mourn", "reap"}
 )
-"""Words of our own invention for which the field has one; `settle_canary` is a job people know, and
-`model_repository` a resource key."""
+"""Words of our own invention for which the field has one."""
 
 KNOWN_TO_USERS = frozenset({"settle_canary"})
+"""Names that have such a word and stay: people start this job by it."""
+
+ARGS_SECTION = re.compile(r"^Args:\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+ARGS_ENTRY = re.compile(r"^    (\*{0,2}\w+(?:, \*{0,2}\w+)*): \S", re.MULTILINE)
+"""`name: text`, or `low, high: text`; what is indented further goes on with the entry above."""
+
 LONGEST_FILE, LARGEST_ROOM, MANY_PARAMETERS = 400, 16, 4
 NAMED_BY_OTHERS = re.compile(
     r"^(dg\.|daily_asset|grid_asset|dy\.|app\.|property|cached_property|overload|.*\.(setter|command)|.*validator)"
@@ -92,30 +97,42 @@ def find_unexplained(functions: list[Function]) -> Iterator[str]:
         text = ast.get_docstring(each.node) or ""
         if not text and each.node.name.startswith("_") and len(each.node.body) == 1:
             continue
-        section = text.partition("Args:")[2]
-        missing = [name for name in each.parameters if f"{name}:" not in section]
+        explained = read_explained(text)
+        missing = [name for name in each.parameters if name not in explained]
         if missing:
             where = each.file.relative_to(ROOT)
             yield f"{where}:{each.node.lineno} {each.node.name}: Args: lacks {', '.join(missing)}"
 
 
+def read_explained(docstring: str) -> set[str]:
+    """Return the parameters that the section `Args:` of a docstring explains, by entry."""
+    section = ARGS_SECTION.search(docstring)
+    entries = ARGS_ENTRY.findall(section[1]) if section else []
+    return {name.lstrip("*") for entry in entries for name in entry.split(", ")}
+
+
 def find_banned(files: list[Path]) -> Iterator[str]:
-    """Yield a sentence for every identifier that has a banned word in it."""
+    """Yield a sentence for every name given or used that has a banned word in it."""
     for file in files:
         for node in ast.walk(ast.parse(file.read_text())):
-            name = (
-                getattr(node, "id", None)
-                or getattr(node, "arg", None)
-                or getattr(node, "attr", None)
-            )
-            if name is None and isinstance(node, ast.FunctionDef | ast.ClassDef):
-                name = node.name
-            if (
-                isinstance(name, str)
-                and name not in KNOWN_TO_USERS
-                and BANNED & set(name.lower().split("_"))
-            ):
-                yield f"{file.relative_to(ROOT)}:{node.lineno} {name}: the field has a word for it"
+            for name in read_names(node):
+                if name not in KNOWN_TO_USERS and BANNED & set(name.lower().split("_")):
+                    where = f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"
+                    yield f"{where} {name}: the field has a word for it"
+
+
+def read_names(node: ast.AST) -> list[str]:
+    """Return the names that a node of the syntax tree itself gives or uses."""
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return [name]
+        case ast.Name(id=name) | ast.arg(arg=name) | ast.Attribute(attr=name):
+            return [name]
+        case ast.keyword(arg=str(name)) | ast.alias(asname=str(name)):
+            return [name]
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
+            return [name]
+    return []
 
 
 def find_large(files: list[Path]) -> Iterator[str]:
@@ -142,16 +159,28 @@ def measure_verbs(functions: list[Function], *, public: bool) -> tuple[float, li
     return 1 - len(others) / len(counted), others
 
 
+def list_files(root: Path) -> list[Path]:
+    """Return the Python files of the shipping packages that git does not ignore, by name.
+
+    New files that git does not track yet count, too. Without git, or outside of a repository (an
+    unpacked archive), every file counts.
+    """
+    patterns = [f"{package}/*.py" for package in PACKAGES]
+    asked = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"]
+    try:
+        listed = subprocess.run(
+            [*asked, *patterns], cwd=root, capture_output=True, text=True, check=True
+        ).stdout
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        files = {file for package in PACKAGES for file in (root / package).rglob("*.py")}
+    else:
+        files = {root / name for name in listed.split("\0") if name and (root / name).exists()}
+    return sorted(file for file in files if "migrations" not in file.relative_to(root).parts)
+
+
 def main() -> int:
     """Print figures and breaches; return 1 if there is one."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--", *(f"{package}/*.py" for package in PACKAGES)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    files = [ROOT / name for name in listed if "migrations/" not in name and (ROOT / name).exists()]
+    files = list_files(ROOT)
     functions = list(read_functions(files))
     breaches = [*find_unexplained(functions), *find_banned(files), *find_large(files)]
     for public, floor in ((True, PUBLIC_FLOOR), (False, PRIVATE_FLOOR)):
