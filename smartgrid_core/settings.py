@@ -89,6 +89,8 @@ class Settings(BaseSettings):
     """What sensors measure that do not say."""
     landing_starts_interval_minutes: int = Field(default=0, ge=0, le=1440)
     """Length of the interval whose start the files write; 0 if they write its end."""
+    landing_oldest_days: int = Field(default=9_131, ge=1)
+    """Readings that are older when they arrive go to `quarantine`; 25 years if unset."""
     landing_grace_s: float = Field(default=10.0, ge=0)
     """A file that nobody touched for so long is complete, whoever has it open. One that certainly
     nobody has open for writing is complete after a second."""

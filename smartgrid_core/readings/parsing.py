@@ -34,6 +34,11 @@ MILLI_OR_MEGA = frozenset({"mw", "mwh", "mv", "ma", "mhz"})
 """In these the letter's case is a factor of a thousand million: they are taken as written only."""
 
 
+OLDEST_DAYS = 9_131
+"""25 years: a clock that was never set shows 1970, 1980, 1990 or 2000, by its maker. One such
+register reading would re-open every day from there to the meter's next one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """How a source writes: what its rows leave unsaid."""
@@ -50,6 +55,8 @@ class Dialect:
     """What a sensor measures that does not say."""
     starts_interval_minutes: int = 0
     """Length of the interval whose start the source writes; 0: it writes the end, as the table."""
+    oldest_days: int = OLDEST_DAYS
+    """How old a reading may be when it arrives."""
 
 
 def parse_number(column: str, *, dtype: pl.DataType, decimal_comma: bool = False) -> pl.Expr:

@@ -121,9 +121,7 @@ def _validate_meter_readings(
     )
     rows = rows.with_columns(_result=pl.col("_value") * pl.col("_factor"))
     rules = [
-        *build_common_rules(
-            rows, subject="meter_id", value="reading", now=now, decimal_comma=dialect.decimal_comma
-        ),
+        *build_common_rules(rows, subject="meter_id", value="reading", now=now, dialect=dialect),
         build_listed_rule("unknown_unit", "unit", pl.col("_factor").is_null(), METER_UNITS),
         build_listed_rule(
             "unknown_reading_kind",
@@ -184,7 +182,7 @@ def _validate_sensor_data(
     rows = rows.with_columns(_factor=_find_sensor_factor()).with_columns(
         _result=pl.col("_value") * pl.col("_factor")
     )
-    rules = _build_sensor_rules(rows, now=now, decimal_comma=dialect.decimal_comma)
+    rules = _build_sensor_rules(rows, now=now, dialect=dialect)
 
     def finish(good: pl.DataFrame) -> pl.DataFrame:
         return good.select(
@@ -222,13 +220,11 @@ def _is_out_of_range() -> pl.Expr:
     return outside
 
 
-def _build_sensor_rules(rows: pl.DataFrame, *, now: datetime, decimal_comma: bool) -> list[Rule]:
+def _build_sensor_rules(rows: pl.DataFrame, *, now: datetime, dialect: Dialect) -> list[Rule]:
     """Return the faults that a sensor reading can have."""
     kind = pl.col("_kind")
     return [
-        *build_common_rules(
-            rows, subject="sensor_id", value="value", now=now, decimal_comma=decimal_comma
-        ),
+        *build_common_rules(rows, subject="sensor_id", value="value", now=now, dialect=dialect),
         build_listed_rule(
             "unknown_sensor_type",
             "sensor_type",

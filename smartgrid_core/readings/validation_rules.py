@@ -3,16 +3,14 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 
-from smartgrid_core.readings.parsing import is_blank
+from smartgrid_core.readings.parsing import Dialect, is_blank
 
 FUTURE_GRACE = timedelta(minutes=15)
 """Clocks in the field run ahead by minutes; an hour ahead is a wrong zone."""
-OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
-"""Before it no meter was read remotely: 1970 is a clock that was never set."""
 LONGEST_IDENTIFIER = 128
 
 
@@ -37,7 +35,7 @@ class Rule:
 
 
 def build_common_rules(
-    rows: pl.DataFrame, *, subject: str, value: str, now: datetime, decimal_comma: bool
+    rows: pl.DataFrame, *, subject: str, value: str, now: datetime, dialect: Dialect
 ) -> list[Rule]:
     """Return the rules for every reading: a name, a finite value, an instant that has passed.
 
@@ -46,18 +44,19 @@ def build_common_rules(
         subject: The column of the meter or sensor.
         value: The column of the reading.
         now: When the rows arrived, UTC.
-        decimal_comma: Whether the source writes `1.234,5`; it chooses the example in the message.
+        dialect: How old readings may be; the decimal comma chooses the example in a message.
 
     Returns:
         Rules over the columns of `rows`.
     """
     point = ("12.5", "12,5 needs SMARTGRID_LANDING_DECIMAL_COMMA=true")
     comma = ("1.234,5", "12.5 needs SMARTGRID_LANDING_DECIMAL_COMMA=false")
-    example, mend = comma if decimal_comma else point
+    example, mend = comma if dialect.decimal_comma else point
     no_id = is_blank(subject, dtype=rows.schema[subject])
     no_value = is_blank(value, dtype=rows.schema[value])
     no_time = is_blank("timestamp", dtype=rows.schema["timestamp"])
     at, latest = pl.col("event_time"), now + FUTURE_GRACE
+    oldest = now - timedelta(days=dialect.oldest_days)
     return [
         Rule("missing_id", subject, no_id, "every reading needs one"),
         Rule(
@@ -92,7 +91,13 @@ def build_common_rules(
         Rule(
             "future_time", "timestamp", at > latest, "it has not happened yet: is the zone right?"
         ),
-        Rule("ancient_time", "timestamp", at < OLDEST, f"before {OLDEST:%Y}: was the clock set?"),
+        Rule(
+            "ancient_time",
+            "timestamp",
+            at < oldest,
+            f"before {oldest:%Y-%m-%d}: was the clock set? Older readings need "
+            "SMARTGRID_LANDING_OLDEST_DAYS",
+        ),
     ]
 
 

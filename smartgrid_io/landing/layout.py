@@ -98,6 +98,7 @@ class LandingLayout:
                 reading_kind=settings.landing_reading_kind,
                 sensor_type=settings.landing_sensor_type,
                 starts_interval_minutes=settings.landing_starts_interval_minutes,
+                oldest_days=settings.landing_oldest_days,
             ),
         )
 

@@ -90,11 +90,23 @@ def test_a_row_is_refused_once_for_each_of_its_faults():
         ({"meter_id": "m\x00"}, "control_character"),
         ({"customer_id": "c\x00"}, "control_character"),
         ({"timestamp": "2026-03-01T12:16:00Z"}, "future_time"),
-        ({"timestamp": "1989-12-31T00:00:00Z"}, "ancient_time"),
+        ({"timestamp": "1990-01-01T00:00:00Z"}, "ancient_time"),
+        ({"timestamp": "2000-01-01T00:00:00Z"}, "ancient_time"),
     ],
 )
 def test_a_meter_reading_that_cannot_be_is_refused(row: dict[str, object], reason: str):
     assert reasons(meters(row)) == [(1, reason)]
+
+
+def test_how_old_a_reading_may_be_is_a_setting_that_its_refusal_names():
+    old = {"timestamp": "2026-02-27T12:00:00Z"}
+    found = meters(old, {"meter_id": "b"}, dialect=Dialect(oldest_days=1))
+    assert (reasons(found), found.good["meter_id"].to_list()) == ([(1, "ancient_time")], ["b"])
+    assert found.bad["message"].to_list() == [
+        "timestamp: before 2026-02-28: was the clock set? Older readings need "
+        "SMARTGRID_LANDING_OLDEST_DAYS"
+    ]
+    assert meters(old, dialect=Dialect(oldest_days=3)).bad.is_empty()
 
 
 @pytest.mark.parametrize(

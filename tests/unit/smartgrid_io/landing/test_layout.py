@@ -78,6 +78,8 @@ def test_the_layout_comes_from_the_settings(monkeypatch: pytest.MonkeyPatch):
     layout = LandingLayout.from_settings(Settings())
     assert layout.columns == {"Nr": "meter_id"}
     assert layout.dialect == Dialect(timezone="Europe/Berlin")
+    monkeypatch.setenv("SMARTGRID_LANDING_OLDEST_DAYS", "365")
+    assert LandingLayout.from_settings(Settings()).dialect.oldest_days == 365
 
 
 def test_an_unknown_dataset_is_refused():
