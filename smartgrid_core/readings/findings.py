@@ -80,13 +80,18 @@ def collect_reading_findings(
             sensor_data.lazy(), nominal=nominal_voltages, minutes=sensor_interval_minutes
         )
     if readings is not None:
-        text = pl.format("{} readings came in after later ones", "readings")
+        text = pl.format(
+            "{} readings came in after later ones, up to {} h",
+            *("readings", pl.col("most_hours").round(1)),
+        )
         late = find_late_arrivals(readings, revisions=revisions)
         parts.append(_to_finding_rows(late, "meter_id", "late_readings", text))
     if revisions is not None:
+        more = pl.format(" and {} deliveries before", pl.col("deliveries") - 1)
         text = pl.format(
-            "{} readings of {} were corrected by {} at {}, by {} at most",
+            "{} readings of {} were corrected by {} at {}{}, by {} at most",
             *("rows", "quantity", "source", pl.col("replaced_at").dt.to_string("%Y-%m-%d %H:%MZ")),
+            pl.when(pl.col("deliveries") > 1).then(more).otherwise(pl.lit("")),
             pl.col("most").round(3),
         )
         rows = summarise_corrections(revisions)

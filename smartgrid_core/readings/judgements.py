@@ -4,6 +4,7 @@ Every function returns episodes: one row per unbroken run of the fault, over [st
 end_time), ordered by subject and time.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -23,6 +24,9 @@ STUCK_HOURS = 6.0
 HABIT_SHARE = 0.005
 """A meter that also stands still for more of its other time has a habit: feed-in at night, a heat
 pump on a mild day, a charger without a car."""
+
+STRETCH_GAP = timedelta(days=1)
+"""Faults of single readings that lie closer together are one stretch: somebody looks at it once."""
 
 ARRIVAL_SLACK = timedelta(seconds=1)
 """Messages of the same moment overtake each other by less."""
@@ -184,12 +188,22 @@ def find_late_arrivals(
     revisions: pl.DataFrame | pl.LazyFrame | None = None,
     slack: timedelta = ARRIVAL_SLACK,
 ) -> pl.DataFrame:
-    """Return readings that later ones overtook: meter_id, start_time, end_time, readings.
+    """Return stretches of readings that later ones overtook, one row per meter and stretch.
 
-    `readings` has rows of `MeterReadings`. A reading is compared with the meter's own stream, not
-    with the clock: a history that is landed years afterwards is not late, but a hole that is filled
-    later is. A reading in `revisions` (`ReadingRevisions`) is not judged: it carries the arrival of
-    the correction, not its own.
+    A reading is compared with the meter's own stream, not with the clock: a history that is landed
+    years afterwards is not late, but a hole that is filled later is. A reading in `revisions` is
+    not judged: it carries the arrival of the correction, not its own. Late readings within a day of
+    each other are one stretch, whatever came in time between them: a source that sends every other
+    reading late has one fault, not thousands.
+
+    Args:
+        readings: Rows of `MeterReadings`.
+        revisions: Rows of `ReadingRevisions`; None if nothing was corrected.
+        slack: By how much a later reading may arrive earlier.
+
+    Returns:
+        meter_id, start_time (first late reading), end_time (just after the last), readings (how
+        many of the stretch were late), most_hours (by how much the worst one was).
     """
     series = ("meter_id", "reading_kind")
     arrived = pl.col("ingested_at")
@@ -204,43 +218,54 @@ def find_late_arrivals(
             on=[*series, "event_time"],
             how="anti",
         )
-    rows = known.sort(*series, "event_time").with_columns(late=arrived - overtaken > slack)
     return (
-        rows.with_columns(
-            spell=(pl.col("late") != pl.col("late").shift().over(series))
-            .fill_null(value=True)
-            .cum_sum()
-        )
-        .filter("late")
-        .group_by(*series, "spell", maintain_order=True)
+        known.sort(*series, "event_time")
+        .with_columns(late_by=arrived - overtaken)
+        .filter(pl.col("late_by") > slack)
+        .with_columns(stretch=_number_stretches(series))
+        .group_by(*series, "stretch", maintain_order=True)
         .agg(
             start_time=pl.col("event_time").first(),
             end_time=pl.col("event_time").last() + pl.duration(microseconds=1),
             readings=pl.len().cast(pl.Int64),
+            most_hours=pl.col("late_by").max().dt.total_seconds() / 3600,
         )
-        .drop("spell", "reading_kind")
+        .drop("stretch", "reading_kind")
         .collect()
     )
 
 
-def summarise_corrections(revisions: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
-    """Return what each delivery corrected: subject_id, quantity, source, replaced_at, span.
+def _number_stretches(series: Sequence[str]) -> pl.Expr:
+    """Return a number per stretch of rows in order of time that lie within STRETCH_GAP."""
+    apart = pl.col("event_time") - pl.col("event_time").shift().over(series)
+    return (apart > STRETCH_GAP).fill_null(value=True).cum_sum()
 
-    `revisions` has rows of `ReadingRevisions`. One row per subject, quantity and delivery, from the
-    first (`start_time`) to the last corrected reading (`end_time` is just after it); `rows` counts
-    them and `most` is the largest change, in the reading's unit.
+
+def summarise_corrections(revisions: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """Return stretches of corrected readings, one row per subject, quantity and stretch.
+
+    `revisions` has rows of `ReadingRevisions`. Corrected readings within a day of each other are
+    one stretch, from the first (`start_time`) to the last (`end_time` is just after it); `rows`
+    counts the corrections, `deliveries` who brought them, `source` and `replaced_at` are the last
+    one's, and `most` is the largest change, in the reading's unit.
     """
     change = (pl.col("new_value") - pl.col("old_value")).abs()
+    series = ("subject_id", "quantity")
     return (
         revisions.lazy()
-        .group_by("subject_id", "quantity", "source", "replaced_at")
+        .sort(*series, "event_time", "replaced_at")
+        .with_columns(stretch=_number_stretches(series))
+        .group_by(*series, "stretch", maintain_order=True)
         .agg(
+            source=pl.col("source").sort_by("replaced_at", "source").last(),
+            replaced_at=pl.col("replaced_at").max(),
             start_time=pl.col("event_time").min(),
             end_time=pl.col("event_time").max() + pl.duration(microseconds=1),
             rows=pl.len().cast(pl.Int64),
+            deliveries=pl.struct("replaced_at", "source").n_unique().cast(pl.Int64),
             most=change.max(),
         )
-        .sort("subject_id", "quantity", "replaced_at", "source")
+        .drop("stretch")
         .collect()
     )
 

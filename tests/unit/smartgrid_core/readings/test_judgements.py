@@ -106,8 +106,35 @@ def test_readings_that_later_ones_overtook_came_late(register):
     )
     assert find_late_arrivals(landed).is_empty()
     assert find_late_arrivals(late).rows() == [
-        ("a", quarter(1), quarter(2) + timedelta(microseconds=1), 2)
+        ("a", quarter(1), quarter(2) + timedelta(microseconds=1), 2, 1.0)
     ]
+
+
+def test_a_meter_that_sends_every_other_reading_late_is_one_finding(register):
+    readings = register([float(n) for n in range(4000)], every_minutes=15)
+    meters = pl.concat(
+        [readings.with_columns(meter_id=pl.lit(f"m{number:02}")) for number in range(32)]
+    )
+    odd = (pl.int_range(pl.len()) % 2 == 1).over("meter_id")
+    delay = pl.when(odd).then(pl.lit(timedelta(hours=6))).otherwise(timedelta(0))
+    late = find_late_arrivals(meters.with_columns(ingested_at=pl.col("event_time") + delay))
+    assert late.rows() == [
+        (
+            *(f"m{number:02}", quarter(1), quarter(3997) + timedelta(microseconds=1)),
+            *(1999, 5.75),
+        )
+        for number in range(32)
+    ]
+
+
+def test_late_readings_more_than_a_day_apart_are_two_stretches(register):
+    readings = register([float(n) for n in range(300)], every_minutes=15)
+    delay = pl.when(pl.col("event_time").is_in([quarter(1), quarter(97), quarter(194)]))
+    late = readings.with_columns(
+        ingested_at=quarter(400) + delay.then(timedelta(hours=1)).otherwise(timedelta(0))
+    )
+    stretches = find_late_arrivals(late).select("start_time", "readings").rows()
+    assert stretches == [(quarter(1), 2), (quarter(194), 1)]
 
 
 def test_rows_that_were_sent_again_are_counted_by_subject(register):
@@ -196,6 +223,16 @@ def test_the_largest_change_of_a_correction_counts_in_both_directions():
     assert corrected.rows() == [
         (
             *("a", "register", "file", quarter(200)),
-            *(MIDNIGHT, quarter(4) + timedelta(microseconds=1), 2, 2.0),
+            *(MIDNIGHT, quarter(4) + timedelta(microseconds=1), 2, 1, 2.0),
         )
     ]
+
+
+def test_corrections_that_come_one_by_one_are_one_stretch():
+    rows = [
+        revision(event_time=quarter(n), source=f"{n}.csv", replaced_at=quarter(200 + n))
+        for n in (1, 2, 3, 200)
+    ]
+    corrected = summarise_corrections(pl.concat(rows, how="vertical_relaxed"))
+    told = corrected.select("source", "start_time", "rows", "deliveries").rows()
+    assert told == [("3.csv", quarter(1), 3, 3), ("200.csv", quarter(200), 1, 1)]
