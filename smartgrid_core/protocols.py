@@ -1,6 +1,6 @@
 """Protocols: what assets, sensors and commands need, without the name of a product."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Protocol
@@ -86,8 +86,8 @@ class Lake(Protocol):
         """Return the UTC days that hold rows, in order."""
         ...
 
-    def delete_before(self, schema: type[dy.Schema], *, before: date) -> int:
-        """Delete the days before this one for good, as if never computed; return how many."""
+    def delete_days(self, schema: type[dy.Schema], days: Collection[date]) -> int:
+        """Delete these UTC days for good, as if never computed; return how many there were."""
         ...
 
 

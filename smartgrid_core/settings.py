@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     landing_grace_s: float = Field(default=10.0, ge=0)
     """A file that nobody touched for so long is complete, whoever has it open. One that certainly
     nobody has open for writing is complete after a second."""
+    anomaly_state_days: int = Field(default=3, ge=1)
+    """Newest days that keep what anomalies remember of every series, 7 to 30 kB each; before them
+    every seventh day does. More make readings that are days late cheaper to judge."""
     webhook_url: str | None = None
     """Where alerts are posted; none are sent if unset."""
     webhook_secret: SecretStr | None = None

@@ -6,7 +6,7 @@ never computed has no file.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -121,13 +121,13 @@ class ParquetLake:
             if name.startswith("day=")
         )
 
-    def delete_before(self, schema: type[dy.Schema], *, before: date) -> int:
-        """Remove the days before this one, as if never computed; return how many they were."""
+    def delete_days(self, schema: type[dy.Schema], days: Collection[date]) -> int:
+        """Remove these days, as if never computed; return how many of them there were."""
         table = get_table(schema)
-        old = [day for day in self.list_computed_days(schema) if day < before]
-        for day in old:
+        there = [day for day in self.list_computed_days(schema) if day in days]
+        for day in there:
             self._store.remove(_get_file_path(table, day))
-        return len(old)
+        return len(there)
 
     def _list_computed_in(self, table: Table, window: Window) -> list[date]:
         """Return the computed days among those that the window touches."""

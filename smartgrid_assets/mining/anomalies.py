@@ -40,6 +40,13 @@ REBUILT_FROM_DAYS = HISTORY_DAYS + 7
 FOLLOWING_DAYS = 7
 """Days behind a run that are judged again: what is told of them may have begun within it."""
 
+OLD_STATE_EVERY = 7
+"""Of the days before the newest every seventh keeps its state: a late day that has none is judged
+from the last one before it, with at most six days more to read."""
+
+STATES_KEPT_DAYS = 60
+"""A state is looked for so far back as a day is read again; what is older serves nobody."""
+
 DAYS_AT_ONCE = 7
 """Days that are held in memory together."""
 
@@ -75,7 +82,8 @@ def anomalies(
     A day is judged by the state that the day before left in the lake. If there is none, the last
     one within six weeks is carried on, and the days without readings in between are judged as well;
     else six weeks are read again. A day that is computed again changes what the days after it
-    remember: they are judged again, too, as far as an anomaly may last.
+    remember: they are judged again, too, as far as an anomaly may last. States weigh more than all
+    else in the lake: those of the newest days are kept, and of those before every seventh.
     """
     run = get_run_window(context)
     window = _find_affected_window(run, known=lake.days(AnomalyScores))
@@ -88,6 +96,7 @@ def anomalies(
         }
         _write_detections(lake, detections, window=part)
     since = min(since, _find_first_touched(lake, warehouse, window=window))
+    _forget_states(lake, run=run, newest_kept=settings.anomaly_state_days)
     rows = _publish_anomalies(lake, warehouse, span=Window(since, window.end))
     here = rows.join(_read_anomaly_keys(lake, window=run), on=KEY, how="semi")
     scores = lake.scan(AnomalyScores, window=run)
@@ -226,6 +235,40 @@ def _write_detections(
     lake.replace(AnomalyDays, _concat_as(AnomalyDays, parts).filter(within), window=window)
     lake.replace(AnomalyScores, _concat_as(AnomalyScores, scores).filter(time), window=window)
     lake.replace(AnomalyStates, _concat_as(AnomalyStates, states).filter(within), window=window)
+
+
+def list_outlived_states(
+    days: Sequence[date], *, last_judged: date, newest_kept: int
+) -> list[date]:
+    """Return the days whose state is no longer needed, of `days` that have one.
+
+    The newest days keep theirs, and those up to the last one that was judged, which may be a day of
+    long ago whose following days come next. Before them every seventh keeps its own for two months.
+
+    >>> march = [date(2026, 3, number) for number in range(1, 15)]
+    >>> outlived = list_outlived_states(march, last_judged=march[-1], newest_kept=3)
+    >>> [day.day for day in march if day not in outlived]
+    [2, 9, 12, 13, 14]
+    """
+    if not days:
+        return []
+    ends = (max(days), last_judged)
+    oldest = max(days) - STATES_KEPT_DAYS * DAY
+
+    def is_needed(day: date) -> bool:
+        is_newest = any(timedelta(0) <= end - day < newest_kept * DAY for end in ends)
+        return is_newest or (day > oldest and day.toordinal() % OLD_STATE_EVERY == 1)
+
+    return [day for day in days if not is_needed(day)]
+
+
+def _forget_states(lake: Lake, *, run: Window, newest_kept: int) -> None:
+    """Delete the states of days that no other day will be judged from."""
+    last_judged = list(run.days())[-1]
+    outlived = list_outlived_states(
+        lake.days(AnomalyStates), last_judged=last_judged, newest_kept=newest_kept
+    )
+    lake.delete_days(AnomalyStates, outlived)
 
 
 def _concat_as(schema: type[dy.Schema], frames: list[pl.DataFrame]) -> pl.DataFrame:

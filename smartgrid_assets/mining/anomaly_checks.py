@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from smartgrid_core.contracts.anomalies import Anomalies, AnomalyStates
+from smartgrid_core.contracts.anomalies import Anomalies, AnomalyScores
 from smartgrid_core.contracts.grid import GridTopology, PlantedFaults
 from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.time import midnight
@@ -30,7 +30,7 @@ def planted_anomalies_found(
     Faults count once the days up to their end were judged.
     """
     planted = warehouse.read(PlantedFaults)
-    days = lake.days(AnomalyStates)
+    days = lake.days(AnomalyScores)
     if planted.is_empty() or not days:
         return dg.AssetCheckResult(passed=True, description="no truth is known")
     topology, anomalies = lake.scan(GridTopology).collect(), warehouse.read(Anomalies)

@@ -1,6 +1,6 @@
 """A lake and a warehouse in memory, for the graph's shells."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
 
 import dataframely as dy
@@ -61,11 +61,11 @@ class FakeStore:
         assert column is not None
         return sorted(self.read(schema)[column].cast(pl.Date).unique())
 
-    def delete_before(self, schema: type[dy.Schema], *, before: date) -> int:
-        old = [day for day in self.days(schema) if day < before]
+    def delete_days(self, schema: type[dy.Schema], days: Collection[date]) -> int:
+        there = [day for day in self.days(schema) if day in days]
         day = pl.col(str(get_table(schema).day_column)).cast(pl.Date)
-        self.tables[schema] = self.read(schema).filter(day >= before)
-        return len(old)
+        self.tables[schema] = self.read(schema).filter(~day.is_in(there))
+        return len(there)
 
     def read_register_brackets(self, days: Sequence[date]) -> pl.DataFrame:
         return self.brackets.filter(pl.col("day").is_in(list(days)))

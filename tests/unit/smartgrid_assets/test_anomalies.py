@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from smartgrid_assets.mining.anomalies import anomalies
+from smartgrid_assets.mining.anomalies import anomalies, list_outlived_states
 from smartgrid_assets.mining.anomaly_checks import planted_anomalies_found
 from smartgrid_core.contracts.anomalies import (
     Anomalies,
@@ -166,6 +166,36 @@ def test_a_late_day_is_judged_with_the_days_that_remember_it(store, grid):
 
     for schema, rows in tables(store).items():
         assert rows.equals(right[schema]), schema.__name__
+
+
+def test_only_states_that_other_days_need_are_kept_and_a_day_of_long_ago_is_judged_from_them(
+    store, grid
+):
+    whole = store.read(SensorData)
+    late = pl.col("event_time").dt.date() == day(12)
+    run_days(grid, FIRST, day(23))
+    right = tables(store)
+    kept = [day(number) for number in (1, 8, 15, 21, 22, 23)]
+    assert store.days(AnomalyStates) == kept
+    store.tables.pop(AnomalyStates)
+    store.replace(SensorData, whole.filter(~late))
+    run_days(grid, FIRST, day(23))
+    wrong = tables(store)
+    store.replace(SensorData, whole)
+
+    run_days(grid, day(12), day(23))
+
+    assert any(not right[schema].equals(rows) for schema, rows in wrong.items())
+    for schema, rows in tables(store).items():
+        assert rows.equals(right[schema]), schema.__name__
+    assert store.days(AnomalyStates) == kept
+
+
+def test_days_of_long_ago_are_judged_one_from_the_other():
+    long_ago, today = [day(number) for number in range(10)], day(300)
+    outlived = list_outlived_states([*long_ago, today], last_judged=long_ago[-1], newest_kept=2)
+    assert outlived == long_ago[:-2]
+    assert list_outlived_states([], last_judged=today, newest_kept=2) == []
 
 
 def test_a_whole_silent_day_is_missing_day_by_day_as_in_one_run(store, grid):

@@ -93,10 +93,10 @@ def test_a_days_new_content_takes_the_place_of_the_old_and_of_no_other(lake: Par
 
 def test_days_that_are_forgotten_are_as_if_never_computed(lake: ParquetLake, tmp_path: Path):
     lake.replace(FeederLoad, loads(("F1", START, 1), ("F1", START + DAY, 2)), window=THREE_DAYS)
-    assert lake.delete_before(FeederLoad, before=FIRST + DAY) == 1
+    assert lake.delete_days(FeederLoad, [FIRST, FIRST - DAY]) == 1
     assert lake.list_computed_days(FeederLoad) == [FIRST + DAY, FIRST + 2 * DAY]
     assert lake.scan(FeederLoad).collect()["load_kw"].to_list() == [2.0]
-    assert lake.delete_before(FeederLoad, before=FIRST + DAY) == 0
+    assert lake.delete_days(FeederLoad, [FIRST, FIRST - DAY]) == 0
 
 
 def test_without_a_window_the_whole_table_is_replaced(lake: ParquetLake):
