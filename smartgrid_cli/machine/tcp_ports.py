@@ -3,10 +3,12 @@
 import fcntl
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from smartgrid_core.errors import ConfigurationError
 
@@ -45,42 +47,71 @@ def is_free(port: int) -> bool:
     return True
 
 
-@dataclass
 class Reservations:
     """Ports that are reserved but not listened at yet; others see them as taken until `release`.
 
-    Two machines that start at the same moment would otherwise choose the same ports.
-
-    Attributes:
-        folder: Folder of the lock files.
+    Two machines that start at the same moment would otherwise choose the same ports. A reservation
+    ends with its process, however that ends, and is as good for one user as for another.
     """
 
-    folder: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
-    _held: dict[int, int] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._held: dict[int, _Held] = {}
 
     def take(self, port: int) -> bool:
         """Return whether the port was free; it is reserved then."""
-        place = self.folder / f"smartgrid-port-{port}.lock"
-        try:
-            lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except OSError:
-            return False  # another user's machine
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
+        held = _hold_name(port) if sys.platform == "linux" else _hold_file(port)
+        if held is None:
             return False
         if not is_free(port):
-            os.close(lock)
+            held.close()
             return False
-        self._held[port] = lock
+        self._held[port] = held
         return True
 
     def release(self) -> None:
-        """Release all of them. The lock files stay: removing one could free it for two."""
-        for lock in self._held.values():
-            os.close(lock)
+        """Release all of them."""
+        for held in self._held.values():
+            held.close()
         self._held.clear()
+
+
+class _Held(Protocol):
+    """What nobody else can hold until it is closed, or its process has ended."""
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+def _hold_name(port: int) -> _Held | None:
+    """Return a Unix socket bound to the port's abstract name; None if somebody else holds it.
+
+    Such a name is no file: it has no owner and no rights, lives in the network namespace as the
+    port itself does, and is gone with its process.
+    """
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        name.bind(f"\0smartgrid-port-{port}")
+    except OSError:
+        name.close()
+        return None
+    return name
+
+
+def _hold_file(port: int) -> _Held | None:
+    """Return a locked file of this user's own; None if another process of the user has it.
+
+    Where there are no abstract names. The file stays: removing one could free it for two.
+    """
+    folder = Path(tempfile.gettempdir()) / f"smartgrid-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    file = (folder / f"{port}.lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
 
 
 def choose_ports(

@@ -1,6 +1,9 @@
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,8 +45,18 @@ def free_port() -> int:
         return server.getsockname()[1]
 
 
-def test_two_machines_that_start_together_choose_different_ports(tmp_path: Path):
-    first, second, wish = Reservations(tmp_path), Reservations(tmp_path), {"dagster": free_port()}
+@pytest.fixture(params=["linux", "darwin"])
+def platform(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The way of a platform with abstract names, and of one without."""
+    if request.param == "linux" and sys.platform != "linux":
+        pytest.skip("abstract names are Linux's own")
+    monkeypatch.setattr("smartgrid_cli.machine.tcp_ports.sys.platform", request.param)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
+@pytest.mark.usefixtures("platform")
+def test_two_machines_that_start_together_choose_different_ports():
+    first, second, wish = Reservations(), Reservations(), {"dagster": free_port()}
     assert choose_ports(wish, free=first.take) == (wish, [])
     granted, moved = choose_ports(wish, free=second.take)
     assert granted["dagster"] > wish["dagster"]
@@ -53,7 +66,37 @@ def test_two_machines_that_start_together_choose_different_ports(tmp_path: Path)
     second.release()
 
 
-def test_a_port_that_somebody_listens_at_is_not_reserved(tmp_path: Path):
-    reservations = Reservations(tmp_path)
+@pytest.mark.usefixtures("platform")
+def test_a_port_that_somebody_listens_at_is_not_reserved():
+    reservations = Reservations()
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert not reservations.take(server.getsockname()[1])
+
+
+def test_a_reservation_ends_with_its_process():
+    port, reservations = free_port(), Reservations()
+    program = (
+        "import sys, time\n"
+        "from smartgrid_cli.machine.tcp_ports import Reservations\n"
+        "reservations = Reservations()\n"
+        "print(reservations.take(int(sys.argv[1])), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", program, str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"True\n"
+        assert not reservations.take(port)
+        process.kill()
+    assert reservations.take(port)
+    reservations.release()
+
+
+def test_what_a_machine_of_long_ago_left_in_the_common_folder_keeps_no_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    port, reservations = free_port(), Reservations()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / f"smartgrid-port-{port}.lock").mkdir(mode=0)
+    assert reservations.take(port)
+    reservations.release()
