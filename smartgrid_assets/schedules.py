@@ -1,6 +1,7 @@
 """Schedules: what happens by the clock, in UTC."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -15,8 +16,9 @@ from smartgrid_assets.jobs import (
     watch_drift,
 )
 from smartgrid_assets.partitions import DAY
+from smartgrid_core.features.load import HISTORY_NEEDED
 from smartgrid_core.settings import Settings
-from smartgrid_core.time import HOUR
+from smartgrid_core.time import HOUR, Window, midnight
 
 RUNNING = dg.DefaultScheduleStatus.RUNNING
 
@@ -45,29 +47,83 @@ def refresh_open_day(
     )
 
 
-FEATURES = dg.AssetKey("load_features")
+FEATURES, LOAD = dg.AssetKey("load_features"), dg.AssetKey("feeder_load")
+FEATURE_INPUTS = (LOAD, dg.AssetKey("weather"))
 FORECAST = [dg.AssetKey("load_forecast"), dg.AssetKey("limit_exceedances")]
-"""What `forecast_today` asks for where the day's features are there: they follow the load."""
+"""What `forecast_today` asks for where the day's features are current: they follow the load."""
 
 
 @dg.schedule(job=forecast_day, cron_schedule="30 0 * * *", default_status=RUNNING)
 def forecast_today(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Every day at 00:30: the forecast of the day that has begun, from load up to midnight.
 
-    The features follow the refresh at 00:10 by themselves. Only where they did not, because the
-    daemon was away or the refresh failed, the run computes them from what is there.
+    The features follow the refresh at 00:10 by themselves. Where they did not, because the daemon
+    was away, the refresh failed or readings came late, the run computes them from what is there.
     """
-    key = _find_partition_at(context.scheduled_execution_time)
+    moment = context.scheduled_execution_time
+    key = _find_partition_at(moment)
     if key is None:
         return CLOSED
-    features = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=FEATURES, asset_partitions=[key]), limit=1
+    today = moment.date()
+    look_back = Window.of_days(today - HISTORY_NEEDED, today)
+    keys = [day.isoformat() for day in look_back.days()]
+    inputs = (_find_newest_event(context.instance, each, keys) for each in FEATURE_INPUTS)
+    is_current = are_features_current(
+        _find_start(context.instance, _find_newest_event(context.instance, FEATURES, [key])),
+        load_at=_find_start(
+            context.instance, _find_newest_event(context.instance, LOAD, keys[-2:-1])
+        ),
+        inputs_at=[_read_time(each) for each in inputs],
+        day_start=midnight(today),
     )
     return dg.RunRequest(
         run_key=f"forecast:{key}",
         partition_key=key,
-        asset_selection=FORECAST if features.records else [FEATURES, *FORECAST],
+        asset_selection=FORECAST if is_current else [FEATURES, *FORECAST],
     )
+
+
+def are_features_current(
+    began_at: datetime | None,
+    *,
+    load_at: datetime | None,
+    inputs_at: Sequence[datetime | None],
+    day_start: datetime,
+) -> bool:
+    """Tell whether the features of a day hold all that is known when it begins.
+
+    Args:
+        began_at: When the run that computed them last began, UTC; None if none did. It may have
+            read its inputs at once, so what came while it ran is not in them.
+        load_at: When the run that last computed the load of the day before began; None if none did.
+        inputs_at: When each input was, over all days that features look back at, UTC.
+        day_start: The midnight with which the day begins, UTC: load computed earlier misses hours.
+    """
+    if began_at is None or load_at is None or load_at < day_start:
+        return False
+    return all(at is None or at < began_at for at in inputs_at)
+
+
+def _find_newest_event(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, keys: Sequence[str]
+) -> dg.EventLogRecord | None:
+    """Return an asset's newest materialization among these partitions; None if there is none."""
+    events = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=asset, asset_partitions=keys), limit=1
+    )
+    return next(iter(events.records), None)
+
+
+def _read_time(event: dg.EventLogRecord | None) -> datetime | None:
+    return None if event is None else datetime.fromtimestamp(event.timestamp, UTC)
+
+
+def _find_start(instance: dg.DagsterInstance, event: dg.EventLogRecord | None) -> datetime | None:
+    """Return when the run of an event began, UTC; the event's own time if no run wrote it."""
+    run = None if event is None else instance.get_run_record_by_id(event.run_id)
+    if run is None or run.start_time is None:
+        return _read_time(event)
+    return datetime.fromtimestamp(run.start_time, UTC)
 
 
 train_weekly = dg.ScheduleDefinition(
