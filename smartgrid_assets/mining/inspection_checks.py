@@ -64,7 +64,7 @@ def planted_theft_found(
     description="Technical losses are not negative, and no node loses most of its energy.",
 )
 def losses_are_possible(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
-    """Judges all days that are on record."""
+    """Judges the newest weeks that are on record."""
     return to_outcome_result(judge_energy_balance(warehouse.read(EnergyBalance)))
 
 

@@ -1,5 +1,7 @@
 """The judgement on energy balances: whether their technical losses are physically possible."""
 
+from datetime import timedelta
+
 import polars as pl
 
 from smartgrid_core.checks.outcome import CheckOutcome, list_names
@@ -13,12 +15,18 @@ LEAST_HEAD_KWH = 1.0
 """A day on which less passes the head has no meaningful share."""
 
 
-def judge_energy_balance(days: pl.DataFrame) -> CheckOutcome:
-    """Judge the technical losses of every node; ``days``: rows of `EnergyBalance`, kWh.
+JUDGED_WEEKS = 4
+"""The newest ones on record: what was wrong before them was mended, or is history by now."""
 
+
+def judge_energy_balance(days: pl.DataFrame) -> CheckOutcome:
+    """Judge the technical losses of every node over the newest JUDGED_WEEKS of the rows.
+
+    ``days``: rows of `EnergyBalance`, one per node and UTC day, kWh; older ones are left out.
     A loss below zero, or a share of the energy at the head above MOST_LOSS_SHARE, is a warning:
     then `unexplained_kwh` of that node is not to be trusted either.
     """
+    days = days.filter(pl.col("day") > pl.col("day").max() - timedelta(weeks=JUDGED_WEEKS))
     known = days.filter(pl.col("loss_kwh").is_not_null())
     nodes = (
         known.group_by("node_id")
