@@ -76,6 +76,7 @@ def judge_load_model(
     inputs: Sequence[str],
     features: Sequence[str],
     golden_difference: float | None,
+    golden_error: str | None = None,
     most_difference: float,
     tested_from: datetime | None,
 ) -> CheckOutcome:
@@ -87,6 +88,7 @@ def judge_load_model(
         features: The columns that a forecaster may be asked with.
         golden_difference: Largest relative difference to its offline answers, 1; None if the
             version has no golden batch or its signature does not answer.
+        golden_error: Why there is no difference, in words.
         most_difference: The largest difference that counts as equal, 1.
         tested_from: The first issue time of the backtest that chose it; None if it is not known.
 
@@ -95,7 +97,8 @@ def judge_load_model(
     """
     wrong_rows, warnings = [], []
     if golden_difference is None:
-        wrong_rows.append("its signature does not answer the golden batch")
+        reason = f": {golden_error}" if golden_error else ""
+        wrong_rows.append(f"its signature does not answer the golden batch{reason}")
     elif not golden_difference <= most_difference:
         wrong_rows.append(f"its answers differ by {golden_difference:.1e} from the offline ones")
     unknown = [name for name in inputs if name not in features]
@@ -122,22 +125,24 @@ def judge_load_model(
 
 
 def judge_served_model(
-    served: ServingState, *, champion: str | None, answers: Mapping[str, Quantiles | None]
+    served: ServingState, *, champion: str | None, answers: Mapping[str, Quantiles | None] | None
 ) -> CheckOutcome:
     """Judge whether the server answers under every label with that label's version.
 
     Args:
         served: Which version bears which label, as the model repository says.
         champion: The version that the registry calls champion; None if there is none.
-        answers: What the server said under each label, kW; None where it did not answer.
+        answers: What the server said under each label about feeder-hours that can be forecast,
+            kW; None where it did not answer. None for all as long as there is no such hour.
 
     Returns:
         The judgement. An impossible band is one of wrong rows, the rest are warnings: forecasts
         go on by what answers.
     """
     wrong_rows, warnings = [], []
-    for label, version in served.labels.items():
-        answer = answers.get(label)
+    asked = {} if answers is None else {label: answers.get(label) for label in served.labels}
+    for label, answer in asked.items():
+        version = served.labels[label]
         if answer is None:
             warnings.append(f"nobody answers as {label}, version {version} should")
         elif answer.model_version != str(version):
@@ -149,8 +154,10 @@ def judge_served_model(
             f"version {served.stable} is {STABLE}, the registry's champion is {champion or 'none'}"
         )
     labels = [f"version {version} is {label}" for label, version in served.labels.items()]
+    if answers is None:
+        labels.append("no features yet: nothing to ask with")
     return CheckOutcome(
-        summary="; ".join(labels) or "no version is served yet",
+        summary="; ".join(labels) if served.labels else "no version is served yet",
         wrong_rows=tuple(wrong_rows),
         warnings=tuple(warnings),
         figures={"champion": champion or "none", **served.labels},

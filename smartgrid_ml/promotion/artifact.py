@@ -10,8 +10,8 @@ from smartgrid_core.rollout.labels import OUTPUTS
 from smartgrid_ml.evaluation.losses import compute_losses_by_issue
 from smartgrid_ml.export.artifact.golden import read_golden
 from smartgrid_ml.export.artifact.parity import as_served, ask_saved_model
+from smartgrid_ml.export.artifact.signature import load_signature
 from smartgrid_ml.promotion.gate import Artifact
-from smartgrid_ml.tensorflow_runtime import tensorflow
 
 TIMED_ROWS = 1_000
 
@@ -22,29 +22,23 @@ TIMED_CALLS = 10
 def measure_artifact(saved_model: Path) -> Artifact:
     """Return how fast, large and true a SavedModel is, loaded and asked as a server does.
 
-    The rows are the golden ones over and over. Raises PublicationError for one without them.
+    The rows are the golden ones over and over. Raises PublicationError for one without them, or
+    that does not answer them.
     """
     rows, offline = read_golden(saved_model)
-    tf = tensorflow()
-    loaded = tf.saved_model.load(str(saved_model))  # held while its signature is asked
-    signature = loaded.signatures["serving_default"]
-
-    def ask(batch: pl.DataFrame) -> pl.DataFrame:
-        answers = signature(**{name: tf.constant(batch[name].to_numpy()) for name in rows.columns})
-        return pl.DataFrame({name: answers[name].numpy() for name in OUTPUTS})
-
+    signature = load_signature(saved_model)
     timed_rows = rows[np.arange(TIMED_ROWS) % rows.height]
-    ask(timed_rows)
+    signature.answer(timed_rows)
     seconds = []
     for _ in range(TIMED_CALLS):
         started = time.perf_counter()
-        ask(timed_rows)
+        signature.answer(timed_rows)
         seconds.append(time.perf_counter() - started)
     size = sum(file.stat().st_size for file in saved_model.rglob("*") if file.is_file())
     return Artifact(
         answer_ms=1000 * min(seconds),
         size_mb=size / 1e6,
-        golden_difference=compute_golden_difference(ask(rows), offline),
+        golden_difference=compute_golden_difference(signature.answer(rows), offline),
     )
 
 

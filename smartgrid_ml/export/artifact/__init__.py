@@ -1,4 +1,5 @@
 """The SavedModel folder.
 
-`saved_model` writes it, `parity` and `golden` compare it with the trained model.
+`saved_model` writes it, `signature` loads and asks it, `parity` and `golden` compare it with the
+trained model.
 """

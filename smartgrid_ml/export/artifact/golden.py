@@ -22,7 +22,8 @@ def write_golden(saved_model: Path, *, rows: pl.DataFrame, quantiles: pl.DataFra
 def read_golden(saved_model: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the batch's inputs and the forecaster's quantiles of them, kW.
 
-    Raises PublicationError for a SavedModel that carries none: it cannot be checked.
+    Raises PublicationError for a SavedModel that carries none, or a broken one: it cannot be
+    checked.
     """
     place = saved_model / GOLDEN
     if not place.is_file():
@@ -30,5 +31,10 @@ def read_golden(saved_model: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
             f"golden batch: {saved_model} carries none; register the model with"
             " smartgrid_ml.training.train_and_register"
         )
-    golden = pl.read_parquet(place)
-    return golden.drop(OUTPUTS), golden.select(OUTPUTS)
+    try:
+        golden = pl.read_parquet(place)
+        return golden.drop(OUTPUTS), golden.select(OUTPUTS)
+    except pl.exceptions.PolarsError as error:
+        raise PublicationError(
+            f"golden batch: {place} cannot be read ({error}); register the model anew"
+        ) from error

@@ -8,8 +8,8 @@ import polars as pl
 from smartgrid_core.errors import PublicationError
 from smartgrid_core.features.load import SCALES
 from smartgrid_core.rollout.labels import OUTPUTS
+from smartgrid_ml.export.artifact.signature import load_signature
 from smartgrid_ml.forecasting.protocol import ServableForecaster
-from smartgrid_ml.tensorflow_runtime import tensorflow
 
 
 def select_golden_batch(
@@ -67,13 +67,11 @@ def make_hard_rows(served: pl.DataFrame, *, n: int, seed: int = 1) -> pl.DataFra
 
 
 def ask_saved_model(saved_model: Path, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return p10, p50, p90 of rows of `as_served`, float32; NaN for a row without forecast."""
-    tf = tensorflow()
-    loaded = tf.saved_model.load(str(saved_model))  # held while its signature is asked
-    answers = loaded.signatures["serving_default"](
-        **{name: tf.constant(rows[name].to_numpy()) for name in rows.columns}
-    )
-    return pl.DataFrame({name: answers[name].numpy() for name in OUTPUTS})
+    """Return p10, p50, p90 of rows of `as_served`, float32; NaN for a row without forecast.
+
+    Raises PublicationError with the cause if it cannot be loaded or does not answer.
+    """
+    return load_signature(saved_model).answer(rows)
 
 
 def check_export_parity(

@@ -12,6 +12,7 @@ from smartgrid_assets.mining.insight_checks import CHECKS as INSIGHT_CHECKS
 from smartgrid_assets.mining.inspection_checks import losses_are_possible
 from smartgrid_assets.mining.segment_checks import most_meters_are_profiled, outliers_are_few
 from smartgrid_assets.models.checks import (
+    ASKED_ROWS,
     ask_golden_batch,
     backtest_is_fair,
     challenger_is_sound,
@@ -22,11 +23,12 @@ from smartgrid_assets.quality import to_outcome_result
 from smartgrid_assets.serving.checks import forecast_is_whole
 from smartgrid_core.checks.outcome import CheckOutcome
 from smartgrid_core.contracts.alerts import LimitExceedances
+from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.insights import Insights
 from smartgrid_core.contracts.inspections import EnergyBalance, Inspections
 from smartgrid_core.contracts.promotion import ModelDrift
 from smartgrid_core.errors import ModelUnavailableError
-from smartgrid_core.model_protocols import ModelVersion
+from smartgrid_core.model_protocols import ModelVersion, Quantiles
 from smartgrid_core.rollout.labels import ServingState
 
 MODEL = "load_forecaster"
@@ -154,11 +156,78 @@ def test_an_exceedance_of_an_unknown_feeder_is_an_error(store, everything):
     assert alerts.description == "1 spells have no alert: limit:F1:2026-03-02"
 
 
-def test_a_server_that_is_silent_is_a_warning(everything):
-    evaluation = evaluate(
-        labels_answer,
-        everything | {"model_registry": Registry("3"), "model_repository": Repository(3)},
-    )
+class Server(SilentServer):
+    """Answers three times the level of each row: not a number for one without a level."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[float]] = []
+
+    def predict(self, model, features, *, label):
+        level = features["level_kw"]
+        self.asked.append(level.tolist())
+        return Quantiles(
+            pl.DataFrame({"p10": level, "p50": 2 * level, "p90": 3 * level}), model, "3"
+        )
+
+
+def hours_of(**levels_kw: float | None) -> pl.DataFrame:
+    """A day of features of each feeder, all of one level; None for a feeder without history."""
+    columns = {name: [None] for name in LoadFeatures.column_names()}
+    columns |= {
+        name: [0.0] for name, column in LoadFeatures.columns().items() if not column.nullable
+    }
+    rows = [
+        pl.DataFrame(columns).with_columns(
+            feeder_id=pl.lit(feeder),
+            issue_time=pl.lit(MIDNIGHT),
+            hour_start=pl.lit(MIDNIGHT + timedelta(hours=hour)),
+            level_kw=pl.lit(level_kw, pl.Float64),
+        )
+        for feeder, level_kw in levels_kw.items()
+        for hour in range(24)
+    ]
+    return LoadFeatures.cast(pl.concat(rows))
+
+
+def ask_labels(everything, server) -> dg.AssetCheckEvaluation:
+    parts = {
+        "model_registry": Registry("3"),
+        "model_repository": Repository(3),
+        "model_server": server,
+    }
+    return evaluate(labels_answer, everything | parts)
+
+
+def test_feeders_without_a_history_are_not_asked_about(store, everything):
+    store.replace(LoadFeatures, hours_of(F1=2.0, NEW=None, F2=8.0))
+    server = Server()
+    evaluation = ask_labels(everything, server)
+    assert (evaluation.passed, evaluation.description) == (True, "version 3 is stable")
+    ((*levels,),) = server.asked
+    assert set(levels) == {2.0, 8.0}
+    assert len(levels) <= ASKED_ROWS
+
+
+def test_a_large_grid_is_asked_about_in_one_short_call(store, everything):
+    store.replace(LoadFeatures, hours_of(**{f"F{n}": 1.0 + n for n in range(60)}))
+    server = Server()
+    assert ask_labels(everything, server).passed
+    assert len(server.asked[0]) == ASKED_ROWS
+    assert len(set(server.asked[0])) > ASKED_ROWS / 3
+
+
+def test_a_grid_of_new_feeders_has_no_features_yet(store, everything):
+    store.replace(LoadFeatures, hours_of(NEW=None))
+    server = Server()
+    evaluation = ask_labels(everything, server)
+    assert evaluation.passed
+    assert evaluation.description == "version 3 is stable; no features yet: nothing to ask with"
+    assert server.asked == []
+
+
+def test_a_server_that_is_silent_is_a_warning(store, everything):
+    store.replace(LoadFeatures, hours_of(F1=2.0))
+    evaluation = ask_labels(everything, SilentServer())
     assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert evaluation.description == "nobody answers as stable, version 3 should"
 

@@ -111,6 +111,21 @@ def test_a_version_that_answers_otherwise_is_wrong(difference):
     assert len(judge_version(difference=difference).wrong_rows) == 1
 
 
+def test_why_a_version_does_not_answer_is_said():
+    outcome = judge_load_model(
+        PARAMS,
+        inputs=(),
+        features=(),
+        golden_difference=None,
+        golden_error="SavedModel: it cannot be loaded",
+        most_difference=1e-4,
+        tested_from=TESTED_FROM,
+    )
+    assert outcome.wrong_rows == (
+        "its signature does not answer the golden batch: SavedModel: it cannot be loaded",
+    )
+
+
 def test_a_signature_with_an_unknown_input_is_wrong():
     assert judge_version(inputs=("sunshine",)).wrong_rows == (
         "its signature asks for what no feature is: sunshine",
@@ -153,6 +168,14 @@ def test_every_label_answered_by_its_version_is_right():
 def test_before_the_first_version_there_is_nothing_to_judge():
     outcome = judge_served_model(ServingState("load_forecaster"), champion=None, answers={})
     assert (outcome.passed, outcome.summary) == (True, "no version is served yet")
+
+
+def test_before_the_first_features_nobody_is_asked():
+    outcome = judge_served_model(SERVED, champion="2", answers=None)
+    assert outcome.warnings == ("version 3 is stable, the registry's champion is 2",)
+    assert outcome.summary == (
+        "version 3 is stable; version 4 is canary; no features yet: nothing to ask with"
+    )
 
 
 def test_a_label_that_nobody_or_another_version_answers_is_a_warning():
