@@ -1,7 +1,5 @@
 """What Dagster shows of a table's columns, taken from its contract."""
 
-import inspect
-import re
 from collections.abc import Sequence
 
 import dagster as dg
@@ -26,18 +24,17 @@ def build_column_schema(
 ) -> dg.TableSchema:
     """Return the columns of a contract with type, constraints and description, and its key.
 
-    ``columns``: the ones to show, in this order; all of them for None. A description is the part of
-    the contract's docstring that names the column, where there is one.
+    ``columns``: the ones to show, in this order; all of them for None.
     """
     key = schema.primary_key()
-    contract, descriptions = schema.columns(), _read_descriptions(schema)
+    contract = schema.columns()
     shown = list(contract) if columns is None else list(columns)
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 name,
                 type=str(contract[name].dtype),
-                description=descriptions.get(name),
+                description=contract[name].description,
                 constraints=dg.TableColumnConstraints(
                     nullable=contract[name].nullable,
                     unique=key == [name],
@@ -60,15 +57,3 @@ def _list_bounds(column: dy.Column) -> list[str]:
     ]
     listed = (column.metadata or {}).get("one_of")
     return [f"one of {', '.join(listed)}"] if listed else bounds
-
-
-def _read_descriptions(schema: type[dy.Schema]) -> dict[str, str]:
-    """Return, for every column that the docstring names, the clause that names it first."""
-    text = " ".join(inspect.cleandoc(schema.__doc__ or "").split())
-    clauses = re.split(r"(?<=[.;])\s+", text)
-    return {
-        name: clause.rstrip(";.")
-        for name in schema.column_names()
-        for clause in [next((each for each in clauses if f"`{name}`" in each), None)]
-        if clause is not None
-    }

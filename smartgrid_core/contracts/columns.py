@@ -4,12 +4,20 @@ import dataframely as dy
 import polars as pl
 
 
-def utc(*, primary_key: bool = False, nullable: bool = False) -> dy.Datetime:
+def utc(*, description: str, primary_key: bool = False, nullable: bool = False) -> dy.Datetime:
     """Return the column of an instant: UTC, microseconds, `timestamptz` in PostgreSQL."""
-    return dy.Datetime(primary_key=primary_key, nullable=nullable, time_zone="UTC", time_unit="us")
+    return dy.Datetime(
+        primary_key=primary_key,
+        nullable=nullable,
+        time_zone="UTC",
+        time_unit="us",
+        description=description,
+    )
 
 
-def one_of(*values: str, primary_key: bool = False, nullable: bool = False) -> dy.String:
+def one_of(
+    *values: str, description: str, primary_key: bool = False, nullable: bool = False
+) -> dy.String:
     """Return a column of text out of a closed list: a plain string, for engines to join on."""
 
     def is_listed(column: pl.Expr) -> pl.Expr:
@@ -21,9 +29,16 @@ def one_of(*values: str, primary_key: bool = False, nullable: bool = False) -> d
         check=is_listed,
         metadata={"one_of": values},
         max_length=max(len(value) for value in values),
+        description=description,
     )
 
 
-def identifier(*, primary_key: bool = False, nullable: bool = False) -> dy.String:
+def identifier(*, description: str, primary_key: bool = False, nullable: bool = False) -> dy.String:
     """Return the column that names a thing of the grid: 1 to 128 characters."""
-    return dy.String(primary_key=primary_key, nullable=nullable, min_length=1, max_length=128)
+    return dy.String(
+        primary_key=primary_key,
+        nullable=nullable,
+        min_length=1,
+        max_length=128,
+        description=description,
+    )

@@ -15,68 +15,164 @@ BASES = ("energy_balance", "own_past", "reading_findings")
 class HeadEnergy(dy.Schema):
     """One row per (node_id, hour_start): energy at a node's sensor and at the meters below.
 
-    `node_id` is a feeder, transformer or substation with a power sensor. Energies in kWh, net:
-    consumption positive, feed-in negative. `head_kwh` is null where the sensor was silent for part
-    of the hour or stood still throughout it, `metered_kwh` where none of the `expected_meters`
-    below the node reported; `meters` did. `estimated_share` of the meters' energy is an estimate of
-    VEE.
+    Energies are net: consumption positive, feed-in negative.
     """
 
-    node_id = identifier(primary_key=True)
-    hour_start = utc(primary_key=True)
-    node_kind = one_of("substation", "feeder", "transformer")
-    head_kwh = dy.Float64(nullable=True)
-    metered_kwh = dy.Float64(nullable=True)
-    meters = dy.Int32(min=0)
-    expected_meters = dy.Int32(min=1)
-    estimated_share = dy.Float64(min=0, max=1)
+    node_id = identifier(
+        primary_key=True, description="A feeder, transformer or substation with a power sensor."
+    )
+    hour_start = utc(primary_key=True, description="Start of the hour, UTC.")
+    node_kind = one_of("substation", "feeder", "transformer", description="What the node is.")
+    head_kwh = dy.Float64(
+        nullable=True,
+        description=(
+            "Energy that entered at the node's sensors, kWh; null where one was silent for part "
+            "of the hour or stood still throughout it."
+        ),
+    )
+    metered_kwh = dy.Float64(
+        nullable=True,
+        description=(
+            "Energy that the meters below counted, kWh; null where none of them reported the "
+            "whole hour."
+        ),
+    )
+    meters = dy.Int32(min=0, description="Meters below the node whose intervals cover the hour.")
+    expected_meters = dy.Int32(min=1, description="Meters below the node by the topology.")
+    estimated_share = dy.Float64(
+        min=0,
+        max=1,
+        description="Part of the meters' energy, of either direction, that VEE estimated, 0 to 1.",
+    )
 
 
 class EnergyBalance(dy.Schema):
-    """One row per (node_id, day): energy that entered below a node and that no meter counted, kWh.
+    """One row per (node_id, day): energy that entered below a node and that no meter counted.
 
-    Over the `hours` of the UTC day of which head and all meters are known: `unexplained_kwh` =
-    `head_kwh` - `metered_kwh` - `loss_kwh`, of which `loss_kwh` is the technical loss estimated
-    from the node's calm days; `band_kwh` is how far it strays from zero when nothing is wrong.
-    Both are null where too few days are known, and so is what depends on them.
+    Over the `hours` of which head and all meters are known: `unexplained_kwh` = `head_kwh` -
+    `metered_kwh` - `loss_kwh`. Losses and band are null where too few days are known, and so is
+    what depends on them.
     """
 
-    node_id = identifier(primary_key=True)
-    day = dy.Date(primary_key=True)
-    node_kind = one_of("substation", "feeder", "transformer")
-    hours = dy.Int32(min=1, max=24)
-    head_kwh = dy.Float64()
-    metered_kwh = dy.Float64()
-    loss_kwh = dy.Float64(nullable=True)
-    unexplained_kwh = dy.Float64(nullable=True)
-    band_kwh = dy.Float64(nullable=True, min=0)
-    is_beyond = dy.Bool(nullable=True)
+    node_id = identifier(
+        primary_key=True, description="A feeder, transformer or substation with a power sensor."
+    )
+    day = dy.Date(primary_key=True, description="The UTC day.")
+    node_kind = one_of("substation", "feeder", "transformer", description="What the node is.")
+    hours = dy.Int32(
+        min=1, max=24, description="Hours of the day of which the head and all meters are known."
+    )
+    head_kwh = dy.Float64(description="Net energy that entered at the node in these hours, kWh.")
+    metered_kwh = dy.Float64(
+        description="Net energy that the meters below counted in these hours, kWh."
+    )
+    loss_kwh = dy.Float64(
+        nullable=True,
+        description="Technical loss of these hours, estimated from the node's calm days, kWh.",
+    )
+    unexplained_kwh = dy.Float64(
+        nullable=True,
+        description=(
+            "What entered and neither meters nor technical losses explain, kWh; below zero where "
+            "more was counted than entered."
+        ),
+    )
+    band_kwh = dy.Float64(
+        nullable=True,
+        min=0,
+        description=(
+            "How far the unexplained energy of a day strays from zero when nothing is wrong, kWh."
+        ),
+    )
+    is_beyond = dy.Bool(
+        nullable=True, description="Whether the unexplained energy is above the band."
+    )
 
 
 class Inspections(dy.Schema):
-    """One row per meter (or node) that is worth a visit, the most worthwhile first.
+    """One row per meter (or node) that is worth a visit, the most worthwhile first."""
 
-    `rank` counts from 1. `probability` that something is wrong with the meter, calibrated on
-    attacks that were injected into this grid's own history. `theft_score` is what the meter's days
-    say by themselves, `balance_score` how well the energy that its node misses follows it (-1 to
-    1, null without a balance); `suspected_since` the first suspicious local day.
-    `recoverable_kwh_month` is energy per 30 days that a mend would bring back, estimated from
-    `basis`. `reason` is sentences for people.
-    """
-
-    subject_id = identifier(primary_key=True)
-    subject_kind = one_of("meter", "transformer", "feeder", "substation")
-    rank = dy.Int32(min=1)
-    suspicion = one_of(*SUSPICIONS)
-    pattern = dy.String()
-    probability = dy.Float64(nullable=True, min=0, max=1)
-    theft_score = dy.Float64(nullable=True)
-    balance_score = dy.Float64(nullable=True, min=-1, max=1)
-    node_id = identifier(nullable=True)
-    suspected_since = dy.Date(nullable=True)
-    days_judged = dy.Int32(min=0)
-    recoverable_kwh_month = dy.Float64(nullable=True, min=0)
-    basis = one_of(*BASES)
-    reason = dy.String()
-    judged_from = utc()
-    judged_to = utc()
+    subject_id = identifier(primary_key=True, description="The meter or node to visit.")
+    subject_kind = one_of(
+        "meter", "transformer", "feeder", "substation", description="What the subject is."
+    )
+    rank = dy.Int32(min=1, description="Place on the list, from 1.")
+    suspicion = one_of(
+        *SUSPICIONS,
+        description=(
+            "`theft`: a bypassed or manipulated meter; `meter_fault`: a register that does not "
+            "count as it should; `unexplained_loss`: energy that nobody in particular is "
+            "suspected of."
+        ),
+    )
+    pattern = dy.String(
+        description=(
+            "What the suspicious days look like, such as `low_at_night`; of a fault the kind of "
+            "its first finding, of a node `unexplained_loss`."
+        )
+    )
+    probability = dy.Float64(
+        nullable=True,
+        min=0,
+        max=1,
+        description=(
+            "Probability that something is wrong with the meter, 0 to 1, if one meter in a "
+            "hundred is; calibrated on attacks that were injected into this grid's own history. "
+            "Null for faults and nodes."
+        ),
+    )
+    theft_score = dy.Float64(
+        nullable=True,
+        description=(
+            "What the meter's days say by themselves: their mean log-odds of theft. Null for "
+            "faults and nodes."
+        ),
+    )
+    balance_score = dy.Float64(
+        nullable=True,
+        min=-1,
+        max=1,
+        description=(
+            "How well the energy that its node misses follows what the meter counts, or counts "
+            "too little: the larger correlation, -1 to 1. Null without a balance."
+        ),
+    )
+    node_id = identifier(
+        nullable=True,
+        description=(
+            "The nearest node above the meter that has a balance, or the node itself; null for "
+            "none."
+        ),
+    )
+    suspected_since = dy.Date(
+        nullable=True,
+        description=(
+            "The first suspicious day, local for theft, else UTC; null if no stretch of days "
+            "stands out."
+        ),
+    )
+    days_judged = dy.Int32(
+        min=0,
+        description=(
+            "Days that were judged: local days of a suspected meter, days with a balance of a "
+            "node, 0 for a fault."
+        ),
+    )
+    recoverable_kwh_month = dy.Float64(
+        nullable=True,
+        min=0,
+        description=(
+            "Energy per 30 days that a mend would bring back, kWh; 0 for a fault that is over, and "
+            "null in no row so far."
+        ),
+    )
+    basis = one_of(
+        *BASES,
+        description=(
+            "What `recoverable_kwh_month` is estimated from: what the node misses, the meter's "
+            "own past, or the findings."
+        ),
+    )
+    reason = dy.String(description="Sentences for people with the figures.")
+    judged_from = utc(description="Start of the judged time, UTC.")
+    judged_to = utc(description="End of the judged time, UTC, itself not included.")

@@ -15,106 +15,204 @@ SEGMENT_STATES = ("new", "kept", "returned", "ended")
 class ConsumerProfiles(dy.Schema):
     """One row per meter_id: how it draws (or feeds in) energy on a typical day of a window.
 
-    `weekday_shape` and `weekend_shape` are the mean power of each local hour, 0 to 23, in multiples
-    of `mean_kw`, the mean power of a standard week (five weekdays, two weekend days), kW. So the
-    shapes' weighted mean is 1, whatever the meter's size. Only measured intervals count;
-    `coverage` is the part of the window that they cover.
-
-    `variability`: standard deviation of the daily mean powers over their mean. `peak_hour`: local
-    hour of the highest mean power in a standard week. `night_share`: part of the energy drawn from
-    00:00 to 06:00 (a flat load: 0.25). `weekend_share`: part of a standard week's energy on its two
-    weekend days (a flat load: 2/7). `midday_dip`: by how much the mean power of 11:00 to 15:00, in
-    multiples of `mean_kw`, lies below the median of the neighbours on the feeder; null without
-    neighbours, and for registers of feed-in. `is_feed_in`: the meter counts what is fed in;
-    `has_feed_in`: its customer has such a register, or it is one.
+    Hours are local. A standard week has five weekdays and two weekend days, so that the shapes'
+    weighted mean is 1, whatever the meter's size. Only measured intervals count.
     """
 
-    meter_id = identifier(primary_key=True)
-    window_start = utc()
-    window_end = utc()
-    weekday_shape = dy.Array(dy.Float32(min=0), HOURS)
-    weekend_shape = dy.Array(dy.Float32(min=0), HOURS)
-    mean_kw = dy.Float64(min_exclusive=0)
-    variability = dy.Float64(min=0)
-    peak_hour = dy.Int32(min=0, max=23)
-    night_share = dy.Float64(min=0, max=1)
-    weekend_share = dy.Float64(min=0, max=1)
-    midday_dip = dy.Float64(nullable=True)
-    is_feed_in = dy.Bool()
-    has_feed_in = dy.Bool()
-    coverage = dy.Float64(min=0, max=1)
+    meter_id = identifier(primary_key=True, description="The meter.")
+    window_start = utc(description="Start of the window, UTC.")
+    window_end = utc(description="End of the window, UTC, itself not included.")
+    weekday_shape = dy.Array(
+        dy.Float32(min=0),
+        HOURS,
+        description=(
+            "Mean power of each local hour of a weekday, 0 to 23, in multiples of `mean_kw`."
+        ),
+    )
+    weekend_shape = dy.Array(
+        dy.Float32(min=0),
+        HOURS,
+        description="The same of a weekend day: Saturday, Sunday or public holiday.",
+    )
+    mean_kw = dy.Float64(min_exclusive=0, description="Mean power of a standard week, kW.")
+    variability = dy.Float64(
+        min=0,
+        description=(
+            "Standard deviation of the daily mean powers over their mean; 0 for fewer than two "
+            "whole days."
+        ),
+    )
+    peak_hour = dy.Int32(
+        min=0, max=23, description="Local hour of the highest mean power in a standard week."
+    )
+    night_share = dy.Float64(
+        min=0,
+        max=1,
+        description=(
+            "Part of a standard week's energy from 00:00 to 06:00, 0 to 1; of a flat load 0.25."
+        ),
+    )
+    weekend_share = dy.Float64(
+        min=0,
+        max=1,
+        description=(
+            "Part of a standard week's energy on its two weekend days, 0 to 1; of a flat load 2/7."
+        ),
+    )
+    midday_dip = dy.Float64(
+        nullable=True,
+        description=(
+            "By how much the mean power of 11:00 to 15:00, in multiples of `mean_kw`, lies below "
+            "the feeder's median; null with fewer than three meters, and for registers of "
+            "feed-in."
+        ),
+    )
+    is_feed_in = dy.Bool(description="Whether the meter counts what is fed in.")
+    has_feed_in = dy.Bool(
+        description="Whether its customer has a register of feed-in, or it is one."
+    )
+    coverage = dy.Float64(
+        min=0, max=1, description="Part of the window that measured intervals cover, 0 to 1."
+    )
 
 
 class ConsumerSegments(dy.Schema):
     """One row per meter_id that belongs to a segment, by its profile of the days up to `day`.
 
-    `distance` is to the segment's centre, `margin` how much further the next centre is, both in the
-    space of clustered profiles (0 to about 1); null where there is no second centre. Feed-in
-    registers are a segment by what they are, not by clustering: their distance is null.
+    Distances are in the space of clustered profiles (0 to about 1). Feed-in registers are a segment
+    by what they are, not by clustering.
     """
 
-    meter_id = identifier(primary_key=True)
-    day = dy.Date()
-    segment_id = identifier()
-    segment_name = dy.String()
-    distance = dy.Float64(nullable=True, min=0)
-    margin = dy.Float64(nullable=True, min=0)
+    meter_id = identifier(primary_key=True, description="The meter.")
+    day = dy.Date(description="The last day of the profiles' window.")
+    segment_id = identifier(
+        description="The segment, the same from run to run: S1, S2 ... or FEED_IN."
+    )
+    segment_name = dy.String(description="What sets the segment apart, in words.")
+    distance = dy.Float64(
+        nullable=True,
+        min=0,
+        description="Distance to the segment's centre; null for feed-in registers.",
+    )
+    margin = dy.Float64(
+        nullable=True,
+        min=0,
+        description=(
+            "How much further the next centre is; null without a second centre, and for feed-in "
+            "registers."
+        ),
+    )
 
 
 class SegmentHistory(dy.Schema):
     """One row per (day, segment_id): the segment as it was found at the end of `day`.
 
-    `state`: `new`; `kept` from the last run; `returned` after it had ended; `ended`, in one
-    row without meters. `moved` is how far the centre went since it was last found, null for a new
-    one.
-    `share` is of all meters in segments. `stability` is the clustering's: the mean adjusted Rand
-    index of resampled pairs, null where nothing was clustered.
+    A segment that has ended has one row without meters; what depends on them is null there.
     """
 
-    day = dy.Date(primary_key=True)
-    segment_id = identifier(primary_key=True)
-    segment_name = dy.String()
-    state = one_of(*SEGMENT_STATES)
-    meters = dy.Int64(min=0)
-    share = dy.Float64(min=0, max=1)
-    mean_kw = dy.Float64(nullable=True, min=0)
-    night_share = dy.Float64(nullable=True, min=0, max=1)
-    weekend_share = dy.Float64(nullable=True, min=0, max=1)
-    peak_hour = dy.Int32(nullable=True, min=0, max=23)
-    moved = dy.Float64(nullable=True, min=0)
-    stability = dy.Float64(nullable=True, min=-1, max=1)
+    day = dy.Date(primary_key=True, description="The last day of the profiles' window.")
+    segment_id = identifier(primary_key=True, description="The segment, the same from run to run.")
+    segment_name = dy.String(description="What sets the segment apart, in words.")
+    state = one_of(
+        *SEGMENT_STATES,
+        description=(
+            "Whether the segment is `new`, `kept` from the last run, `returned` after it had "
+            "ended, or `ended`."
+        ),
+    )
+    meters = dy.Int64(min=0, description="Meters of the segment.")
+    share = dy.Float64(min=0, max=1, description="Part of all meters in segments, 0 to 1.")
+    mean_kw = dy.Float64(
+        nullable=True, min=0, description="Mean over its meters of their mean power, kW."
+    )
+    night_share = dy.Float64(
+        nullable=True,
+        min=0,
+        max=1,
+        description="Mean over its meters of the part of energy from 00:00 to 06:00, 0 to 1.",
+    )
+    weekend_share = dy.Float64(
+        nullable=True,
+        min=0,
+        max=1,
+        description=(
+            "Mean over its meters of the part of a standard week's energy on weekend days, 0 to 1."
+        ),
+    )
+    peak_hour = dy.Int32(
+        nullable=True, min=0, max=23, description="Local hour at which most of its meters peak."
+    )
+    moved = dy.Float64(
+        nullable=True,
+        min=0,
+        description=(
+            "How far its centre went since it was last found, as a distance of profiles; null for"
+            " a new one and for feed-in registers."
+        ),
+    )
+    stability = dy.Float64(
+        nullable=True,
+        min=-1,
+        max=1,
+        description=(
+            "Mean adjusted Rand index of clusterings of resampled meters, the same for all "
+            "segments of a run; null where nothing was clustered and for feed-in registers."
+        ),
+    )
 
 
 class SegmentBands(dy.Schema):
-    """One row per (day, segment_id, day_kind, hour): the segment's typical day, local hours.
+    """One row per (day, segment_id, day_kind, hour): the segment's typical day, local hours."""
 
-    `p10`, `p50`, `p90` and `mean` over the segment's meters, in multiples of each meter's mean
-    power; `mean_kw` is the mean power of one of its meters in that hour, kW.
-    """
-
-    day = dy.Date(primary_key=True)
-    segment_id = identifier(primary_key=True)
-    day_kind = one_of(*DAY_KINDS, primary_key=True)
-    hour = dy.Int32(primary_key=True, min=0, max=23)
-    p10 = dy.Float64(min=0)
-    p50 = dy.Float64(min=0)
-    p90 = dy.Float64(min=0)
-    mean = dy.Float64(min=0)
-    mean_kw = dy.Float64(min=0)
+    day = dy.Date(primary_key=True, description="The last day of the profiles' window.")
+    segment_id = identifier(primary_key=True, description="The segment.")
+    day_kind = one_of(
+        *DAY_KINDS, primary_key=True, description="Weekday, or weekend with public holidays."
+    )
+    hour = dy.Int32(primary_key=True, min=0, max=23, description="Local hour of the day, 0 to 23.")
+    p10 = dy.Float64(
+        min=0, description="P10 over the segment's meters, in multiples of each meter's mean power."
+    )
+    p50 = dy.Float64(
+        min=0,
+        description="Median over the segment's meters, in multiples of each meter's mean power.",
+    )
+    p90 = dy.Float64(
+        min=0, description="P90 over the segment's meters, in multiples of each meter's mean power."
+    )
+    mean = dy.Float64(
+        min=0,
+        description="Mean over the segment's meters, in multiples of each meter's mean power.",
+    )
+    mean_kw = dy.Float64(min=0, description="Mean power of one of its meters in that hour, kW.")
 
 
 class ConsumerOutliers(dy.Schema):
     """One row per meter_id whose profile is like no other, by the days up to `day`.
 
-    `neighbour_distance` is to the `min_samples`-th nearest profile, the meter itself counted; more
-    than `eps`, and no profile of a dense cluster lies within `eps` either (DBSCAN's noise).
-    `score` = `neighbour_distance` / `eps`. `reason` is a sentence about what is unusual.
+    DBSCAN's noise: no profile of a dense cluster lies within `eps`.
     """
 
-    meter_id = identifier(primary_key=True)
-    day = dy.Date()
-    neighbour_distance = dy.Float64(min=0)
-    eps = dy.Float64(min=0)
-    score = dy.Float64(min=0)
-    mean_kw = dy.Float64(min_exclusive=0)
-    reason = dy.String()
+    meter_id = identifier(primary_key=True, description="The meter.")
+    day = dy.Date(description="The last day of the profiles' window.")
+    neighbour_distance = dy.Float64(
+        min=0,
+        description=(
+            "Distance to the `min_samples`-th nearest profile, the meter itself counted, in the "
+            "space of reduced profiles."
+        ),
+    )
+    eps = dy.Float64(
+        min=0,
+        description=(
+            "Radius within which profiles are neighbours, in the same space; the same for all "
+            "meters of a run."
+        ),
+    )
+    score = dy.Float64(
+        min=0, description="`neighbour_distance` / `eps`; 0 where all profiles are the same."
+    )
+    mean_kw = dy.Float64(
+        min_exclusive=0, description="The meter's mean power of a standard week, kW."
+    )
+    reason = dy.String(description="What is unusual, in words.")

@@ -83,11 +83,13 @@ def test_every_asset_says_who_owns_it_and_where_it_belongs(specs):
         assert spec.description, spec.key
 
 
-def test_every_asset_shows_its_columns(specs):
+def test_every_asset_shows_its_columns_in_words(specs):
     for spec in specs:
         shown = spec.metadata[COLUMN_SCHEMA]
         assert isinstance(shown, dg.TableSchema), spec.key
         assert shown.columns, spec.key
+        silent = [column.name for column in shown.columns if not column.description]
+        assert silent == [], spec.key
 
 
 def test_every_asset_has_to_stay_fresh(specs):
@@ -130,7 +132,7 @@ def test_columns_are_shown_as_their_contract_has_them():
     assert not columns["alert_id"].constraints.nullable
     assert columns["closed_at"].constraints.nullable
     assert columns["severity"].constraints.other == ["one of info, warning, critical"]
-    assert columns["metadata"].description.startswith("`metadata` is JSON text")
+    assert columns["metadata"].description == "The evidence, as JSON text."
 
 
 def test_a_part_of_a_table_is_shown_in_the_order_asked_for():
