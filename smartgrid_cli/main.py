@@ -10,6 +10,7 @@ from rich.console import Console
 
 from smartgrid_cli.commands.anomalies import anomalies
 from smartgrid_cli.commands.backtest import backtest
+from smartgrid_cli.commands.demo_state import FEWEST_DAYS
 from smartgrid_cli.machine.home import Home
 from smartgrid_core.errors import SmartGridError
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
@@ -25,6 +26,25 @@ app.command()(anomalies)
 console = Console(highlight=False, soft_wrap=True)
 if not console.is_terminal:
     console.width = 120
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from smartgrid_cli.display.version import describe_version
+
+        console.print(describe_version())
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, help="Show version and commit."),
+    ] = False,
+) -> None:
+    """Run what an electricity distribution company's data needs, on one machine."""
 
 
 @app.command()
@@ -94,7 +114,8 @@ def digest(
 def demo(
     *,
     days: Annotated[
-        int | None, typer.Option(help="UTC days of readings; 60, or what the home holds.")
+        int | None,
+        typer.Option(min=FEWEST_DAYS, help="UTC days of readings; 60, or what the home holds."),
     ] = None,
     leave: Annotated[
         bool, typer.Option("--exit", help="End when everything is shown, not at Ctrl-C.")
@@ -210,7 +231,8 @@ def migrate() -> None:
 
 
 def run() -> None:
-    """The command line's entry: our own errors are a sentence and exit code 1."""
+    """The command line's entry: our own errors, and the machine's, are a sentence and exit 1."""
+    from smartgrid_cli.display.failures import explain_failure
     from smartgrid_cli.machine.signals import Stopped
 
     try:
@@ -220,6 +242,13 @@ def run() -> None:
         sys.exit(1)
     except Stopped:
         sys.exit(130)
+    except Exception as error:
+        sentence = explain_failure(error)
+        if sentence is None:
+            raise
+        console.print("smartgrid:", style="red", end=" ")
+        console.print(sentence, markup=False)
+        sys.exit(1)
 
 
 def _open_home(*, make: bool = True) -> Home:

@@ -121,6 +121,7 @@ def backtest(
     --out pjme
     """
     from smartgrid_cli.display.backtest import show_leaderboard, show_searches
+    from smartgrid_cli.files.output_folder import check_output_folder, open_output_folder
     from smartgrid_cli.files.series import read_series
     from smartgrid_cli.files.table import Columns
     from smartgrid_ml.export.artifact.saved_model import measure_saved_model_mb
@@ -138,7 +139,7 @@ def backtest(
         models=_parse_models(models),
         folds=folds,
     )
-    out.mkdir(parents=True, exist_ok=True)
+    check_output_folder(out)
     with show_progress() as tell:
         tell(f"reading {data}")
         table = read_series(
@@ -169,7 +170,8 @@ def backtest(
             artifact_mb=lambda model: measure_saved_model_mb(cast("ServableForecaster", model)),
         )
         tell("writing")
-        write_results(result, table=table, protocol=protocol, out=out, title=data.name)
+        with open_output_folder(out) as folder:
+            write_results(result, table=table, protocol=protocol, out=folder, title=data.name)
     for note in table.notes:
         console.print(f"[dim]{escape(note)}[/dim]")
     show_searches(result.searches, console)

@@ -101,6 +101,8 @@ def run_demo(
         run_machine(home, say=progress.say, overrides=wishes, held=[HELD_PROCESS]) as machine,
         DagsterClient(machine.addresses["dagster"], while_away=machine.raise_if_given_up) as client,
     ):
+        # Only now is the home ours: somebody else's machine must not find another plan in it.
+        state.keep_plan(plan)
         walk = DemoWalk(home, plan, state, machine, progress, client)
         wrong = walk.run_steps()
         progress.clear()

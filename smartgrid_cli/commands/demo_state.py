@@ -68,25 +68,29 @@ class DemoState:
         return DemoPlan(date.fromisoformat(kept["end"]), kept["days"], kept["seed"])
 
     def decide(self, *, days: int | None, end: date | None, today: date) -> DemoPlan:
-        """The plan: the kept one, else a new one that ends today.
+        """The plan: the kept one, else a new one that ends today, which `keep_plan` makes last.
 
         Raises ConfigurationError for wishes that contradict the kept plan, or too few days.
         """
         kept = self.plan
         if kept is not None:
-            if (days or kept.days, end or kept.end) != (kept.days, kept.end):
+            if (kept.days if days is None else days, end or kept.end) != (kept.days, kept.end):
                 raise ConfigurationError(
                     f"this home holds the demo of {kept.days} days before {kept.end}: "
                     "`make clean-state` removes it, SMARTGRID_HOME names another home"
                 )
             return kept
-        plan = DemoPlan(end or today, days or 60, SEED)
+        plan = DemoPlan(end or today, 60 if days is None else days, SEED)
         if plan.days < FEWEST_DAYS:
             raise ConfigurationError(f"the demo needs at least {FEWEST_DAYS} days, got {plan.days}")
         if plan.end > today:
             raise ConfigurationError(f"the demo ends today at the latest, got {plan.end}")
-        self._keep(plan={"end": str(plan.end), "days": plan.days, "seed": plan.seed})
         return plan
+
+    def keep_plan(self, plan: DemoPlan) -> None:
+        """Write the plan down: all that runs in the home is about its days from now on."""
+        if self.plan != plan:
+            self._keep(plan={"end": str(plan.end), "days": plan.days, "seed": plan.seed})
 
     def is_done(self, step: str) -> bool:
         """Return whether the step is done."""

@@ -12,9 +12,10 @@ from smartgrid_core.errors import ConfigurationError
 
 def check_output_folder(out: Path) -> None:
     """Raise ConfigurationError if `out` is something else than a folder, before long work."""
-    if out.exists() and not out.is_dir():
-        raise ConfigurationError(f"--out {out}: there is a file of that name; name a folder")
     above = next(parent for parent in (out, *out.resolve().parents) if parent.exists())
+    if not above.is_dir():
+        where = "of that name" if above == out else f"at {above}"
+        raise ConfigurationError(f"--out {out}: there is a file {where}; name a folder")
     if not os.access(above, os.W_OK):
         raise ConfigurationError(f"--out {out}: {above} cannot be written to")
 

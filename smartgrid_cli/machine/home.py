@@ -182,8 +182,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Replace the file in one step, readable for the owner alone."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(dict(content), file, indent=2, default=str)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(dict(content), file, indent=2, default=str)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)

@@ -93,6 +93,16 @@ def test_half_hours_are_forecast_at_their_own_step_to_the_horizon(tmp_path):
     assert forecasts["issue_time"].dt.hour().unique().to_list() == [10]
 
 
+def test_a_file_in_the_way_of_the_results_is_refused_before_any_work(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    result = run(tmp_path / "not-there.csv")
+    assert isinstance(result.exception, ConfigurationError)
+    assert str(result.exception) == (
+        f"--out {tmp_path / 'out'}: there is a file of that name; name a folder"
+    )
+    assert (tmp_path / "out").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

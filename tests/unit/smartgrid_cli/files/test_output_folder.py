@@ -27,3 +27,5 @@ def test_a_file_in_the_way_is_refused(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(ConfigurationError, match="there is a file of that name"):
         check_output_folder(tmp_path / "out")
+    with pytest.raises(ConfigurationError, match=f"there is a file at {tmp_path / 'out'}; name a"):
+        check_output_folder(tmp_path / "out" / "below")
