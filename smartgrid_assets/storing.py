@@ -37,8 +37,11 @@ def replace_in_both(
 ) -> WriteResult:
     """Make rows that are computed once the content of a window in PostgreSQL and in the lake.
 
-    PostgreSQL comes first: its one transaction may refuse them, and then both stores keep what
-    they had. A process that dies in between has not materialised the days; they are computed again.
+    PostgreSQL comes first, in one transaction: where it refuses the rows, both stores keep what
+    they had. The lake follows day by day, and nothing takes PostgreSQL's rows back if it fails or
+    the process dies: then PostgreSQL holds the new rows, the lake the new ones of some days and the
+    old ones of the others. The step has failed, so that it is tried again, and whoever computes the
+    window again, as often as it takes, leaves the same rows in both.
 
     Args:
         schema: The contract of the table, which both stores hold.
@@ -48,7 +51,8 @@ def replace_in_both(
         window: Whole UTC days.
 
     Raises:
-        ContractError: a row breaks the contract or lies outside the window; nothing is written.
+        ContractError: A row breaks the contract or lies outside the window; nothing is written.
+        OSError: The lake's disk or bucket failed; PostgreSQL has the rows already.
     """
     frame = rows.lazy().collect(engine="streaming")
     warehouse.replace(schema, frame, window=window)
