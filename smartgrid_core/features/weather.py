@@ -56,8 +56,8 @@ def add_weather_features(
 ) -> nw.DataFrame[Any]:
     """Return the features with WEATHER_FEATURES beside them; null where nothing was known.
 
-    `..._1d_...` is the weather of the target's time of day on the last day of which it was known;
-    the means reach back from the last known hour.
+    `temperature_1d_c` and `irradiance_1d_wm2` are the weather of the target's time of day on the
+    last day of which it was known; the means reach back from the last known hour.
 
     Args:
         features: Rows with issue_time, known_slot (the last slot before the issue) and day_slot (at

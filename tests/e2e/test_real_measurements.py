@@ -317,7 +317,7 @@ def feeder_load_is_the_sum_of_homes(
 
 
 def features_look_back_by_local_days(place: Place, load: pd.DataFrame) -> None:
-    """`load_kw` is the hour's load; `same_hour_1d` the same local hour's, a day before."""
+    """`load_kw` is the hour's load; `same_hour_1d_kw` the same local hour's, a day before."""
     rows = place.rows(LoadFeatures).select(
         "feeder_id", "issue_time", "hour_start", "load_kw", "same_hour_1d_kw", "latest_1h_kw"
     )

@@ -3,5 +3,5 @@
 The way in is `detect.detect`. It lays readings out (`readings_matrix`) and goes from day to day
 (`day_loop`): `score_day` says how strange every value is, `classify` names the anomalies, and
 `update_state` what the next day needs. `grid_inputs` turns the grid's tables into its arguments,
-`ground_truth` and `evaluation_metrics` say how good it was.
+`evaluation` says how good it was.
 """
