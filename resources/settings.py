@@ -1,4 +1,4 @@
-"""The settings as a resource, read anew in every run."""
+"""The settings as a Dagster resource, read anew in every run."""
 
 from collections.abc import Callable
 

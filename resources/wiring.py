@@ -17,13 +17,15 @@ from resources.quality import QualityResource
 from resources.settings import SettingsResource
 from resources.warehouse import WarehouseResource
 from resources.weather_source import WeatherSourceResource
+from smartgrid_core.errors import ConfigurationError
 from smartgrid_core.settings import Settings
 
 
 def build_resources(**overrides: Any) -> dict[str, Any]:
     """Return every resource by its key; a keyword replaces the resource of that key.
 
-    What rests on a replaced resource rests on the replacement.
+    What rests on a replaced resource rests on the replacement. Raises ConfigurationError, which
+    names the known keys, for a keyword that is none of them.
     """
     settings = overrides.get("settings", SettingsResource.configure_at_launch(read=Settings))
     clock = overrides.get("clock", SystemClock())
@@ -31,7 +33,7 @@ def build_resources(**overrides: Any) -> dict[str, Any]:
     model_server = overrides.get(
         "model_server", ModelServerResource.configure_at_launch(settings=settings)
     )
-    return {
+    resources = {
         "settings": settings,
         "clock": clock,
         "lake": LakeResource(settings=settings),
@@ -44,5 +46,11 @@ def build_resources(**overrides: Any) -> dict[str, Any]:
         "model_repository": ModelRepositoryResource(settings=settings, model_server=model_server),
         "alert_store": AlertStoreResource(settings=settings, warehouse=warehouse),
         "quality": QualityResource(settings=settings),
-        **overrides,
     }
+    unknown = sorted(overrides.keys() - resources.keys())
+    if unknown:
+        raise ConfigurationError(
+            f"resources: nothing has the key {', '.join(unknown)} and could be replaced; the keys"
+            f" are {', '.join(resources)}"
+        )
+    return resources | overrides

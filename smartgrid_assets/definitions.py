@@ -59,7 +59,10 @@ AUTOMATION = dg.AutomationConditionSensorDefinition(
 
 
 def build_definitions(**overrides: Any) -> dg.Definitions:
-    """The whole project; a keyword replaces the resource of that name, as tests do."""
+    """Return the whole project; a keyword replaces the resource of that key, as tests do.
+
+    Raises ConfigurationError, which names the known keys, for a keyword that is none of them.
+    """
     return dg.Definitions(
         assets=dg.load_assets_from_modules(
             [

@@ -50,6 +50,39 @@ class TableDigest:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class DigestMode:
+    """What counted when digests were made: only those of the same mode can be compared.
+
+    Attributes:
+        name: `reproducible`, or `all_columns` for everything that a row holds.
+        left_out: names of the columns that did not count, in alphabetical order.
+    """
+
+    name: str
+    left_out: tuple[str, ...]
+
+
+REPRODUCIBLE = DigestMode("reproducible", tuple(sorted(WHEN_AND_BY_WHOM)))
+"""Without WHEN_AND_BY_WHOM and MEASURED_ROWS: equal for two runs of the same code."""
+
+ALL_COLUMNS = DigestMode("all_columns", ())
+"""Everything, also when and by which run a row was written."""
+
+
+def explain_mode_difference(before: DigestMode, now: DigestMode) -> str | None:
+    """Return why digests of two modes cannot be compared; None if they can.
+
+    >>> explain_mode_difference(ALL_COLUMNS, ALL_COLUMNS)
+    >>> explain_mode_difference(ALL_COLUMNS, REPRODUCIBLE)
+    'its mode is all_columns, this one is reproducible'
+    """
+    if before.name != now.name:
+        return f"its mode is {before.name}, this one is {now.name}"
+    apart = sorted(set(before.left_out) ^ set(now.left_out))
+    return f"one of the two leaves out {', '.join(apart)}" if apart else None
+
+
 def digest_rows(
     parts: Iterable[pl.DataFrame], *, left_out: frozenset[str] = WHEN_AND_BY_WHOM
 ) -> tuple[int, str]:

@@ -1,7 +1,7 @@
 """`smartgrid digest`: one digest per table, to tell whether two homes hold the same rows."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,11 +15,14 @@ from smartgrid_cli.display.tables import show_digests
 from smartgrid_cli.machine.home import Home
 from smartgrid_core.contracts.tables import CONTRACT_TABLES, get_table
 from smartgrid_core.digest import (
-    WHEN_AND_BY_WHOM,
+    ALL_COLUMNS,
+    REPRODUCIBLE,
+    DigestMode,
     TableDigest,
     compare_digests,
     digest_rows,
     drop_measured_rows,
+    explain_mode_difference,
 )
 from smartgrid_core.errors import ConfigurationError
 from smartgrid_core.time import Window
@@ -46,19 +49,20 @@ def show_digest(
         False if something differs from `against`.
 
     Raises:
-        ConfigurationError: no database is known, or `against` is no file of this command.
+        ConfigurationError: no database is known, or `against` is no file of this command, or of
+            another mode.
     """
-    earlier = None if against is None else read_digests(against)
+    mode = ALL_COLUMNS if all_columns else REPRODUCIBLE
+    earlier = None if against is None else read_digests(against, mode=mode)
     stores = Stores.open(read_local_settings(home))
-    left_out = frozenset[str]() if all_columns else WHEN_AND_BY_WHOM
     digests = []
-    for number, digest in enumerate(iter_digests(stores, left_out=left_out), start=1):
+    for number, digest in enumerate(iter_digests(stores, mode=mode), start=1):
         digests.append(digest)
         if console.is_terminal:
             console.print(f"[dim]{number} {digest.table} ({digest.store})[/dim]", end="\r")
     show_digests(digests, console)
     if out is not None:
-        out.write_text(json.dumps([asdict(digest) for digest in digests], indent=1) + "\n")
+        write_digests(out, digests, mode=mode)
     if earlier is None:
         return True
     differences = compare_digests(earlier, digests)
@@ -69,30 +73,56 @@ def show_digest(
     return not differences
 
 
-def iter_digests(stores: Stores, *, left_out: frozenset[str]) -> Iterator[TableDigest]:
+def iter_digests(stores: Stores, *, mode: DigestMode) -> Iterator[TableDigest]:
     """Yield the digest of every table that holds rows, first of the warehouse, then of the lake."""
     for store, iter_parts in (("warehouse", _iter_warehouse_parts), ("lake", _iter_lake_parts)):
         for schema in CONTRACT_TABLES:
             table, parts = get_table(schema).name, iter_parts(stores, schema)
-            if left_out:
+            if mode != ALL_COLUMNS:
                 parts = (drop_measured_rows(part, table=table) for part in parts)
-            rows, sha256 = digest_rows(parts, left_out=left_out)
+            rows, sha256 = digest_rows(parts, left_out=frozenset(mode.left_out))
             if rows:
                 yield TableDigest(table, store, rows, sha256)
 
 
-def read_digests(file: Path) -> list[TableDigest]:
+def write_digests(file: Path, digests: Sequence[TableDigest], *, mode: DigestMode) -> None:
+    """Write digests and what counted in them as JSON."""
+    content = {
+        "mode": mode.name,
+        "left_out": mode.left_out,
+        "tables": [asdict(digest) for digest in digests],
+    }
+    file.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def read_digests(file: Path, *, mode: DigestMode) -> list[TableDigest]:
     """Return the digests that `--out` wrote.
 
     Raises:
-        ConfigurationError: the file cannot be read, or is of another kind.
+        ConfigurationError: the file cannot be read, is of another kind, or of another mode.
     """
     try:
-        return [TableDigest(**entry) for entry in json.loads(file.read_text())]
-    except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
+        content = json.loads(file.read_text())
+        written = DigestMode(content["mode"], tuple(content["left_out"]))
+        digests = [TableDigest(**entry) for entry in content["tables"]]
+    except KeyError as error:
         raise ConfigurationError(
-            f"{file} holds no digests ({error}): write it by `smartgrid digest --out {file}`"
+            f"{file} holds no digests (it has no {error}): {_say_how_to_write(file)}"
         ) from error
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f"{file} holds no digests ({error}): {_say_how_to_write(file)}"
+        ) from error
+    if difference := explain_mode_difference(written, mode):
+        mend = "call both times with --all-columns, or both times without it"
+        if written.name == mode.name:
+            mend = _say_how_to_write(file)
+        raise ConfigurationError(f"{file} cannot be compared, {difference}: {mend}")
+    return digests
+
+
+def _say_how_to_write(file: Path) -> str:
+    return f"write it by `smartgrid digest --out {file}` of the version that compares"
 
 
 def _iter_warehouse_parts(stores: Stores, schema: type[dy.Schema]) -> Iterator[pl.DataFrame]:

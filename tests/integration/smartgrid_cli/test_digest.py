@@ -65,11 +65,13 @@ def test_a_table_reads_alike_in_both_stores(digest, warehouse, lake, load, tmp_p
 
     assert code == 0
     assert "All 2: " in text
-    assert [(each["table"], each["store"], each["rows"]) for each in kept] == [
+    assert (kept["mode"], "ingested_at" in kept["left_out"]) == ("reproducible", True)
+    tables = kept["tables"]
+    assert [(each["table"], each["store"], each["rows"]) for each in tables] == [
         ("feeder_load", "warehouse", 4),
         ("feeder_load", "lake", 4),
     ]
-    assert kept[0]["sha256"] == kept[1]["sha256"]
+    assert tables[0]["sha256"] == tables[1]["sha256"]
 
 
 def test_what_changed_since_an_earlier_call_is_named(digest, warehouse, load, tmp_path):
@@ -106,3 +108,33 @@ def test_a_file_of_another_kind_is_refused_by_name(digest, tmp_path):
     other.write_text('{"rows": 1}')
     with pytest.raises(ConfigurationError, match=r"other\.json holds no digests"):
         digest("--against", str(other))
+
+
+def test_a_list_of_an_earlier_version_is_refused_by_name(digest, tmp_path):
+    old = tmp_path / "old.json"
+    old.write_text('[{"table": "feeder_load", "store": "lake", "rows": 4, "sha256": "ab"}]')
+    with pytest.raises(ConfigurationError, match=r"old\.json holds no digests .* digest --out"):
+        digest("--against", str(old))
+
+
+def test_digests_of_another_mode_are_not_compared(digest, warehouse, load, tmp_path):
+    warehouse.upsert(FeederLoad, load)
+    before = str(tmp_path / "before.json")
+    digest("--out", before, "--all-columns")
+    assert digest("--against", before, "--all-columns")[0] == 0
+    with pytest.raises(ConfigurationError) as refused:
+        digest("--against", before)
+    assert str(refused.value) == (
+        f"{before} cannot be compared, its mode is all_columns, this one is reproducible:"
+        " call both times with --all-columns, or both times without it"
+    )
+
+
+def test_digests_that_left_out_other_columns_are_not_compared(digest, tmp_path):
+    before = tmp_path / "before.json"
+    digest("--out", str(before))
+    kept = json.loads(before.read_text())
+    kept["left_out"] = sorted({*kept["left_out"], "load_kw"} - {"seq"})
+    before.write_text(json.dumps(kept))
+    with pytest.raises(ConfigurationError, match="one of the two leaves out load_kw, seq: write"):
+        digest("--against", str(before))

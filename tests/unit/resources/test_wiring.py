@@ -44,6 +44,16 @@ def test_every_key_that_assets_ask_for_is_there():
     assert set(build_resources()) == KEYS
 
 
+def test_a_key_that_nothing_has_is_refused_with_those_that_are():
+    with pytest.raises(ConfigurationError) as refused:
+        build_resources(model_shelf=object(), clock=StillClock())
+    assert str(refused.value) == (
+        "resources: nothing has the key model_shelf and could be replaced; the keys are settings,"
+        " clock, lake, warehouse, landing, weather_source, mlflow, model_registry, model_server,"
+        " model_repository, alert_store, quality"
+    )
+
+
 def test_the_settings_are_read_when_a_run_begins(monkeypatch):
     wired = build_resources()
     monkeypatch.setenv("SMARTGRID_METER_INTERVAL_MINUTES", "30")
