@@ -8,6 +8,7 @@ import dataframely as dy
 
 from smartgrid_core.checks.outcome import CheckOutcome
 from smartgrid_core.contracts.tables import get_table, to_table_name
+from smartgrid_core.markdown import render_table
 from smartgrid_core.protocols import Clock, Lake, QualitySuites
 from smartgrid_core.quality import SuiteResult, Violation, find_contract_violations
 from smartgrid_core.time import Window
@@ -140,14 +141,16 @@ def _build_metadata(rows: int, findings: Sequence[Violation]) -> dict[str, dg.Me
         ),
     }
     if findings:
-        lines = [
-            "| expectation | severity | observed | rows | first of them |",
-            "|---|---|---|---|---|",
-        ]
-        lines += [
-            f"| {finding.expectation} | {finding.severity} | {finding.observed} "
-            f"| {finding.unexpected_count} | {'; '.join(finding.examples)} |"
-            for finding in findings
-        ]
-        figures["findings"] = dg.MetadataValue.md("\n".join(lines))
+        figures["findings"] = dg.MetadataValue.md(
+            render_table(
+                ["expectation", "severity", "observed", "rows", "first of them"],
+                (
+                    (
+                        *(finding.expectation, finding.severity, finding.observed),
+                        *(finding.unexpected_count, "; ".join(finding.examples)),
+                    )
+                    for finding in findings
+                ),
+            )
+        )
     return figures

@@ -6,6 +6,7 @@ from datetime import date
 import polars as pl
 
 from smartgrid_core.contracts.promotion import ModelDrift
+from smartgrid_core.markdown import render_table
 from smartgrid_ml.drift.drift import DriftSign
 from smartgrid_ml.evaluation.picture import BLUE, RED, Bar, draw_bars
 
@@ -34,14 +35,16 @@ def build_drift_rows(signs: Sequence[DriftSign], *, day: date, version: str) -> 
 
 def render_drift(signs: Sequence[DriftSign]) -> str:
     """Return a Markdown table with one line per sign."""
-    lines = ["| sign | of | figure | bound | drifted |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {each.kind} | {each.name} | {_format_figure(each.figure)} | "
-        f"{_format_figure(each.bound)} "
-        f"| {'yes' if each.is_drifted else 'no'} |"
-        for each in signs
-    ]
-    return "\n".join(lines)
+    return render_table(
+        ["sign", "of", "figure", "bound", "drifted"],
+        (
+            (
+                *(each.kind, each.name, _format_figure(each.figure), _format_figure(each.bound)),
+                "yes" if each.is_drifted else "no",
+            )
+            for each in signs
+        ),
+    )
 
 
 def draw_drift(signs: Sequence[DriftSign]) -> str:

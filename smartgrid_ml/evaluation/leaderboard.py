@@ -6,6 +6,7 @@ from typing import cast
 import polars as pl
 
 from smartgrid_core.errors import SmartGridError
+from smartgrid_core.markdown import render_table
 from smartgrid_ml.automl.trials import Recipe
 from smartgrid_ml.evaluation.metrics import ALL_SERIES, METRICS
 from smartgrid_ml.evaluation.picture import BLUE, GREY, Bar, draw_bars
@@ -41,9 +42,8 @@ def render_leaderboard(board: pl.DataFrame) -> str:
     """Return the rows over all series as a Markdown table, the least pinball loss first."""
     overall = board.filter(pl.col("series") == ALL_SERIES).sort("pinball", "model", nulls_last=True)
     columns = ["model", *METRICS, "train_s", "predict_ms", "artifact_mb", "error"]
-    cells = [columns, ["---"] * len(columns)]
-    cells += [[_format_cell(value) for value in row] for row in overall.select(columns).iter_rows()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    rows = overall.select(columns).iter_rows()
+    return render_table(columns, ([_format_cell(value) for value in row] for row in rows))
 
 
 def draw_leaderboard(board: pl.DataFrame) -> str:
@@ -60,7 +60,5 @@ def draw_leaderboard(board: pl.DataFrame) -> str:
     return draw_bars(bars, most=max((loss for _, loss in rows), default=0.0))
 
 
-def _format_cell(value: float | str | None) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else f"{value:.4g}"
+def _format_cell(value: float | str | None) -> str | None:
+    return f"{value:.4g}" if isinstance(value, float) else value

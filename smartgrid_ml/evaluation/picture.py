@@ -1,9 +1,10 @@
 """Bars as a small SVG picture, for places that show Markdown only."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+
+from smartgrid_core.markdown import embed_picture
 
 BAR_WIDTH, BAR_HEIGHT, LABEL_WIDTH, FIGURE_WIDTH = 320, 22, 190, 60
 """Pixels of the picture."""
@@ -67,4 +68,4 @@ def draw_bars(
 
 def embed_in_markdown(svg: str, *, about: str) -> str:
     """Return a picture within Markdown, without a file; `about` stands where it is not shown."""
-    return f"![{about}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+    return embed_picture(svg.encode(), kind="svg+xml", about=about)

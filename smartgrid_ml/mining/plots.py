@@ -1,8 +1,9 @@
 """Figures for places that show Markdown and for MLflow."""
 
-import base64
 from io import BytesIO
 from typing import TYPE_CHECKING
+
+from smartgrid_core.markdown import embed_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,4 +23,4 @@ def embed_figure(figure: "Figure", *, about: str) -> str:
     """Return the figure as a picture within Markdown; `about` is its alternative text."""
     png = BytesIO()
     figure.savefig(png, format="png", dpi=DOTS_PER_INCH)
-    return f"![{about}](data:image/png;base64,{base64.b64encode(png.getvalue()).decode()})"
+    return embed_picture(png.getvalue(), kind="png", about=about)

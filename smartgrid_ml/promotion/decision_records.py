@@ -5,6 +5,7 @@ from datetime import datetime
 import polars as pl
 
 from smartgrid_core.contracts.promotion import PromotionDecisions
+from smartgrid_core.markdown import render_table
 from smartgrid_ml.promotion.gate import Decision
 
 
@@ -53,13 +54,16 @@ def build_decision_rows(
 
 def render_decision(decision: Decision) -> str:
     """Return the conditions as a Markdown table in the order in which they were looked at."""
-    lines = ["| condition | figure | bound | passed | in words |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {each.name} | {_format_figure(each.figure)} | {_format_figure(each.bound)} "
-        f"| {'yes' if each.passed else 'no'} | {each.sentence} |"
-        for each in decision.conditions
-    ]
-    return "\n".join(lines)
+    return render_table(
+        ["condition", "figure", "bound", "passed", "in words"],
+        (
+            (
+                *(each.name, _format_figure(each.figure), _format_figure(each.bound)),
+                *("yes" if each.passed else "no", each.sentence),
+            )
+            for each in decision.conditions
+        ),
+    )
 
 
 def _format_figure(value: float | None) -> str:

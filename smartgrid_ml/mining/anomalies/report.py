@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from smartgrid_core.markdown import render_table
 from smartgrid_core.time import DAY
 from smartgrid_ml.mining.plots import create_figure
 
@@ -23,15 +24,19 @@ def sort_worst_first(rows: pl.DataFrame) -> pl.DataFrame:
 
 def format_top_list(rows: pl.DataFrame, *, most: int = LISTED) -> str:
     """Return the `most` worst rows of `Anomalies` as a Markdown table: where, what, when, why."""
-    head = "| where | what | since | score | why |\n|---|---|---|---|---|\n"
     worst = sort_worst_first(rows).head(most)
-    lines = [
-        f"| {row['subject_id']} {row['quantity']} | {row['kind'].replace('_', ' ')} "
-        f"| {row['start_time']:%Y-%m-%d %H:%MZ} | {row['score']:.1f} | {row['reason']} |"
-        for row in worst.iter_rows(named=True)
-    ]
+    table = render_table(
+        ["where", "what", "since", "score", "why"],
+        (
+            (
+                *(f"{row['subject_id']} {row['quantity']}", row["kind"].replace("_", " ")),
+                *(f"{row['start_time']:%Y-%m-%d %H:%MZ}", f"{row['score']:.1f}", row["reason"]),
+            )
+            for row in worst.iter_rows(named=True)
+        ),
+    )
     rest = rows.height - worst.height
-    return head + "\n".join(lines) + (f"\n\nand {rest} more" if rest else "")
+    return table + (f"\n\nand {rest} more" if rest else "")
 
 
 def plot_worst_anomaly(rows: pl.DataFrame, scores: pl.DataFrame | pl.LazyFrame) -> "Figure":

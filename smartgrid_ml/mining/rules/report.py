@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from smartgrid_core.markdown import render_table
 from smartgrid_ml.mining.plots import create_figure
 
 if TYPE_CHECKING:
@@ -12,23 +13,29 @@ if TYPE_CHECKING:
 SHOWN_ROWS = 20
 """Rows of a table that people still read; the rest is in the store."""
 
+RULE_COLUMNS = (
+    *("rank", "rule", "support", "confidence", "lift"),
+    *("leverage", "conviction", "q", "feeders"),
+)
+
 
 def render_rules(rules: pl.DataFrame) -> str:
     """Return the best rows of `EventRules` as Markdown, each with its sentence and figures."""
     if rules.is_empty():
         return "No rule is significant."
-    lines = [
-        "| rank | rule | support | confidence | lift | leverage | conviction | q | feeders |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rules.sort("rank").head(SHOWN_ROWS).iter_rows(named=True):
-        conviction = "∞" if row["conviction"] is None else f"{row['conviction']:.1f}"
-        lines.append(
-            f"| {row['rank']} | {row['sentence']} | {row['support']:.3f} "
-            f"| {row['confidence']:.2f} | {row['lift']:.1f} | {row['leverage']:.3f} | {conviction} "
-            f"| {row['q_value']:.1g} | {row['feeders']} |"
-        )
-    return "\n".join([*lines, *_count_hidden(rules.height)])
+    table = render_table(
+        RULE_COLUMNS,
+        (
+            (
+                *(row["rank"], row["sentence"], f"{row['support']:.3f}"),
+                *(f"{row['confidence']:.2f}", f"{row['lift']:.1f}", f"{row['leverage']:.3f}"),
+                "∞" if row["conviction"] is None else f"{row['conviction']:.1f}",
+                *(f"{row['q_value']:.1g}", row["feeders"]),
+            )
+            for row in rules.sort("rank").head(SHOWN_ROWS).iter_rows(named=True)
+        ),
+    )
+    return table + _count_hidden(rules.height)
 
 
 def render_itemsets(itemsets: pl.DataFrame) -> str:
@@ -38,14 +45,12 @@ def render_itemsets(itemsets: pl.DataFrame) -> str:
     )
     if several.is_empty():
         return "Nothing is often together."
-    lines = ["| feeder | items | transactions | support |", "|---|---|---|---|"]
-    lines += [
-        f"| {feeder} | {items} | {count} | {support:.3f} |"
-        for feeder, items, count, support in several.head(SHOWN_ROWS)
-        .select("feeder_id", "items", "transactions", "support")
-        .iter_rows()
-    ]
-    return "\n".join([*lines, *_count_hidden(several.height)])
+    shown = several.head(SHOWN_ROWS).select("feeder_id", "items", "transactions", "support")
+    table = render_table(
+        ["feeder", "items", "transactions", "support"],
+        ((*known, f"{support:.3f}") for *known, support in shown.iter_rows()),
+    )
+    return table + _count_hidden(several.height)
 
 
 def render_changes(changes: pl.DataFrame) -> str:
@@ -53,25 +58,27 @@ def render_changes(changes: pl.DataFrame) -> str:
     moved = changes.filter(pl.col("change") != "steady").sort("q_value", "feeder_id", "antecedent")
     if moved.is_empty():
         return "No rule has changed."
-    lines = [
-        "| change | feeder | rule | confidence before | now | q |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in moved.head(SHOWN_ROWS).iter_rows(named=True):
-        before, now = (
-            "-" if row[name] is None else f"{row[name]:.2f}"
-            for name in ("confidence_before", "confidence")
-        )
-        lines.append(
-            f"| {row['change']} | {row['feeder_id']} | {row['antecedent']} → {row['consequent']} "
-            f"| {before} | {now} | {row['q_value']:.1g} |"
-        )
-    return "\n".join([*lines, *_count_hidden(moved.height)])
+    table = render_table(
+        ["change", "feeder", "rule", "confidence before", "now", "q"],
+        (
+            (
+                *(row["change"], row["feeder_id"], f"{row['antecedent']} → {row['consequent']}"),
+                *(_format_share(row[name]) for name in ("confidence_before", "confidence")),
+                f"{row['q_value']:.1g}",
+            )
+            for row in moved.head(SHOWN_ROWS).iter_rows(named=True)
+        ),
+    )
+    return table + _count_hidden(moved.height)
 
 
-def _count_hidden(height: int) -> list[str]:
+def _format_share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.2f}"
+
+
+def _count_hidden(height: int) -> str:
     """Return the lines about rows that are not shown, of `height` in all."""
-    return ["", f"and {height - SHOWN_ROWS} more"] if height > SHOWN_ROWS else []
+    return f"\n\nand {height - SHOWN_ROWS} more" if height > SHOWN_ROWS else ""
 
 
 def plot_rules(rules: pl.DataFrame) -> "Figure":

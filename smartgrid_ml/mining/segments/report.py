@@ -1,13 +1,14 @@
 """Segments as people read them: pictures of typical days, positions and sizes, and tables."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from smartgrid_core.arrays import F64
 from smartgrid_core.contracts.segments import DAY_KINDS
+from smartgrid_core.markdown import render_table
 from smartgrid_ml.mining.plots import create_figure
 from smartgrid_ml.mining.segments.kmeans import ClusterTrial
 from smartgrid_ml.mining.segments.profile_points import build_profile_points
@@ -131,22 +132,23 @@ def _label_few_dates(place: "Axes", days: pl.Series) -> None:
 
 def render_segments(history: pl.DataFrame) -> str:
     """Return rows of `SegmentHistory` of one run as Markdown, the largest segment first."""
-    lines = [
-        "| segment | name | state | meters | share | mean kW | peak | night | weekend |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in history.sort("meters", "segment_id", descending=[True, False]).iter_rows(named=True):
-        figures = (
-            "| | | | "
-            if row["meters"] == 0
-            else f"| {row['mean_kw']:.2f} | {row['peak_hour']}:00 | {row['night_share']:.0%} "
-            f"| {row['weekend_share']:.0%} "
-        )
-        lines.append(
-            f"| {row['segment_id']} | {row['segment_name']} | {row['state']} | {row['meters']:,} "
-            f"| {row['share']:.1%} {figures}|"
-        )
-    return "\n".join(lines)
+    return render_table(
+        ["segment", "name", "state", "meters", "share", "mean kW", "peak", "night", "weekend"],
+        map(
+            _format_segment,
+            history.sort("meters", "segment_id", descending=[True, False]).iter_rows(named=True),
+        ),
+    )
+
+
+def _format_segment(row: dict[str, Any]) -> list[str]:
+    """Return the cells of a row of `SegmentHistory`; one without meters has no figures."""
+    known = [row["segment_id"], row["segment_name"], row["state"]]
+    size = [f"{row['meters']:,}", f"{row['share']:.1%}"]
+    if row["meters"] == 0:
+        return [*known, *size, "", "", "", ""]
+    shares = [f"{row[name]:.0%}" for name in ("night_share", "weekend_share")]
+    return [*known, *size, f"{row['mean_kw']:.2f}", f"{row['peak_hour']}:00", *shares]
 
 
 def build_trial_table(trials: Sequence[ClusterTrial]) -> pl.DataFrame:
@@ -171,24 +173,30 @@ def build_trial_table(trials: Sequence[ClusterTrial]) -> pl.DataFrame:
 
 def render_trials(trials: Sequence[ClusterTrial]) -> str:
     """Return the trials as a Markdown table."""
-    lines = ["| k | stability | silhouette | smallest segment | allowed |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {trial.k} | {trial.stability:.2f} | {trial.silhouette:.2f} "
-        f"| {trial.smallest_share:.1%} ({trial.smallest}) | {'yes' if trial.is_allowed else 'no'} |"
-        for trial in trials
-    ]
-    return "\n".join(lines) if trials else "no number of segments was tried"
+    if not trials:
+        return "no number of segments was tried"
+    return render_table(
+        ["k", "stability", "silhouette", "smallest segment", "allowed"],
+        (
+            (
+                *(trial.k, f"{trial.stability:.2f}", f"{trial.silhouette:.2f}"),
+                f"{trial.smallest_share:.1%} ({trial.smallest})",
+                "yes" if trial.is_allowed else "no",
+            )
+            for trial in trials
+        ),
+    )
 
 
 def render_outliers(outliers: pl.DataFrame, *, most: int = 20) -> str:
     """Return the most unusual of the rows of `ConsumerOutliers` as Markdown, at most `most`."""
     if outliers.is_empty():
         return "every profile has company"
-    lines = ["| meter | score | mean kW | what is unusual |", "|---|---|---|---|"]
-    lines += [
-        f"| {row['meter_id']} | {row['score']:.2f} | {row['mean_kw']:.3f} | {row['reason']} |"
-        for row in outliers.sort("score", "meter_id", descending=[True, False])
-        .head(most)
-        .iter_rows(named=True)
-    ]
-    return "\n".join(lines)
+    oddest = outliers.sort("score", "meter_id", descending=[True, False]).head(most)
+    return render_table(
+        ["meter", "score", "mean kW", "what is unusual"],
+        (
+            (row["meter_id"], f"{row['score']:.2f}", f"{row['mean_kw']:.3f}", row["reason"])
+            for row in oddest.iter_rows(named=True)
+        ),
+    )

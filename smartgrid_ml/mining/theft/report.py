@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from smartgrid_core.markdown import render_table
 from smartgrid_ml.mining.plots import create_figure
 from smartgrid_ml.mining.theft.inspection_list import format_probability
 
@@ -13,23 +14,22 @@ if TYPE_CHECKING:
 SHOWN = 20
 """Rows of the table; the rest is in the store."""
 
-COLUMNS = (
-    "| rank | where | suspicion | probability | kWh in 30 days | why |\n|---|---|---|---|---|---|"
-)
-
 
 def render_inspections(inspections: pl.DataFrame) -> str:
     """Return the first rows of `Inspections` as a Markdown table."""
     if inspections.is_empty():
         return "Nobody calls for a visit."
-    lines = [
-        f"| {row['rank']} | {row['subject_kind']} {row['subject_id']}"
-        f" | {row['suspicion'].replace('_', ' ')} | {_format_probability(row['probability'])}"
-        f" | {_format_figure(row['recoverable_kwh_month'], 0)}"
-        f" | {row['reason'].replace('|', '/')} |"
-        for row in inspections.sort("rank").head(SHOWN).iter_rows(named=True)
-    ]
-    return "\n".join([COLUMNS, *lines])
+    return render_table(
+        ["rank", "where", "suspicion", "probability", "kWh in 30 days", "why"],
+        (
+            (
+                *(row["rank"], f"{row['subject_kind']} {row['subject_id']}"),
+                *(row["suspicion"].replace("_", " "), _format_probability(row["probability"])),
+                *(_format_figure(row["recoverable_kwh_month"], 0), row["reason"]),
+            )
+            for row in inspections.sort("rank").head(SHOWN).iter_rows(named=True)
+        ),
+    )
 
 
 def render_attack_kinds(by_kind: pl.DataFrame) -> str:
@@ -37,15 +37,16 @@ def render_attack_kinds(by_kind: pl.DataFrame) -> str:
 
     ``by_kind``: as `GridInspection.by_kind`.
     """
-    lines = [
-        f"| {row['attack'].replace('_', ' ')} | {row['day_auc']:.4f} | {row['day_detection']:.3f}"
-        f" | {_format_figure(row['meter_auc'], 4)} |"
-        for row in by_kind.iter_rows(named=True)
-    ]
-    head = (
-        "| attack | AUC of a day | found at 5 % false alarms | AUC of a meter |\n|---|---|---|---|"
+    return render_table(
+        ["attack", "AUC of a day", "found at 5 % false alarms", "AUC of a meter"],
+        (
+            (
+                *(row["attack"].replace("_", " "), f"{row['day_auc']:.4f}"),
+                *(f"{row['day_detection']:.3f}", _format_figure(row["meter_auc"], 4)),
+            )
+            for row in by_kind.iter_rows(named=True)
+        ),
     )
-    return "\n".join([head, *lines])
 
 
 def _format_probability(probability: float | None) -> str:

@@ -74,7 +74,7 @@ def test_the_table_that_people_read_ranks_by_pinball_loss_and_keeps_failures():
         "| model | mae | mape | nmae | pinball | rcrps | coverage | peak_nmae | train_s |"
         " predict_ms | artifact_mb | error |"
     )
-    assert rule == "|" + " --- |" * 12
+    assert rule == "|" + "---|" * 12
     assert body == [
         "| boosting | 0.5 |  |  | 0.5 |  | 0.8 |  |  |  |  |  |",
         "| naive_24h | 1.5 |  |  | 1.5 |  | 0.8 |  |  |  |  |  |",

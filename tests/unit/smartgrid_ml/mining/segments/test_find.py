@@ -122,7 +122,7 @@ def test_the_page_lists_the_largest_segment_first_and_the_ended_one_without_figu
     lines = render_segments(second.history).splitlines()
     assert lines[2].startswith("| S1 |")
     assert lines[3].startswith("| S2 |")
-    assert "| ended | 0 | 0.0% | | | | |" in lines[3]
+    assert "| ended | 0 | 0.0% |  |  |  |  |" in lines[3]
 
 
 def test_a_meter_like_no_other_is_an_outlier_with_a_reason(made_up_meters):
