@@ -72,7 +72,7 @@ def explain_waiting(given_up: Sequence[str]) -> str:
 
 @dg.sensor(
     job_name=JOB,
-    minimum_interval_seconds=15,
+    minimum_interval_seconds=1,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def landing_arrivals(

@@ -225,7 +225,7 @@ def find_succeeded_keys(instance: dg.DagsterInstance, keys: Collection[str]) -> 
 
 @dg.sensor(
     job_name=JOB,
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=1,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def late_readings(

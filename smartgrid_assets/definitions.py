@@ -1,5 +1,6 @@
 """The one place where the graph is assembled: assets, checks, jobs, clockwork and resources."""
 
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -53,7 +54,7 @@ AUTOMATION = dg.AutomationConditionSensorDefinition(
     "automation_conditions",
     target=dg.AssetSelection.all(),
     default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=2,
 )
 """Lets assets follow their inputs; the one that Dagster adds by itself is switched off at first."""
 
@@ -95,7 +96,18 @@ def _import_room(name: str) -> ModuleType:
     return import_module(f"smartgrid_assets.{name}")
 
 
+@cache
+def build_project() -> dg.Definitions:
+    """The whole project with its own resources, put together once in a process and its forks."""
+    return build_definitions()
+
+
+def warm_up() -> None:
+    """Put together all that a process of Dagster needs, before it is forked."""
+    build_project().get_repository_def().load_all_definitions()
+
+
 @dg.definitions
 def defs() -> dg.Definitions:
     """The code location that Dagster loads."""
-    return build_definitions()
+    return build_project()

@@ -10,12 +10,12 @@ import psutil
 from smartgrid_cli.machine.child_process import remove_leftovers
 from smartgrid_cli.machine.databases import open_databases
 from smartgrid_cli.machine.home import Home
-from smartgrid_cli.machine.processes import CODE_MODULE, Machine, build_machine
+from smartgrid_cli.machine.image_child import CODE_MODULE, make_image_child
+from smartgrid_cli.machine.processes import Machine, build_machine
 from smartgrid_cli.machine.signals import ignore_signals, raise_on_signals
 from smartgrid_cli.machine.tcp_ports import MovedPort, Reservations, choose_ports
 from smartgrid_core.settings import Ports, Settings
 from smartgrid_io.postgres.embedded import EmbeddedPostgres
-from smartgrid_io.postgres.schema import upgrade_tables
 
 Say = Callable[[str], None]
 
@@ -52,6 +52,12 @@ def run_machine(
         ended = remove_leftovers(home, keep=("postgres",))
         if ended:
             say(f"ended {ended} processes that an earlier run left behind")
+        image = make_image_child(home, code_module=code_module, overrides=overrides or {})
+        stack.callback(image.stop)
+        image.start()
+        # While the image imports: Dagster and this take seconds, side by side.
+        from smartgrid_io.postgres.schema import upgrade_tables
+
         reservations = Reservations()
         stack.callback(reservations.release)
         kept = EmbeddedPostgres(home.root)
@@ -70,6 +76,7 @@ def run_machine(
                 reserve=reservations.take,
                 home=home,
                 databases=databases,
+                image=image,
                 say=say,
                 code_module=code_module,
                 held=held,

@@ -13,6 +13,7 @@ from typing import Protocol
 import psutil
 
 from smartgrid_cli.machine.home import Home, is_same_process, read_json, write_json
+from smartgrid_cli.machine.warm_socket import WarmProcess
 
 TREE_VARIABLE = "SMARTGRID_TREE"
 """Marks every process of a home in its environment, so that orphans of orphans are found."""
@@ -65,6 +66,7 @@ class CommandChild:
         port: Port at which the process itself must listen to be ready; None for no such port.
         before_start: Called before each start.
         patience: Time between SIGTERM and SIGKILL, s.
+        image: Socket of the warm image that a Python module is started by; None to start it anew.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class CommandChild:
         port: int | None = None,
         before_start: Callable[[], None] | None = None,
         patience: float = 10.0,
+        image: Path | None = None,
     ) -> None:
         self.name = name
         self._command = list(command)
@@ -87,7 +90,8 @@ class CommandChild:
         self._port = port
         self._before_start = before_start
         self._patience = patience
-        self._process: subprocess.Popen[bytes] | None = None
+        self._image = image
+        self._process: subprocess.Popen[bytes] | WarmProcess | None = None
         self._exit: int | None = None
 
     @property
@@ -106,8 +110,14 @@ class CommandChild:
         if self._before_start is not None:
             self._before_start()
         rotate_log(self.log)
+        self.log.touch(mode=0o600)
+        self._process = self._spawn() if self._image is None else self._fork(self._image)
+        self._exit = None
+        record_child(self._home, self.name, self._process.pid)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
+            return subprocess.Popen(  # noqa: S603 - our own program, no shell
                 [
                     *(sys.executable, "-I", "-S", str(DIE_WITH_PARENT)),
                     *(str(os.getpid()), str(int(signal.SIGTERM))),
@@ -119,9 +129,12 @@ class CommandChild:
                 env=self._environment,
                 start_new_session=True,
             )
-        self.log.chmod(0o600)
-        self._exit = None
-        record_child(self._home, self.name, self._process.pid)
+
+    def _fork(self, image: Path) -> WarmProcess:
+        interpreter, option, *argv = self._command
+        if (interpreter, option) != (sys.executable, "-m"):
+            raise ValueError(f"{self.name} is no Python module: {self._command[:2]}")
+        return WarmProcess(image, self.name, argv, environment=self._environment, log=self.log)
 
     def is_alive(self) -> bool:
         """Return whether there is a process."""
@@ -132,9 +145,7 @@ class CommandChild:
 
     def is_ready(self) -> bool:
         """Return whether the process answers, and nobody else answers at its port."""
-        if self._port is not None and not listens_at(self.pid, self._port):
-            return False
-        return self._ready()
+        return self._ready() and (self._port is None or listens_at(self.pid, self._port))
 
     def stop(self) -> None:
         """Send SIGTERM, wait, then SIGKILL to it and all that it started."""

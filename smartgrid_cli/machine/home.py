@@ -169,6 +169,14 @@ def is_same_process(pid: int, create_time: float) -> bool:
         return False
 
 
+def read_create_time(pid: int) -> float | None:
+    """Return when the process began, s since 1970; None if there is none of that number."""
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return what `write_json` wrote; empty if there is no file."""
     try:

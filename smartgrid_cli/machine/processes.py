@@ -1,24 +1,26 @@
 """Which processes the machine consists of, with which settings, and who needs whom."""
 
 import hashlib
+import http.client
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx
 import yaml
 
 from smartgrid_cli.machine.child_process import TREE_VARIABLE, CommandChild
 from smartgrid_cli.machine.databases import Databases
 from smartgrid_cli.machine.fail_lost_runs import list_runs_in_progress
 from smartgrid_cli.machine.home import Home
+from smartgrid_cli.machine.image_child import CODE_MODULE, find_image_socket
 from smartgrid_cli.machine.log_rotation import LogRotation
 from smartgrid_cli.machine.supervisor import Service, Supervisor
 from smartgrid_cli.machine.tcp_ports import LOCALHOST, MovedPort, choose_ports
+from smartgrid_cli.machine.warm_socket import WarmProcess
 from smartgrid_core.errors import ServerError
 from smartgrid_core.settings import Ports, Settings
 from smartgrid_io.mlflow.server import build_server_command
@@ -26,10 +28,11 @@ from smartgrid_io.serving.model_repository import ensure_config
 from smartgrid_services.model_server import launch
 from smartgrid_services.model_server.options import ServerOptions
 
-CODE_MODULE = "smartgrid_assets.definitions"
 CODE_PORT = 4266
 """The code location's gRPC; nobody but Dagster talks to it."""
 DAGSTER_YAML = Path(__file__).with_name("dagster.yaml")
+REPORT_PATIENCE_S = 60.0
+"""A database under load takes its time to note that runs failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ def build_machine(
     reserve: Callable[[int], bool],
     home: Home,
     databases: Databases,
+    image: CommandChild,
     say: Callable[[str], None],
     code_module: str = CODE_MODULE,
     held: Collection[str] = (),
@@ -74,6 +78,7 @@ def build_machine(
         reserve: Returns whether a TCP port is free, and keeps it so for us.
         home: The home folder.
         databases: The databases, which answer.
+        image: The warm image, which may be starting already.
         say: Called with what happens, for people.
         code_module: Module of the definitions that Dagster loads.
         held: Names of the processes that wait for their release.
@@ -88,6 +93,7 @@ def build_machine(
     ensure_config(settings.model_place)
     plan = _ServicePlan(home, databases, granted, environment, addresses, settings.model_place)
     services = [
+        Service(image, state="starting" if image.is_alive() else "waiting"),
         *plan.plan_stores(),
         *plan.plan_dagster(workspace=workspace, code_module=code_module),
     ]
@@ -161,6 +167,11 @@ class _ServicePlan:
         return Path(self.models.removeprefix("file://"))
 
     @property
+    def image(self) -> Path:
+        """Socket of the warm image."""
+        return find_image_socket(self.home)
+
+    @property
     def after_database(self) -> list[str]:
         """What a process that needs the database waits for; empty for a server of others."""
         return [] if self.databases.server is None else ["postgres"]
@@ -186,7 +197,7 @@ class _ServicePlan:
             *([Service(mirror)] if self.models.startswith("s3://") else []),
             Service(pages),
             Service(self.make_model_server()),
-            Service(self.make_mlflow(), needs=self.after_database, falls_with=self.after_database),
+            Service(self.make_mlflow(), needs=self.after_database),
         ]
 
     def make_mlflow(self) -> CommandChild:
@@ -223,10 +234,9 @@ class _ServicePlan:
         )
 
     def plan_dagster(self, *, workspace: Path, code_module: str) -> list[Service]:
-        """Return the code location, which executes the runs, and the two that drive it.
+        """Return code location, web server and daemon, which are forked of the warm image.
 
-        All fall with the database: a code location that could not report the end of a run to it
-        never looks at its runs again.
+        Runs are forked of it too, by the daemon, and end with it alone.
         """
         code_port, ui_port = self.ports["dagster_code"], self.ports["dagster"]
         lost = self.make_lost_runs()
@@ -237,6 +247,7 @@ class _ServicePlan:
             ready=lost.are_failed,
             port=code_port,
             before_start=lost.note,
+            image=self.image,
         )
         webserver = self.make_child(
             "dagster",
@@ -244,16 +255,18 @@ class _ServicePlan:
             *("--host", LOCALHOST, "--port", str(ui_port)),
             ready=make_http_probe(f"{self.addresses['dagster']}/server_info"),
             port=ui_port,
+            image=self.image,
         )
         daemon = self.make_child(
             "dagster_daemon",
-            *("dagster._daemon", "run", "-w", str(workspace)),
+            *("smartgrid_cli.machine.daemon", str(workspace)),
             ready=lambda: True,
+            image=self.image,
         )
         return [
-            Service(code, needs=self.after_database, falls_with=self.after_database),
-            Service(webserver, needs=["dagster_code"], falls_with=self.after_database),
-            Service(daemon, needs=["dagster_code"], falls_with=self.after_database),
+            Service(code, needs=["warm_image", *self.after_database]),
+            Service(webserver, needs=["dagster_code"]),
+            Service(daemon, needs=["dagster_code"]),
         ]
 
     def make_child(
@@ -263,6 +276,7 @@ class _ServicePlan:
         ready: Callable[[], bool],
         port: int | None = None,
         before_start: Callable[[], None] | None = None,
+        image: Path | None = None,
     ) -> CommandChild:
         """Return a Python module of this environment as a child.
 
@@ -272,6 +286,7 @@ class _ServicePlan:
             ready: Whether the process answers.
             port: Port at which the process itself must listen to be ready; None for no such port.
             before_start: Called before each start.
+            image: Socket of the warm image that it is forked of; None to start it anew.
         """
         return CommandChild(
             name,
@@ -281,6 +296,7 @@ class _ServicePlan:
             ready=ready,
             port=port,
             before_start=before_start,
+            image=image,
         )
 
     def make_lost_runs(self) -> "LostRuns":
@@ -288,6 +304,7 @@ class _ServicePlan:
         return LostRuns(
             dagster_url=self.databases.dagster,
             code_port=self.ports["dagster_code"],
+            image=self.image,
             environment={
                 **os.environ,
                 **self.environment,
@@ -306,46 +323,52 @@ class LostRuns:
     Attributes:
         dagster_url: URL of Dagster's storage.
         code_port: Port of the code location.
+        image: Socket of the warm image, of which runs are forked.
         environment: Variables of the program that reports the runs.
         log: The file that takes its output.
     """
 
     dagster_url: str
     code_port: int
+    image: Path
     environment: Mapping[str, str]
     log: Path
     _noted: list[str] = field(default_factory=list)
 
     def note(self) -> None:
-        """Remember the runs in progress; to be called while no code location runs."""
+        """Remember the runs in progress; to be called before a code location starts."""
         self._noted = list_runs_in_progress(self.dagster_url)
 
     def are_failed(self) -> bool:
-        """Return whether the code location answers and the noted runs are reported."""
+        """Return whether the code location answers and the lost runs are reported."""
         if not make_port_probe(self.code_port)():
             return False
         if self._noted:
-            with self.log.open("ab") as log:
-                done = subprocess.run(  # noqa: S603 - our own program, no shell
-                    [
-                        *(sys.executable, "-m", "smartgrid_cli.machine.fail_lost_runs"),
-                        *(str(self.code_port), *self._noted),
-                    ],
-                    env=self.environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    check=False,
-                )
-            if done.returncode != 0:
+            program = WarmProcess(
+                self.image,
+                "fail_lost_runs",
+                ["smartgrid_cli.machine.fail_lost_runs", str(self.image), *self._noted],
+                environment=self.environment,
+                log=self.log,
+            )
+            if program.wait(REPORT_PATIENCE_S) != 0:
                 return False
             self._noted = []
         return True
 
 
 def write_dagster_home(home: Home, *, code_port: int) -> Path:
-    """Write DAGSTER_HOME's `dagster.yaml` and the workspace, whose path is returned."""
-    (home.dagster / "dagster.yaml").write_bytes(DAGSTER_YAML.read_bytes())
+    """Write DAGSTER_HOME's `dagster.yaml` and the workspace, whose path is returned.
+
+    On this machine runs are forked of the warm image.
+    """
+    launcher = {
+        "module": "smartgrid_cli.machine.run_launcher",
+        "class": "WarmRunLauncher",
+        "config": {"socket": str(find_image_socket(home))},
+    }
+    text = f"{DAGSTER_YAML.read_text()}\n{yaml.safe_dump({'run_launcher': launcher})}"
+    (home.dagster / "dagster.yaml").write_text(text)
     workspace = home.dagster / "workspace.yaml"
     server = {"host": LOCALHOST, "port": code_port, "location_name": "smartgrid"}
     workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
@@ -354,12 +377,18 @@ def write_dagster_home(home: Home, *, code_port: int) -> Path:
 
 def make_http_probe(url: str) -> Callable[[], bool]:
     """Return what says whether a GET of the URL succeeds."""
+    address = urlsplit(url)
 
     def ask() -> bool:
+        # The standard library's client: a probe that is repeated shall cost next to nothing.
+        connection = http.client.HTTPConnection(address.netloc, timeout=2.0)
         try:
-            return httpx.get(url, timeout=2.0, trust_env=False).is_success
-        except httpx.HTTPError:
+            connection.request("GET", address.path)
+            return connection.getresponse().status < http.HTTPStatus.BAD_REQUEST
+        except (OSError, http.client.HTTPException):
             return False
+        finally:
+            connection.close()
 
     return ask
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from smartgrid_cli.machine.child_process import Child
 from smartgrid_core.errors import ServerError
 
-TICK_S = 0.5
-"""How soon a death is noticed."""
+TICK_S = 0.2
+"""How soon a death is noticed, s."""
 READY_TIMEOUT_S = 240.0
 """The slowest start (TensorFlow on a cold disk, with two cores that all share) takes a minute."""
-FIRST_PAUSE_S = 1.0
+FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 30.0
 """Who dies again and again is started again ever more slowly."""
 STEADY_S = 60.0
@@ -126,7 +126,7 @@ class Supervisor:
                 self._step(time.monotonic())
             self._keep_house()
             is_steady = all(each.state in STEADY_STATES for each in self.services.values())
-            self._stopping.wait(TICK_S if is_steady else TICK_S / 5)
+            self._stopping.wait(TICK_S if is_steady else TICK_S / 2)
         for service in reversed(self.services.values()):
             service.child.stop()
             service.state = "stopped"

@@ -47,14 +47,14 @@ def build_server_command(
     named = ("--allowed-hosts", ",".join(allowed_hosts)) if allowed_hosts else ()
     return ServerCommand(
         argv=(
-            *(sys.executable, "-m", "mlflow", "server"),
-            *("--host", host, "--port", str(port), "--workers", "1"),
+            *(sys.executable, "-m", "smartgrid_io.mlflow.tracking_server"),
+            *("--host", host, "--port", str(port)),
             *named,
         ),
         env={
             "MLFLOW_BACKEND_STORE_URI": backend_url,
             "MLFLOW_ARTIFACTS_DESTINATION": artifact_root,
-            # Two processes instead of nine: its job queue serves evaluation of language models.
+            # Its job queue, seven further processes, serves evaluation of language models.
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
         },
