@@ -80,7 +80,6 @@ class WarmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             ["dagster", "api", "execute_run", serialize_value(arguments)],
             environment=os.environ,
             log=None,
-            last_signal=signal.SIGKILL,
         )
         threading.Thread(
             target=self._watch, args=(run.run_id, process), name=name_run(run.run_id), daemon=True

@@ -19,7 +19,7 @@ STEADY_S = 60.0
 """Who lived so long is forgiven its earlier deaths."""
 STEADY_STATES = ("ready", "held", "given up")
 """A service leaves them only when it dies or is released: a look now and then is enough."""
-MOST_DEATHS = 8
+MOST_DEATHS = 10
 """In a row; then it is given up, and the supervisor says so."""
 
 
@@ -27,12 +27,9 @@ MOST_DEATHS = 8
 class Service:
     """A child and its place: `needs` must be ready before it starts.
 
-    If one of `falls_with` dies, this one is started again with it.
-
     Attributes:
         child: The process.
         needs: Names of the services that must be ready first.
-        falls_with: Names of the services whose death ends this one.
         deaths: Deaths in a row.
         started_at: Monotonic time of the last start, s.
         start_again_at: Monotonic time of the next start, s; None if it may start at once.
@@ -41,7 +38,6 @@ class Service:
 
     child: Child
     needs: Sequence[str] = ()
-    falls_with: Sequence[str] = ()
     deaths: int = 0
     started_at: float = 0.0
     start_again_at: float | None = None
@@ -76,7 +72,7 @@ class Supervisor:
         """Return a supervisor of these services; one needs only services that come before it."""
         known: dict[str, Service] = {}
         for service in services:
-            unknown = {*service.needs, *service.falls_with} - known.keys()
+            unknown = {*service.needs} - known.keys()
             if unknown:
                 raise ValueError(f"{service.child.name} needs {sorted(unknown)}, which come later")
             known[service.child.name] = service
@@ -169,13 +165,9 @@ class Supervisor:
         service.state, service.started_at = "starting", now
 
     def _handle_death(self, service: Service, now: float) -> None:
-        """Plan the next start of a service that died, and stop what falls with it."""
+        """Plan the next start of a service that died."""
         service.last_word = service.child.explain_end()
         self._plan_restart(service, now)
-        for other in reversed(self.services.values()):
-            if service.child.name in other.falls_with and other.state in ("starting", "ready"):
-                other.child.stop()
-                other.state, other.start_again_at = "waiting", None
 
     def _plan_restart(self, service: Service, now: float) -> None:
         """Plan the next start after a pause that grows; give up after too many deaths."""
@@ -186,4 +178,4 @@ class Supervisor:
             return
         pause = min(FIRST_PAUSE_S * 2 ** (service.deaths - 1), LONGEST_PAUSE_S)
         service.state, service.start_again_at = "dead", now + pause
-        self.say(f"{service.last_word}. Starting it again in {pause:.0f} s")
+        self.say(f"{service.last_word}. Starting it again in {pause:g} s")

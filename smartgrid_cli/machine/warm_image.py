@@ -5,10 +5,10 @@ milliseconds and shares those pages. The services and every run of the graph sta
 
 Run as a program: `python -m smartgrid_cli.machine.warm_image SOCKET MODULE ...` imports the
 modules, calls `warm_up` of those that have it, and answers at the Unix socket, one JSON object a
-line. `{"name", "argv", "environment", "log", "last_signal"}` starts a process that runs as `python
--m argv...`; the answer is `{"pid"}` at once and `{"exit"}` at its end. `{"name", "signal"}` sends a
-signal to the process of that name (0 only asks whether there is one); the answer is `{"pid"}`, null
-for none.
+line. `{"name", "argv", "environment", "log"}` starts a process that runs as `python -m argv...`;
+the answer is `{"pid"}` at once and `{"exit"}` at its end. `{"name", "signal"}` sends a signal to
+the process of that name (0 only asks whether there is one); the answer is `{"pid"}`, null for none.
+All that it started imports from where it does, and ends with it.
 
 Nothing here starts a thread or runs a query: a fork copies only the thread that calls it.
 """
@@ -46,14 +46,12 @@ class ProcessRequest:
         argv: A module and its arguments, as after `python -m`.
         environment: All its variables; may hold secrets.
         log: The file that takes its output; None for the image's own.
-        last_signal: What the kernel sends it when the image ends.
     """
 
     name: str
     argv: Sequence[str]
     environment: Mapping[str, str]
     log: str | None
-    last_signal: int
 
 
 @dataclass
@@ -132,7 +130,6 @@ class WarmImage:
                 [str(part) for part in asked["argv"]],
                 {str(key): str(value) for key, value in asked["environment"].items()},
                 None if asked["log"] is None else str(asked["log"]),
-                int(asked["last_signal"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             self._send(client, {"error": f"not understood: {error!r}"})
@@ -151,14 +148,14 @@ class WarmImage:
             self._children[pid] = (request.name, client)
             self._send(client, {"pid": pid})
             return None
-        self._become_child(image, request.last_signal)
+        self._become_child(image)
         return request
 
-    def _become_child(self, image: int, last_signal: int) -> None:
+    def _become_child(self, image: int) -> None:
         """Let go, in a new process, of all that is the image's, and end when the image does."""
         os.setsid()
         if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, last_signal, 0, 0, 0)
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
         if os.getppid() != image:
             os._exit(1)
         for one in (self.listener, *self._buffers):

@@ -46,12 +46,12 @@ class ImageConnection:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._received = b""
         try:
             folder, address = open_socket_folder(path)
         except OSError as error:
             raise ServerError(f"nobody starts processes at {path}: {error.strerror}") from error
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._socket.settimeout(PATIENCE_S)
             self._socket.connect(address)
@@ -107,7 +107,6 @@ class WarmProcess:
         argv: A module and its arguments, as after `python -m`.
         environment: All its variables.
         log: The file that takes its output; None for the image's own.
-        last_signal: What the kernel sends it when the image ends.
 
     Raises:
         ServerError: If it cannot be started.
@@ -121,7 +120,6 @@ class WarmProcess:
         *,
         environment: Mapping[str, str],
         log: Path | None,
-        last_signal: int = signal.SIGTERM,
     ) -> None:
         self._name = name
         self._image = ImageConnection(path)
@@ -131,7 +129,6 @@ class WarmProcess:
                 "argv": list(argv),
                 "environment": dict(environment),
                 "log": None if log is None else str(log),
-                "last_signal": int(last_signal),
             }
         )
         self.pid = int(answer["pid"])
@@ -171,7 +168,7 @@ class WarmProcess:
         return self.returncode
 
     def _await_orphan(self, seconds: float | None) -> int | None:
-        """Wait for a process whose image is gone: it is told to end too, and nobody says how."""
+        """Wait for a process whose image is gone: the kernel ends it too, and nobody says how."""
         end = None if seconds is None else time.monotonic() + seconds
         while self._created is not None and is_same_process(self.pid, self._created):
             if end is not None and time.monotonic() >= end:

@@ -27,7 +27,7 @@ import dagster as dg
 DAY = dg.DailyPartitionsDefinition("2026-03-01", end_date="2026-03-11")
 @dg.asset(partitions_def=DAY, backfill_policy=dg.BackfillPolicy.single_run())
 def naps(context) -> None:
-    for _ in range(100):
+    for _ in range(200):
         time.sleep(0.1)
 defs = dg.Definitions(
     assets=[naps],
@@ -63,7 +63,7 @@ class Up:
         self.environment = {
             **os.environ,
             **ports,
-            "PYTHONPATH": str(folder),
+            "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
             "PYTHONUNBUFFERED": "1",
         }
         self.graph: DagsterClient | None = None
@@ -123,6 +123,14 @@ class Up:
         return self.last_try(following) if following else run
 
 
+def find_run_process(home: Home) -> int:
+    """The only process of the warm image that is no service of the machine."""
+    services = {int(read_json(note).get("pid", 0)) for note in home.run.glob("*.json")}
+    image = psutil.Process(int(read_json(home.run / "warm_image.json")["pid"]))
+    (run,) = {child.pid for child in image.children()} - services
+    return run
+
+
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
     tmp_path.chmod(0o755)
@@ -134,15 +142,24 @@ def up(tmp_path: Path) -> Iterator[Up]:
 def test_whatever_is_killed_comes_back_and_a_lost_run_is_made_good(up: Up):
     run = up.graph.launch("nap", days=DAYS, tags={})
     up.wait(lambda: up.run_is(run, under_way=True), "the run")
-    for name in ("dagster_daemon", "model_server", "data_docs"):
+    for name in ("dagster_daemon", "dagster_code", "dagster", "model_server", "data_docs"):
         up.kill(name)
     assert up.graph.list_runs(ids=[run])[0].status == "STARTED", "none of them executes runs"
 
     up.kill("postgres")
-    up.wait(lambda: up.run_is(run, under_way=True), "the second try")
-    assert up.last_try(run).run_id != run
-    up.kill("dagster_code")
-    up.wait(lambda: up.run_is(run, under_way=True), "the third try")
+    up.wait(lambda: up.run_is(run, under_way=True), "the run, which has to outlive the database")
+    up.kill("warm_image")
+    up.wait(
+        lambda: up.last_try(run).run_id != run and up.run_is(run, under_way=True),
+        "the second try of a run that the image took with it",
+    )
+    tried = up.last_try(run).run_id
+    os.kill(find_run_process(up.home), signal.SIGKILL)
+    up.wait(
+        lambda: up.last_try(run).run_id != tried and up.run_is(run, under_way=True),
+        "the third try of a run whose process was killed",
+        seconds=20,
+    )
 
     up.process.kill()
     up.process.wait()

@@ -41,7 +41,9 @@ def test_dagster_accepts_its_configuration_and_no_secret_stands_in_it(
     assert config["run_monitoring"]["enabled"]
     assert set(config["retention"]) == {"schedule", "sensor", "auto_materialize"}
     assert config["run_coordinator"]["class"] == "QueuedRunCoordinator"
-    assert config["storage"]["postgres"]["postgres_url"] == {"env": "SMARTGRID_DAGSTER_URL"}
+    storage = config["storage"]["custom"]["config"]
+    assert storage["postgres_url"] == {"env": "SMARTGRID_DAGSTER_URL"}
+    assert config["run_launcher"]["config"] == {"socket": str(home.run / "warm.sock")}
     assert not any(
         "hunter2" in file.read_text() for file in home.dagster.iterdir() if file.is_file()
     )

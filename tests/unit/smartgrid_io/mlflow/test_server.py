@@ -10,7 +10,8 @@ def test_the_password_of_the_database_stays_off_the_command_line():
 
     assert "secret" not in " ".join(command.argv)
     assert command.argv[1:] == (
-        *("-m", "mlflow", "server", "--host", "127.0.0.1", "--port", "5500", "--workers", "1"),
+        *("-m", "smartgrid_io.mlflow.tracking_server"),
+        *("--host", "127.0.0.1", "--port", "5500"),
     )
     assert command.env == {
         "MLFLOW_BACKEND_STORE_URI": "postgresql://grid:secret@db/mlflow",
