@@ -13,9 +13,9 @@ WARM_MODULES = (
     "dagster._grpc.server",
     "dagster_webserver.app",
     "dagster_webserver.cli",
-    "smartgrid_cli.machine.daemon",
-    "smartgrid_cli.machine.fail_lost_runs",
-    "smartgrid_cli.machine.pooled_storage",
+    "smartgrid_cli.dagster_host.daemon",
+    "smartgrid_cli.dagster_host.fail_lost_runs",
+    "smartgrid_cli.dagster_host.pooled_storage",
 )
 """What the image imports, beside the code location's module."""
 

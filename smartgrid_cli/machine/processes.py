@@ -1,26 +1,23 @@
 """Which processes the machine consists of, with which settings, and who needs whom."""
 
 import hashlib
-import http.client
 import os
-import socket
 import sys
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import yaml
 
 from smartgrid_cli.machine.child_process import TREE_VARIABLE, CommandChild
 from smartgrid_cli.machine.databases import Databases
-from smartgrid_cli.machine.fail_lost_runs import list_runs_in_progress
 from smartgrid_cli.machine.home import Home
 from smartgrid_cli.machine.image_child import CODE_MODULE, find_image_socket
 from smartgrid_cli.machine.log_rotation import LogRotation
+from smartgrid_cli.machine.lost_runs import LostRuns
+from smartgrid_cli.machine.probes import make_http_probe, make_port_probe
 from smartgrid_cli.machine.supervisor import Service, Supervisor
 from smartgrid_cli.machine.tcp_ports import LOCALHOST, MovedPort, choose_ports
-from smartgrid_cli.machine.warm_socket import WarmProcess
 from smartgrid_core.errors import ServerError
 from smartgrid_core.settings import Ports, Settings
 from smartgrid_io.mlflow.server import build_server_command
@@ -31,8 +28,6 @@ from smartgrid_services.model_server.options import ServerOptions
 CODE_PORT = 4266
 """The code location's gRPC; nobody but Dagster talks to it."""
 DAGSTER_YAML = Path(__file__).with_name("dagster.yaml")
-REPORT_PATIENCE_S = 60.0
-"""A database under load takes its time to note that runs failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +254,7 @@ class _ServicePlan:
         )
         daemon = self.make_child(
             "dagster_daemon",
-            *("smartgrid_cli.machine.daemon", str(workspace)),
+            *("smartgrid_cli.dagster_host.daemon", str(workspace)),
             ready=lambda: True,
             image=self.image,
         )
@@ -299,7 +294,7 @@ class _ServicePlan:
             image=image,
         )
 
-    def make_lost_runs(self) -> "LostRuns":
+    def make_lost_runs(self) -> LostRuns:
         """Return what fails the runs of a code location that died."""
         return LostRuns(
             dagster_url=self.databases.dagster,
@@ -314,56 +309,13 @@ class _ServicePlan:
         )
 
 
-@dataclass
-class LostRuns:
-    """Runs that nobody executes any more: noted before a code location starts, failed after.
-
-    Dagster tries a failed run again, but only if it then finds the code location.
-
-    Attributes:
-        dagster_url: URL of Dagster's storage.
-        code_port: Port of the code location.
-        image: Socket of the warm image, of which runs are forked.
-        environment: Variables of the program that reports the runs.
-        log: The file that takes its output.
-    """
-
-    dagster_url: str
-    code_port: int
-    image: Path
-    environment: Mapping[str, str]
-    log: Path
-    _noted: list[str] = field(default_factory=list)
-
-    def note(self) -> None:
-        """Remember the runs in progress; to be called before a code location starts."""
-        self._noted = list_runs_in_progress(self.dagster_url)
-
-    def are_failed(self) -> bool:
-        """Return whether the code location answers and the lost runs are reported."""
-        if not make_port_probe(self.code_port)():
-            return False
-        if self._noted:
-            program = WarmProcess(
-                self.image,
-                "fail_lost_runs",
-                ["smartgrid_cli.machine.fail_lost_runs", str(self.image), *self._noted],
-                environment=self.environment,
-                log=self.log,
-            )
-            if program.wait(REPORT_PATIENCE_S) != 0:
-                return False
-            self._noted = []
-        return True
-
-
 def write_dagster_home(home: Home, *, code_port: int) -> Path:
     """Write DAGSTER_HOME's `dagster.yaml` and the workspace, whose path is returned.
 
     On this machine runs are forked of the warm image.
     """
     launcher = {
-        "module": "smartgrid_cli.machine.run_launcher",
+        "module": "smartgrid_cli.dagster_host.run_launcher",
         "class": "WarmRunLauncher",
         "config": {"socket": str(find_image_socket(home))},
     }
@@ -373,35 +325,3 @@ def write_dagster_home(home: Home, *, code_port: int) -> Path:
     server = {"host": LOCALHOST, "port": code_port, "location_name": "smartgrid"}
     workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
     return workspace
-
-
-def make_http_probe(url: str) -> Callable[[], bool]:
-    """Return what says whether a GET of the URL succeeds."""
-    address = urlsplit(url)
-
-    def ask() -> bool:
-        # The standard library's client: a probe that is repeated shall cost next to nothing.
-        connection = http.client.HTTPConnection(address.netloc, timeout=2.0)
-        try:
-            connection.request("GET", address.path)
-            return connection.getresponse().status < http.HTTPStatus.BAD_REQUEST
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
-
-    return ask
-
-
-def make_port_probe(port: int) -> Callable[[], bool]:
-    """Return what says whether somebody takes connections on the port.
-
-    That is enough for a program that listens only once it is ready.
-    """
-
-    def ask() -> bool:
-        with socket.socket() as probe:
-            probe.settimeout(1.0)
-            return probe.connect_ex((LOCALHOST, port)) == 0
-
-    return ask

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from dagster._core.test_utils import instance_for_test
 
-from smartgrid_cli.machine.daemon import watch_folder, watch_warehouse
-from smartgrid_cli.machine.pooled_storage import connect_pool
-from smartgrid_cli.machine.wakeup import Wakeup
+from smartgrid_cli.dagster_host.daemon import watch_folder, watch_warehouse
+from smartgrid_cli.dagster_host.pooled_storage import connect_pool
+from smartgrid_cli.dagster_host.wakeup import Wakeup
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
 
 SOON_S = 5.0
@@ -78,7 +78,7 @@ def load() -> None:
 def storage(warehouse: PostgresWarehouse) -> dict[str, object]:
     return {
         "custom": {
-            "module": "smartgrid_cli.machine.pooled_storage",
+            "module": "smartgrid_cli.dagster_host.pooled_storage",
             "class": "PooledPostgresStorage",
             "config": {"postgres_url": warehouse.url},
         }

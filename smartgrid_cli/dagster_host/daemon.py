@@ -1,7 +1,7 @@
 """Dagster's daemon, whose loops look when something happened instead of every few seconds.
 
-Run as a program: `python -m smartgrid_cli.machine.daemon WORKSPACE` with DAGSTER_HOME set. Three
-things wake it: a change in the landing folder, a notification of the warehouse that days were
+Run as a program: `python -m smartgrid_cli.dagster_host.daemon WORKSPACE` with DAGSTER_HOME set.
+Three things wake it: a change in the landing folder, a notification of the warehouse that days were
 touched or messages wait, and the end of a run. Nothing depends on them: whatever went unnoticed is
 found at the next look by the clock.
 """
@@ -24,9 +24,9 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster._utils.error import serializable_error_info_from_exc_info
 from psycopg import sql
 
-from smartgrid_cli.machine.run_launcher import WarmRunLauncher
+from smartgrid_cli.dagster_host.run_launcher import WarmRunLauncher
+from smartgrid_cli.dagster_host.wakeup import WakeableEvent, Wakeup
 from smartgrid_cli.machine.signals import Stopped, raise_on_signals
-from smartgrid_cli.machine.wakeup import WakeableEvent, Wakeup
 from smartgrid_core.settings import Settings
 from smartgrid_io.postgres.notifications import CHANNEL
 

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from smartgrid_cli.machine.wakeup import WakeableEvent, Wakeup
+from smartgrid_cli.dagster_host.wakeup import WakeableEvent, Wakeup
 
 
 def measure(wait) -> float:

@@ -1,6 +1,6 @@
 """Marks runs as failed whose processes are gone, so that Dagster tries them again.
 
-Run as a program (`python -m smartgrid_cli.machine.fail_lost_runs SOCKET RUN_ID ...`), with
+Run as a program (`python -m smartgrid_cli.dagster_host.fail_lost_runs SOCKET RUN_ID ...`), with
 DAGSTER_HOME and its database set, once the code location answers: a retry that is asked for while
 it does not is lost.
 """
@@ -9,24 +9,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-import psycopg
-
+from smartgrid_cli.machine.lost_runs import IN_PROGRESS
 from smartgrid_cli.machine.warm_socket import name_run, send_signal
 
 LOST = "The process that executed this run is gone: it was killed, or everything was stopped."
-IN_PROGRESS = ("NOT_STARTED", "STARTING", "STARTED", "CANCELING")
-
-
-def list_runs_in_progress(url: str) -> list[str]:
-    """Return the runs that Dagster's storage believes are being executed."""
-    with psycopg.connect(url) as connection:
-        ready = connection.execute("SELECT to_regclass('runs')").fetchone()
-        if ready is None or ready[0] is None:
-            return []
-        found = connection.execute(
-            "SELECT run_id FROM runs WHERE status = ANY(%s) ORDER BY id", [list(IN_PROGRESS)]
-        ).fetchall()
-        return [str(row[0]) for row in found]
 
 
 def fail_lost_runs(run_ids: Iterable[str], *, socket: Path) -> list[str]:
