@@ -15,7 +15,7 @@ import polars as pl
 
 from demo.files import write_demo
 from smartgrid_core.time import DAY
-from smartgrid_ml.mining.anomalies import grid_inputs as inputs
+from smartgrid_ml.mining.anomalies import grid_inputs
 from smartgrid_ml.mining.anomalies.detect import Detection, detect
 from smartgrid_ml.mining.anomalies.evaluation.ground_truth import (
     count_most_per_month,
@@ -34,12 +34,12 @@ def detect_sensor_anomalies(
     series = readings["series"].unique().to_list()
     return detect(
         readings,
-        step=inputs.choose_sensor_step(15),
+        step=grid_inputs.choose_sensor_step(15),
         timezone="Europe/Tirane",
         country="AL",
-        groups=inputs.group_sensors(series),
-        limits=inputs.build_sensor_limits(topology),
-        units=inputs.look_up_units(series),
+        groups=grid_inputs.group_sensors(series),
+        limits=grid_inputs.build_sensor_limits(topology),
+        units=grid_inputs.look_up_units(series),
         **options,  # type: ignore[arg-type]
     )
 
@@ -67,13 +67,13 @@ def measure(seed: int, folder: Path) -> None:
     planted = pl.read_parquet(demo.planted_faults).filter(pl.col("subject_kind") != "meter")
     files = sorted(folder.glob("sensors-*.parquet"))
     sensor_data = pl.concat([pl.read_parquet(file) for file in files])
-    readings = inputs.average_sensor_readings(
-        sensor_data.rename({"timestamp": "event_time"}), step=inputs.choose_sensor_step(15)
+    readings = grid_inputs.average_sensor_readings(
+        sensor_data.rename({"timestamp": "event_time"}), step=grid_inputs.choose_sensor_step(15)
     )
     started = time.perf_counter()
     whole = detect_sensor_anomalies(readings, topology)
     seconds = time.perf_counter() - started
-    rows = inputs.to_anomaly_rows(whole.anomalies, subject_kind="sensor")
+    rows = grid_inputs.to_anomaly_rows(whole.anomalies, subject_kind="sensor")
     faults = match_faults(rows, planted, topology=topology)
     alarms = find_false_alarms(rows, planted, topology=topology)
     sensors = demo.sensors

@@ -92,7 +92,7 @@ forecast_day = _define_job(
     "forecast_day",
     dg.AssetSelection.assets("load_features", "load_forecast", "limit_exceedances"),
     writes="features",
-    description="Forecast a day through the served model and weigh it against the ratings.",
+    description="Forecast a day through the served model and compare it with the ratings.",
 )
 
 compare_variants = _define_job(
@@ -106,7 +106,7 @@ watch_drift = _define_job(
     "watch_drift",
     "model_drift",
     writes="drift",
-    description="Look whether features and forecast errors left what the champion learned from.",
+    description="Measure how far features and forecast errors moved since the champion's training.",
 )
 
 raise_alerts = _define_job(
@@ -120,14 +120,14 @@ mine_days = _define_job(
     "mine_days",
     OF_CLOSED_DAYS,
     writes="mined_days",
-    description="Judge days: their events, their anomalies, the energy that nobody counted.",
+    description="Judge days that are over: their events, their anomalies, their energy balances.",
 )
 
 mine_grid = _define_job(
     "mine_grid",
     dg.AssetSelection.groups(INSIGHTS.group) - OF_CLOSED_DAYS,
     writes="mining",
-    description="Segments, rules and inspections of the last weeks, and the page that tells them.",
+    description="Segments, rules and inspections of the last weeks, and the page of insights.",
 )
 
 JOBS = [

@@ -147,7 +147,7 @@ judge_daily = dg.ScheduleDefinition(
     job=judge_readings,
     cron_schedule="20 5 * * *",
     default_status=RUNNING,
-    description="Every day at 05:20, with the night's late readings in: what is wrong with them.",
+    description="Every day at 05:20, with the night's late readings in: faults in the readings.",
 )
 
 compare_daily = dg.ScheduleDefinition(
@@ -163,7 +163,7 @@ watch_drift_daily = dg.ScheduleDefinition(
     job=watch_drift,
     cron_schedule="50 5 * * *",
     default_status=RUNNING,
-    description="Every day at 05:50, with the night's late readings in: has the world moved?",
+    description="Every day at 05:50, with the night's late readings in: has anything drifted?",
 )
 
 mine_daily = dg.ScheduleDefinition(

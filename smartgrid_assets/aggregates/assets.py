@@ -36,7 +36,10 @@ def sensor_aggregates(
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[None]:
-    """Mean, min, max, deviation and count of every sensor by hour; one UTC day per partition."""
+    """One row per sensor, quantity and hour: mean, least, largest, deviation and count of readings.
+
+    A partition is one UTC day.
+    """
     window = get_run_window(context)
     hours = aggregate_sensor_hours(
         lake.scan(SensorData, window=window),
@@ -64,8 +67,9 @@ def meter_consumption(
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[None]:
-    """Energy of every meter by interval, kWh, after VEE; one UTC day per partition.
+    """One row per meter and interval: energy in kWh, validated, and estimated where it is missing.
 
+    A partition is one UTC day.
     The reading that ends a day's last interval stands on the next day, which the lake may not have
     yet: it comes from the warehouse.
     """
@@ -110,9 +114,9 @@ def daily_consumption(
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[None]:
-    """Energy of every meter by local calendar day, kWh; the partition is the local day's date.
+    """One row per meter and local calendar day: energy in kWh. A partition is one local day.
 
-    A local day lies within its UTC day and the ones beside it: 23, 24 or 25 hours.
+    A local day has 23, 24 or 25 hours, taken from the UTC day of the same date and those beside it.
     """
     window = get_run_window(context)
     energy = lake.scan(
@@ -140,7 +144,10 @@ def feeder_load(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.MaterializeResult[None]:
-    """Net mean power of every feeder and of the grid by hour, kW; one UTC day per partition."""
+    """One row per feeder and hour, and one for the whole grid: net mean power in kW.
+
+    Consumption is positive, feed-in negative. A partition is one UTC day.
+    """
     window = get_run_window(context)
     load = sum_meters_per_feeder(
         lake.scan(MeterConsumption, window=window),

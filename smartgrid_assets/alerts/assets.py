@@ -5,7 +5,7 @@ import dagster as dg
 from smartgrid_assets.domains import ALERTS, daily_asset
 from smartgrid_assets.partitions import get_run_window
 from smartgrid_core.alerts.decide import decide_limit_alerts
-from smartgrid_core.alerts.exceedance import find_limit_exceedances as exceedances_of
+from smartgrid_core.alerts.exceedance import find_limit_exceedances
 from smartgrid_core.contracts.alerts import Alerts, LimitExceedances
 from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.contracts.grid import GridTopology
@@ -25,9 +25,12 @@ def limit_exceedances(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.MaterializeResult[None]:
-    """Probability that a feeder's mean power crosses its rating, by hour of the forecast day."""
+    """One row per feeder and hour whose forecast mean power may exceed its rating: how probably.
+
+    A partition is the UTC day that is forecast.
+    """
     window = get_run_window(context)
-    exceedances = exceedances_of(
+    exceedances = find_limit_exceedances(
         warehouse.read(LoadForecasts, window=window),
         ratings=list_feeder_ratings(lake.scan(GridTopology)),
     )
@@ -53,7 +56,10 @@ def alerts(
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
-    """Alerts that the day's limit exceedances call for, each recorded once with its message."""
+    """One row per alert; a run adds those that the exceedances of its UTC day call for.
+
+    The same exceedance never opens a second alert. Each new alert has its message in the outbox.
+    """
     called_for = decide_limit_alerts(
         warehouse.read(LimitExceedances, window=get_run_window(context)),
         now=clock.now(),

@@ -10,8 +10,7 @@ from smartgrid_core.aggregates.feeder import mask_silent_hours
 from smartgrid_core.contracts.aggregates import FeederLoad
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.grid import Weather
-from smartgrid_core.features.load import HISTORY_NEEDED
-from smartgrid_core.features.load import build_load_features as features_by_lead_time
+from smartgrid_core.features.load import HISTORY_NEEDED, build_load_features
 from smartgrid_core.protocols import Lake
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import midnight
@@ -37,17 +36,18 @@ def load_features(
     lake: dg.ResourceParam[Lake],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[None]:
-    """What was known at midnight UTC about every hour of the day; the partition is the issue day.
+    """One row per feeder, issue time and hour: what was known of the hour at the issue time.
 
-    `load_kw` is the truth to learn from, null until the hour has passed. An hour in which too many
-    meters were silent counts as unknown, as truth and as history.
+    The issue time is midnight UTC of the partition's day. `load_kw` is the value that models learn
+    to forecast, null until the hour has passed. An hour in which too many meters were silent
+    counts as unknown, both as a value to learn and as history.
     """
     window = get_run_window(context)
     history = window.widened(before=HISTORY_NEEDED)
     load = mask_silent_hours(
         lake.scan(FeederLoad, window=history), least_share=settings.min_meter_share
     )
-    features = features_by_lead_time(
+    features = build_load_features(
         load.collect(),
         issue_times=[midnight(day) for day in window.days()],
         timezone=settings.timezone,

@@ -16,7 +16,7 @@ from smartgrid_core.contracts.readings import (
     SensorData,
 )
 from smartgrid_core.protocols import Lake, Warehouse
-from smartgrid_core.readings.findings import collect_reading_findings as findings_of
+from smartgrid_core.readings.findings import collect_reading_findings
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import Window
 from smartgrid_core.topology import list_sensor_voltages
@@ -43,9 +43,12 @@ def reading_findings(
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[None]:
-    """Resets, gaps, stuck values, sags and the like of the last two months, with their evidence."""
+    """One row per fault in the readings of the last two months, with its span and its evidence.
+
+    Faults are gaps, resets, stuck values, voltage sags, late, corrected and repeated readings.
+    """
     window = choose_findings_window(lake)
-    findings = findings_of(
+    findings = collect_reading_findings(
         consumption=lake.scan(MeterConsumption, window=window),
         sensor_data=lake.scan(SensorData, window=window),
         readings=lake.scan(MeterReadings, window=window),

@@ -23,7 +23,7 @@ from smartgrid_core.contracts.readings import SensorData
 from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.settings import Settings
 from smartgrid_core.time import DAY, HOUR, Window, midnight
-from smartgrid_ml.mining.anomalies import grid_inputs as inputs
+from smartgrid_ml.mining.anomalies import grid_inputs
 from smartgrid_ml.mining.anomalies.detect import HISTORY_DAYS, Detection, detect
 from smartgrid_ml.mining.anomalies.readings_matrix import list_judged_series
 from smartgrid_ml.mining.anomalies.report import format_top_list, plot_worst_anomaly
@@ -77,7 +77,10 @@ def anomalies(
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[None]:
-    """What is out of place against hour, kind of day, weather and neighbours; one UTC day each.
+    """One row per series and stretch of time in which its values are anomalous.
+
+    A series is a sensor's quantity or a meter; what is usual for it depends on hour, kind of day,
+    weather and neighbours. A partition is one UTC day.
 
     A day is judged by the state that the day before left in the lake. If there is none, the last
     one within six weeks is carried on, and the days without readings in between are judged as well;
@@ -118,27 +121,27 @@ def _find_affected_window(run: Window, *, known: Sequence[date]) -> Window:
 
 
 def _build_families(topology: pl.DataFrame, settings: Settings) -> list[_Family]:
-    step = inputs.choose_sensor_step(settings.sensor_interval_minutes)
+    step = grid_inputs.choose_sensor_step(settings.sensor_interval_minutes)
     sensor_limits, meter_groups = (
-        inputs.build_sensor_limits(topology),
-        inputs.group_meters(topology),
+        grid_inputs.build_sensor_limits(topology),
+        grid_inputs.group_meters(topology),
     )
     return [
         _Family(
             "sensor",
             SensorData,
             step,
-            lambda rows: inputs.average_sensor_readings(rows, step=step),
-            inputs.group_sensors,
+            lambda rows: grid_inputs.average_sensor_readings(rows, step=step),
+            grid_inputs.group_sensors,
             lambda _: sensor_limits,
         ),
         _Family(
             "meter",
             MeterConsumption,
             max(timedelta(minutes=settings.meter_interval_minutes), HOUR),
-            inputs.sum_meter_energy,
+            grid_inputs.sum_meter_energy,
             lambda _: meter_groups,
-            inputs.build_meter_limits,
+            grid_inputs.build_meter_limits,
         ),
     ]
 
@@ -202,10 +205,10 @@ def _detect_family(
         step=family.step,
         timezone=settings.timezone,
         country=settings.country,
-        context=inputs.build_weather_context(lake.scan(Weather, window=window)),
+        context=grid_inputs.build_weather_context(lake.scan(Weather, window=window)),
         groups=family.groups(names),
         limits=family.limits(names),
-        units=inputs.look_up_units(names),
+        units=grid_inputs.look_up_units(names),
         state=state,
         every_state=every_state,
     )
@@ -228,8 +231,8 @@ def _write_detections(
     """Make what was found the content of the window's days in the lake, the states last."""
     known = {kind: detection for kind, detection in detections.items() if detection is not None}
     within = pl.col("day").is_in(list(window.days()))
-    parts = [inputs.to_anomaly_rows(d.parts, subject_kind=kind) for kind, d in known.items()]
-    scores = [inputs.to_score_rows(d.scores) for d in known.values()]
+    parts = [grid_inputs.to_anomaly_rows(d.parts, subject_kind=kind) for kind, d in known.items()]
+    scores = [grid_inputs.to_score_rows(d.scores) for d in known.values()]
     states = [d.states.with_columns(subject_kind=pl.lit(kind)) for kind, d in known.items()]
     time = pl.col("time").is_between(window.start, window.end, closed="left")
     lake.replace(AnomalyDays, _concat_as(AnomalyDays, parts).filter(within), window=window)
@@ -300,7 +303,7 @@ def _publish_anomalies(lake: Lake, warehouse: Warehouse, *, span: Window) -> pl.
     until = max([span.end, *(midnight(day) + DAY for day in days[-1:])])
     anomaly_days = lake.scan(AnomalyDays, window=Window(span.start, until))
     begins = pl.col("start_time").is_between(span.start, span.end, closed="left")
-    rows = inputs.merge_anomaly_days(anomaly_days.filter(begins).collect())
+    rows = grid_inputs.merge_anomaly_days(anomaly_days.filter(begins).collect())
     warehouse.replace(Anomalies, rows, window=span)
     return rows
 

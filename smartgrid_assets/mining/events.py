@@ -11,8 +11,7 @@ from smartgrid_core.contracts.alerts import Alerts, LimitExceedances
 from smartgrid_core.contracts.events import GridEvents
 from smartgrid_core.contracts.grid import GridTopology, Weather
 from smartgrid_core.contracts.readings import ReadingFindings
-from smartgrid_core.features.events import LOAD_HISTORY, EventLimits
-from smartgrid_core.features.events import find_grid_events as events_of
+from smartgrid_core.features.events import LOAD_HISTORY, EventLimits, find_grid_events
 from smartgrid_core.protocols import Lake, Warehouse
 from smartgrid_core.settings import Settings
 
@@ -48,12 +47,13 @@ def grid_events(
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[None]:
-    """What happened on every feeder in every hour, as items; one UTC day per partition.
+    """One row per feeder, hour and event in it, such as a peak, a voltage dip or an alert.
 
-    Peaks and ramps are those against the feeder's own four weeks before.
+    Peaks and ramps are measured against the feeder's own four weeks before. A partition is one UTC
+    day.
     """
     window = get_run_window(context)
-    events = events_of(
+    events = find_grid_events(
         window=window,
         topology=lake.scan(GridTopology),
         load=lake.scan(FeederLoad, window=window.widened(before=LOAD_HISTORY)),

@@ -1,4 +1,4 @@
-"""The asset that says on one page what was mined."""
+"""The asset that puts the results of mining on one page."""
 
 from datetime import date, timedelta
 from typing import cast
@@ -41,7 +41,7 @@ from smartgrid_ml.mining.segments.report import plot_bands
 from smartgrid_ml.mining.theft.report import plot_balance
 
 LOOK_BACK = timedelta(days=62)
-"""What may have begun long before the week that is told is read for so long."""
+"""Two months: an anomaly that ended in the week of the page may have begun so long before."""
 
 
 @grid_asset(
@@ -56,9 +56,10 @@ def insights(
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
-    """Whom to inspect, what is out of place, what goes together, what kinds of consumers there are.
+    """One row per thing worth knowing on the page of the last whole UTC day, the most urgent first.
 
-    The page up to the last whole day; each thing on it links to the asset that found it.
+    The page has meters to inspect, anomalies, association rules and segments of consumers; each
+    links to the asset that found it.
     """
     day = find_last_whole_day(lake, AnomalyScores, clock=clock)
     if day is None:
@@ -130,5 +131,5 @@ def _build_segment_section(warehouse: Warehouse) -> Section:
 
 
 def _find_newest_window(rows: pl.DataFrame) -> Window:
-    """The day of which all rows are; for none a day long before there was anything to know."""
+    """Return the newest day of the rows as a window; 1 January 1970 for no rows."""
     return Window.of_day(cast(date | None, rows["day"].max()) or date(1970, 1, 1))

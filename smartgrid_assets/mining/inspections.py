@@ -68,7 +68,10 @@ def choose_judged_window(last: date, *, settings: Settings) -> Window:
 def head_energy(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
 ) -> dg.MaterializeResult[None]:
-    """What entered below every power sensor and what meters counted there, kWh by hour."""
+    """One row per node with a power sensor and hour: energy at the sensor and at the meters, kWh.
+
+    The meters are all those below the node. A partition is one UTC day.
+    """
     window, topology = get_run_window(context), lake.scan(GridTopology)
     hours = compute_head_energy(
         lake.scan(SensorAggregates, window=window),
@@ -88,9 +91,10 @@ def energy_balance(
     warehouse: dg.ResourceParam[Warehouse],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
-    """Energy that entered below a node and that no meter counted, by day, with its usual band.
+    """One row per node and UTC day: energy in kWh that entered and that no meter counted.
 
-    Technical losses are fitted on the calm days of the last twelve weeks; older rows stay.
+    Technical losses are subtracted; they are fitted on the calm days of the last twelve weeks. The
+    band says how large the rest usually is. Rows of older days stay as they are.
     """
     last = find_last_whole_day(lake, HeadEnergy, clock=clock)
     if last is None:
@@ -124,10 +128,10 @@ def inspections(
     clock: dg.ResourceParam[Clock],
     model_registry: dg.ResourceParam[ModelRegistry],
 ) -> dg.MaterializeResult[None]:
-    """Which meters and nodes are worth a visit, with reasons, over the last four weeks.
+    """One row per meter or node worth an inspection, ranked, with reasons from the last four weeks.
 
-    The score is learned anew from attacks on this grid's own history; the trees that judge a meter
-    have not seen it.
+    The theft score is learned anew in every run from simulated thefts in this grid's own history. A
+    meter is never judged by a model that learned from its readings.
     """
     last = find_last_whole_day(lake, MeterConsumption, clock=clock)
     if last is None:

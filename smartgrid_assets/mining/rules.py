@@ -1,4 +1,4 @@
-"""Assets that say what goes together on a feeder: itemsets, rules, and how rules move."""
+"""Assets of association rules: events that occur together on a feeder, rules, their changes."""
 
 from datetime import date, timedelta
 
@@ -63,9 +63,10 @@ def event_itemsets(
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
-    """What is often together on a feeder in the window that ends with the last whole day.
+    """One row per feeder and set of events that often occur together in its hours.
 
-    The itemsets of the newest window only: rules keep what they need of older ones.
+    Hours, or shifts of eight hours where the settings say so, are those of the window that ends
+    with the last whole UTC day. Only the newest window's itemsets are kept.
     """
     last = find_last_whole_day(lake, GridEvents, clock=clock)
     if last is None:
@@ -97,9 +98,10 @@ def event_rules(
     clock: dg.ResourceParam[Clock],
     model_registry: dg.ResourceParam[ModelRegistry],
 ) -> dg.MaterializeResult[None]:
-    """What an operator acts on, and what goes before it; against the window before as well.
+    """One row per window, feeder and rule "if these events, then that one", with its statistics.
 
-    The rules and changes of every window that was looked at are kept, by its last day.
+    The consequent is an event that an operator acts on. Each run adds the rules of the window that
+    ends with the last whole UTC day, and how they changed against the window before.
     """
     last = find_last_whole_day(lake, GridEvents, clock=clock)
     if last is None:

@@ -44,11 +44,9 @@ def segments_mean_something(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetC
     )
 
 
-@dg.asset_check(
-    asset="consumer_segments", description="Every name belongs to one segment, and is said once."
-)
+@dg.asset_check(asset="consumer_segments", description="Every segment has a name of its own.")
 def segment_names_are_unique(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
-    """Two kinds of consumers with one name would be taken for one on every dashboard."""
+    """Two segments of one name would be taken for one on every dashboard."""
     members = warehouse.read(ConsumerSegments).select("segment_id", "segment_name").unique()
     twice = members.filter(pl.col("segment_name").is_duplicated())
     return dg.AssetCheckResult(

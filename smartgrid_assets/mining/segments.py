@@ -1,4 +1,4 @@
-"""Assets of what kinds of consumers there are: profiles, outliers, segments."""
+"""Assets that group consumers by how they use energy: profiles, outliers, segments."""
 
 from datetime import date, datetime, timedelta
 from typing import cast
@@ -17,7 +17,7 @@ from smartgrid_core.contracts.segments import (
     SegmentHistory,
 )
 from smartgrid_core.features.calendar import list_public_holidays
-from smartgrid_core.features.profiles import build_consumer_profiles as profiles_of
+from smartgrid_core.features.profiles import build_consumer_profiles
 from smartgrid_core.model_protocols import ModelRegistry
 from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
@@ -53,7 +53,7 @@ def choose_profiled_window(lake: Lake, *, today: date, weeks: int) -> Window | N
 
 
 def choose_engine(settings: Settings) -> CentreFinder:
-    """What finds centres, by the setting."""
+    """Return the k-means engine that the setting `segment_engine` names."""
     return SparkKMeans(settings.spark_url) if settings.segment_engine == "spark" else LocalKMeans()
 
 
@@ -68,14 +68,17 @@ def consumer_profiles(
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
-    """The typical weekday and weekend day of every meter, over the last weeks; in the lake only."""
+    """One row per meter: its typical weekday and weekend day by local hour, over the last weeks.
+
+    The table is kept in the lake only, and holds the newest profiles.
+    """
     window = choose_profiled_window(
         lake, today=clock.now().date(), weeks=settings.segment_window_weeks
     )
     if window is None:
         lake.replace(ConsumerProfiles, ConsumerProfiles.create_empty())
         return dg.MaterializeResult(metadata={"outcome": "no day has consumption yet"})
-    profiles = profiles_of(
+    profiles = build_consumer_profiles(
         lake.scan(MeterConsumption, window=window),
         places=place_meters(lake.scan(GridTopology)),
         window=window,
@@ -104,7 +107,10 @@ def consumer_profiles(
 def consumer_outliers(
     lake: dg.ResourceParam[Lake], warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.MaterializeResult[None]:
-    """Meters whose typical day has no company (DBSCAN's noise), and what is unusual about it."""
+    """One row per meter whose daily profile is like no other's, and what is unusual about it.
+
+    Profiles are clustered by DBSCAN; its noise points are the outliers.
+    """
     profiles = lake.scan(ConsumerProfiles).collect()
     day = find_last_day(profiles)
     if day is None:
@@ -139,7 +145,10 @@ def consumer_segments(
     settings: dg.ResourceParam[Settings],
     model_registry: dg.ResourceParam[ModelRegistry],
 ) -> dg.MaterializeResult[None]:
-    """Which kind of consumer every meter is; segments keep identity and name from run to run."""
+    """One row per meter: the segment of consumers that it belongs to, by its daily profile.
+
+    A segment that is found again in a later run keeps its number and its name.
+    """
     profiles = lake.scan(ConsumerProfiles).collect()
     day = find_last_day(profiles)
     if day is None:

@@ -70,7 +70,11 @@ def load_backtest(
     model_registry: dg.ResourceParam[ModelRegistry],
     mlflow: dg.ResourceParam[Any],
 ) -> dg.MaterializeResult[None]:
-    """The leaderboard: every forecaster and naive row on days that it had not seen."""
+    """One row per backtest, series and forecaster: its errors on days that it had not learned from.
+
+    This is the leaderboard. Naive forecasters, such as the load of a week ago, are scored beside
+    the models on the same hours.
+    """
     features = lake.scan(LoadFeatures).filter(pl.col("load_kw").is_not_null()).collect()
     start, end = choose_test_span(features["issue_time"])
     searching = SearchSettings(
@@ -141,9 +145,10 @@ def load_model(
     model_registry: dg.ResourceParam[ModelRegistry],
     mlflow: dg.ResourceParam[Any],
 ) -> dg.MaterializeResult[None]:
-    """The best model of the newest leaderboard, trained on all days, exported and registered.
+    """One version per run in the model registry: the newest leaderboard's best model.
 
-    It is the `challenger` until the model server answers with it.
+    It is trained on all days, exported as a SavedModel, and has the alias `challenger` until the
+    model server answers with it.
     """
     board = select_newest_backtest(warehouse.read(LoadBacktest))
     name = choose_servable(board)
@@ -191,11 +196,11 @@ def served_model(
     model_server: dg.ResourceParam[ModelServer],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
-    """The challenger on the model server, once its answers have proved equal to the offline ones.
+    """One version per run put on the model server: the challenger, if the gate promoted it.
 
-    One that the gate refused is not published: what answered goes on answering.
-    The first version answers as `stable`; a later one is tried as `canary` until the comparison
-    promotes it or rolls it back.
+    It answers only after it gave its golden batch the same answers as offline. The first version
+    is labelled `stable`; a later one is tried as `canary` until the comparison promotes it or rolls
+    it back. After a refusal the model server goes on as before.
     """
     version = model_registry.find_by_alias(LOAD_FORECASTER, CHALLENGER)
     if version is None:

@@ -1,4 +1,4 @@
-"""The daily look at whether the champion's world has moved."""
+"""The daily measurement of drift: features and forecast errors against the champion's training."""
 
 from datetime import date, datetime, timedelta
 
@@ -40,10 +40,11 @@ def model_drift(
     model_registry: dg.ResourceParam[ModelRegistry],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
-    """The newest week of features and of forecast errors against what the champion learned from.
+    """One row per day, model version and sign of drift: how far the week up to the day has moved.
 
-    Features by their population stability index, errors by the band of the newest backtest. The
-    week ends with the last whole UTC day that has features.
+    A feature is compared with the champion's training days by the population stability index, the
+    forecast error with the range that the newest backtest makes likely. The day is the last whole
+    UTC day that has features.
     """
     champion = model_registry.find_by_alias(LOAD_FORECASTER, CHAMPION)
     last = find_last_whole_day(lake, LoadFeatures, clock=clock)

@@ -42,10 +42,10 @@ def promotion_decision(
     model_repository: dg.ResourceParam[ModelRepository],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
-    """Whether the challenger may be published, condition by condition, against the champion.
+    """One row per decision and condition: whether the challenger may be published, and why.
 
-    The challenger is judged by the backtest that chose it, the champion by asking it for
-    those of the same issue times that lie behind its own training data.
+    The challenger is judged by the backtest that chose it. The champion is asked for the same
+    issue times, as far as they lie after its own training data.
     """
     challenger = model_registry.find_by_alias(LOAD_FORECASTER, CHALLENGER)
     if challenger is None:

@@ -16,7 +16,10 @@ def sensor_data(
     warehouse: dg.ResourceParam[Warehouse],
     lake: dg.ResourceParam[Lake],
 ) -> dg.MaterializeResult[None]:
-    """Sensor readings as they were landed, in V, A, kW or Hz; one UTC day per partition."""
+    """One row per sensor, quantity and instant: its reading as landed, in V, A, kW or Hz.
+
+    A partition is one UTC day.
+    """
     window = get_run_window(context)
     rows = copy_to_lake(SensorData, warehouse=warehouse, lake=lake, window=window)
     return dg.MaterializeResult(
@@ -30,7 +33,10 @@ def meter_readings(
     warehouse: dg.ResourceParam[Warehouse],
     lake: dg.ResourceParam[Lake],
 ) -> dg.MaterializeResult[None]:
-    """Meter readings as they were landed, in kWh; one UTC day per partition."""
+    """One row per meter, kind of reading and instant: its reading as landed, in kWh.
+
+    A partition is one UTC day.
+    """
     window = get_run_window(context)
     rows = copy_to_lake(MeterReadings, warehouse=warehouse, lake=lake, window=window)
     return dg.MaterializeResult(
@@ -49,9 +55,10 @@ def register_brackets(
     warehouse: dg.ResourceParam[Warehouse],
     lake: dg.ResourceParam[Lake],
 ) -> dg.MaterializeResult[None]:
-    """The register readings just before and after every day, in kWh; one UTC day per partition.
+    """One row per day, meter and instant: the register readings just before and after the day, kWh.
 
-    They let a day's energy be computed from its own partition alone, across any gap.
+    With them a day's energy is computed from its own partition alone, across any gap. A partition
+    is one UTC day.
     """
     window = get_run_window(context)
     brackets = warehouse.read_register_brackets(list(window.days()))
@@ -63,7 +70,10 @@ def register_brackets(
 def grid_topology(
     warehouse: dg.ResourceParam[Warehouse], lake: dg.ResourceParam[Lake]
 ) -> dg.MaterializeResult[None]:
-    """The distribution tree: substation > feeder > transformer > meter, with coordinates."""
+    """One row per node of the tree substation > feeder > transformer > meter, with coordinates.
+
+    The table is kept whole and holds the tree as it was last landed.
+    """
     rows = lake.replace(GridTopology, warehouse.read(GridTopology))
     return dg.MaterializeResult(
         metadata={"dagster/row_count": rows.count, **rows.count_by("node_kind")}
@@ -76,7 +86,10 @@ def weather(
     warehouse: dg.ResourceParam[Warehouse],
     lake: dg.ResourceParam[Lake],
 ) -> dg.MaterializeResult[None]:
-    """Hourly weather, where any was landed or fetched; one UTC day per partition."""
+    """One row per weather station and hour, landed from files or fetched from the archive.
+
+    A partition is one UTC day; it is empty where no weather is known.
+    """
     window = get_run_window(context)
     rows = copy_to_lake(Weather, warehouse=warehouse, lake=lake, window=window)
     return dg.MaterializeResult(metadata={"dagster/row_count": rows.count})

@@ -53,10 +53,11 @@ def load_forecast(
     model_repository: dg.ResourceParam[ModelRepository],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
-    """P10, P50 and P90 of every feeder for each hour of the day, kW, issued at its midnight UTC.
+    """One row per feeder, issue time and hour: forecast mean power as P10, P50 and P90, kW.
 
-    Feeders are split between stable and canary. Where neither answers, the best naive row of the
-    backtest stands in under its own name.
+    The issue time is midnight UTC of the partition's day. Each feeder is forecast by the stable or
+    by the canary version. Where neither answers, the naive forecaster that did best in the
+    backtest takes over; the column `model` names who made the row.
     """
     window = get_run_window(context)
     router = Router(
@@ -98,9 +99,10 @@ def variant_comparison(
     model_repository: dg.ResourceParam[ModelRepository],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult[None]:
-    """Stable and canary on the same feeder-hours of whole days since the canary's trial began.
+    """One row per comparison of a canary with the stable version, by their errors.
 
-    Both are asked for the same rows, so that neither profits from easier feeders.
+    Both are asked for the same feeder-hours, of all whole UTC days since the canary's trial began,
+    so that neither profits from easier feeders.
     """
     _forget_old_predictions(warehouse, now=clock.now())
     served = model_repository.read_state(LOAD_FORECASTER)

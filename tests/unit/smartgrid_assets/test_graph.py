@@ -1,5 +1,6 @@
 """The graph as a whole: what every asset says of itself, and which assets a job computes."""
 
+import re
 from datetime import timedelta
 
 import dagster as dg
@@ -80,7 +81,13 @@ def test_every_asset_says_who_owns_it_and_where_it_belongs(specs):
         assert spec.tags["domain"], spec.key
         assert spec.kinds, spec.key
         assert spec.code_version, spec.key
-        assert spec.description, spec.key
+
+
+def test_every_description_begins_with_what_a_row_is(specs):
+    for spec in specs:
+        sentence = spec.description.partition("\n")[0]
+        assert re.match(r"One (row|version) per ", sentence), (spec.key, sentence)
+        assert sentence.endswith("."), (spec.key, sentence)
 
 
 def test_every_asset_shows_its_columns_in_words(specs):
