@@ -37,6 +37,8 @@ class Cadence(StrEnum):
     """Once a day is over: by itself, or by `mine_days` in a closed data set."""
     WEEKLY = "weekly"
     """With every training."""
+    ON_OCCASION = "on_occasion"
+    """When a sensor finds something to do: long silence is good news."""
 
 
 FRESHNESS: Mapping[Cadence, dg.FreshnessPolicy] = {
@@ -58,8 +60,12 @@ FRESHNESS: Mapping[Cadence, dg.FreshnessPolicy] = {
     Cadence.WEEKLY: dg.FreshnessPolicy.time_window(
         fail_window=timedelta(days=9), warn_window=timedelta(days=8)
     ),
+    Cadence.ON_OCCASION: dg.FreshnessPolicy.time_window(fail_window=timedelta(days=366)),
 }
-"""A schedule that was missed once warns, twice fails: the next round, and room for its run."""
+"""A schedule that was missed once warns, twice fails: the next round, and room for its run.
+
+What has no schedule is asked about after a year: by then every grid should have had an occasion.
+"""
 
 
 CLOSED_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=366))

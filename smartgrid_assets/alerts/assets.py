@@ -2,10 +2,11 @@
 
 import dagster as dg
 
-from smartgrid_assets.domains import ALERTS, daily_asset
+from smartgrid_assets.domains import ALERTS, Cadence, daily_asset
 from smartgrid_assets.partitions import get_run_window
 from smartgrid_core.alerts.decide import decide_limit_alerts
 from smartgrid_core.alerts.exceedance import find_limit_exceedances
+from smartgrid_core.alerts.record_names import READ_EVENTS
 from smartgrid_core.contracts.alerts import Alerts, LimitExceedances
 from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.contracts.grid import GridTopology
@@ -46,6 +47,7 @@ def limit_exceedances(
 @daily_asset(
     ALERTS,
     table=Alerts,
+    cadence=Cadence.ON_OCCASION,
     deps=["limit_exceedances"],
     kinds={"postgres"},
 )
@@ -59,7 +61,10 @@ def alerts(
     """One row per alert; a run adds those that the exceedances of its UTC day call for.
 
     The same exceedance never opens a second alert. Each new alert has its message in the outbox.
+    Which computation of the exceedances was read is noted before their rows are: the sensor
+    `new_exceedances` asks again for what is computed meanwhile.
     """
+    read_events = _find_exceedance_events(context)
     called_for = decide_limit_alerts(
         warehouse.read(LimitExceedances, window=get_run_window(context)),
         now=clock.now(),
@@ -70,8 +75,19 @@ def alerts(
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": new,
+            READ_EVENTS: dg.MetadataValue.json(read_events),
             "messages": dg.MetadataValue.md(
                 "\n".join(f"- {message}" for message in called_for["message"]) or "none"
             ),
         }
     )
+
+
+def _find_exceedance_events(context: dg.AssetExecutionContext) -> dict[str, int]:
+    """Return by day of the run the event that computed its exceedances last, where there is one."""
+    newest = context.instance.get_latest_storage_id_by_partition(
+        dg.AssetKey("limit_exceedances"),
+        dg.DagsterEventType.ASSET_MATERIALIZATION,
+        partitions=set(context.partition_keys),
+    )
+    return dict(newest)

@@ -1,9 +1,12 @@
-"""Checks of what people are warned of: exceedances with ground, one alert for each."""
+"""Checks of what people are warned of: exceedances with ground, an alert for each."""
+
+from dataclasses import replace
 
 import dagster as dg
 
 from smartgrid_assets.quality import choose_checked_window, to_outcome_result
 from smartgrid_core.alerts.decide import decide_limit_alerts
+from smartgrid_core.alerts.record_names import JUDGED_FROM, JUDGED_TO
 from smartgrid_core.checks.alerts import judge_alerts
 from smartgrid_core.checks.forecasts import judge_limit_exceedances
 from smartgrid_core.contracts.alerts import Alerts, LimitExceedances
@@ -12,6 +15,7 @@ from smartgrid_core.contracts.forecasts import LoadForecasts
 from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.settings import Settings
+from smartgrid_core.time import Window
 from smartgrid_core.topology import list_feeder_ratings
 
 
@@ -25,20 +29,32 @@ def exceedances_have_ground(
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.AssetCheckResult:
-    """Judges the run's days; for a run without days the newest one that was forecast."""
+    """Judges the run's days; for a run without days the newest one that was forecast.
+
+    Which days stands in its figures: the sensor `new_exceedances` warns nobody of a day whose
+    newest verdict is an error, and a run that makes alerts along with their exceedances ends here.
+    """
     window = choose_checked_window(context.run.tags, lake=lake, schema=LoadFeatures)
-    return to_outcome_result(
-        judge_limit_exceedances(
-            warehouse.read(LimitExceedances, window=window),
-            forecast=warehouse.read(LoadForecasts, window=window),
-            ratings=list_feeder_ratings(lake.scan(GridTopology)),
-        )
+    outcome = judge_limit_exceedances(
+        warehouse.read(LimitExceedances, window=window),
+        forecast=warehouse.read(LoadForecasts, window=window),
+        ratings=list_feeder_ratings(lake.scan(GridTopology)),
     )
+    return to_outcome_result(
+        replace(outcome, figures={**outcome.figures, **_name_judged_days(window)})
+    )
+
+
+def _name_judged_days(window: Window | None) -> dict[str, str]:
+    if window is None:
+        return {}
+    days = list(window.days())
+    return {JUDGED_FROM: days[0].isoformat(), JUDGED_TO: days[-1].isoformat()}
 
 
 @dg.asset_check(
     asset="alerts",
-    description="Each exceedance spell has its one alert, and none is open for weeks.",
+    description="Each exceedance spell has its alert; how many are open is counted.",
 )
 def spells_have_one_alert(
     context: dg.AssetCheckExecutionContext,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from smartgrid_core.alerts.exceedance import compute_exceedance_probability
 from smartgrid_core.checks.outcome import CheckOutcome, list_names
 from smartgrid_core.rollout.labels import LOAD_FORECASTER, OUTPUTS
 
@@ -11,6 +12,9 @@ KEY = ["feeder_id", "issue_time", "hour_start"]
 
 SAME_KW = 1e-6
 """Powers that differ by less, kW, are the same number written twice."""
+
+SAME_PROBABILITY = 1e-6
+"""As with powers: the last digits that a store or another library may give otherwise."""
 
 
 def judge_load_forecast(
@@ -74,7 +78,7 @@ def _find_unlabelled(forecast: pl.DataFrame, stand_ins: Sequence[str]) -> list[s
 def judge_limit_exceedances(
     exceedances: pl.DataFrame, *, forecast: pl.DataFrame, ratings: pl.DataFrame
 ) -> CheckOutcome:
-    """Judge whether every exceedance is a probability about a known limit and the newest forecast.
+    """Judge whether every exceedance is what the newest forecast says about a known limit.
 
     Args:
         exceedances: Rows of `LimitExceedances` of the judged issue times.
@@ -82,25 +86,34 @@ def judge_limit_exceedances(
         ratings: Columns feeder_id, rating_kw; one row per feeder that has a rating.
 
     Returns:
-        The judgement; every fault is one of wrong rows, for alerts follow from them.
+        The judgement. Faults are wrong rows, for alerts follow from them; except for rows that were
+        right by a rating that has changed since, which are a warning with its mend: the tree has no
+        history, and what was computed yesterday did not become wrong by today's.
     """
     is_probability = pl.col("probability").is_between(0, 1).fill_null(False)
     limits = ratings.select("feeder_id", known_kw="rating_kw")
-    forecasts = forecast.select(*KEY, "p50", "p90")
     rated = exceedances.join(limits, on="feeder_id", how="left")
-    expected = exceedances.join(forecasts, on=KEY, how="left")
+    expected = exceedances.join(forecast.select(*KEY, *OUTPUTS), on=KEY, how="left")
+    rests_on_another = ((pl.col("p50") - pl.col("p50_kw")).abs() > SAME_KW) | (
+        (pl.col("p90") - pl.col("p90_kw")).abs() > SAME_KW
+    )
     faults = {
         "have no probability within 0 to 1": exceedances.filter(~is_probability),
         "are of a feeder without a rating": rated.filter(pl.col("known_kw").is_null()),
-        "have another rating than the grid": rated.filter(
-            (pl.col("known_kw") - pl.col("rating_kw")).abs() > SAME_KW
-        ),
         "have no forecast of the same issue": expected.filter(pl.col("p50").is_null()),
-        "rest on another forecast than the stored one": expected.filter(
-            ((pl.col("p50") - pl.col("p50_kw")).abs() > SAME_KW)
-            | ((pl.col("p90") - pl.col("p90_kw")).abs() > SAME_KW)
+        "rest on another forecast than the stored one": expected.filter(rests_on_another),
+        "have another probability than their forecast and rating give": _find_miscalculated(
+            expected.filter(is_probability, pl.col("p50").is_not_null(), ~rests_on_another)
         ),
     }
+    outdated = rated.filter((pl.col("known_kw") - pl.col("rating_kw")).abs() > SAME_KW)
+    warnings = []
+    if outdated.height:
+        warnings.append(
+            f"{outdated.height} rows rest on a rating that the grid no longer has:"
+            f" {_name_ratings(outdated)}; materialise limit_exceedances of these days to weigh the"
+            " forecast against the present one"
+        )
     return CheckOutcome(
         summary=f"{exceedances.height} hours of {exceedances['feeder_id'].n_unique()} feeders may"
         " cross their rating",
@@ -109,7 +122,21 @@ def judge_limit_exceedances(
             for fault, rows in faults.items()
             if rows.height
         ),
+        warnings=tuple(warnings),
         figures={"rows": exceedances.height, "feeders": exceedances["feeder_id"].n_unique()},
+    )
+
+
+def _find_miscalculated(expected: pl.DataFrame) -> pl.DataFrame:
+    """Return the exceedances, joined with their forecast, whose probability is not its own."""
+    computed = compute_exceedance_probability(expected)
+    return expected.filter((computed - expected["probability"]).abs() > SAME_PROBABILITY)
+
+
+def _name_ratings(outdated: pl.DataFrame) -> str:
+    ratings = outdated.select("feeder_id", "rating_kw", "known_kw").unique().sort("feeder_id")
+    return list_names(
+        [f"{feeder} {then:g} kW, now {now:g} kW" for feeder, then, now in ratings.rows()]
     )
 
 

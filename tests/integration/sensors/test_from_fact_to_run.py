@@ -180,7 +180,7 @@ def test_an_exceedance_is_posted_once(handles, instance, receiver):
     instance.report_runless_asset_event(
         dg.AssetMaterialization("limit_exceedances", partition="2026-03-10")
     )
-    names = ("settings", "clock")
+    names = ("warehouse", "settings", "clock")
     found = tick(new_exceedances, handles, instance, *names)
     (request,) = found.run_requests
     decided = dg.materialize(

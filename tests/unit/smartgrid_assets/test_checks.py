@@ -21,6 +21,7 @@ from smartgrid_assets.models.checks import (
 )
 from smartgrid_assets.quality import to_outcome_result
 from smartgrid_assets.serving.checks import forecast_is_whole
+from smartgrid_core.alerts.record_names import JUDGED_FROM, JUDGED_TO
 from smartgrid_core.checks.outcome import CheckOutcome
 from smartgrid_core.contracts.alerts import LimitExceedances
 from smartgrid_core.contracts.features import LoadFeatures
@@ -136,7 +137,8 @@ def test_only_what_would_mislead_people_blocks():
     assert blocking == {"forecast_is_whole", "exceedances_have_ground"}
 
 
-def test_an_exceedance_of_an_unknown_feeder_is_an_error(store, everything):
+def exceedance(**columns: object) -> pl.DataFrame:
+    """An hour of F1 that may cross its rating."""
     row = {
         "feeder_id": "F1",
         "issue_time": MIDNIGHT,
@@ -147,13 +149,21 @@ def test_an_exceedance_of_an_unknown_feeder_is_an_error(store, everything):
         "probability": 0.9,
         "model": MODEL,
     }
-    store.replace(
-        LimitExceedances, pl.DataFrame([row], schema=LimitExceedances.create_empty().schema)
-    )
+    return pl.DataFrame([row | columns], schema=LimitExceedances.create_empty().schema)
+
+
+def test_an_exceedance_of_an_unknown_feeder_is_an_error(store, everything):
+    store.replace(LimitExceedances, exceedance())
     ground, alerts = (evaluate(check, everything) for check in ALERT_CHECKS)
     assert (ground.passed, ground.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert "of a feeder without a rating: F1" in ground.description
     assert alerts.description == "1 spells have no alert: limit:F1:2026-03-02"
+
+
+def test_the_check_on_exceedances_names_the_days_for_the_sensor(store, everything):
+    store.replace(LoadFeatures, hours_of(F1=2.0))
+    metadata = evaluate(ALERT_CHECKS[0], everything).metadata
+    assert [metadata[name].value for name in (JUDGED_FROM, JUDGED_TO)] == ["2026-03-02"] * 2
 
 
 class Server(SilentServer):

@@ -9,6 +9,8 @@ from smartgrid_core.checks.forecasts import judge_limit_exceedances, judge_load_
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 STAND_INS = ("naive_168h",)
 RATINGS = pl.DataFrame({"feeder_id": ["F1"], "rating_kw": [100.0]})
+IN_UPPER_HALF = 0.2608342
+"""Of a load with P50 90 kW and P90 110 kW above 100 kW: 1 - Phi(1.28155 / 2)."""
 
 
 def forecast(*, feeder: str = "F1", hours: int = 24, **columns: object) -> pl.DataFrame:
@@ -86,7 +88,7 @@ def exceedances(**columns: object) -> pl.DataFrame:
         "rating_kw": 100.0,
         "p50_kw": 90.0,
         "p90_kw": 110.0,
-        "probability": 0.3,
+        "probability": IN_UPPER_HALF,
     }
     return pl.DataFrame([row | columns])
 
@@ -109,13 +111,28 @@ def test_an_exceedance_without_ground_is_a_wrong_row():
     wrong = {
         "have no probability within 0 to 1": {"probability": 1.2},
         "are of a feeder without a rating": {"feeder_id": "F9"},
-        "have another rating than the grid": {"rating_kw": 120.0},
+        "have another probability than their forecast and rating give": {"probability": 0.3},
         "have no forecast of the same issue": {"issue_time": MIDNIGHT - timedelta(days=1)},
         "rest on another forecast than the stored one": {"p50_kw": 91.0},
     }
     for fault, columns in wrong.items():
         faults = judge_exceedances(exceedances(**columns)).wrong_rows
         assert any(fault in each for each in faults), fault
+
+
+def test_an_exceedance_of_a_rating_that_has_changed_since_is_a_warning_with_its_mend():
+    ratings = RATINGS.with_columns(rating_kw=pl.lit(120.0))
+    outcome = judge_limit_exceedances(exceedances(), forecast=forecast(), ratings=ratings)
+    assert outcome.wrong_rows == ()
+    assert outcome.warnings == (
+        "1 rows rest on a rating that the grid no longer has: F1 100 kW, now 120 kW; materialise"
+        " limit_exceedances of these days to weigh the forecast against the present one",
+    )
+
+
+def test_a_rating_that_was_never_weighed_is_a_wrong_row():
+    (fault,) = judge_exceedances(exceedances(rating_kw=105.0)).wrong_rows
+    assert fault.startswith("1 rows have another probability than their forecast and rating give")
 
 
 def test_a_probability_that_is_no_number_is_a_wrong_row():
