@@ -34,8 +34,8 @@ class WatchedFolder:
             self.folder, warehouse=self.warehouse, now=self.clock.now(), grace=self.grace
         )
         return [
-            Arrival(file.path.name, file.run_key, file.size_bytes)
-            for file in sorted(waiting, key=lambda file: (file.changed_at, file.path))
+            Arrival(file.name, file.run_key, file.size_bytes)
+            for file in sorted(waiting, key=lambda file: (file.changed_at, file.name))
         ]
 
     def land(self, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:

@@ -32,17 +32,22 @@ SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet",
 class Candidate:
     """A file as the folder lists it."""
 
-    path: Path
-    """Where the file lies."""
+    place: str
+    """Where the file lies; a `Path` of each of many files would cost half of the listing."""
     size_bytes: int
     """Its size when it was listed."""
     changed_at: datetime
     """When its content, name or rights changed, UTC."""
 
     @property
+    def name(self) -> str:
+        """Its name in the folder."""
+        return self.place.rpartition("/")[2]
+
+    @property
     def run_key(self) -> str:
         """The identity of the arrival: the same name with another content is another one."""
-        return f"{self.path.name}:{self.size_bytes}:{self.changed_at.timestamp():.6f}"
+        return f"{self.name}:{self.size_bytes}:{self.changed_at.timestamp():.6f}"
 
 
 def list_folder(folder: Path) -> list[Candidate]:
@@ -51,18 +56,22 @@ def list_folder(folder: Path) -> list[Candidate]:
     What is no file, such as a pipe or a link that leads nowhere, is left out and hinders nobody.
     """
     files = []
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name.startswith((".", "~")) or not path.name.lower().endswith(SUFFIXES):
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    for entry in entries:
+        if entry.name.startswith((".", "~")) or not entry.name.lower().endswith(SUFFIXES):
             continue
         try:
-            status = path.stat()
+            status = entry.stat()
         except OSError:
             continue  # renamed or removed since the folder was listed, or a link to nowhere
         if not stat.S_ISREG(status.st_mode):
             continue
         changed = datetime.fromtimestamp(max(status.st_mtime, status.st_ctime), tz=UTC)
-        files.append(Candidate(path, status.st_size, changed))
-    return sorted(files)
+        files.append(Candidate(entry.path, status.st_size, changed))
+    return files
 
 
 def is_surely_closed(path: Path) -> bool:
@@ -114,10 +123,10 @@ def select_arrived(
         file
         for file in files
         if file.size_bytes > 0
-        and not _is_known(file, latest.get((as_stored_text(file.path.name), file.size_bytes)))
+        and not _is_known(file, latest.get((as_stored_text(file.name), file.size_bytes)))
         and (
             now - file.changed_at >= grace
-            or (now - file.changed_at >= SETTLED and is_closed(file.path))
+            or (now - file.changed_at >= SETTLED and is_closed(Path(file.place)))
         )
     ]
 
@@ -144,7 +153,7 @@ def find_candidates(
             "SELECT source, size_bytes, landed_at FROM landed_files WHERE source = ANY(%(names)s) "
             "UNION ALL SELECT source, size_bytes, found_at FROM repeated_files "
             "WHERE source = ANY(%(names)s)",
-            {"names": [as_stored_text(file.path.name) for file in files]},
+            {"names": [as_stored_text(file.name) for file in files]},
         ).fetchall()
     return select_arrived(
         files,

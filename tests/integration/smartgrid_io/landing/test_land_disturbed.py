@@ -125,7 +125,7 @@ def test_the_folder_offers_complete_files_once(warehouse: PostgresWarehouse, tmp
 
     def names(now: datetime) -> list[str]:
         found = find_candidates(folder, warehouse=warehouse, now=now, grace=grace)
-        return [candidate.path.name for candidate in found]
+        return [candidate.name for candidate in found]
 
     assert names(datetime.now(UTC)) == []
     assert names(later) == ["a.csv.gz", "b.csv"]

@@ -53,7 +53,7 @@ def land_all(
 def offer(folder: Path, warehouse: PostgresWarehouse, *, later: timedelta = GRACE) -> list[str]:
     now = datetime.now(UTC) + later
     found = find_candidates(folder, warehouse=warehouse, now=now, grace=GRACE)
-    return [candidate.path.name for candidate in found]
+    return [candidate.name for candidate in found]
 
 
 def test_one_bad_file_of_many_takes_no_other_with_it(warehouse: PostgresWarehouse, tmp_path: Path):

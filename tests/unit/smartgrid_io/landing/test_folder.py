@@ -1,7 +1,6 @@
 """Which files of a listing have arrived: complete, and not landed yet."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from smartgrid_io.landing.folder import Candidate, select_arrived
 
@@ -10,12 +9,12 @@ GRACE = timedelta(seconds=10)
 
 
 def file(name: str, *, age_s: float = 60, size: int = 100) -> Candidate:
-    return Candidate(Path("landing") / name, size, NOW - timedelta(seconds=age_s))
+    return Candidate(f"landing/{name}", size, NOW - timedelta(seconds=age_s))
 
 
 def names(*files: Candidate, landed: list[tuple[str, int, datetime]] | None = None) -> list[str]:
     found = select_arrived(files, landed=landed or [], now=NOW, grace=GRACE)
-    return [candidate.path.name for candidate in found]
+    return [candidate.name for candidate in found]
 
 
 def test_a_file_that_was_touched_just_now_is_still_being_written():
