@@ -7,6 +7,7 @@ import polars as pl
 
 from smartgrid_core.contracts.readings import FINDING_KINDS
 from smartgrid_core.readings.judgements import (
+    STRETCH_GAP,
     find_late_arrivals,
     find_silent_sensors,
     find_stuck_registers,
@@ -31,6 +32,9 @@ KIND_OF_QUALITY = {
     "unit_slip": "unit_slip",
     "spike": "spike",
 }
+
+MOST_SPELLS = 50
+"""Spells of one kind at one subject that are told one by one: nearly one a day of two months."""
 
 SLACK = timedelta(hours=1)
 """The interval that shows a fault ends where the fault begins, or begins where it ends."""
@@ -58,7 +62,8 @@ def collect_reading_findings(
 ) -> pl.DataFrame:
     """Return one row per episode of a fault: subject_id, kind, start_time, end_time, evidence.
 
-    Each input adds what it can show; None leaves its faults out.
+    Each input adds what it can show; None leaves its faults out. Where a subject has many spells of
+    a kind, those within a day of each other are one row, whose evidence counts them.
 
     Args:
         consumption: Rows of `MeterConsumption`: faults that VEE mended, registers that stand still.
@@ -101,7 +106,33 @@ def collect_reading_findings(
         parts.append(
             _to_finding_rows(repeats.lazy().collect(), "subject_id", "duplicate_readings", text)
         )
-    return pl.concat(parts).sort("subject_id", "kind", "start_time", "end_time")
+    return _fold_many(pl.concat(parts)).sort("subject_id", "kind", "start_time", "end_time")
+
+
+def _fold_many(findings: pl.DataFrame) -> pl.DataFrame:
+    """Return the findings, in stretches where a subject has more of a kind than anybody reads.
+
+    A sensor that sends hourly where quarter-hours are expected has a hole in each hour, and one
+    fault. ``findings``: rows in COLUMNS.
+    """
+    subject = ("subject_id", "kind")
+    is_many = pl.len().over(subject) > MOST_SPELLS
+    many = findings.filter(is_many).sort(*subject, "start_time", "end_time")
+    reached = pl.col("end_time").cum_max().shift().over(subject)
+    is_new = (pl.col("start_time") - reached > STRETCH_GAP).fill_null(value=True)
+    first = pl.col("evidence").first()
+    stretches = (
+        many.with_columns(stretch=is_new.cum_sum())
+        .group_by(*subject, "stretch", maintain_order=True)
+        .agg(
+            pl.col("start_time").first(),
+            pl.col("end_time").max(),
+            evidence=pl.when(pl.len() > 1)
+            .then(pl.format("{} times, at first: {}", pl.len(), first))
+            .otherwise(first),
+        )
+    )
+    return pl.concat([findings.filter(~is_many), stretches.select(findings.columns)])
 
 
 def _to_finding_rows(

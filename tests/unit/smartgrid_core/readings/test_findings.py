@@ -65,6 +65,26 @@ def test_sensors_show_standstill_silence_and_sags():
     ]
 
 
+def hourly_sensor(hours: list[int]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "sensor_id": "s1",
+            "sensor_type": "voltage",
+            "event_time": [hour(number) for number in hours],
+            "value": [230.0 + number % 7 for number in hours],
+        },
+        schema_overrides={"event_time": pl.Datetime("us", "UTC")},
+    )
+
+
+def test_a_sensor_that_sends_too_rarely_is_one_finding():
+    found = collect_reading_findings(sensor_data=hourly_sensor(list(range(200))))
+    gap = "3 readings of voltage did not come"
+    assert found.rows() == [("s1", "gap", hour(0.25), hour(199), f"199 times, at first: {gap}")]
+    few = collect_reading_findings(sensor_data=hourly_sensor(list(range(30))))
+    assert few["evidence"].to_list() == [gap] * 29
+
+
 def test_late_and_repeated_readings_are_findings(register):
     readings = register([1.0, 2.0, 3.0]).with_columns(ingested_at=pl.lit(hour(9)))
     second = pl.col("event_time") == hour(1)
