@@ -14,6 +14,11 @@ from smartgrid_core.contracts.promotion import BacktestLosses, ModelDrift
 from smartgrid_core.model_protocols import ModelRegistry
 from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.rollout.labels import CHAMPION, LOAD_FORECASTER
+from smartgrid_core.rollout.training_record import (
+    FORECASTER,
+    TRAINING_SPAN,
+    explain_missing_params,
+)
 from smartgrid_core.time import Window
 from smartgrid_ml.drift.drift import (
     WEEK,
@@ -51,19 +56,24 @@ def model_drift(
     if champion is None or last is None:
         outcome = "no model answers yet" if champion is None else "no day has features yet"
         return dg.MaterializeResult(metadata={"outcome": outcome})
-    week = Window.of_days(last - timedelta(days=WEEK - 1), last)
     trained = model_registry.read_params(champion)
+    unrecorded = explain_missing_params(
+        trained, (FORECASTER, *TRAINING_SPAN), version=champion.version
+    )
+    if unrecorded is not None:
+        return dg.MaterializeResult(metadata={"outcome": unrecorded})
+    week = Window.of_days(last - timedelta(days=WEEK - 1), last)
     losses = select_newest_backtests(warehouse.read(BacktestLosses), most=1)
     signs = [
         *measure_feature_drift(
             _read_features(
-                lake, window=_parse_days_window(trained["data_start"], trained["data_end"])
+                lake, window=_parse_days_window(*(trained[name] for name in TRAINING_SPAN))
             ),
             _read_features(lake, window=week),
         ),
         measure_error_drift(
             read_served_losses(lake, warehouse, version=champion.version, window=week),
-            losses.filter(pl.col("model") == trained["forecaster"]),
+            losses.filter(pl.col("model") == trained[FORECASTER]),
         ),
     ]
     rows = warehouse.upsert(ModelDrift, build_drift_rows(signs, day=last, version=champion.version))

@@ -11,9 +11,11 @@ import polars as pl
 from smartgrid_assets.domains import MODELS, grid_asset
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.promotion import BacktestLosses, PromotionDecisions
+from smartgrid_core.errors import PublicationError
 from smartgrid_core.model_protocols import ModelRegistry, ModelRepository, ModelVersion
 from smartgrid_core.protocols import Clock, Lake, Warehouse
 from smartgrid_core.rollout.labels import CHAMPION, LOAD_FORECASTER
+from smartgrid_core.rollout.training_record import TRAINING_SPAN, explain_missing_params
 from smartgrid_core.time import DAY, Window
 from smartgrid_ml.evaluation.losses import select_newest_backtests
 from smartgrid_ml.forecasting.registry import NAIVE_ROWS
@@ -112,8 +114,15 @@ def measure_champion_losses(
         registry: Knows its training data and its SavedModel.
         lake: Has the features, rows of `LoadFeatures`.
         judged: Issue times of the challenger's backtest, UTC.
+
+    Raises:
+        PublicationError: The registry does not say where the champion's training data end.
     """
-    trained_until = datetime.fromisoformat(registry.read_params(champion)["data_end"])
+    trained = registry.read_params(champion)
+    unrecorded = explain_missing_params(trained, TRAINING_SPAN[1:], version=champion.version)
+    if unrecorded is not None:
+        raise PublicationError(f"the champion cannot be compared: {unrecorded}")
+    trained_until = datetime.fromisoformat(trained[TRAINING_SPAN[1]])
     unseen = judged.filter(judged >= trained_until)
     start, end = trained_until, trained_until
     if not unseen.is_empty():

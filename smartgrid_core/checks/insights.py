@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from smartgrid_core.checks.outcome import CheckOutcome, list_names
+from smartgrid_core.time import Window
 
 
 def judge_insights(insights: pl.DataFrame, *, evidence: Mapping[str, pl.DataFrame]) -> CheckOutcome:
@@ -35,6 +36,21 @@ def judge_insights(insights: pl.DataFrame, *, evidence: Mapping[str, pl.DataFram
         warnings=tuple(warnings),
         figures={"insights": insights.height, "without_evidence": len(unfounded)},
     )
+
+
+def find_evidence_window(insights: pl.DataFrame, *, day_column: str) -> Window | None:
+    """Return the UTC days to which the insights' evidence keys point; None if none names a day.
+
+    Args:
+        insights: Rows of `Insights` that link to one table.
+        day_column: The table's column of days or instants, UTC.
+
+    Returns:
+        All days from the first to the last.
+    """
+    values = [json.loads(key).get(day_column) for key in insights["evidence_key"]]
+    days = sorted(datetime.fromisoformat(value).date() for value in values if value is not None)
+    return Window.of_days(days[0], days[-1]) if days else None
 
 
 def _has_evidence(insight: Mapping[str, Any], rows: pl.DataFrame | None) -> bool:

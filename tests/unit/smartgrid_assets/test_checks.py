@@ -1,5 +1,6 @@
 """Checks where people act: they pass on an empty grid, and show what is wrong with a full one."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from smartgrid_assets.alerts.checks import CHECKS as ALERT_CHECKS
 from smartgrid_assets.mining.insight_checks import CHECKS as INSIGHT_CHECKS
+from smartgrid_assets.mining.insights import LOOK_BACK
 from smartgrid_assets.mining.inspection_checks import losses_are_possible
 from smartgrid_assets.mining.segment_checks import most_meters_are_profiled, outliers_are_few
 from smartgrid_assets.models.checks import (
@@ -24,6 +26,7 @@ from smartgrid_assets.serving.checks import forecast_is_whole
 from smartgrid_core.alerts.record_names import JUDGED_FROM, JUDGED_TO
 from smartgrid_core.checks.outcome import CheckOutcome
 from smartgrid_core.contracts.alerts import LimitExceedances
+from smartgrid_core.contracts.anomalies import AnomalyScores
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.insights import Insights
 from smartgrid_core.contracts.inspections import EnergyBalance, Inspections
@@ -31,6 +34,7 @@ from smartgrid_core.contracts.promotion import ModelDrift
 from smartgrid_core.errors import ModelUnavailableError
 from smartgrid_core.model_protocols import ModelVersion, Quantiles
 from smartgrid_core.rollout.labels import ServingState
+from smartgrid_core.time import Window
 
 MODEL = "load_forecaster"
 CHECKS = [
@@ -264,24 +268,61 @@ def test_drift_against_nine_days_is_a_warning(store, everything):
     assert evaluation.description.startswith("the champion learned from 9 days")
 
 
-def test_an_insight_is_traced_to_the_rows_it_rests_on(store, everything):
-    row = {
-        "day": DAY,
-        "section": "inspections",
-        "position": 1,
-        "subject_id": "M1",
-        "title": "Meter M1:",
-        "sentence": "it stands still",
-        "figure": None,
-        "unit": None,
-        "evidence_table": "inspections",
-        "evidence_partition": None,
-        "evidence_key": '{"subject_id": "M1"}',
+@pytest.fixture
+def page(store):
+    """An insight of today on an inspection, and one on an anomaly that began three days ago."""
+    links = {
+        "inspections": {"subject_id": "M1"},
+        "anomalies": {"subject_id": "M2", "start_time": "2026-02-27T04:00:00+00:00"},
     }
-    store.replace(Insights, pl.DataFrame([row], schema=Insights.create_empty().schema))
+    rows = [
+        {
+            "day": DAY,
+            "section": table,
+            "position": 1,
+            "subject_id": key["subject_id"],
+            "title": f"Meter {key['subject_id']}:",
+            "sentence": "it stands still",
+            "figure": None,
+            "unit": None,
+            "evidence_table": table,
+            "evidence_partition": None,
+            "evidence_key": json.dumps(key),
+        }
+        for table, key in links.items()
+    ]
+    store.replace(Insights, pl.DataFrame(rows, schema=Insights.create_empty().schema))
+    # The day was judged; what was found on it does not matter here.
+    blank = dict.fromkeys(AnomalyScores.column_names())
+    store.tables[AnomalyScores] = pl.DataFrame(
+        [blank | {"time": MIDNIGHT}], schema=AnomalyScores.create_empty().schema
+    )
+    return rows
+
+
+def test_an_insight_is_traced_to_the_rows_it_rests_on(page, store, everything):
     (check,) = INSIGHT_CHECKS
     assert store.read(Inspections).is_empty()
-    assert not evaluate(check, everything).passed
+    assert evaluate(check, everything).description.startswith(
+        "2 insights link to evidence that is not there"
+    )
+
+
+def test_only_the_days_that_insights_name_are_searched_for_their_evidence(page, store, everything):
+    asked: list[tuple[str, Window | None]] = []
+
+    class Reader:
+        def read(self, schema, *, window=None):
+            asked.append((schema.__name__, window))
+            return store.read(schema, window=window)
+
+    (check,) = INSIGHT_CHECKS
+    evaluate(check, everything | {"warehouse": Reader()})
+    assert dict(asked) == {
+        "Insights": Window.of_days(DAY - LOOK_BACK, DAY),
+        "Inspections": None,
+        "Anomalies": Window.of_day(date(2026, 2, 27)),
+    }
 
 
 def test_a_node_that_loses_most_of_its_energy_is_a_warning(store, everything):

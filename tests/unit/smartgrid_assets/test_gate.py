@@ -82,7 +82,7 @@ class Registry:
     def __init__(self, saved_model: Path) -> None:
         self.saved_model = saved_model
         self.aliases = {"challenger": "1"}
-        self.data_end = TESTED
+        self.data_end: datetime | None = TESTED
         self.backtest_id = "b1"
 
     def find_by_alias(self, name: str, alias: str) -> ModelVersion | None:
@@ -90,11 +90,8 @@ class Registry:
         return None if version is None else ModelVersion(name, version, f"run-{version}")
 
     def read_params(self, version: ModelVersion) -> dict[str, str]:
-        return {
-            "forecaster": "boosting",
-            "data_end": self.data_end.isoformat(),
-            "backtest_id": self.backtest_id,
-        }
+        end = {} if self.data_end is None else {"data_end": self.data_end.isoformat()}
+        return {"forecaster": "boosting", "backtest_id": self.backtest_id, **end}
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
         return Path(shutil.copytree(self.saved_model, folder / "saved_model"))
@@ -241,6 +238,16 @@ def test_days_that_the_champion_was_trained_on_do_not_count_and_too_few_others_d
     check, _ = trained(parts)
     assert not check.passed
     assert "not decided against champion: 4 issue times" in check.description
+
+
+def test_a_champion_whose_training_days_nobody_knows_is_named_with_its_mend(parts):
+    with_champion(parts)
+    parts["model_registry"].data_end = None
+    (failure,) = run(parts, promotion_decision).get_step_failure_events()
+    assert (
+        "the champion cannot be compared: the registry does not say data_end of version 1: log it"
+        " at its MLflow run, or train anew"
+    ) in failure.step_failure_data.error.cause.message
 
 
 def test_a_first_model_that_does_not_beat_the_naive_row_leaves_nothing_served(

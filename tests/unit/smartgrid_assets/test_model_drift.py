@@ -25,16 +25,17 @@ FEEDERS = ("F1", "F2")
 class Registry:
     def __init__(self) -> None:
         self.champion: ModelVersion | None = ModelVersion("load_forecaster", "3", "run")
+        self.params = {
+            "forecaster": "boosting",
+            "data_start": TRAINED_FROM.isoformat(),
+            "data_end": TRAINED_TO.isoformat(),
+        }
 
     def find_by_alias(self, name: str, alias: str) -> ModelVersion | None:
         return self.champion if alias == "champion" else None
 
     def read_params(self, version: ModelVersion) -> dict[str, str]:
-        return {
-            "forecaster": "boosting",
-            "data_start": TRAINED_FROM.isoformat(),
-            "data_end": TRAINED_TO.isoformat(),
-        }
+        return self.params
 
 
 def load(*, since_training: float = 1.0) -> pl.DataFrame:
@@ -163,4 +164,14 @@ def test_before_any_model_answers_there_is_nothing_to_look_at(look, store):
     assert look()["outcome"] == "no day has features yet"
     look.registry.champion = None
     assert look()["outcome"] == "no model answers yet"
+    assert store.read(ModelDrift).is_empty()
+
+
+def test_a_champion_whose_training_days_nobody_knows_is_not_looked_at(look, store):
+    filled(store)
+    look.registry.params = {"forecaster": "boosting"}
+    assert look()["outcome"] == (
+        "the registry does not say data_start and data_end of version 3: log them at its MLflow"
+        " run, or train anew"
+    )
     assert store.read(ModelDrift).is_empty()

@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 
-from smartgrid_core.checks.insights import judge_insights
+from smartgrid_core.checks.insights import find_evidence_window, judge_insights
+from smartgrid_core.time import Window
 
 BEGAN = datetime(2026, 3, 1, 4, tzinfo=UTC)
 EVIDENCE = {
@@ -55,3 +56,15 @@ def test_an_insight_whose_evidence_is_gone_is_a_warning():
 
 def test_a_day_without_insights_is_right():
     assert judge_insights(insight("inspections").clear(), evidence={}).passed
+
+
+def test_the_evidence_lies_between_the_first_and_the_last_day_that_insights_name():
+    rows = pl.concat(
+        [
+            insight("anomalies", subject_id="S1", start_time=BEGAN.isoformat()),
+            insight("anomalies", subject_id="S2", start_time="2026-02-20T23:45:00+00:00"),
+        ]
+    )
+    window = find_evidence_window(rows, day_column="start_time")
+    assert window == Window.of_days(date(2026, 2, 20), date(2026, 3, 1))
+    assert find_evidence_window(rows, day_column="day") is None

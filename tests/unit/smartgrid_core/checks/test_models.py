@@ -41,17 +41,20 @@ def board(*, coverage: float | None = 0.8, failed: str | None = None) -> pl.Data
     )
 
 
-def losses(*, left_out: str | None = None) -> pl.DataFrame:
+def losses(
+    *, left_out: str | None = None, issue_times: int = 3, shorter: str | None = None
+) -> pl.DataFrame:
+    """Losses of all models; one may lack the third issue time, one may lack an hour of it."""
     return pl.DataFrame(
         [
             {
                 "model": model,
                 "series": "F1",
                 "issue_time": TESTED_FROM + timedelta(days=day),
-                "hours": 24,
+                "hours": 23 if model == shorter and day == 2 else 24,
             }
             for model in MODELS
-            for day in range(3)
+            for day in range(issue_times)
             if not (model == left_out and day == 2)
         ]
     )
@@ -65,7 +68,23 @@ def test_a_backtest_of_all_on_the_same_hours_is_right():
 
 def test_a_forecaster_that_missed_hours_is_a_warning():
     outcome = judge_load_backtest(board(), losses=losses(left_out="boosting"), naive_rows=NAIVE)
-    assert outcome.warnings == ("1 series and issue times are not scored alike by all forecasters",)
+    assert outcome.warnings == (
+        "1 of 3 series and issue times (33%) are not scored alike by all forecasters, at most 2%"
+        " may be",
+    )
+
+
+def test_an_issue_time_scored_on_fewer_hours_counts_once():
+    outcome = judge_load_backtest(board(), losses=losses(shorter="boosting"), naive_rows=NAIVE)
+    assert outcome.figures["uneven"] == 1
+    assert outcome.summary == "3 of 3 forecasters were scored on 3 series and issue times"
+
+
+@pytest.mark.parametrize(("issue_times", "passed"), [(50, True), (49, False)])
+def test_a_fiftieth_of_the_issue_times_may_be_scored_unlike(issue_times, passed):
+    rows = losses(left_out="naive_24h", issue_times=issue_times)
+    outcome = judge_load_backtest(board(), losses=rows, naive_rows=NAIVE)
+    assert (outcome.passed, outcome.figures["uneven"]) == (passed, 1)
 
 
 def test_a_naive_row_without_a_score_is_a_warning():
@@ -201,20 +220,39 @@ def test_an_impossible_band_is_wrong(p10):
     assert outcome.wrong_rows == ("stable answers with a band that is not P10 <= P50 <= P90",)
 
 
-def judge_drift(
-    *figures: float | None, start=TESTED_FROM - timedelta(days=60), day=date(2026, 3, 9)
-):
-    signs = pl.DataFrame(
-        {"figure": list(figures), "bound": [0.25] * len(figures)},
-        schema={"figure": pl.Float64, "bound": pl.Float64},
+def signs_of(version: str, *figures: float | None, day: date) -> pl.DataFrame:
+    rows = [
+        {"day": day, "model_version": version, "figure": figure, "bound": 0.25}
+        for figure in figures
+    ]
+    return pl.DataFrame(
+        rows,
+        schema={
+            "day": pl.Date,
+            "model_version": pl.String,
+            "figure": pl.Float64,
+            "bound": pl.Float64,
+        },
     )
-    return judge_model_drift(signs, day=day, trained_from=start, trained_to=TESTED_FROM)
+
+
+def judge_drift(
+    *figures: float | None,
+    start: datetime = TESTED_FROM - timedelta(days=60),
+    day: date = date(2026, 3, 9),
+):
+    return judge_model_drift(
+        signs_of("3", *figures, day=day),
+        version="3",
+        params={"data_start": start.isoformat(), "data_end": TESTED_FROM.isoformat()},
+    )
 
 
 def test_drift_against_enough_and_recent_days_is_right():
     outcome = judge_drift(0.1, None)
     assert outcome.passed
     assert outcome.figures == {"signs": 2, "unknown": 1, "reference_days": 60}
+    assert outcome.summary == "1 of 2 signs of 2026-03-09 were measured against 60 days"
 
 
 def test_drift_against_a_short_past_is_a_warning():
@@ -231,4 +269,32 @@ def test_drift_against_a_past_long_gone_is_a_warning():
 
 def test_drift_that_could_not_be_measured_is_a_warning():
     assert judge_drift(None).warnings == ("no sign could be measured",)
-    assert judge_drift().warnings == ("no sign was looked at for 2026-03-09",)
+
+
+def test_the_newest_look_at_a_former_champion_says_nothing_of_the_present_one():
+    rows = pl.concat(
+        [
+            signs_of("3", 0.1, day=date(2026, 3, 8)),
+            signs_of("2", None, None, day=date(2026, 3, 9)),
+        ]
+    )
+    outcome = judge_model_drift(rows, version="3", params=PARAMS)
+    assert (outcome.passed, outcome.figures["signs"]) == (True, 1)
+    assert "signs of 2026-03-08" in outcome.summary
+
+
+def test_a_champion_that_nobody_has_looked_at_yet_is_no_fault():
+    outcome = judge_model_drift(
+        signs_of("2", 0.1, day=date(2026, 3, 9)), version="3", params=PARAMS
+    )
+    assert (outcome.passed, outcome.summary) == (True, "nobody looked for drift of version 3 yet")
+
+
+def test_a_champion_whose_training_days_nobody_knows_is_a_warning_with_its_mend():
+    outcome = judge_model_drift(
+        signs_of("3", 0.1, day=date(2026, 3, 9)), version="3", params={"forecaster": "boosting"}
+    )
+    assert outcome.warnings == (
+        "the registry does not say data_start and data_end of version 3: log them at its MLflow"
+        " run, or train anew",
+    )
