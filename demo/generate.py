@@ -168,6 +168,16 @@ def build_grid_tables(excerpt: Excerpt) -> dict[str, pl.DataFrame]:
         }
         for line in inside.rename(columns={"name": "name_"}).itertuples()
     ]
+    return {
+        "nodes": nodes,
+        "lines": pl.DataFrame(lines, infer_schema_length=None),
+        "transformers": _build_transformers(excerpt, number=number),
+    }
+
+
+def _build_transformers(excerpt: Excerpt, *, number: dict[int, int]) -> pl.DataFrame:
+    """Return the transformers of the excerpt, in SI units; ``number``: the node of each bus."""
+    net = excerpt.net
     transformers = []
     for transformer_id, feeder_id, index, _ in excerpt.transformers:
         trafo = net.trafo.loc[index]
@@ -188,11 +198,7 @@ def build_grid_tables(excerpt: Excerpt) -> dict[str, pl.DataFrame]:
                 "tap_size_v": round(trafo.tap_step_percent / 100 * trafo.vn_hv_kv * 1e3, 3),
             }
         )
-    return {
-        "nodes": nodes,
-        "lines": pl.DataFrame(lines, infer_schema_length=None),
-        "transformers": pl.DataFrame(transformers),
-    }
+    return pl.DataFrame(transformers)
 
 
 def build_meters(excerpt: Excerpt, *, nodes: pl.DataFrame) -> pl.DataFrame:

@@ -243,6 +243,25 @@ class PowerFlow:
         node = initialize_array(DatasetType.input, ComponentType.node, len(grid.nodes))
         node["id"] = grid.nodes["node"].to_numpy()
         node["u_rated"] = grid.nodes["nominal_voltage_v"].to_numpy()
+        load = initialize_array(DatasetType.input, ComponentType.sym_load, len(self._loaded))
+        load["id"] = self._first_load + np.arange(len(self._loaded))
+        load["node"], load["status"] = self._loaded, 1
+        load["type"] = LoadGenType.const_power
+        load["p_specified"] = load["q_specified"] = 0.0
+        source = initialize_array(DatasetType.input, ComponentType.source, 1)
+        source["id"], source["node"], source["status"] = self._source, self._busbar, 1
+        source["u_ref"], source["sk"], source["rx_ratio"] = 1.0, SHORT_CIRCUIT_VA, 0.1
+        return {
+            ComponentType.node: node,
+            ComponentType.line: self._build_lines(),
+            ComponentType.transformer: self._build_transformers(),
+            ComponentType.sym_load: load,
+            ComponentType.source: source,
+        }
+
+    def _build_lines(self) -> np.ndarray:
+        """Return the lines as an input array."""
+        grid = self._grid
         line = initialize_array(DatasetType.input, ComponentType.line, len(grid.lines))
         line["id"] = self._first_line + np.arange(len(grid.lines))
         line["from_node"] = grid.lines["from_node"].to_numpy()
@@ -251,6 +270,11 @@ class PowerFlow:
         line["r1"], line["x1"] = grid.lines["r_ohm"].to_numpy(), grid.lines["x_ohm"].to_numpy()
         line["c1"] = line["tan1"] = 0.0
         line["i_n"] = grid.lines["limit_a"].to_numpy()
+        return line
+
+    def _build_transformers(self) -> np.ndarray:
+        """Return the transformers as an input array."""
+        grid = self._grid
         units = grid.transformers
         trafo = initialize_array(DatasetType.input, ComponentType.transformer, len(units))
         trafo["id"] = self._first_transformer + np.arange(len(units))
@@ -268,18 +292,4 @@ class PowerFlow:
         trafo["tap_side"], trafo["tap_nom"] = 0, 0
         trafo["tap_min"], trafo["tap_max"] = -2, 2
         trafo["tap_pos"], trafo["tap_size"] = units["tap_position"], units["tap_size_v"]
-        load = initialize_array(DatasetType.input, ComponentType.sym_load, len(self._loaded))
-        load["id"] = self._first_load + np.arange(len(self._loaded))
-        load["node"], load["status"] = self._loaded, 1
-        load["type"] = LoadGenType.const_power
-        load["p_specified"] = load["q_specified"] = 0.0
-        source = initialize_array(DatasetType.input, ComponentType.source, 1)
-        source["id"], source["node"], source["status"] = self._source, self._busbar, 1
-        source["u_ref"], source["sk"], source["rx_ratio"] = 1.0, SHORT_CIRCUIT_VA, 0.1
-        return {
-            ComponentType.node: node,
-            ComponentType.line: line,
-            ComponentType.transformer: trafo,
-            ComponentType.sym_load: load,
-            ComponentType.source: source,
-        }
+        return trafo

@@ -1,8 +1,8 @@
 """Assets that look for theft and miscounting: energy balances, and the list of inspections."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
@@ -29,7 +29,13 @@ from smartgrid_ml.mining.theft.energy_balance import (
     compute_head_energy,
     select_watched_nodes,
 )
-from smartgrid_ml.mining.theft.inspect_grid import LOOK_BACK_DAYS, find_judged_span, inspect_grid
+from smartgrid_ml.mining.theft.inspect_grid import (
+    LOOK_BACK_DAYS,
+    GridInspection,
+    ReadMeters,
+    find_judged_span,
+    inspect_grid,
+)
 from smartgrid_ml.mining.theft.inspection_list import rank_inspections
 from smartgrid_ml.mining.theft.meter_days import MeterDays, build_meter_days, choose_slot_count
 from smartgrid_ml.mining.theft.report import (
@@ -38,6 +44,9 @@ from smartgrid_ml.mining.theft.report import (
     render_inspections,
 )
 from smartgrid_ml.mining.theft.suspects import compute_daily_gap
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 EXPERIMENT = "theft_score"
 TOO_LITTLE = "too few meters with a past to learn from; the list holds faults and balances only"
@@ -139,6 +148,52 @@ def inspections(
     window = choose_look_back_window(last)
     places = place_meters(lake.scan(GridTopology))
     hours = add_technical_losses(lake.scan(HeadEnergy, window=window).collect())
+    read = _make_meter_reader(lake, window=window, settings=settings)
+    inspected = _inspect_meters(
+        lake, read, window=window, places=places, hours=hours, settings=settings
+    )
+    first_judged, last_judged = find_judged_span(list(window.days()))
+    listed = rank_inspections(
+        inspected.suspects if inspected else None,
+        balance=compute_energy_balance(hours.filter(pl.col("day") >= first_judged)),
+        hours=hours,
+        findings=warehouse.read(ReadingFindings),
+        places=places,
+        judged=choose_judged_window(last, settings=settings),
+    )
+    rows = warehouse.replace(Inspections, listed)
+    metadata: dict[str, Any] = {
+        "dagster/row_count": rows.count,
+        "judged": f"{first_judged} .. {last_judged}",
+        "list": dg.MetadataValue.md(render_inspections(listed)),
+    }
+    if inspected is None:
+        return dg.MaterializeResult(metadata={"outcome": TOO_LITTLE, **metadata})
+    figures = {}
+    suspects = listed.filter(pl.col("suspicion") == "theft", pl.col("node_id").is_not_null())
+    for meter_id, node_id in suspects.head(1).select("subject_id", "node_id").iter_rows():
+        gap = compute_daily_gap(read([meter_id]), model=inspected.model)
+        figure = plot_balance(
+            compute_energy_balance(hours), node_id=node_id, gap=gap, meter_id=meter_id
+        )
+        figures["balance"] = figure
+        metadata["plot"] = dg.MetadataValue.md(embed_figure(figure, about=f"balance of {node_id}"))
+    run_id = _log_inspection(
+        model_registry, inspected, listed=listed, figures=figures, window=window
+    )
+    return dg.MaterializeResult(
+        metadata={
+            **metadata,
+            **rows.count_by("suspicion"),
+            **inspected.figures,
+            "by_kind": dg.MetadataValue.md(render_attack_kinds(inspected.by_kind)),
+            "mlflow_run": run_id,
+        }
+    )
+
+
+def _make_meter_reader(lake: Lake, *, window: Window, settings: Settings) -> ReadMeters:
+    """What to call with meter_ids for their days of the window."""
     days = list(window.days())
     n_slots = choose_slot_count(lake.scan(MeterConsumption, window=window))
 
@@ -152,50 +207,61 @@ def inspections(
             n_slots=n_slots,
         )
 
-    context = build_day_context(
-        days,
-        country=settings.country,
-        temperature_c=_read_temperatures(lake, window=window, settings=settings),
-    )
+    return read
+
+
+def _inspect_meters(
+    lake: Lake,
+    read: ReadMeters,
+    *,
+    window: Window,
+    places: pl.DataFrame,
+    hours: pl.DataFrame,
+    settings: Settings,
+) -> GridInspection | None:
+    """What the days of all meters that draw energy say; None for too few with a past.
+
+    Args:
+        lake: Has the weather.
+        read: Reads the days of meters.
+        window: The UTC days that are looked at, the judged weeks at their end.
+        places: Rows of `MeterPlaces`.
+        hours: The balances by hour.
+        settings: Country and time zone.
+    """
     feeds_in = pl.col("customer_kind").is_in(FEED_IN_KINDS)
-    inspected = inspect_grid(
+    return inspect_grid(
         read,
         meter_ids=places.filter(~feeds_in.fill_null(False))["meter_id"].to_list(),
         places=places,
         hours=hours,
-        context=context,
+        context=build_day_context(
+            list(window.days()),
+            country=settings.country,
+            temperature_c=_read_temperatures(lake, window=window, settings=settings),
+        ),
         timezone=settings.zone,
     )
-    judged = choose_judged_window(last, settings=settings)
-    first_judged, last_judged = find_judged_span(days)
-    balance = compute_energy_balance(hours.filter(pl.col("day") >= first_judged))
-    listed = rank_inspections(
-        inspected.suspects if inspected else None,
-        balance=balance,
-        hours=hours,
-        findings=warehouse.read(ReadingFindings),
-        places=places,
-        judged=judged,
-    )
-    rows = warehouse.replace(Inspections, listed)
-    metadata: dict[str, Any] = {
-        "dagster/row_count": rows.count,
-        "judged": f"{first_judged} .. {last_judged}",
-        "list": dg.MetadataValue.md(render_inspections(listed)),
-    }
-    if inspected is None:
-        return dg.MaterializeResult(metadata={"outcome": TOO_LITTLE, **metadata})
-    tables = {"inspections": listed, "by_kind": inspected.by_kind}
-    figure = None
-    suspect = listed.filter(pl.col("suspicion") == "theft", pl.col("node_id").is_not_null()).head(1)
-    if suspect.height:
-        meter_id, node_id = suspect.select("subject_id", "node_id").row(0)
-        gap = compute_daily_gap(read([meter_id]), model=inspected.model)
-        figure = plot_balance(
-            compute_energy_balance(hours), node_id=node_id, gap=gap, meter_id=meter_id
-        )
-        metadata["plot"] = dg.MetadataValue.md(embed_figure(figure, about=f"balance of {node_id}"))
-    run_id = model_registry.log_training(
+
+
+def _log_inspection(
+    registry: ModelRegistry,
+    inspected: GridInspection,
+    *,
+    listed: pl.DataFrame,
+    figures: Mapping[str, "Figure"],
+    window: Window,
+) -> str:
+    """Write down what was learned; the id of its MLflow run.
+
+    Args:
+        registry: Keeps it.
+        inspected: What the days of the meters say.
+        listed: Rows of `Inspections`.
+        figures: Pictures of it, by name.
+        window: The UTC days that were looked at.
+    """
+    run_id = registry.log_training(
         EXPERIMENT,
         params={
             "meters": inspected.suspects.height,
@@ -204,20 +270,12 @@ def inspections(
         },
         metrics=inspected.figures,
         data_window=window,
-        figures={"balance": figure} if figure else {},
-        tables=tables,
-        run_name=f"{last}",
+        figures=figures,
+        tables={"inspections": listed, "by_kind": inspected.by_kind},
+        run_name=f"{list(window.days())[-1]}",
     )
-    model_registry.finish(run_id, "FINISHED")
-    return dg.MaterializeResult(
-        metadata={
-            **metadata,
-            **rows.count_by("suspicion"),
-            **inspected.figures,
-            "by_kind": dg.MetadataValue.md(render_attack_kinds(inspected.by_kind)),
-            "mlflow_run": run_id,
-        }
-    )
+    registry.finish(run_id, "FINISHED")
+    return run_id
 
 
 def _read_temperatures(lake: Lake, *, window: Window, settings: Settings) -> np.ndarray | None:

@@ -119,17 +119,17 @@ def event_rules(
         timezone=settings.zone,
         false_discovery_rate=RuleLimits().false_discovery_rate,
     )
+    moves = "There are no days before the window."
+    if events_before.height:
+        moves = render_changes(changes)
     rows = warehouse.replace(EventRules, found.rules, window=Window.of_day(last))
     moved = warehouse.replace(EventRuleChanges, changes, window=Window.of_day(last))
     figure = plot_rules(found.rules)
+    counts = {f"changes_{change}": n for change, n in moved.count_by("change").items()}
     run_id = model_registry.log_training(
         EXPERIMENT,
         params={**_list_limits(), "transaction_hours": settings.rule_transaction_hours},
-        metrics={
-            "rules": rows.count,
-            "hypotheses": found.hypotheses,
-            **{f"changes_{change}": n for change, n in moved.count_by("change").items()},
-        },
+        metrics={"rules": rows.count, "hypotheses": found.hypotheses, **counts},
         data_window=window,
         figures={"rules": figure},
         tables={"rules": found.rules, "changes": changes},
@@ -144,11 +144,7 @@ def event_rules(
             "hypotheses": found.hypotheses,
             "rules": dg.MetadataValue.md(render_rules(found.rules)),
             "plot": dg.MetadataValue.md(embed_figure(figure, about="rules by strength")),
-            "changes": dg.MetadataValue.md(
-                render_changes(changes)
-                if events_before.height
-                else "There are no days before the window."
-            ),
+            "changes": dg.MetadataValue.md(moves),
             "mlflow_run": run_id,
         }
     )

@@ -1,7 +1,8 @@
 """Assets that group consumers by how they use energy: profiles, outliers, segments."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 import polars as pl
@@ -38,6 +39,9 @@ from smartgrid_ml.mining.segments.report import (
     render_trials,
 )
 from smartgrid_ml.mining.segments.spark_kmeans import SparkKMeans
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 EXPERIMENT = "consumer_segments"
 
@@ -172,7 +176,45 @@ def consumer_segments(
         "projection": plot_projection(profiles, found.members),
         "sizes": plot_sizes(warehouse.read(SegmentHistory)),
     }
-    run_id = model_registry.log_training(
+    run_id = _log_segments(model_registry, found, profiles=profiles, engine=engine, figures=figures)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows.count,
+            "outcome": found.reason,
+            "day": str(day),
+            "engine": engine.name,
+            "mlflow_run": run_id,
+            "segments": dg.MetadataValue.md(render_segments(found.history)),
+            "numbers_tried": dg.MetadataValue.md(render_trials(found.trials)),
+            **{f"segments/{state}": n for state, n in _count_states(found.history).items()},
+            **{f"plot/{name}": _show_figure(name, figure) for name, figure in figures.items()},
+        }
+    )
+
+
+def _show_figure(name: str, figure: "Figure") -> dg.MetadataValue:
+    return dg.MetadataValue.md(embed_figure(figure, about=name.replace("_", " ")))
+
+
+def _log_segments(
+    registry: ModelRegistry,
+    found: Segments,
+    *,
+    profiles: pl.DataFrame,
+    engine: CentreFinder,
+    figures: Mapping[str, "Figure"],
+) -> str:
+    """Write down the segments; the id of their MLflow run.
+
+    Args:
+        registry: Keeps them.
+        found: The segments of the day.
+        profiles: Rows of `ConsumerProfiles` that they were found in.
+        engine: What found their centres.
+        figures: Pictures of them, by name.
+    """
+    day = find_last_day(profiles)
+    run_id = registry.log_training(
         EXPERIMENT,
         params={"engine": engine.name, "segments": found.members["segment_id"].n_unique()},
         metrics=_collect_metrics(found),
@@ -189,25 +231,8 @@ def consumer_segments(
         tags={"day": str(day)},
         run_name=f"segments of {day}",
     )
-    model_registry.finish(run_id, "FINISHED")
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": rows.count,
-            "outcome": found.reason,
-            "day": str(day),
-            "engine": engine.name,
-            "mlflow_run": run_id,
-            "segments": dg.MetadataValue.md(render_segments(found.history)),
-            "numbers_tried": dg.MetadataValue.md(render_trials(found.trials)),
-            **{f"segments/{state}": n for state, n in _count_states(found.history).items()},
-            **{
-                f"plot/{name}": dg.MetadataValue.md(
-                    embed_figure(figure, about=name.replace("_", " "))
-                )
-                for name, figure in figures.items()
-            },
-        }
-    )
+    registry.finish(run_id, "FINISHED")
+    return run_id
 
 
 def find_last_day(profiles: pl.DataFrame) -> date | None:

@@ -20,8 +20,13 @@ from smartgrid_core.rollout.decisions import explain_refusal
 from smartgrid_core.rollout.label_journal import explain_wait
 from smartgrid_core.rollout.labels import LOAD_FORECASTER, OUTPUTS
 from smartgrid_core.settings import Settings
-from smartgrid_ml.automl.trials import build_trials_table
-from smartgrid_ml.evaluation.backtest import BacktestSettings, backtest_models, choose_servable
+from smartgrid_ml.automl.trials import Budget, build_trials_table
+from smartgrid_ml.evaluation.backtest import (
+    Backtest,
+    BacktestSettings,
+    backtest_models,
+    choose_servable,
+)
 from smartgrid_ml.evaluation.leaderboard import (
     draw_leaderboard,
     read_recipe,
@@ -77,16 +82,10 @@ def load_backtest(
     """
     features = lake.scan(LoadFeatures).filter(pl.col("load_kw").is_not_null()).collect()
     start, end = choose_test_span(features["issue_time"])
-    searching = SearchSettings(
-        share_budget(
-            settings.automl_budget_s,
-            trials=settings.automl_trials,
-            memory_mb=settings.automl_memory_mb,
-        ),
-        on_trial=make_trial_reporter(
-            context, registry=model_registry, parent_run_id=mlflow.active_run().info.run_id
-        ),
+    report_trial = make_trial_reporter(
+        context, registry=model_registry, parent_run_id=mlflow.active_run().info.run_id
     )
+    searching = SearchSettings(_share_settings_budget(settings), on_trial=report_trial)
     scores = backtest_models(
         features,
         BacktestSettings(
@@ -107,9 +106,7 @@ def load_backtest(
     warehouse.upsert(LoadBacktest, LoadBacktest.validate(board, cast=True))
     keep_losses(warehouse, scores.forecasts, board)
     refuse_if_all_failed(board)
-    mlflow.log_text(render_report(scores, title="Load backtest"), "backtest/report.html")
-    mlflow.log_text(board.write_csv(), "backtest/leaderboard.csv")
-    mlflow.log_text(build_trials_table(scores.searches).write_csv(), "backtest/trials.csv")
+    _log_backtest(mlflow, scores, board=board)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": board.height,
@@ -117,11 +114,7 @@ def load_backtest(
             "plot": dg.MetadataValue.md(
                 embed_in_markdown(draw_leaderboard(board), about="pinball loss")
             ),
-            "searches": "; ".join(
-                f"{found.engine}: {len(found.trials)} trials, {found.ended}"
-                for found in scores.searches
-            )
-            or "none",
+            "searches": _describe_searches(scores) or "none",
             "best": choose_servable(board) or "no model beats the naive rows",
             "tested": f"{start:%Y-%m-%d} .. {end:%Y-%m-%d}",
             "report": _link_run_page(
@@ -226,6 +219,27 @@ def served_model(
             "golden_difference": live.parity,
             "removed_versions": list(live.removed),
         }
+    )
+
+
+def _share_settings_budget(settings: Settings) -> Budget:
+    return share_budget(
+        settings.automl_budget_s,
+        trials=settings.automl_trials,
+        memory_mb=settings.automl_memory_mb,
+    )
+
+
+def _log_backtest(mlflow: Any, scores: Backtest, *, board: pl.DataFrame) -> None:
+    """Keep report, leaderboard and trials with the run; ``board``: rows of `LoadBacktest`."""
+    mlflow.log_text(render_report(scores, title="Load backtest"), "backtest/report.html")
+    mlflow.log_text(board.write_csv(), "backtest/leaderboard.csv")
+    mlflow.log_text(build_trials_table(scores.searches).write_csv(), "backtest/trials.csv")
+
+
+def _describe_searches(scores: Backtest) -> str:
+    return "; ".join(
+        f"{found.engine}: {len(found.trials)} trials, {found.ended}" for found in scores.searches
     )
 
 

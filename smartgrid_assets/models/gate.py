@@ -53,24 +53,25 @@ def promotion_decision(
     if challenger is None:
         return dg.MaterializeResult(metadata={"outcome": "no model is registered yet"})
     labels = model_repository.read_state(LOAD_FORECASTER).labels
-    for label, version in labels.items():
-        if str(version) == challenger.version:
-            outcome = f"version {version} bears the label {label} already"
-            return dg.MaterializeResult(metadata={"outcome": outcome})
+    borne = [label for label, version in labels.items() if str(version) == challenger.version]
+    if borne:
+        outcome = f"version {challenger.version} bears the label {borne[0]} already"
+        return dg.MaterializeResult(metadata={"outcome": outcome})
     champion = model_registry.find_by_alias(LOAD_FORECASTER, CHAMPION)
     trained = model_registry.read_params(challenger)
     losses = select_losses(warehouse.read(BacktestLosses), backtest_id=trained.get(BACKTEST))
     with tempfile.TemporaryDirectory() as folder:
         artifact = measure_artifact(model_registry.download(challenger, Path(folder)))
+    champion_losses = None
+    if champion is not None:
+        champion_losses = measure_champion_losses(
+            champion, registry=model_registry, lake=lake, judged=losses["issue_time"]
+        )
     decision = decide_promotion(
         losses.filter(pl.col("model") == trained["forecaster"]),
         naive=losses.filter(pl.col("model").is_in(NAIVE_ROWS)),
         naive_rows=NAIVE_ROWS,
-        champion=None
-        if champion is None
-        else measure_champion_losses(
-            champion, registry=model_registry, lake=lake, judged=losses["issue_time"]
-        ),
+        champion=champion_losses,
         artifact=artifact,
     )
     warehouse.upsert(

@@ -32,40 +32,54 @@ def make_trial_reporter(
         run_id = None
         if time.monotonic() >= asked_again_at:
             try:
-                run_id = registry.log_trial(
-                    parent_run_id,
-                    name=f"{engine} {trial.number}",
-                    params={"engine": engine, **trial.parameters},
-                    fold_scores=trial.fold_scores,
-                    seconds=trial.seconds,
-                    memory_mb=trial.memory_mb,
-                    error=trial.error,
-                )
+                run_id = _log_trial(registry, parent_run_id, engine=engine, trial=trial)
             except Exception as error:
                 # What is found matters more than where it is written down.
                 asked_again_at = time.monotonic() + PAUSE_S
                 context.log.warning(
                     "trial %d of %s and those of the next %.0f s are not written to MLflow: %s",
-                    trial.number,
-                    engine,
-                    PAUSE_S,
-                    error,
+                    *(trial.number, engine, PAUSE_S, error),
                 )
-        figures: dict[str, Any] = {
-            "engine": engine,
-            "number": trial.number,
-            "score": trial.score,
-            "seconds": round(trial.seconds, 1),
-            "memory_mb": round(trial.memory_mb),
-            "error": trial.error,
-            "mlflow_run": run_id,
-        }
         context.log_event(
             dg.AssetObservation(
                 asset_key=context.asset_key,
                 description=trial.describe(engine),
-                metadata={name: value for name, value in figures.items() if value is not None},
+                metadata=_list_figures(trial, engine=engine, run_id=run_id),
             )
         )
 
     return report_trial
+
+
+def _log_trial(registry: ModelRegistry, parent_run_id: str, *, engine: str, trial: Trial) -> str:
+    """Write the trial down within the run of its search; the id of its own MLflow run.
+
+    Args:
+        registry: Keeps it.
+        parent_run_id: The run of the search.
+        engine: What tried it.
+        trial: What was tried, and how well it did.
+    """
+    return registry.log_trial(
+        parent_run_id,
+        name=f"{engine} {trial.number}",
+        params={"engine": engine, **trial.parameters},
+        fold_scores=trial.fold_scores,
+        seconds=trial.seconds,
+        memory_mb=trial.memory_mb,
+        error=trial.error,
+    )
+
+
+def _list_figures(trial: Trial, *, engine: str, run_id: str | None) -> dict[str, Any]:
+    """What is known of the trial, for its observation."""
+    figures = {
+        "engine": engine,
+        "number": trial.number,
+        "score": trial.score,
+        "seconds": round(trial.seconds, 1),
+        "memory_mb": round(trial.memory_mb),
+        "error": trial.error,
+        "mlflow_run": run_id,
+    }
+    return {name: value for name, value in figures.items() if value is not None}

@@ -28,12 +28,14 @@ from smartgrid_core.time import DAY, Window, midnight
 from smartgrid_io.serving.router import Router, find_split
 from smartgrid_ml.forecasting.day_ahead import choose_naive, forecast_day_ahead
 from smartgrid_ml.promotion.canary_comparison import (
+    CanaryComparison,
     compare_losses,
     compute_variant_losses,
     judge_trial,
     pair_losses,
 )
 from smartgrid_ml.promotion.decision_records import build_decision_rows, render_decision
+from smartgrid_ml.promotion.gate import Decision
 
 PREDICTIONS_KEPT = timedelta(days=90)
 """A quarter of a year: longer than any trial; 10,000 feeders log 10,000 rows a day."""
@@ -127,31 +129,7 @@ def variant_comparison(
             calls.filter(pl.col("model") == LOAD_FORECASTER), version=served.canary
         ),
     )
-    row = {
-        "model": LOAD_FORECASTER,
-        "canary_version": str(served.canary),
-        "stable_version": str(served.stable),
-        "compared_at": clock.now(),
-        **asdict(comparison),
-        "decision": decision.outcome,
-        "reason": decision.reason,
-    }
-    schema = VariantComparisons.create_empty().schema
-    warehouse.upsert(
-        VariantComparisons,
-        VariantComparisons.validate(pl.DataFrame([row], schema=schema), cast=True),
-    )
-    warehouse.upsert(
-        PromotionDecisions,
-        build_decision_rows(
-            decision,
-            model=LOAD_FORECASTER,
-            version=str(served.canary),
-            champion=None if served.stable is None else str(served.stable),
-            by="variant_comparison",
-            now=clock.now(),
-        ),
-    )
+    _record_verdict(warehouse, comparison, decision, served=served, now=clock.now())
     return dg.MaterializeResult(
         metadata={
             "outcome": f"{decision.outcome}: {decision.reason}",
@@ -162,6 +140,48 @@ def variant_comparison(
             "pairs": comparison.pairs,
         }
     )
+
+
+def _record_verdict(
+    warehouse: Warehouse,
+    comparison: CanaryComparison,
+    decision: Decision,
+    *,
+    served: ServingState,
+    now: datetime,
+) -> None:
+    """Write down how both did, and what follows, line by line.
+
+    Args:
+        warehouse: Keeps both.
+        comparison: Stable and canary on the same feeder-hours.
+        decision: What follows.
+        served: Which versions they are.
+        now: When they were compared, UTC.
+    """
+    row = {
+        "model": LOAD_FORECASTER,
+        "canary_version": str(served.canary),
+        "stable_version": str(served.stable),
+        "compared_at": now,
+        **asdict(comparison),
+        "decision": decision.outcome,
+        "reason": decision.reason,
+    }
+    schema = VariantComparisons.create_empty().schema
+    warehouse.upsert(
+        VariantComparisons,
+        VariantComparisons.validate(pl.DataFrame([row], schema=schema), cast=True),
+    )
+    lines = build_decision_rows(
+        decision,
+        model=LOAD_FORECASTER,
+        version=str(served.canary),
+        champion=str(served.stable),
+        by="variant_comparison",
+        now=now,
+    )
+    warehouse.upsert(PromotionDecisions, lines)
 
 
 def find_whole_days_since(since: datetime, *, now: datetime) -> Window:

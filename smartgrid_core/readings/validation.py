@@ -109,7 +109,6 @@ def _validate_meter_readings(
         Good and refused rows.
     """
     known = expand_unit_spellings(METER_UNITS)
-    low, high = METER_RANGE
     rows = _parse_columns(
         frame, subject="meter_id", value="reading", kind="reading_kind", dialect=dialect
     )
@@ -120,23 +119,7 @@ def _validate_meter_readings(
         _factor=pl.col("_unit").replace_strict(known, default=None, return_dtype=pl.Float64)
     )
     rows = rows.with_columns(_result=pl.col("_value") * pl.col("_factor"))
-    rules = [
-        *build_common_rules(rows, subject="meter_id", value="reading", now=now, dialect=dialect),
-        build_listed_rule("unknown_unit", "unit", pl.col("_factor").is_null(), METER_UNITS),
-        build_listed_rule(
-            "unknown_reading_kind",
-            "reading_kind",
-            ~pl.col("_kind").is_in(READING_KINDS),
-            READING_KINDS,
-        ),
-        Rule(
-            "value_out_of_range",
-            "reading",
-            ~pl.col("_result").is_between(low, high) & pl.col("_value").is_finite(),
-            f"a reading lies between {low:g} and {high:g} kWh",
-        ),
-        *build_text_rules(rows, "customer_id"),
-    ]
+    rules = _build_meter_rules(rows, now=now, dialect=dialect)
 
     def finish(good: pl.DataFrame) -> pl.DataFrame:
         return good.select(
@@ -154,6 +137,28 @@ def _validate_meter_readings(
         )
 
     return split_rows(frame, rows, rules, finish)
+
+
+def _build_meter_rules(rows: pl.DataFrame, *, now: datetime, dialect: Dialect) -> list[Rule]:
+    """Return the faults that a meter reading can have."""
+    low, high = METER_RANGE
+    return [
+        *build_common_rules(rows, subject="meter_id", value="reading", now=now, dialect=dialect),
+        build_listed_rule("unknown_unit", "unit", pl.col("_factor").is_null(), METER_UNITS),
+        build_listed_rule(
+            "unknown_reading_kind",
+            "reading_kind",
+            ~pl.col("_kind").is_in(READING_KINDS),
+            READING_KINDS,
+        ),
+        Rule(
+            "value_out_of_range",
+            "reading",
+            ~pl.col("_result").is_between(low, high) & pl.col("_value").is_finite(),
+            f"a reading lies between {low:g} and {high:g} kWh",
+        ),
+        *build_text_rules(rows, "customer_id"),
+    ]
 
 
 def _validate_sensor_data(

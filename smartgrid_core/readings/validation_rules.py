@@ -49,14 +49,7 @@ def build_common_rules(
     Returns:
         Rules over the columns of `rows`.
     """
-    point = ("12.5", "12,5 needs SMARTGRID_LANDING_DECIMAL_COMMA=true")
-    comma = ("1.234,5", "12.5 needs SMARTGRID_LANDING_DECIMAL_COMMA=false")
-    example, mend = comma if dialect.decimal_comma else point
     no_id = is_blank(subject, dtype=rows.schema[subject])
-    no_value = is_blank(value, dtype=rows.schema[value])
-    no_time = is_blank("timestamp", dtype=rows.schema["timestamp"])
-    at, latest = pl.col("event_time"), now + FUTURE_GRACE
-    oldest = now - timedelta(days=dialect.oldest_days)
     return [
         Rule("missing_id", subject, no_id, "every reading needs one"),
         Rule(
@@ -66,6 +59,18 @@ def build_common_rules(
             "an identifier is text or a whole number",
         ),
         *build_text_rules(rows, subject, parsed="_subject"),
+        *_build_number_rules(rows, value, dialect=dialect),
+        *_build_time_rules(rows, now=now, dialect=dialect),
+    ]
+
+
+def _build_number_rules(rows: pl.DataFrame, value: str, *, dialect: Dialect) -> list[Rule]:
+    """Return the rules that the reading, in the column `value`, is a finite number."""
+    point = ("12.5", "12,5 needs SMARTGRID_LANDING_DECIMAL_COMMA=true")
+    comma = ("1.234,5", "12.5 needs SMARTGRID_LANDING_DECIMAL_COMMA=false")
+    example, mend = comma if dialect.decimal_comma else point
+    no_value = is_blank(value, dtype=rows.schema[value])
+    return [
         Rule("missing_value", value, no_value, "every reading needs one"),
         Rule(
             "unparsable_number",
@@ -79,6 +84,15 @@ def build_common_rules(
             pl.col("_value").is_nan() | pl.col("_value").is_infinite(),
             "NaN and infinity are no measurements",
         ),
+    ]
+
+
+def _build_time_rules(rows: pl.DataFrame, *, now: datetime, dialect: Dialect) -> list[Rule]:
+    """Return the rules that the time is one instant, which has passed and is not too long ago."""
+    no_time = is_blank("timestamp", dtype=rows.schema["timestamp"])
+    at, latest = pl.col("event_time"), now + FUTURE_GRACE
+    oldest = now - timedelta(days=dialect.oldest_days)
+    return [
         Rule("missing_time", "timestamp", no_time, "every reading needs one"),
         Rule(
             "unparsable_time",

@@ -231,9 +231,24 @@ class EmbeddedPostgres:
         if programs.uid is not None:
             for place in (scratch, password):
                 os.chown(place, programs.uid, programs.uid)
+        try:
+            finished = self._run_initdb(programs, scratch=scratch, password=password)
+        finally:
+            password.unlink()
+        if finished.returncode != 0:
+            raise ServerError(
+                f"PostgreSQL could not be made in {self.folder}: "
+                f"{(finished.stderr or finished.stdout).strip()[-2000:]}"
+            )
+        scratch.rename(self.data)
+
+    def _run_initdb(
+        self, programs: Programs, *, scratch: Path, password: Path
+    ) -> subprocess.CompletedProcess[str]:
+        """Return `initdb` as it ended; it fills `scratch`, with the password of that file."""
         secret, target = os.open(password, os.O_RDONLY), os.open(scratch, os.O_RDONLY)
         try:
-            finished = subprocess.run(  # noqa: S603 - our own program, no shell
+            return subprocess.run(  # noqa: S603 - our own program, no shell
                 [
                     str(programs.folder / "initdb"),
                     f"--pgdata={to_child_path(scratch, target, uid=programs.uid)}",
@@ -260,13 +275,6 @@ class EmbeddedPostgres:
         finally:
             os.close(secret)
             os.close(target)
-            password.unlink()
-        if finished.returncode != 0:
-            raise ServerError(
-                f"PostgreSQL could not be made in {self.folder}: "
-                f"{(finished.stderr or finished.stdout).strip()[-2000:]}"
-            )
-        scratch.rename(self.data)
 
     def _launch(self, programs: Programs) -> None:
         """Start the server process in a session of its own, so that Ctrl-C does not reach it."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from great_expectations.data_context.data_context.ephemeral_data_context import (
         EphemeralDataContext,
     )
+    from great_expectations.data_context.types.base import DataContextConfig
 
 RUNS_KEPT = 24
 """Per suite. The index page reads every kept result: 6 suites of 24 runs take about a second."""
@@ -136,6 +137,12 @@ def _validate_figures(
 
 def _open_context(docs_dir: Path) -> "EphemeralDataContext":
     import great_expectations as gx
+
+    return gx.get_context(mode="ephemeral", project_config=_build_project_config(docs_dir))
+
+
+def _build_project_config(docs_dir: Path) -> "DataContextConfig":
+    """Return where suites, results and Data Docs lie; nothing is sent anywhere."""
     from great_expectations.data_context.types.base import (
         DataContextConfig,
         InMemoryStoreBackendDefaults,
@@ -158,25 +165,22 @@ def _open_context(docs_dir: Path) -> "EphemeralDataContext":
         "class_name": "ValidationResultsStore",
         "store_backend": below(f"{RESULTS}/validations"),
     }
-    return gx.get_context(
-        mode="ephemeral",
-        project_config=DataContextConfig(
-            store_backend_defaults=defaults,
-            stores=stores,
-            analytics_enabled=False,
-            progress_bars=ProgressBarsConfig(globally=False),
-            data_docs_sites={
-                SITE: {
-                    "class_name": "SiteBuilder",
+    return DataContextConfig(
+        store_backend_defaults=defaults,
+        stores=stores,
+        analytics_enabled=False,
+        progress_bars=ProgressBarsConfig(globally=False),
+        data_docs_sites={
+            SITE: {
+                "class_name": "SiteBuilder",
+                "show_how_to_buttons": False,
+                "store_backend": below("."),
+                "site_index_builder": {
+                    "class_name": "DefaultSiteIndexBuilder",
                     "show_how_to_buttons": False,
-                    "store_backend": below("."),
-                    "site_index_builder": {
-                        "class_name": "DefaultSiteIndexBuilder",
-                        "show_how_to_buttons": False,
-                    },
-                }
-            },
-        ),
+                },
+            }
+        },
     )
 
 

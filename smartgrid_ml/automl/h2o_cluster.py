@@ -214,16 +214,21 @@ def _run_node(folder: Path, *, heap: int, threads: int) -> Iterator[str]:
             cause = _describe_crash(folder / CRASH_REPORT) or " | ".join(printed)
             raise _NodeDiedError(f"H2O's JVM ended by itself: {cause}") from error
     finally:
-        if supervisor.stdin is not None:
-            supervisor.stdin.close()
-        try:
-            supervisor.wait(START_S)
-        except subprocess.TimeoutExpired:  # somebody killed the part that waits for our end
-            os.killpg(supervisor.pid, signal.SIGKILL)
-            supervisor.wait()
+        _end_supervisor(supervisor)
         listener.join()  # the output ends when the JVM has ended
         if supervisor.stdout is not None:
             supervisor.stdout.close()
+
+
+def _end_supervisor(supervisor: subprocess.Popen[str]) -> None:
+    """Let the JVM end with its supervisor, which ends when its input does."""
+    if supervisor.stdin is not None:
+        supervisor.stdin.close()
+    try:
+        supervisor.wait(START_S)
+    except subprocess.TimeoutExpired:  # somebody killed the part that waits for our end
+        os.killpg(supervisor.pid, signal.SIGKILL)
+        supervisor.wait()
 
 
 def _build_node_command(folder: Path, *, heap: int, threads: int) -> list[str]:

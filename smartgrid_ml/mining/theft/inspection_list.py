@@ -309,18 +309,7 @@ def _list_nodes(
     balance: pl.DataFrame, *, places: pl.DataFrame, suspects: pl.DataFrame
 ) -> list[_Entry]:
     """Return nodes that miss energy on most days without a likely suspect below, lowest only."""
-    missing = (
-        balance.filter(pl.col("unexplained_kwh").is_not_null())
-        .group_by("node_id", "node_kind")
-        .agg(
-            beyond=pl.col("is_beyond").sum(),
-            days=pl.len(),
-            kwh_day=pl.col("unexplained_kwh").mean(),
-            band=pl.col("band_kwh").median(),
-            since=pl.col("day").filter("is_beyond").min(),
-        )
-        .filter(2 * pl.col("beyond") > pl.col("days"))
-    )
+    missing = _find_missing_nodes(balance)
     explained = _find_explained_nodes(
         set(missing["node_id"]), places=places, likely=_select_likely(suspects)
     )
@@ -350,6 +339,25 @@ def _list_nodes(
         for row in missing.sort("node_id").iter_rows(named=True)
         if row["node_id"] not in explained
     ]
+
+
+def _find_missing_nodes(balance: pl.DataFrame) -> pl.DataFrame:
+    """Return nodes that miss energy on most of their days, of rows of `EnergyBalance`.
+
+    `beyond` of `days` are beyond the band; `kwh_day` and `band` are kWh a day.
+    """
+    return (
+        balance.filter(pl.col("unexplained_kwh").is_not_null())
+        .group_by("node_id", "node_kind")
+        .agg(
+            beyond=pl.col("is_beyond").sum(),
+            days=pl.len(),
+            kwh_day=pl.col("unexplained_kwh").mean(),
+            band=pl.col("band_kwh").median(),
+            since=pl.col("day").filter("is_beyond").min(),
+        )
+        .filter(2 * pl.col("beyond") > pl.col("days"))
+    )
 
 
 def _find_explained_nodes(

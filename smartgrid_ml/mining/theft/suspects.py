@@ -119,15 +119,14 @@ def build_suspects(
     score, days_judged = average_day_odds(scores.log_odds[:, judged])
     at_node = grid.match_meters(meters.meter_ids)
     band = _take_of_nodes(grid.nodes.band_kwh, at_node)
-    expected = estimate_expected_hours(
-        meters,
-        trusted=scores.trusted,
-        judged=judged,
-        peer_moves=model.conditions.select_total_moves(judged),
-    )
     hours = _JudgedHours(
         reported_kwh=sum_to_hours(meters.energy_kwh[:, judged]),
-        expected_kwh=expected,
+        expected_kwh=estimate_expected_hours(
+            meters,
+            trusted=scores.trusted,
+            judged=judged,
+            peer_moves=model.conditions.select_total_moves(judged),
+        ),
         missing_kwh=_take_of_nodes(grid.nodes.unexplained_kwh, at_node),
     )
     balance_evidence = measure_balance_evidence(
@@ -140,11 +139,8 @@ def build_suspects(
         probability = np.full(len(score), np.nan)
     else:
         probability = probability_model.estimate(score, balance_evidence)
-
     since = find_first_suspicious_day(scores)
     suspicious = hours.keep_from(np.where(since < 0, 0, since - judged.start))
-    night = is_night(HOURS)
-    night_share, day_share = suspicious.share_counted(night), suspicious.share_counted(~night)
     return pl.DataFrame(
         {
             "meter_id": list(meters.meter_ids),
@@ -155,21 +151,33 @@ def build_suspects(
             "suspected_since": [meters.days[day] if day >= 0 else None for day in since],
             "follows_counted": balance_evidence[:, BALANCE_EVIDENCE.index("follows_counted")],
             "follows_gap": balance_evidence[:, BALANCE_EVIDENCE.index("follows_gap")],
-            "gap_kwh_day": _average_day(suspicious.gap_kwh),
-            "missing_kwh_day": _average_day(suspicious.missing_kwh),
             "band_kwh": band,
-            "night_share": night_share,
-            "day_share": day_share,
-            "pattern": _name_patterns(
-                suspicious.reported_kwh,
-                past_kwh=_mask_past(meters, scores, judged=judged),
-                night_share=night_share,
-                day_share=day_share,
-            ),
+            **_describe_hours(suspicious, past_kwh=_mask_past(meters, scores, judged=judged)),
         },
         schema=SUSPECT_SCHEMA,
         nan_to_null=True,
     )
+
+
+def _describe_hours(suspicious: _JudgedHours, *, past_kwh: F64) -> dict[str, F64 | list[str]]:
+    """Return the columns of SUSPECT_SCHEMA that the suspicious days alone give, (n,) each.
+
+    ``past_kwh``: the trusted days before, (n, n_before, 24); NaN is missing.
+    """
+    night = is_night(HOURS)
+    night_share, day_share = suspicious.share_counted(night), suspicious.share_counted(~night)
+    return {
+        "gap_kwh_day": _average_day(suspicious.gap_kwh),
+        "missing_kwh_day": _average_day(suspicious.missing_kwh),
+        "night_share": night_share,
+        "day_share": day_share,
+        "pattern": _name_patterns(
+            suspicious.reported_kwh,
+            past_kwh=past_kwh,
+            night_share=night_share,
+            day_share=day_share,
+        ),
+    }
 
 
 def compute_daily_gap(meter: MeterDays, *, model: TheftModel) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """Anomalies of a file's series as one self-contained page: figures, plots, reasons."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -127,9 +127,19 @@ def _plot_series(rows: pl.DataFrame, anomalies: pl.DataFrame, *, with_library: b
     figure.add_trace(go.Scatter(x=times, y=shown["upper"].to_list(), name="expected", **shade))
     line = {"color": "#1d2733", "width": 1}
     figure.add_trace(go.Scatter(x=times, y=shown["value"].to_list(), name="value", line=line))
+    for trace in _mark_readings(rows, anomalies):
+        figure.add_trace(trace)
+    text: str = figure.to_html(full_html=False, include_plotlyjs=with_library)
+    return text
+
+
+def _mark_readings(rows: pl.DataFrame, anomalies: pl.DataFrame) -> Iterator[Any]:
+    """Yield the marks of labelled readings, if there are any, and of each kind of anomaly."""
+    import plotly.graph_objects as go
+
     labelled = rows.filter("label")
     if labelled.height:
-        figure.add_trace(
+        yield (
             go.Scatter(
                 x=labelled["time"].to_list(),
                 y=labelled["value"].fill_null(0.0).to_list(),
@@ -140,7 +150,7 @@ def _plot_series(rows: pl.DataFrame, anomalies: pl.DataFrame, *, with_library: b
         )
     for kind in anomalies["kind"].unique(maintain_order=True).sort():
         of_kind = anomalies.filter(pl.col("kind") == kind)
-        figure.add_trace(
+        yield (
             go.Scatter(
                 x=of_kind["time"].to_list(),
                 y=of_kind["value"].fill_null(of_kind["lower"]).fill_null(0.0).to_list(),
@@ -150,8 +160,6 @@ def _plot_series(rows: pl.DataFrame, anomalies: pl.DataFrame, *, with_library: b
                 marker={"size": 7, "color": KIND_COLOURS.get(kind, OTHER_COLOUR)},
             )
         )
-    text: str = figure.to_html(full_html=False, include_plotlyjs=with_library)
-    return text
 
 
 def _render_figures(metrics: Mapping[str, Any]) -> str:
