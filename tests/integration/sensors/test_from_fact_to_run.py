@@ -10,16 +10,21 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.test_utils import instance_for_test
 from pydantic import SecretStr
 
 from resources.wiring import build_resources
 from sensors.alerts import new_exceedances, waiting_messages
 from sensors.arrivals import landing_arrivals
 from sensors.late_readings import late_readings
-from smartgrid_assets.alerts.assets import alerts
+from smartgrid_assets.alerts.assets import alerts, limit_exceedances
+from smartgrid_assets.alerts.checks import exceedances_have_ground
 from smartgrid_assets.alerts.delivery import deliver_alerts
 from smartgrid_assets.landing import land_files
+from smartgrid_assets.partitions import DAY
 from smartgrid_core.contracts.alerts import LimitExceedances, Outbox
+from smartgrid_core.contracts.forecasts import LoadForecasts
+from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.contracts.readings import MeterReadings
 from smartgrid_core.settings import Settings
 from smartgrid_io.postgres.warehouse import PostgresWarehouse
@@ -87,8 +92,9 @@ def handles(
     }
     (tmp_path / "landing").mkdir()
     wired = build_resources(**given)
-    with dg.build_resources({key: wired[key] for key in ("landing", "alert_store")}) as built:
-        yield {**given, "landing": built.landing, "alert_store": built.alert_store}
+    names = ("landing", "alert_store", "lake")
+    with dg.build_resources({name: wired[name] for name in names}) as built:
+        yield given | {name: getattr(built, name) for name in names}
 
 
 @pytest.fixture
@@ -157,26 +163,106 @@ def test_what_lands_while_its_day_is_computed_has_the_day_computed_again(handles
     assert [each.partition_key for each in (request, *after.run_requests)] == ["2026-03-02"] * 2
 
 
+@pytest.fixture
+def kept_instance(warehouse: PostgresWarehouse) -> Iterator[dg.DagsterInstance]:
+    """Dagster with its records in PostgreSQL, as a home has it."""
+    storage = {
+        "module": "smartgrid_cli.dagster_host.pooled_storage",
+        "class": "PooledPostgresStorage",
+        "config": {"postgres_url": warehouse.url},
+    }
+    with instance_for_test(overrides={"storage": {"custom": storage}}) as instance:
+        yield instance
+
+
+@dg.asset(name="limit_exceedances", partitions_def=DAY)
+def miscalculated_exceedances(warehouse: dg.ResourceParam[PostgresWarehouse]) -> None:
+    """An exceedance whose probability its forecast does not give."""
+    warehouse.upsert(LimitExceedances, an_exceedance(NOW.replace(minute=0), probability=0.4))
+
+
+def an_exceedance(issue: datetime, *, probability: float) -> pl.DataFrame:
+    """Rows of `LimitExceedances`: the evening of F1 may cross its rating of 400 kW."""
+    row = {
+        "feeder_id": "F1",
+        "issue_time": issue,
+        "hour_start": issue + timedelta(hours=18),
+        "rating_kw": 400.0,
+        "p50_kw": 452.0,
+        "p90_kw": 480.0,
+        "probability": probability,
+        "model": "load_forecaster",
+    }
+    return pl.DataFrame([row], schema=LimitExceedances.create_empty().schema)
+
+
+def forecast_evening(handles: dict[str, object]) -> None:
+    """Have the tree with F1 in the lake and the forecast of its evening in the warehouse."""
+    node = dict.fromkeys(GridTopology.column_names())
+    node |= {"node_id": "F1", "node_kind": "feeder", "name": "F1", "rating_kw": 400.0}
+    node |= {"latitude": 41.3, "longitude": 19.8}
+    handles["lake"].replace(
+        GridTopology, pl.DataFrame([node], schema=GridTopology.create_empty().schema)
+    )
+    issue = NOW.replace(minute=0)
+    row = {
+        "feeder_id": "F1",
+        "issue_time": issue,
+        "hour_start": issue + timedelta(hours=18),
+        "lead_hours": 18,
+        "p10": 420.0,
+        "p50": 452.0,
+        "p90": 480.0,
+        "model": "load_forecaster",
+        "model_version": "3",
+        "variant": "stable",
+        "created_at": issue,
+    }
+    handles["warehouse"].upsert(
+        LoadForecasts, pl.DataFrame([row], schema=LoadForecasts.create_empty().schema)
+    )
+
+
+def test_exceedances_without_ground_warn_nobody_until_they_are_computed_anew(
+    handles, kept_instance
+):
+    handles["clock"].time = NOW
+    forecast_evening(handles)
+
+    def run(*what: object) -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            list(what),
+            partition_key="2026-03-10",
+            instance=kept_instance,
+            resources={
+                name: handles[name]
+                for name in ("lake", "warehouse", "alert_store", "settings", "clock")
+            },
+            raise_on_error=False,
+        )
+
+    def look():
+        return tick(new_exceedances, handles, kept_instance, "warehouse", "settings", "clock")
+
+    assert not run(miscalculated_exceedances, exceedances_have_ground).success
+    held = look()
+    assert run(limit_exceedances, exceedances_have_ground).success
+    released = look()
+    assert run(alerts).success
+    after = look()
+
+    assert held.run_requests == []
+    assert held.skip_reason.skip_message.startswith(
+        "2026-03-10: exceedances_have_ground failed (1 rows have another probability"
+    )
+    assert [request.partition_key for request in released.run_requests] == ["2026-03-10"]
+    assert after.run_requests == []
+
+
 def test_an_exceedance_is_posted_once(handles, instance, receiver):
     handles["clock"].time = NOW
     warehouse, book = handles["warehouse"], handles["alert_store"]
-    issue = NOW.replace(minute=0)
-    rows = LimitExceedances.validate(
-        pl.DataFrame(
-            {
-                "feeder_id": ["F1"],
-                "issue_time": [issue],
-                "hour_start": [issue + timedelta(hours=18)],
-                "rating_kw": [400.0],
-                "p50_kw": [452.0],
-                "p90_kw": [480.0],
-                "probability": [0.87],
-                "model": ["load_forecaster"],
-            },
-            schema=LimitExceedances.create_empty().schema,
-        )
-    )
-    warehouse.upsert(LimitExceedances, rows)
+    warehouse.upsert(LimitExceedances, an_exceedance(NOW.replace(minute=0), probability=0.87))
     instance.report_runless_asset_event(
         dg.AssetMaterialization("limit_exceedances", partition="2026-03-10")
     )
