@@ -115,7 +115,8 @@ class LandingAttempt:
         if earlier is not None and not self.request.again:
             self._note_repeated_file()
             return self._add_refusals(earlier)
-        self._delete_traces(is_known=earlier is not None)
+        if earlier is not None:
+            self._delete_traces()
         try:
             with self.connection.transaction():
                 report = self._load()
@@ -166,6 +167,8 @@ class LandingAttempt:
 
     def _add_refusals(self, report: LandingReport) -> LandingReport:
         """Return the report with the most frequent refusals of the content in quarantine."""
+        if report.status == "landed" and not report.rows_refused:
+            return report
         rows = self.connection.execute(
             "SELECT reason, count(*), min(message), min(row_number) FROM quarantine "
             "WHERE source_sha256 = %s GROUP BY reason ORDER BY 2 DESC, 1 LIMIT %s",
@@ -176,13 +179,12 @@ class LandingAttempt:
         refusals = tuple(Refusal(reason, count, message) for reason, count, message, _ in rows)
         return dataclasses.replace(report, message=whole, refusals=refusals)
 
-    def _delete_traces(self, *, is_known: bool) -> None:
+    def _delete_traces(self) -> None:
         """Delete what an earlier landing of the same content left beside the rows themselves."""
-        if is_known:
-            self.connection.execute(
-                "DELETE FROM repeated_readings WHERE right(source, %s) = %s",
-                [len(self.mark), self.mark],
-            )
+        self.connection.execute(
+            "DELETE FROM repeated_readings WHERE right(source, %s) = %s",
+            [len(self.mark), self.mark],
+        )
         for table in ("quarantine", "landed_files"):
             self.connection.execute(
                 psycopg.sql.SQL("DELETE FROM {} WHERE source_sha256 = %s").format(

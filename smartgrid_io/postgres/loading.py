@@ -16,7 +16,7 @@ from psycopg import sql
 
 from smartgrid_core.contracts.readings import MeterReadings
 from smartgrid_core.contracts.tables import get_table, to_table_name
-from smartgrid_io.postgres.copy import Connection, copy_in
+from smartgrid_io.postgres.copy import Connection, copy_in, quote_identifiers
 from smartgrid_io.postgres.tables import TEXT_LIMIT
 from smartgrid_io.postgres.upsert_statement import (
     JOURNALLED,
@@ -46,7 +46,7 @@ class LoadCounts:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Load:
     """One load into one table: `begin`, `add` any number of batches, `end`; one transaction."""
 
@@ -60,19 +60,19 @@ class Load:
     """The instant of the load, UTC."""
     delivery: str | None = None
     """Name for the traces of repeated readings, if `source` is shared by several deliveries."""
+    _has_batch: bool = False
+    """Whether `load_batch` holds rows: to empty it costs as much as to load a small file."""
 
     def begin(self) -> None:
         """Make the temporary tables that the load works with."""
-        self.connection.execute(
-            sql.SQL(
-                "CREATE TEMP TABLE load_batch (LIKE {} INCLUDING DEFAULTS) ON COMMIT DROP"
-            ).format(sql.Identifier(to_table_name(self.schema)))
-        )
+        tables = "CREATE TEMP TABLE load_batch (LIKE {} INCLUDING DEFAULTS) ON COMMIT DROP"
         if self.schema in JOURNALLED:
-            self.connection.execute(
-                "CREATE TEMP TABLE load_touched (subject text, quantity text, day date, "
+            tables += (
+                "; CREATE TEMP TABLE load_touched (subject text, quantity text, day date, "
                 "first_time timestamptz, last_time timestamptz) ON COMMIT DROP"
             )
+        name = sql.Identifier(to_table_name(self.schema))
+        self.connection.execute(sql.SQL(tables).format(name))  # one round trip for both
 
     def add(self, rows: pl.DataFrame) -> LoadCounts:
         """Upsert rows that keep their contract, and return what they did.
@@ -89,7 +89,9 @@ class Load:
             final = rows.unique(key, keep="last", maintain_order=True)
             overtaken = self._record_overtaken(rows, key=key)
         with self.connection.cursor() as cursor:
-            cursor.execute("TRUNCATE load_batch")
+            if self._has_batch:
+                cursor.execute("TRUNCATE load_batch")
+            self._has_batch = True
             # In the order of the key: the index grows leaf by leaf, and loads that meet in the
             # same rows wait for each other instead of blocking one another.
             copy_in(cursor, "load_batch", final.sort(key))
@@ -111,8 +113,8 @@ class Load:
                     "SELECT %s, day, %s FROM unnest(%s::date[]) AS day ORDER BY day",
                     [to_table_name(self.schema), self.now, days],
                 )
-            cursor.execute("DROP TABLE load_batch")
-            cursor.execute("DROP TABLE IF EXISTS load_touched")
+            used = ("load_batch", *(("load_touched",) if self.schema in JOURNALLED else ()))
+            cursor.execute(sql.SQL("DROP TABLE {}").format(quote_identifiers(used)))
         return days
 
     def _record_overtaken(self, rows: pl.DataFrame, *, key: Sequence[str]) -> LoadCounts:

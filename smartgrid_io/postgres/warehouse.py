@@ -84,6 +84,7 @@ class PostgresWarehouse:
                 copy_in(cursor, "load_batch", frame)
                 _refuse_outside(cursor, name, inside)
                 _delete_missing(cursor, schema, inside)
+                cursor.execute("TRUNCATE load_batch")
             load.add(frame)
             load.end()
         return WriteResult(frame.height, frame)
