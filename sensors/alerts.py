@@ -58,7 +58,7 @@ def find_undecided_days(
     }
 
 
-@dg.sensor(job_name=RECORDING, minimum_interval_seconds=30, default_status=RUNNING)
+@dg.sensor(job_name=RECORDING, minimum_interval_seconds=5, default_status=RUNNING)
 def new_exceedances(
     context: dg.SensorEvaluationContext,
     warehouse: dg.ResourceParam[Warehouse],
@@ -165,7 +165,7 @@ def _merge_cursors(attempts: Iterable[Attempts]) -> dict[str, int]:
     return {fact: number for attempt in attempts for fact, number in attempt.cursor.items()}
 
 
-@dg.sensor(job_name=DELIVERY, minimum_interval_seconds=15, default_status=RUNNING)
+@dg.sensor(job_name=DELIVERY, minimum_interval_seconds=5, default_status=RUNNING)
 def waiting_messages(
     context: dg.SensorEvaluationContext,
     alert_store: dg.ResourceParam[AlertStore],

@@ -69,7 +69,7 @@ def decide_canary(
 
 @dg.sensor(
     job_name=JOB,
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def canary_watch(

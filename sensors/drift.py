@@ -84,7 +84,7 @@ def _read_training_time(warehouse: Warehouse) -> datetime | None:
 
 @dg.sensor(
     job_name=JOB,
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def drift_watch(

@@ -23,7 +23,7 @@ def find_failure_text(context: dg.RunFailureSensorContext) -> str:
     return context.failure_event.message or "no error text"
 
 
-@dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=15)
+@dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=5)
 def failed_runs(
     context: dg.RunFailureSensorContext,
     alert_store: dg.ResourceParam[AlertStore],

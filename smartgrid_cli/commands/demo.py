@@ -1,8 +1,9 @@
 """`smartgrid demo`: the demo grid's readings walked through the whole graph, step by step."""
 
 import os
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -33,12 +34,20 @@ from smartgrid_cli.machine.home import Home
 from smartgrid_cli.machine.processes import Machine
 from smartgrid_core.contracts.grid import PlantedFaults
 from smartgrid_core.contracts.insights import InsightPages
+from smartgrid_core.contracts.readings import LandedFiles
 from smartgrid_core.errors import ModelUnavailableError, SmartGridError
 from smartgrid_core.rollout.labels import LOAD_FORECASTER
 from smartgrid_core.time import Window
+from smartgrid_io.postgres.notifications import notify_listeners
 
 HELD_PROCESS = "dagster_daemon"
 """Its sensors would re-open days that are still being landed."""
+
+LANDING_SENSOR = "landing_arrivals"
+"""The sensor that asks for the landing of files that have arrived."""
+
+LANDING_PATIENCE_S = 240.0
+"""How long a file may lie in the landing folder of a running machine before that is an error."""
 
 REOPENING_SENSOR = "late_readings"
 """The sensor that asks for the days that a landing touched."""
@@ -160,12 +169,12 @@ class DemoWalk:
         self.step("Store the ground truth", "truth", self._store_truth)
         materializer = self._start_dagster()
         self.step("Bring them to hourly truth", "first_days", lambda: self._open_days(materializer))
-        self.step(
-            "Land what came late; the days that it touches are opened again",
-            "late_days",
-            lambda: self._land_late(materializer),
-        )
         self.step("Let features follow them", "followed", lambda: self._follow(materializer))
+        self.step(
+            "Drop what came late into the landing folder; its days are opened again",
+            "late_days",
+            lambda: self._drop_late(materializer),
+        )
         self.progress.say("Features, models, forecast, alerts, insights")
         for job in JOBS:
             first, last = self._find_days(job)
@@ -190,6 +199,9 @@ class DemoWalk:
         show.show_alerts(read_open_alerts(warehouse), console)
         show_standing(warehouse.read(InsightPages), console)
         show.show_addresses(self.machine.addresses, console)
+        late = self.state.read_facts("late_days")
+        if "seconds" in late:
+            console.print(describe_lag(late["seconds"]))
 
     def step(self, title: str, name: str, work: Callable[[], None]) -> None:
         """Do one step, with its title and duration, unless it is done already."""
@@ -238,7 +250,12 @@ class DemoWalk:
         self.progress.say("Start the rest")
         supervisor = self.machine.supervisor
         supervisor.wait(name for name in supervisor.services if name != HELD_PROCESS)
-        materializer = Materializer(self.client, self.progress, self.machine.raise_if_given_up)
+        materializer = Materializer(
+            self.client,
+            self.progress,
+            self.machine.raise_if_given_up,
+            wake=lambda: notify_listeners(self.stores.warehouse.url),
+        )
         materializer.wait_until_loaded()
         self.released = time.time()
         if not self.client.list_runs(statuses=["QUEUED"]):
@@ -254,16 +271,42 @@ class DemoWalk:
         materializer.wait_for_ticks(self.released, of=[REOPENING_SENSOR])
         materializer.run_missing(REFRESH_DAYS, first=self.plan.first_day, last=self.plan.last_day)
 
-    def _land_late(self, materializer: Materializer) -> None:
-        materializer.wait_until_idle()
-        landed = time.time()
-        self._land("late")
-        materializer.wait_for_ticks(landed, of=[REOPENING_SENSOR])
-        materializer.run_missing(REFRESH_DAYS, first=self.plan.first_day, last=self.plan.last_day)
-
     def _follow(self, materializer: Materializer) -> None:
         """Wait until what hangs on the days has followed, before anything is learned from it."""
         materializer.wait_until_sensors_idle(since=time.time(), of=[FOLLOWING_SENSOR])
+
+    def _drop_late(self, materializer: Materializer) -> None:
+        """Put the late files into the landing folder and measure how soon features know them."""
+        materializer.wait_until_idle(backfills=True)
+        files = [Path(name) for name in self.state.read_facts("written")["late"]]
+        dropped = time.time()
+        for file in files:
+            drop_file(file, self.stores.settings.landing_place)
+        self._wait_until_landed(files, materializer)
+        sensors = [LANDING_SENSOR, REOPENING_SENSOR, FOLLOWING_SENSOR]
+        materializer.wait_until_sensors_idle(since=dropped, of=sensors)
+        made = {
+            asset: self.client.list_materialization_times(asset, after=dropped)
+            for asset in ("feeder_load", "load_features")
+        }
+        if all(made.values()):  # else a demo that was killed here had them landed before
+            seconds = {asset: max(times) - dropped for asset, times in made.items()}
+            self.progress.say(f"  {describe_lag(seconds)}")
+            self.state.finish("late_days", seconds=seconds)
+
+    def _wait_until_landed(self, files: Sequence[Path], materializer: Materializer) -> None:
+        """Wait until a run has landed the files. Raises DemoError if none does, or it refuses."""
+        missing = {file.name for file in files}
+        end = time.monotonic() + LANDING_PATIENCE_S
+        while missing := missing - set(self.stores.warehouse.read(LandedFiles)["source"]):
+            if time.monotonic() > end:
+                raise DemoError(
+                    f"{', '.join(sorted(missing))} was not landed in {LANDING_PATIENCE_S:.0f} s:"
+                    " the runs of land_files say why"
+                )
+            self.machine.raise_if_given_up()
+            time.sleep(0.2)
+        materializer.wait_until_idle()
 
     def _find_days(self, job: str) -> tuple[date, date]:
         """Return first and last day of a job.
@@ -291,3 +334,20 @@ class DemoWalk:
             if any(published.glob("[0-9]*")):
                 wrong.append(str(error))
         return wrong
+
+
+def drop_file(file: Path, folder: Path) -> None:
+    """Put a copy of the file into the folder, whole or not at all."""
+    scratch = folder / f".{file.name}.part"
+    shutil.copyfile(file, scratch)
+    scratch.replace(folder / file.name)
+
+
+def describe_lag(seconds: Mapping[str, float]) -> str:
+    """Return how long after a file was dropped its days were in each table.
+
+    >>> describe_lag({"feeder_load": 9.8, "load_features": 14.2})
+    'The late file was in feeder_load after 10 s, in load_features after 14 s'
+    """
+    parts = ", ".join(f"in {table} after {value:.0f} s" for table, value in seconds.items())
+    return f"The late file was {parts}"

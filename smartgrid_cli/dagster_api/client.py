@@ -102,6 +102,13 @@ class DagsterClient:
             for node in sort_upstream_first(nodes)
         ]
 
+    def list_materialization_times(self, asset: str, *, after: float) -> list[float]:
+        """Return when a day of the asset was made since then, both in seconds since 1970."""
+        found = self._client.ask(
+            queries.MATERIALIZATIONS, key={"path": [asset]}, after=str(int(after * 1000))
+        )["assetOrError"]
+        return [float(each["timestamp"]) / 1000 for each in found.get("assetMaterializations", [])]
+
     def launch(
         self, job: str, *, days: tuple[date, date] | None = None, tags: Mapping[str, str]
     ) -> str:

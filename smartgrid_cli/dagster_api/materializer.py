@@ -13,9 +13,11 @@ from smartgrid_core.runs import iter_day_ranges
 
 LONGEST_RANGE = 92
 """Days in one run: a season fits in memory, and two seasons can run side by side."""
-POLL_S = 1.0
+POLL_S = 0.5
 BACKFILL_PATIENCE_S = 240.0
 """How long a backfill may stand still, with no run under way."""
+WAKE_EVERY_S = 5.0
+"""How often sensors that are waited for are woken."""
 SENSOR_PATIENCE_S = 240.0
 """How long a running sensor may not look at anything before it is called broken."""
 
@@ -50,6 +52,8 @@ class Materializer:
     progress: Progress
     check: Callable[[], None]
     """Raises when waiting has become pointless (a process was given up)."""
+    wake: Callable[[], None] = lambda: None
+    """Lets sensors look now that somebody waits for them."""
     launched: int = 0
 
     def wait_until_loaded(self, *, seconds: float = 240.0) -> None:
@@ -156,6 +160,7 @@ class Materializer:
                 f"the sensor {', '.join(off)} is switched off: switch it on in Dagster"
             )
         end = time.monotonic() + SENSOR_PATIENCE_S
+        woken = float("-inf")
         while late := select_late_sensors(self.client.list_sensors(), mark, of=of):
             if time.monotonic() > end:
                 words = "; ".join(f"{s.name} ({s.last_error or 'no look'})" for s in late)
@@ -163,6 +168,9 @@ class Materializer:
             self.progress.show_runs(
                 [], f"waiting for the sensors {', '.join(s.name for s in late)}"
             )
+            if time.monotonic() - woken > WAKE_EVERY_S:
+                self.wake()
+                woken = time.monotonic()
             self.check()
             time.sleep(POLL_S)
 

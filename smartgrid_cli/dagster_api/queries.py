@@ -50,6 +50,17 @@ query ($keys: [AssetKeyInput!]!) {
 }
 """
 
+MATERIALIZATIONS = """
+query ($key: AssetKeyInput!, $after: String!) {
+  assetOrError(assetKey: $key) {
+    __typename
+    ... on Asset {
+      assetMaterializations(afterTimestampMillis: $after) { timestamp partition }
+    }
+  }
+}
+"""
+
 LAUNCH = """
 mutation ($params: ExecutionParams!) {
   launchRun(executionParams: $params) {

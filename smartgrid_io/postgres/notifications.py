@@ -6,5 +6,14 @@ learns of them when the transaction is done. They carry nothing: what happened s
 
 from typing import Final
 
+import psycopg
+from psycopg import sql
+
 CHANNEL: Final = "smartgrid"
 """What to LISTEN to."""
+
+
+def notify_listeners(url: str) -> None:
+    """Tell whoever listens to look now: somebody waits for what they find."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("NOTIFY {}").format(sql.Identifier(CHANNEL)))
