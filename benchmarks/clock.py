@@ -83,6 +83,8 @@ def measure_postgres(folder: Path) -> float:
         assert pid is not None
         begun = time.monotonic()
         os.kill(pid, signal.SIGKILL)
+        while server.is_running:
+            time.sleep(0.01)
         server.start()
         return time.monotonic() - begun
 
