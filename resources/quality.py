@@ -10,12 +10,12 @@ import polars as pl
 from smartgrid_core.protocols import QualitySuites
 from smartgrid_core.quality import SuiteResult
 from smartgrid_core.settings import Settings
-from smartgrid_io.quality.run import run_suite
+from smartgrid_io.quality.run import list_waiting, run_suite
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentedSuites:
-    """Suites whose runs leave a page under `docs_dir`, which is served at `docs_url`."""
+    """Suites whose runs get a page under `docs_dir`, which is served at `docs_url`."""
 
     docs_dir: Path
     docs_url: str | None
@@ -31,6 +31,16 @@ class DocumentedSuites:
             at=at,
             register_capacity_kwh=self.register_capacity_kwh,
         )
+
+    def count_waiting(self) -> int:
+        """Return how many runs are still to get their page."""
+        return len(list_waiting(self.docs_dir))
+
+    def make_pages(self) -> tuple[list[str], list[str]]:
+        """Make the pages that wait, by Great Expectations, which is imported only here."""
+        from smartgrid_io.quality.pages import make_pages
+
+        return make_pages(self.docs_dir)
 
 
 class QualityResource(dg.ConfigurableResource[QualitySuites]):

@@ -15,6 +15,7 @@ from sensors.drift import drift_watch
 from sensors.failures import failed_runs
 from sensors.late_readings import late_readings
 from smartgrid_assets.alerts.delivery import deliver_alerts
+from smartgrid_assets.data_docs import make_data_docs, make_data_docs_hourly
 from smartgrid_assets.housekeeping import keep_house, keep_house_daily
 from smartgrid_assets.jobs import JOBS
 from smartgrid_assets.landing import land_files
@@ -76,8 +77,11 @@ def build_definitions(**overrides: Any) -> dg.Definitions:
         # For runs that no job of ours describes (automation, the UI): a process per step would
         # import everything anew for each.
         executor=dg.in_process_executor,
-        jobs=[land_files, fetch_weather, *JOBS, settle_canary, deliver_alerts, keep_house],
-        schedules=[fetch_weather_daily, keep_house_daily, *SCHEDULES],
+        jobs=[
+            *(land_files, fetch_weather, *JOBS, settle_canary, deliver_alerts),
+            *(make_data_docs, keep_house),
+        ],
+        schedules=[fetch_weather_daily, make_data_docs_hourly, keep_house_daily, *SCHEDULES],
         sensors=[
             landing_arrivals,
             late_readings,

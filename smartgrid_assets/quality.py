@@ -73,7 +73,10 @@ def make_quality_check(schema: type[dy.Schema]) -> dg.AssetChecksDefinition:
 
 
 def to_check_result(verdict: SuiteResult) -> dg.AssetCheckResult:
-    """A suite's verdict as Dagster shows it, with the way to its Data Docs page."""
+    """A suite's verdict as Dagster shows it, with the way to its Data Docs page.
+
+    The page is made by the job `make_data_docs`, within the hour.
+    """
     return dg.AssetCheckResult(
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.WARN,

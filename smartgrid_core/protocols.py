@@ -187,13 +187,26 @@ class AlertStore(Protocol):
 
 
 class QualitySuites(Protocol):
-    """The suites of expectations, one per table, and the documents that their runs write."""
+    """The suites of expectations, one per table, and the pages that their runs leave behind."""
 
     def run(self, name: str, frame: pl.DataFrame, *, at: datetime) -> SuiteResult:
         """Return how rows of the table `name` do in its suite; they should reach up to `at`.
 
         Raises:
             KeyError: The table has no suite.
+        """
+        ...
+
+    def count_waiting(self) -> int:
+        """Return how many runs are still to get their page."""
+        ...
+
+    def make_pages(self) -> tuple[list[str], list[str]]:
+        """Make the pages that are still to be made.
+
+        Returns:
+            Their addresses below the docs; and in sentences where a page says something else than
+            the verdict that was given.
         """
         ...
 

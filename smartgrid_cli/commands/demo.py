@@ -61,7 +61,7 @@ SEARCH_SETTINGS = {"SMARTGRID_AUTOML_BUDGET_S": "240"}
 TRUTH_CHECK = "planted_faults_found"
 """It warns elsewhere; the demo planted the faults itself and has to find them."""
 
-READ_TOPOLOGY, REFRESH_DAYS = "read_topology", "refresh_days"
+READ_TOPOLOGY, REFRESH_DAYS, MAKE_PAGES = "read_topology", "refresh_days", "make_data_docs"
 JOBS = (
     *(READ_TOPOLOGY, REFRESH_DAYS, "sum_local_days", "judge_readings", "build_features"),
     *("train_models", "forecast_day", "raise_alerts", "compare_variants"),
@@ -181,6 +181,7 @@ class DemoWalk:
             materializer.run_missing(job, first=first, last=last)
         if materializer.launched:
             materializer.wait_until_sensors_idle(since=time.time())
+            materializer.run_job(MAKE_PAGES)
         self.launched = materializer.launched
         return self._list_problems()
 

@@ -1,21 +1,17 @@
 """What each table's rows are expected to be: one function per suite, in Great Expectations' terms.
 
-A suite judges the figures of `smartgrid_core.quality`. Limits are constants that state their
-reason.
+A suite judges the figures of `smartgrid_core.quality`. It is data: `verdicts.py` judges by it with
+Polars, `pages.py` hands it to Great Expectations. Limits are constants that state their reason.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 import polars as pl
 
 from smartgrid_core import quality
-
-if TYPE_CHECKING:
-    from great_expectations.expectations.expectation import Expectation
-    from great_expectations.expectations.metadata_types import FailureSeverity
 
 BAND_PU = (0.9, 1.1)
 """EN 50160, low and medium voltage: 95 % of a week's 10-minute means lie within +-10 %. Ours are
@@ -67,19 +63,30 @@ EVERY, MOST, NEARLY_ALL = 1.0, 0.95, 0.995
 
 
 @dataclass(frozen=True, slots=True)
+class Expectation:
+    """One expectation, as Great Expectations would write it down.
+
+    Attributes:
+        type: Its name there, such as `expect_column_values_to_be_between`.
+        kwargs: Its parameters there.
+        notes: The reason, shown in the Data Docs.
+        severity: `info` is shown and fails no check, `warning` does.
+    """
+
+    type: str
+    kwargs: Mapping[str, Any]
+    notes: str
+    severity: str = "warning"
+
+
+@dataclass(frozen=True, slots=True)
 class Suite:
     """A named list of expectations, the figures it reads, and how an example row is named."""
 
     name: str
     figures: Callable[..., pl.DataFrame]
-    expectations: Callable[[], list["Expectation"]]
+    expectations: Callable[[], list[Expectation]]
     named_by: tuple[str, ...]
-
-
-def _to_severity(name: str) -> "FailureSeverity":
-    from great_expectations.expectations.metadata_types import FailureSeverity
-
-    return FailureSeverity(name)
 
 
 def _expect_within(
@@ -90,7 +97,7 @@ def _expect_within(
     *,
     mostly: float = EVERY,
     severity: str = "warning",
-) -> "Expectation":
+) -> Expectation:
     """Return the expectation that a column lies between two bounds, both included.
 
     Args:
@@ -101,50 +108,38 @@ def _expect_within(
         mostly: Share of the rows that must lie inside, 0 to 1.
         severity: `info` is shown and fails no check, `warning` does.
     """
-    from great_expectations.expectations.core.expect_column_values_to_be_between import (
-        ExpectColumnValuesToBeBetween,
-    )
-
-    return ExpectColumnValuesToBeBetween(
-        column=column,
-        min_value=low,
-        max_value=high,
-        mostly=mostly,
-        notes=why,
-        severity=_to_severity(severity),
+    return Expectation(
+        "expect_column_values_to_be_between",
+        {"column": column, "min_value": low, "max_value": high, "mostly": mostly},
+        why,
+        severity,
     )
 
 
-def _expect_sound_table(*key: str) -> list["Expectation"]:
-    from great_expectations.expectations.core.expect_column_values_to_not_be_null import (
-        ExpectColumnValuesToNotBeNull,
-    )
-    from great_expectations.expectations.core.expect_compound_columns_to_be_unique import (
-        ExpectCompoundColumnsToBeUnique,
-    )
-    from great_expectations.expectations.core.expect_table_row_count_to_be_between import (
-        ExpectTableRowCountToBeBetween,
-    )
-
+def _expect_sound_table(*key: str) -> list[Expectation]:
     return [
-        ExpectTableRowCountToBeBetween(
-            min_value=1, notes="An empty window is silence.", severity=_to_severity("warning")
+        Expectation(
+            "expect_table_row_count_to_be_between",
+            {"min_value": 1},
+            "An empty window is silence.",
         ),
-        ExpectCompoundColumnsToBeUnique(
-            column_list=list(key), notes="One row per key.", severity=_to_severity("warning")
+        Expectation(
+            "expect_compound_columns_to_be_unique",
+            {"column_list": list(key)},
+            "One row per key.",
         ),
         *(
-            ExpectColumnValuesToNotBeNull(
-                column=name,
-                notes="A key without a part names nothing.",
-                severity=_to_severity("warning"),
+            Expectation(
+                "expect_column_values_to_not_be_null",
+                {"column": name},
+                "A key without a part names nothing.",
             )
             for name in key
         ),
     ]
 
 
-def _expect_electrical_ranges() -> list["Expectation"]:
+def _expect_electrical_ranges() -> list[Expectation]:
     return [
         _expect_within("voltage_pu", *BAND_PU, "EN 50160: 95 % within +-10 %.", mostly=MOST),
         _expect_within("voltage_pu", *EXTREME_PU, "EN 50160: all within +10/-15 %."),
@@ -164,7 +159,7 @@ def _expect_electrical_ranges() -> list["Expectation"]:
     ]
 
 
-def _expect_sensor_data() -> list["Expectation"]:
+def _expect_sensor_data() -> list[Expectation]:
     return [
         *_expect_sound_table("sensor_id", "sensor_type", "event_time"),
         *_expect_electrical_ranges(),
@@ -177,7 +172,7 @@ def _expect_sensor_data() -> list["Expectation"]:
     ]
 
 
-def _expect_meter_readings() -> list["Expectation"]:
+def _expect_meter_readings() -> list[Expectation]:
     return [
         *_expect_sound_table("meter_id", "reading_kind", "event_time"),
         _expect_within(
@@ -197,7 +192,7 @@ def _expect_meter_readings() -> list["Expectation"]:
     ]
 
 
-def _expect_sensor_aggregates() -> list["Expectation"]:
+def _expect_sensor_aggregates() -> list[Expectation]:
     return [
         *_expect_sound_table("sensor_id", "sensor_type", "hour_bucket"),
         *_expect_electrical_ranges(),
@@ -210,11 +205,7 @@ def _expect_sensor_aggregates() -> list["Expectation"]:
     ]
 
 
-def _expect_meter_consumption() -> list["Expectation"]:
-    from great_expectations.expectations.core.expect_column_mean_to_be_between import (
-        ExpectColumnMeanToBeBetween,
-    )
-
+def _expect_meter_consumption() -> list[Expectation]:
     return [
         *_expect_sound_table("meter_id", "interval_start"),
         _expect_within("mean_kw", 0.0, MOST_METER_KW, "kW, within what a connection can draw."),
@@ -225,16 +216,15 @@ def _expect_meter_consumption() -> list["Expectation"]:
         _expect_within(
             "silence_hours", None, METER_SILENCE_H, "Every meter's energy is up to date."
         ),
-        ExpectColumnMeanToBeBetween(
-            column="estimated",
-            max_value=MOST_ESTIMATED,
-            notes="At least 95 % of the intervals are measured.",
-            severity=_to_severity("warning"),
+        Expectation(
+            "expect_column_mean_to_be_between",
+            {"column": "estimated", "max_value": MOST_ESTIMATED},
+            "At least 95 % of the intervals are measured.",
         ),
     ]
 
 
-def _expect_feeder_load() -> list["Expectation"]:
+def _expect_feeder_load() -> list[Expectation]:
     return [
         *_expect_sound_table("feeder_id", "hour_start"),
         _expect_within("load_kw", -MOST_KW * 10, MOST_KW * 10, "kW, net; the whole grid included."),
@@ -255,7 +245,7 @@ def _expect_feeder_load() -> list["Expectation"]:
     ]
 
 
-def _expect_load_features() -> list["Expectation"]:
+def _expect_load_features() -> list[Expectation]:
     return [
         *_expect_sound_table("feeder_id", "issue_time", "hour_start"),
         _expect_within("lead_hours", 0.0, 168.0, "Hours ahead of the issue time, a week at most."),

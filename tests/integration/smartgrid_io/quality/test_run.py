@@ -1,4 +1,4 @@
-"""Suites run by Great Expectations itself, and the Data Docs that they leave."""
+"""Suites over rows: the verdict at once, as Great Expectations finds it too, the page later."""
 
 import shutil
 import subprocess
@@ -13,7 +13,8 @@ import pytest
 from smartgrid_core.contracts.aggregates import FeederLoad, MeterConsumption, SensorAggregates
 from smartgrid_core.contracts.readings import MeterReadings, SensorData
 from smartgrid_core.quality import SuiteResult
-from smartgrid_io.quality.run import RUNS_KEPT, run_suite
+from smartgrid_io.quality.pages import RUNS_KEPT, make_pages
+from smartgrid_io.quality.run import MOST_WAITING, WAITING, list_waiting, run_suite
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 END = DAY + timedelta(days=1)
@@ -58,7 +59,16 @@ def registers() -> pl.DataFrame:
 
 
 def judge(name: str, rows: pl.DataFrame, docs: Path, *, at: datetime = END) -> SuiteResult:
-    return run_suite(name, rows, docs_dir=docs, docs_url=None, at=at)
+    """The verdict, with which Great Expectations has to agree, and whose page has to stand."""
+    verdict = run_suite(name, rows, docs_dir=docs, docs_url=None, at=at)
+    pages, differences = make_pages(docs)
+    assert differences == []
+    assert [docs / page for page in pages] == [to_path(verdict)]
+    return verdict
+
+
+def to_path(verdict: SuiteResult) -> Path:
+    return Path(unquote(urlparse(verdict.docs_link).path))
 
 
 def found(verdict: SuiteResult) -> dict[str, int]:
@@ -73,7 +83,7 @@ def docs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_healthy_day_passes_and_leaves_a_page(docs: Path):
     verdict = judge("sensor_data", voltages(), docs)
-    page = Path(unquote(urlparse(verdict.docs_link).path))
+    page = to_path(verdict)
     index = (docs / "index.html").read_text()
     assert (verdict.passed, verdict.rows, verdict.failed) == (True, QUARTERS, ())
     assert page.is_file()
@@ -240,6 +250,51 @@ def test_only_the_newest_runs_keep_a_page(tmp_path: Path):
     assert (len(runs), runs[0]) == (RUNS_KEPT, "20200101T000007.000000Z")
 
 
+def test_a_page_waits_until_it_stands_and_a_newer_run_takes_an_older_ones_place(tmp_path: Path):
+    run_suite("sensor_data", voltages().head(3), docs_dir=tmp_path, docs_url=None, at=END)
+    newest = run_suite("sensor_data", voltages(), docs_dir=tmp_path, docs_url=None, at=END)
+    assert len(list_waiting(tmp_path)) == 1
+    assert not to_path(newest).exists()
+    assert make_pages(tmp_path)[0] == [to_path(newest).relative_to(tmp_path).as_posix()]
+    assert to_path(newest).is_file()
+    assert make_pages(tmp_path) == ([], [])
+
+
+def test_no_more_pages_wait_than_are_kept(tmp_path: Path):
+    for hour in range(MOST_WAITING + 3):
+        at = END + timedelta(hours=hour)
+        run_suite("feeder_load", FeederLoad.create_empty(), docs_dir=tmp_path, docs_url=None, at=at)
+    assert len(list_waiting(tmp_path)) == MOST_WAITING
+    assert len(list((tmp_path / WAITING).glob("*.parquet"))) == MOST_WAITING
+
+
+def test_where_great_expectations_sees_something_else_it_is_said(tmp_path: Path):
+    verdict = run_suite("sensor_data", voltages(), docs_dir=tmp_path, docs_url=None, at=END)
+    (note,) = list_waiting(tmp_path)
+    note.write_text(note.read_text().replace('"failed": []', '"failed": [0]'))
+    _, differences = make_pages(tmp_path)
+    assert differences == [
+        "sensor_data up to 2026-03-02 00:00:00+00:00: at least 1 row was refused,"
+        " by Great Expectations not"
+    ]
+    assert to_path(verdict).is_file()
+
+
+def test_what_a_killed_process_left_half_is_told_and_left_out(tmp_path: Path):
+    run_suite("sensor_data", voltages(), docs_dir=tmp_path, docs_url=None, at=END)
+    (note,) = list_waiting(tmp_path)
+    note.with_suffix(".parquet").write_bytes(b"PAR1")
+    pages, differences = make_pages(tmp_path)
+    assert (pages, len(differences), list_waiting(tmp_path)) == ([], 1, [])
+
+
+def test_a_verdict_needs_no_import_of_great_expectations(tmp_path: Path):
+    rows = tmp_path / "rows.parquet"
+    FeederLoad.create_empty().write_parquet(rows)
+    code = f"{JUDGE}assert 'great_expectations' not in sys.modules and 'pandas' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code, str(rows), str(tmp_path / "docs")], check=True)
+
+
 JUDGE = """
 import sys
 from datetime import UTC, datetime
@@ -261,15 +316,25 @@ for _ in range(2):
 """
 
 
+PAGES = """
+import sys
+from pathlib import Path
+
+from smartgrid_io.quality.pages import make_pages
+
+assert make_pages(Path(sys.argv[2]))[1] == []
+"""
+
+
 @pytest.mark.slow
-def test_checks_of_several_processes_share_one_site(tmp_path: Path):
+def test_checks_and_page_makers_of_several_processes_share_one_site(tmp_path: Path):
     rows, docs = tmp_path / "rows.parquet", tmp_path / "docs"
     FeederLoad.create_empty().write_parquet(rows)
-    command = [sys.executable, "-c", JUDGE, str(rows), str(docs)]
-    judges = [subprocess.Popen(command) for _ in range(2)]
-    ends = [judge.wait(timeout=120) for judge in judges]
+    commands = [[sys.executable, "-c", code, str(rows), str(docs)] for code in (JUDGE + PAGES,) * 2]
+    judges = [subprocess.Popen(command) for command in commands]
+    assert [judge.wait(timeout=120) for judge in judges] == [0, 0]
+    assert make_pages(docs)[1] == []
     index = unquote((docs / "index.html").read_text())
     pages = [page.relative_to(docs).as_posix() for page in docs.glob("validations/**/*.html")]
-    assert ends == [0, 0]
-    assert len(pages) == 4
+    assert pages
     assert all(page in index for page in pages)
