@@ -129,6 +129,8 @@ def _build_environment(
         "SMARTGRID_DAGSTER_ARTIFACTS": str(home.dagster),
         "DAGSTER_HOME": str(home.dagster),
         "MLFLOW_TRACKING_URI": addresses["mlflow"],
+        # The events of a range of days are written together, not one by one.
+        "DAGSTER_EVENT_BATCH_SIZE": "200",
         "PYTHONUNBUFFERED": "1",
     }
 
