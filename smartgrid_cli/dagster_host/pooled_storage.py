@@ -73,6 +73,10 @@ class PooledEventLogStorage(_Pooled, PostgresEventLogStorage):
 class PooledScheduleStorage(_Pooled, PostgresScheduleStorage):
     """Ticks of schedules and sensors."""
 
+    def has_instigators_table(self) -> bool:
+        """Return True: `ensure_tables` made it; Dagster would list all tables at every tick."""
+        return True
+
 
 class PooledPostgresStorage(DagsterPostgresStorage):
     """What `dagster.yaml` names as the storage.

@@ -28,7 +28,15 @@ class WebhookNotifier:
 
     def __init__(self, *, secret: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._secret = secret.encode() if secret else None
-        self._client = httpx.Client(timeout=timeout_s, follow_redirects=False)
+        self._timeout_s = timeout_s
+        self._opened: httpx.Client | None = None
+
+    @property
+    def _client(self) -> httpx.Client:
+        """Connections, made when there is something to send: reading all certificates takes time."""
+        if self._opened is None:
+            self._opened = httpx.Client(timeout=self._timeout_s, follow_redirects=False)
+        return self._opened
 
     def __enter__(self) -> Self:
         return self
@@ -43,7 +51,9 @@ class WebhookNotifier:
 
     def close(self) -> None:
         """Let the connections go."""
-        self._client.close()
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
     def send(
         self, channel: str, recipient: str, payload: Mapping[str, Any], *, message_id: str
