@@ -33,7 +33,7 @@ class WebhookNotifier:
 
     @property
     def _client(self) -> httpx.Client:
-        """Connections, made when there is something to send: reading all certificates takes time."""
+        """Connections, made when there is something to send: certificates take time to read."""
         if self._opened is None:
             self._opened = httpx.Client(timeout=self._timeout_s, follow_redirects=False)
         return self._opened
