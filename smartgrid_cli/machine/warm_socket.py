@@ -6,6 +6,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,10 +24,12 @@ PATIENCE_S = 30.0
 def open_socket_folder(path: Path) -> tuple[int, str]:
     """Return an open handle on the socket's folder and a short address for the socket.
 
-    The kernel takes 107 bytes of an address; a home may lie deeper than that.
+    The kernel takes about 100 bytes of an address. A home may lie deeper than that: on Linux the
+    handle leads there.
     """
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    return folder, f"/proc/self/fd/{folder}/{path.name}"
+    has_handles = sys.platform == "linux"
+    return folder, f"/proc/self/fd/{folder}/{path.name}" if has_handles else str(path)
 
 
 def name_run(run_id: str) -> str:
