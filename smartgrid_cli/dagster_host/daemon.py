@@ -88,17 +88,19 @@ class EventfulQueue(QueuedRunCoordinatorDaemon):
 
 def watch_folder(folder: Path, wakeup: Wakeup) -> None:
     """Tell of every change below a folder, for ever; the folder may come later, or go and come."""
+    complaint = ""
     while True:
         try:
             for _ in watchfiles.watch(folder, debounce=QUIET_MS, step=QUIET_MS // 3):
                 wakeup.notify()
-        except (FileNotFoundError, OSError) as error:
-            LOG.info("the folder %s is not watched yet: %s", folder, error)
+        except (OSError, RuntimeError) as error:
+            complaint = _complain_once(f"the folder {folder} is not watched: {error}", complaint)
         time.sleep(RECONNECT_S)
 
 
 def watch_warehouse(url: str, wakeup: Wakeup) -> None:
     """Tell of every notification of the warehouse, for ever; after an outage at once."""
+    complaint = ""
     while True:
         try:
             with psycopg.connect(url, autocommit=True) as connection:
@@ -107,8 +109,15 @@ def watch_warehouse(url: str, wakeup: Wakeup) -> None:
                 for _ in connection.notifies():
                     wakeup.notify()
         except psycopg.Error as error:
-            LOG.info("the warehouse is not listened to yet: %s", error)
+            complaint = _complain_once(f"the warehouse is not listened to: {error}", complaint)
         time.sleep(RECONNECT_S)
+
+
+def _complain_once(complaint: str, last: str) -> str:
+    """Log a complaint unless it was the last one, and return it."""
+    if complaint != last:
+        LOG.warning(complaint)
+    return complaint
 
 
 def start_watching(settings: Settings, wakeup: Wakeup) -> None:
