@@ -1,5 +1,6 @@
 """Gradient boosting: quantile trees on scaled features, widened to an honest P10-P90 band."""
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
 
 SMALL_MODEL: Mapping[str, Any] = {"trees": 150, "learning_rate": 0.1, "most_rows": 40_000}
 """Changes of the settings: a model just good enough to tell which scale suits the data."""
+
+MOST_CHOSEN_SCALES = 16
+"""So many choices are remembered: the forecasters of a backtest learn from the same few spans."""
+
+_CHOSEN_SCALES: dict[str, str] = {}
+"""The chosen scale by the fingerprint of the rows and settings that it was chosen by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +218,33 @@ def choose_scale(
 ) -> str:
     """Return the one of SCALES with which a small model of `head` errs least on `tail`.
 
-    Both are rows of `select_known_rows`; the calmest scale where either has none.
+    Both are rows of `select_known_rows`; the calmest scale where either has none. The same rows
+    and settings are judged once per process.
     """
     if head.is_empty() or tail.is_empty():
         return SCALES[0]
+    key = _fingerprint_choice(head, tail, settings=settings)
+    if key not in _CHOSEN_SCALES:
+        while len(_CHOSEN_SCALES) >= MOST_CHOSEN_SCALES:
+            _CHOSEN_SCALES.pop(next(iter(_CHOSEN_SCALES)))
+        _CHOSEN_SCALES[key] = _find_calmest_scale(head, tail, settings=settings)
+    return _CHOSEN_SCALES[key]
+
+
+def _fingerprint_choice(
+    head: pl.DataFrame, tail: pl.DataFrame, *, settings: BoostingSettings | None
+) -> str:
+    """Return a hash of all that the choice of a scale depends on."""
+    digest = hashlib.sha256(f"{settings} {head.columns} {head.height}".encode())
+    for rows in (head, tail):
+        digest.update(rows.hash_rows().to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _find_calmest_scale(
+    head: pl.DataFrame, tail: pl.DataFrame, *, settings: BoostingSettings | None
+) -> str:
+    """Return the scale with which a small model of `head` errs least on `tail`."""
     small = BoostingForecaster(replace(settings or BoostingSettings(), **SMALL_MODEL))
     small.feature_names = list_input_names(head)
     small.scaled_features = list_load_inputs(small.feature_names)

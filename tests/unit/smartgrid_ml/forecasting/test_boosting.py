@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from smartgrid_core.features.load import FEATURES, SCALES, build_load_features
+from smartgrid_ml.forecasting import boosting
 from smartgrid_ml.forecasting.boosting import BoostingForecaster, BoostingSettings
 from smartgrid_ml.forecasting.conformal import count_years_back
 from smartgrid_ml.forecasting.protocol import QUANTILES, ServableForecaster
@@ -55,6 +57,27 @@ def test_it_shows_what_an_export_needs(fitted):
     assert [len(fitted.boosters[quantile]) for quantile in QUANTILES] == [1, 2, 1]
     assert {len(fitted.offsets[quantile]) for quantile in QUANTILES} == {24}
     assert not fitted.offsets[0.5].any()
+
+
+def test_the_scale_of_the_same_rows_is_looked_for_once(split, monkeypatch: pytest.MonkeyPatch):
+    head, tail = split
+    judged: list[int] = []
+    find_calmest_scale = boosting._find_calmest_scale
+
+    def judge(head: pl.DataFrame, tail: pl.DataFrame, **how: BoostingSettings) -> str:
+        judged.append(head.height)
+        return find_calmest_scale(head, tail, **how)
+
+    monkeypatch.setattr(boosting, "_find_calmest_scale", judge)
+    monkeypatch.setattr(boosting, "_CHOSEN_SCALES", {})
+    chosen = boosting.choose_scale(head, tail, settings=LIGHT)
+
+    assert boosting.choose_scale(head.clone(), tail, settings=LIGHT) == chosen
+    assert judged == [head.height]
+    other = tail.with_columns(pl.col("load_kw") * 2)
+    boosting.choose_scale(head, other, settings=LIGHT)
+    boosting.choose_scale(head, tail, settings=replace(LIGHT, leaves=5))
+    assert judged == [head.height] * 3
 
 
 def test_a_prediction_is_what_the_docstring_says(fitted, split):
