@@ -115,6 +115,8 @@ class Settings(BaseSettings):
     """Models that one engine may try at most; as many as there is time for if unset."""
     automl_memory_mb: int = Field(default=6_000, ge=500)
     """A search that holds more is ended; what it found so far counts."""
+    backtest_folds: int = Field(default=2, ge=1, le=52)
+    """Into so many parts the tested days are cut; every model is trained anew before each."""
     segment_window_weeks: int = Field(default=8, ge=1, le=104)
     """How far consumer profiles look back."""
     segment_min_coverage: float = Field(default=0.5, gt=0, le=1)

@@ -9,7 +9,7 @@ from smartgrid_assets.domains import MODELS, grid_asset
 from smartgrid_assets.models.gate import BACKTEST, CHALLENGER
 from smartgrid_assets.models.going_live import go_live
 from smartgrid_assets.models.losses import keep_losses
-from smartgrid_assets.models.trials import make_trial_reporter
+from smartgrid_assets.models.trials import TrainingReporter, report_progress
 from smartgrid_core.contracts.features import LoadFeatures
 from smartgrid_core.contracts.forecasts import LoadBacktest, LoadForecasts
 from smartgrid_core.contracts.promotion import PromotionDecisions
@@ -46,6 +46,7 @@ from smartgrid_ml.forecasting.registry import (
     create_forecaster,
     share_budget,
 )
+from smartgrid_ml.progress import FitProgress
 from smartgrid_ml.training import (
     TrainingNotes,
     choose_test_span,
@@ -55,8 +56,6 @@ from smartgrid_ml.training import (
 
 POOL = "training"
 """One training at a time: it takes every core there is."""
-
-FOLDS = 2
 
 
 @grid_asset(
@@ -82,22 +81,26 @@ def load_backtest(
     """
     features = lake.scan(LoadFeatures).filter(pl.col("load_kw").is_not_null()).collect()
     start, end = choose_test_span(features["issue_time"])
-    report_trial = make_trial_reporter(
+    reporter = TrainingReporter(
         context, registry=model_registry, parent_run_id=mlflow.active_run().info.run_id
     )
-    searching = SearchSettings(_share_settings_budget(settings), on_trial=report_trial)
+    searching = SearchSettings(
+        _share_settings_budget(settings),
+        on_trial=reporter.report_trial,
+        on_progress=reporter.report_progress,
+    )
     scores = backtest_models(
         features,
         BacktestSettings(
             models=FORECASTERS if settings.automl_budget_s else WITHOUT_SEARCH,
             test_start=start,
             test_end=end,
-            folds=FOLDS,
+            folds=settings.backtest_folds,
         ),
         make=lambda name: create_forecaster(name, searching=searching),
         # Only servable forecasters are measured.
         artifact_mb=lambda model: measure_saved_model_mb(cast(ServableForecaster, model)),
-        progress=lambda name: context.log.info("backtest of %s", name),
+        on_progress=reporter.report_progress,
     )
     board = scores.leaderboard.with_columns(
         backtest_id=pl.lit(hash_training(features, name="backtest")[:16]),
@@ -133,6 +136,7 @@ def load_backtest(
     kinds={"mlflow", "tensorflow"},
 )
 def load_model(
+    context: dg.AssetExecutionContext,
     lake: dg.ResourceParam[Lake],
     warehouse: dg.ResourceParam[Warehouse],
     model_registry: dg.ResourceParam[ModelRegistry],
@@ -147,6 +151,7 @@ def load_model(
     name = choose_servable(board)
     if name is None:
         return dg.MaterializeResult(metadata={"outcome": "no model beats the naive rows"})
+    report_progress(context, FitProgress(name))
     overall = board.filter(pl.col("series") == ALL_SERIES, pl.col("model") == name).row(
         0, named=True
     )

@@ -1,54 +1,82 @@
-"""Where people see what a search tries: log, MLflow, and the asset's events in Dagster."""
+"""Where people see how far a training is: log, MLflow, and the asset's events in Dagster."""
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
 from smartgrid_core.model_protocols import ModelRegistry
-from smartgrid_ml.automl.trials import OnTrial, Trial
+from smartgrid_ml.automl.trials import Trial
+from smartgrid_ml.progress import SearchProgress, TrainingProgress, to_facts
 
 PAUSE_S = 30.0
 """A server that was started anew answers by then; waiting for it costs trials."""
 
 
-def make_trial_reporter(
-    context: dg.AssetExecutionContext, *, registry: ModelRegistry, parent_run_id: str
-) -> OnTrial:
-    """What to call with the engine's name and each trial, as soon as the trial has ended.
+@dataclass
+class TrainingReporter:
+    """Writes down how far the backtest of an asset is; its methods are the callbacks of it.
 
     Every trial becomes a line of the log, a run within the MLflow run `parent_run_id`, and an
-    observation of the asset with engine, number, score (mean absolute error), seconds, error.
+    observation of the asset with engine, number, score (mean absolute error), seconds, error, and
+    how far its search is. Begin and end of a search and each training are observations, too.
     A registry that fails is left alone for PAUSE_S: a search has a budget to use.
-
-    In an asset: ``make_trial_reporter(context, registry=model_registry,
-    parent_run_id=mlflow.active_run().info.run_id)`` is the `on_trial` of `AutomlForecaster`.
     """
-    asked_again_at = 0.0
 
-    def report_trial(engine: str, trial: Trial) -> None:
-        nonlocal asked_again_at
-        context.log.info(trial.describe(engine))
+    context: dg.AssetExecutionContext
+    registry: ModelRegistry
+    """Keeps the trials."""
+    parent_run_id: str
+    """The MLflow run of the searches."""
+    _asked_again_at: float = 0.0
+    """When the registry is asked again, monotonic time, seconds."""
+    _search: SearchProgress | None = None
+    """How far the search is to which the next trial belongs."""
+
+    def report_progress(self, progress: TrainingProgress) -> None:
+        """Write it down; that of a trial waits for the trial, which follows at once."""
+        if isinstance(progress, SearchProgress) and progress.trials and not progress.has_ended:
+            self._search = progress
+        else:
+            report_progress(self.context, progress)
+
+    def report_trial(self, engine: str, trial: Trial) -> None:
+        """Write the trial down in log, MLflow and events."""
+        self.context.log.info(trial.describe(engine))
         run_id = None
-        if time.monotonic() >= asked_again_at:
+        if time.monotonic() >= self._asked_again_at:
             try:
-                run_id = _log_trial(registry, parent_run_id, engine=engine, trial=trial)
+                run_id = _log_trial(self.registry, self.parent_run_id, engine=engine, trial=trial)
             except Exception as error:
                 # What is found matters more than where it is written down.
-                asked_again_at = time.monotonic() + PAUSE_S
-                context.log.warning(
+                self._asked_again_at = time.monotonic() + PAUSE_S
+                self.context.log.warning(
                     "trial %d of %s and those of the next %.0f s are not written to MLflow: %s",
                     *(trial.number, engine, PAUSE_S, error),
                 )
-        context.log_event(
+        search, self._search = self._search, None
+        self.context.log_event(
             dg.AssetObservation(
-                asset_key=context.asset_key,
+                asset_key=self.context.asset_key,
                 description=trial.describe(engine),
-                metadata=_list_figures(trial, engine=engine, run_id=run_id),
+                metadata={
+                    **_list_figures(trial, engine=engine, run_id=run_id),
+                    **(to_facts(search) if search else {}),
+                },
             )
         )
 
-    return report_trial
+
+def report_progress(context: dg.AssetExecutionContext, progress: TrainingProgress) -> None:
+    """Make it an event of the asset that is being made, which `smartgrid demo` reads."""
+    context.log_event(
+        dg.AssetObservation(
+            asset_key=context.asset_key,
+            description=progress.describe(),
+            metadata=to_facts(progress),
+        )
+    )
 
 
 def _log_trial(registry: ModelRegistry, parent_run_id: str, *, engine: str, trial: Trial) -> str:

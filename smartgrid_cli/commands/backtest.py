@@ -4,13 +4,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.markup import escape
 
 from smartgrid_cli.files.durations import format_duration, parse_clock, parse_duration
-from smartgrid_cli.files.options import Teller, console, parse_step, parse_zone, show_progress
+from smartgrid_cli.files.options import (
+    ProgressLine,
+    Teller,
+    console,
+    parse_step,
+    parse_zone,
+    show_progress,
+)
 from smartgrid_core.errors import ConfigurationError
 from smartgrid_core.time import DAY, midnight
 
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
     from smartgrid_ml.evaluation.backtest import Backtest
     from smartgrid_ml.forecasting.protocol import Forecaster, ServableForecaster
     from smartgrid_ml.forecasting.registry import SearchSettings
+    from smartgrid_ml.progress import OnProgress, TrainingProgress
 
 NEEDED_DAYS = 14
 """Training days below which quantiles of errors mean nothing."""
@@ -141,6 +150,7 @@ def backtest(
     )
     check_output_folder(out)
     with show_progress() as tell:
+        show_training = follow_training(tell)
         tell(f"reading {data}")
         table = read_series(
             data,
@@ -159,12 +169,13 @@ def backtest(
                 trials=trials,
                 memory_mb=memory,
             ),
-            on_trial=lambda engine, trial: tell(trial.describe(engine)),
+            on_progress=show_training,
         )
         result = backtest_table(
             table,
             protocol=protocol,
             tell=tell,
+            on_progress=show_training,
             searching=searching,
             # It is asked of servable ones only.
             artifact_mb=lambda model: measure_saved_model_mb(cast("ServableForecaster", model)),
@@ -187,6 +198,7 @@ def backtest_table(
     *,
     protocol: BacktestProtocol,
     tell: "Teller" = lambda _: None,
+    on_progress: "OnProgress" = lambda _: None,
     searching: "SearchSettings | None" = None,
     artifact_mb: "Callable[[Forecaster], float] | None" = None,
 ) -> "Backtest":
@@ -196,6 +208,7 @@ def backtest_table(
         table: The series, with exogenous columns if there are any.
         protocol: Which forecasts are made and scored.
         tell: Called with what is being done, for people.
+        on_progress: Called before each training.
         searching: How long and on what AutoML may search; None for the quick defaults.
         artifact_mb: Returns the size of a trained forecaster's artifact, MB; None leaves it out.
 
@@ -226,8 +239,22 @@ def backtest_table(
         ),
         make=lambda name: create_forecaster(name, searching=searching or QUICK_SEARCH),
         artifact_mb=artifact_mb,
-        progress=lambda name: tell(f"training and forecasting: {name}"),
+        on_progress=on_progress,
     )
+
+
+def follow_training(line: ProgressLine) -> "OnProgress":
+    """Return what shows on the line how far a training is; the end of a search stays to be read."""
+    from smartgrid_ml.progress import SearchProgress, pass_time
+
+    def show_training(progress: "TrainingProgress") -> None:
+        if isinstance(progress, SearchProgress) and progress.has_ended:
+            line.keep(progress.describe())
+            return
+        reported = monotonic()
+        line.follow(lambda: pass_time(progress, seconds=monotonic() - reported).describe())
+
+    return show_training
 
 
 def write_results(

@@ -12,12 +12,14 @@ from smartgrid_cli.dagster_api.records import (
     RANGE_START,
     Asset,
     Check,
+    Observation,
     Run,
     Sensor,
     Step,
     join_key,
     sort_upstream_first,
     to_asset,
+    to_observation,
 )
 from smartgrid_cli.dagster_api.transport import (
     PATIENCE_S,
@@ -108,6 +110,33 @@ class DagsterClient:
             queries.MATERIALIZATIONS, key={"path": [asset]}, after=str(int(after * 1000))
         )["assetOrError"]
         return [float(each["timestamp"]) / 1000 for each in found.get("assetMaterializations", [])]
+
+    def list_observations(
+        self, asset: str, *, run_id: str, after: float, limit: int = 50
+    ) -> list[Observation]:
+        """Return what a run observed of the asset since then, oldest first.
+
+        Args:
+            asset: The asset key; of one that is not known nothing was observed.
+            run_id: Only observations of this run.
+            after: Seconds since 1970; an observation of that very moment is returned again.
+            limit: The newest so many at most.
+        """
+        found = self._client.ask(
+            queries.OBSERVATIONS,
+            key={"path": asset.split("/")},
+            # Dagster takes whole milliseconds, and those that lie after them.
+            after=str(int(after * 1000) - 1),
+            limit=limit,
+        )["assetOrError"]
+        return sorted(
+            (
+                to_observation(event)
+                for event in found.get("assetObservations", [])
+                if event["runId"] == run_id
+            ),
+            key=lambda observation: observation.observed,
+        )
 
     def launch(
         self, job: str, *, days: tuple[date, date] | None = None, tags: Mapping[str, str]

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Protocol
 
 from smartgrid_cli.dagster_api.client import DagsterClient
 from smartgrid_cli.dagster_api.records import Asset, Run, Sensor, Step
+from smartgrid_cli.dagster_api.step_reports import StepReports
 from smartgrid_cli.dagster_api.transport import DagsterApiError
 from smartgrid_core.runs import iter_day_ranges
 
@@ -33,6 +34,10 @@ class Progress(Protocol):
         """Show the runs that are under way, with the steps that have begun."""
         ...
 
+    def keep(self, sentence: str) -> None:
+        """Print a line of plain text that stays."""
+        ...
+
     def clear(self) -> None:
         """Show that nothing is under way any more."""
         ...
@@ -55,6 +60,10 @@ class Materializer:
     wake: Callable[[], None] = lambda: None
     """Lets sensors look now that somebody waits for them."""
     launched: int = 0
+    _reports: StepReports = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._reports = StepReports(self.client)
 
     def wait_until_loaded(self, *, seconds: float = 240.0) -> None:
         """Wait for the code location. Raises DagsterApiError with its error."""
@@ -118,10 +127,7 @@ class Materializer:
                 self.progress.clear()
                 return [self._find_last_try(run_id) for run_id in ids]
             self.progress.show_runs(
-                [
-                    (run, self.client.list_steps(run.run_id) if run.status == "STARTED" else [])
-                    for run in open_runs
-                ],
+                [(run, self._list_steps(run)) for run in open_runs],
                 f"catching up: {', '.join(backfilled)}" if backfilled else "",
             )
             if open_runs:
@@ -181,6 +187,15 @@ class Materializer:
                 woken = time.monotonic()
             self.check()
             time.sleep(POLL_S)
+
+    def _list_steps(self, run: Run) -> list[Step]:
+        """Return the steps of a run with what they say of themselves; what ended is printed."""
+        if run.status != "STARTED":
+            return []
+        steps, ended = self._reports.read(run, self.client.list_steps(run.run_id))
+        for sentence in ended:
+            self.progress.keep(f"  {sentence}")
+        return steps
 
     def _find_last_try(self, run_id: str) -> Run:
         run = self.client.list_runs(ids=[run_id])[0]

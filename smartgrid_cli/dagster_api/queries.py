@@ -61,6 +61,26 @@ query ($key: AssetKeyInput!, $after: String!) {
 }
 """
 
+OBSERVATIONS = """
+query ($key: AssetKeyInput!, $after: String!, $limit: Int!) {
+  assetOrError(assetKey: $key) {
+    __typename
+    ... on Asset {
+      assetObservations(afterTimestampMillis: $after, limit: $limit) {
+        runId
+        timestamp
+        metadataEntries {
+          label
+          ... on TextMetadataEntry { text }
+          ... on IntMetadataEntry { intValue }
+          ... on FloatMetadataEntry { floatValue }
+        }
+      }
+    }
+  }
+}
+"""
+
 LAUNCH = """
 mutation ($params: ExecutionParams!) {
   launchRun(executionParams: $params) {

@@ -116,6 +116,21 @@ class Step:
     status: str
     started: float | None
     ended: float | None
+    about: str = ""
+    """How far the step is in its own words; empty if it says nothing. Plain text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """An observation of an asset.
+
+    Attributes:
+        observed: When, seconds since 1970.
+        facts: Its metadata by name: texts, whole numbers and floats.
+    """
+
+    observed: float
+    facts: Mapping[str, str | int | float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +212,22 @@ def to_asset(node: Mapping[str, Any], latest: Mapping[str, Any] | None) -> Asset
         is_materialized=bool((latest or {}).get("latestMaterialization")),
         is_failed=run.get("status") == "FAILURE" and node["assetKey"] in _list_failed_keys(run),
     )
+
+
+def to_observation(event: Mapping[str, Any]) -> Observation:
+    """Return an event of GraphQL's answer as an Observation.
+
+    >>> entries = [{"label": "trials", "intValue": 3}, {"label": "plot", "mdStr": "![](x)"}]
+    >>> to_observation({"timestamp": "1500", "metadataEntries": entries})
+    Observation(observed=1.5, facts={'trials': 3})
+    """
+    facts = {
+        entry["label"]: entry[kind]
+        for entry in event["metadataEntries"]
+        for kind in ("text", "intValue", "floatValue")
+        if entry.get(kind) is not None
+    }
+    return Observation(float(event["timestamp"]) / 1000, facts)
 
 
 def _list_failed_keys(run: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

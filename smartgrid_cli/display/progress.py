@@ -4,9 +4,11 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from smartgrid_cli.dagster_api.records import Run, Step
 
@@ -43,6 +45,10 @@ class ProgressDisplay:
         self._console.print(sentence)
         self._last_word = time.monotonic()
 
+    def keep(self, sentence: str) -> None:
+        """Print a line that stays; the sentence comes from outside and is plain text."""
+        self.say(escape(sentence))
+
     def show_count(self, what: str, done: int, of: int) -> None:
         """Show that `done` of `of` parts of something are through."""
         part = f"{100 * done // of} %" if of > MANY else f"{done}/{of}"
@@ -59,7 +65,7 @@ class ProgressDisplay:
         if self._console.is_terminal:
             self._show(_build_picture(runs, note))
         elif time.monotonic() - self._last_word > SIGN_OF_LIFE_S or note != self._note:
-            words = [f"{run.title} {run.days} {run.status.lower()}" for run, _ in runs]
+            words = [_describe_run(run, steps) for run, steps in runs]
             if words or note:
                 self.say("  ... " + "; ".join([*words, *([note] if note else [])]))
         self._note = note
@@ -70,7 +76,7 @@ class ProgressDisplay:
             self._live.stop()
             self._live = None
 
-    def _show(self, picture: Table | str) -> None:
+    def _show(self, picture: RenderableType) -> None:
         if self._live is None:
             self._live = Live(console=self._console, transient=True, refresh_per_second=4)
             self._live.start()
@@ -85,15 +91,25 @@ class ProgressDisplay:
         self.say(f"  {step.name:<26} {run.days:<24} {MARKS[step.status]} {took}")
 
 
-def _build_picture(runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> Table:
+def _describe_run(run: Run, steps: Sequence[Step]) -> str:
+    """Return in one line, as markup, how far a run is: what its steps say, or else its status."""
+    abouts = [f"{step.name} {escape(step.about)}" for step in steps if step.about]
+    name = " ".join(part for part in (run.title, run.days) if part)
+    return f"{name}: {', '.join(abouts)}" if abouts else f"{name} {run.status.lower()}"
+
+
+def _build_picture(runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> Group:
     """Return what is under way now; what has ended has a line above already."""
     grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 2))
     now = time.time()
+    abouts: list[Text] = []
     for run, steps in runs:
         busy = [step for step in steps if step.status not in MARKS]
         for step in busy:
             since = f"{now - step.started:6.1f} s" if step.started else ""
             grid.add_row(step.name, run.days, "[yellow]running[/yellow]", since)
+            if step.about:
+                abouts.append(Text(f"  {step.name} {step.about}", style="dim", no_wrap=True))
         if not busy:
             grid.add_row(
                 run.title,
@@ -103,4 +119,5 @@ def _build_picture(runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> Tab
             )
     if note:
         grid.add_row(f"[dim]{note}[/dim]", "", "", "")
-    return grid
+    # Below the table: a sentence in it would push its columns apart.
+    return Group(grid, *abouts)

@@ -45,6 +45,10 @@ NETWORKS = 3
 TRIAL_SHARE = 1 / 16
 """Of the budget, at most, for the training of one fold: so a small budget, too, compares a few."""
 
+LEAST_TRAINING_S = 4.0
+"""A fold of the first trial gets it also when the budget is used up before: an epoch or more, so
+that what is found with no time to search is a network and not a straight line."""
+
 MARGIN_S = 2.0
 """Before the end of the budget, for the last trial to be scored and reported."""
 
@@ -69,9 +73,14 @@ class _Clock:
         """Return the clock of a search that begins now."""
         return cls(time.monotonic() + budget.seconds - MARGIN_S, budget.seconds * TRIAL_SHARE)
 
-    def end_training_at(self) -> float:
-        """Return the monotonic time, seconds, at which a training that begins now has to end."""
-        return min(self.deadline, time.monotonic() + self.longest_training_s)
+    def end_training_at(self, *, is_first: bool) -> float:
+        """Return the monotonic time, seconds, at which a training that begins now has to end.
+
+        One of the first trial gets LEAST_TRAINING_S, whatever is left of the budget.
+        """
+        now = time.monotonic()
+        ends = min(self.deadline, now + self.longest_training_s)
+        return max(ends, now + LEAST_TRAINING_S) if is_first else ends
 
 
 def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
@@ -80,7 +89,8 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
     A trial is scored on every fold of `rows.split_folds(INNER_FOLDS)`: mean absolute error in
     load units on the later rows, of one network trained on the earlier ones alone, a part of which
     says when to stop (`train` takes the mean of several networks). A long table is sampled for
-    training, never for scoring. A training ends after a sixteenth of the budget at the latest.
+    training, never for scoring. A training ends after a sixteenth of the budget at the latest. The
+    first trial is scored even if the budget is used up by then.
 
     Args:
         rows: what is learned from.
@@ -159,6 +169,8 @@ class _TrialScorer:
     report: Report
     n_trials: int = 0
     """Trials so far."""
+    n_scored: int = 0
+    """Those that did not fail."""
 
     def score_trial(self, values: Mapping[str, Any], build: Callable[[], Any]) -> float:
         """Return the mean of the fold scores, after reporting the trial.
@@ -174,6 +186,7 @@ class _TrialScorer:
         try:
             scores = [self._score_fold(build, *fold) for fold in self.folds]
             trial = replace(trial, fold_scores=scores)
+            self.n_scored += 1
         except Exception as error:
             error_text = f"{type(error).__name__}: {str(error).strip()}"
             trial = replace(trial, recipe=None, error=error_text)
@@ -190,7 +203,9 @@ class _TrialScorer:
             build,
             draw_rows(earlier, most=MOST_ROWS, random=np.random.default_rng(self.seed)),
             seeds=[self.seed],
-            limits=TrainingLimits(EPOCHS, ends=self.clock.end_training_at()),
+            limits=TrainingLimits(
+                EPOCHS, ends=self.clock.end_training_at(is_first=self.n_scored == 0)
+            ),
         )
         errors = np.abs(model.predict(later.inputs) - later.target) * later.size
         score = float(errors.mean())
@@ -244,7 +259,7 @@ def _make_tuner_class(scorer: _TrialScorer) -> Any:
 
         def pre_create_trial(self) -> None:
             """End the search when there is no time for another trial."""
-            if time.monotonic() >= scorer.clock.deadline:
+            if scorer.n_scored and time.monotonic() >= scorer.clock.deadline:
                 raise _OutOfTimeError
 
         def run_trial(self, trial: Any, **_: Any) -> float:

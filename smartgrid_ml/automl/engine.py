@@ -1,5 +1,6 @@
 """The protocol of all search engines, and the modules that implement it."""
 
+import contextlib
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
@@ -45,6 +46,15 @@ _MODULES: Mapping[str, str] = {
 
 ENGINES = tuple(_MODULES)
 """In the order in which they search."""
+
+
+def keep_engine_ready(engine: Engine) -> contextlib.AbstractContextManager[None]:
+    """Return a context within which what the engine needs for a training is started once.
+
+    An engine that starts something for its trainings has the function `keep_ready`.
+    """
+    keep_ready = getattr(engine, "keep_ready", contextlib.nullcontext)
+    return cast("contextlib.AbstractContextManager[None]", keep_ready())
 
 
 def load_engine(name: str) -> Engine:

@@ -1,13 +1,16 @@
 """An engine as a forecaster: it searches at the first fit and trains the winner at every fit."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
+
+import polars as pl
 
 from smartgrid_core.errors import SmartGridError
-from smartgrid_ml.automl.engine import load_engine
+from smartgrid_ml.automl.engine import keep_engine_ready, load_engine
 from smartgrid_ml.automl.search import run_search
 from smartgrid_ml.automl.trials import Budget, OnTrial, Recipe, SearchResult
 from smartgrid_ml.forecasting.point import PointForecaster, PointModel, Rows
+from smartgrid_ml.progress import OnProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,17 @@ class AutomlForecaster(PointForecaster):
     search_result: SearchResult | None = None
     """What the search found; None before it, and if a recipe was given."""
 
-    def __init__(self, settings: AutomlSettings, *, on_trial: OnTrial = lambda *_: None) -> None:
+    def __init__(
+        self,
+        settings: AutomlSettings,
+        *,
+        on_trial: OnTrial = lambda *_: None,
+        on_progress: OnProgress = lambda _: None,
+    ) -> None:
         self._settings = settings
         self.recipe = settings.recipe
         self._on_trial = on_trial
+        self._on_progress = on_progress
         super().__init__(settings.engine, self)
 
     @property
@@ -44,6 +54,11 @@ class AutomlForecaster(PointForecaster):
         return AutomlSettings(
             self._settings.engine, self._settings.budget, self._settings.seed, self.recipe
         )
+
+    def fit(self, features: pl.DataFrame) -> Self:
+        """Search if nothing was found yet, calibrate and train; see `PointForecaster.fit`."""
+        with keep_engine_ready(load_engine(self._settings.engine)):
+            return super().fit(features)
 
     def prepare(self, rows: Rows) -> None:
         """Search, if nothing was found yet. Raises SmartGridError if nothing could be trained."""
@@ -56,6 +71,7 @@ class AutomlForecaster(PointForecaster):
             budget=settings.budget,
             seed=settings.seed,
             on_trial=self._on_trial,
+            on_progress=self._on_progress,
         )
         if self.search_result.best is None:
             errors = [trial.error for trial in self.search_result.trials if trial.error]

@@ -22,10 +22,16 @@ from smartgrid_ml.automl.memory import measure_memory_mb
 from smartgrid_ml.automl.trials import Budget, OnTrial, SearchResult, Trial
 from smartgrid_ml.automl.worker import write_task
 from smartgrid_ml.forecasting.point import Rows
+from smartgrid_ml.progress import OnProgress, SearchProgress
 from smartgrid_ml.tensorflow_runtime import QUIET_AND_REPRODUCIBLE
 
 POLL_S = 0.5
 """Between two readings of the memory: a search grows by some hundred MB per second at most."""
+
+FIRST_TRIAL_S = 240.0
+"""A search whose budget is used up before it has found a model that can be trained goes on for so
+long until it has: on a busy machine the libraries alone may take longer to start than a short
+budget lasts, and an engine without a model is missing on the board."""
 
 LAST_LINES = 8
 """So many lines of what a failed search printed are part of how it ended."""
@@ -41,10 +47,12 @@ def run_search(
     budget: Budget,
     seed: int = 1,
     on_trial: OnTrial = lambda *_: None,
+    on_progress: OnProgress = lambda _: None,
 ) -> SearchResult:
     """Return everything that the engine tried within the budget; never raises for what it does.
 
-    The search runs in a process of its own, with all that this starts ended at its end. Ctrl-C
+    Every engine gets its first usable trial, FIRST_TRIAL_S after its budget at the latest. The
+    search runs in a process of its own, with all that this starts ended at its end. Ctrl-C
     ends the search, not the caller: what was found so far is kept.
 
     Args:
@@ -53,13 +61,23 @@ def run_search(
         budget: wall time, memory and trials that it may use; the process's imports count.
         seed: of everything that the engine draws.
         on_trial: called with the engine's name and every trial as soon as it has ended.
+        on_progress: called at the start, after every trial (before `on_trial`) and at the end.
 
     Returns:
         The trials in the order in which they ended, and how the search ended.
     """
     result = SearchResult(engine)
     printed: deque[str] = deque(maxlen=LAST_LINES)
-    recorder = _Recorder(result, budget=budget, on_trial=on_trial, printed=printed)
+    ends = time.monotonic() + budget.seconds
+    recorder = _Recorder(
+        result,
+        budget=budget,
+        on_trial=on_trial,
+        on_progress=on_progress,
+        printed=printed,
+        ends=ends,
+    )
+    recorder.report_progress()
     with tempfile.TemporaryDirectory(prefix=f"smartgrid-{Path(engine).stem}-") as place:
         folder = Path(place)
         write_task(folder, rows, budget=budget, seed=seed, engine=engine)
@@ -70,6 +88,7 @@ def run_search(
                 result.ended = "interrupted"
         for line in worker.drain_lines():  # written before the end, but not recorded yet
             recorder.record_line(line)
+    recorder.report_progress(ended=result.ended)
     return result
 
 
@@ -80,8 +99,24 @@ class _Recorder:
     result: SearchResult
     budget: Budget
     on_trial: OnTrial
+    on_progress: OnProgress
     printed: deque[str]
     """The last lines that are no message of a worker."""
+    ends: float
+    """When the budget is used up, monotonic time, seconds."""
+
+    def report_progress(self, *, ended: str | None = None) -> None:
+        """Report how far the search is; `ended` says how it ended, if it has."""
+        best = self.result.best
+        self.on_progress(
+            SearchProgress(
+                self.result.engine,
+                trials=len(self.result.trials),
+                best=None if best is None else best.score,
+                left_s=round(self.ends - time.monotonic(), 1),
+                ended=ended,
+            )
+        )
 
     def record_line(self, line: str) -> str | None:
         """Keep the trial that a line holds; return how the search ended if this was its last."""
@@ -98,6 +133,7 @@ class _Recorder:
         trials, most = self.result.trials, self.budget.trials
         if trial is not None and (most is None or len(trials) < most):
             trials.append(trial)
+            self.report_progress()
             self.on_trial(self.result.engine, trial)
             if len(trials) == most:
                 return "all trials used"
@@ -108,7 +144,6 @@ class _Worker:
     """The process, the messages that it writes, and the last lines that it prints beside them."""
 
     def __init__(self, folder: Path, printed: deque[str]) -> None:
-        self.started = time.monotonic()
         environment = {
             **QUIET_AND_REPRODUCIBLE,
             **os.environ,
@@ -200,15 +235,16 @@ def _start_worker(folder: Path, printed: deque[str]) -> Iterator[_Worker]:
 def _collect_trials(worker: _Worker, recorder: _Recorder) -> str:
     """Record trials until the search ends or has used its budget; return how it ended."""
     budget = recorder.budget
-    deadline = worker.started + budget.seconds
     while True:
-        left_s = deadline - time.monotonic()
-        if left_s <= 0:
+        left_s = recorder.ends - time.monotonic()
+        if left_s <= 0 and recorder.result.best is not None:
             return "budget used"
+        if left_s <= -FIRST_TRIAL_S:
+            return f"no model in {budget.seconds + FIRST_TRIAL_S:.0f} s"
         if (memory_mb := worker.measure_memory_mb()) > budget.memory_mb:
             return f"out of memory: {memory_mb:,.0f} MB of {budget.memory_mb:,} MB allowed"
         try:
-            line = worker.lines.get(timeout=min(POLL_S, left_s))
+            line = worker.lines.get(timeout=min(POLL_S, left_s) if left_s > 0 else POLL_S)
         except queue.Empty:
             # What it forked may live on and hold the pipe open.
             if worker.process.poll() is None:

@@ -40,7 +40,9 @@ POPULATION, FIRST_POPULATION = 12, 8
 first."""
 
 PATIENCE = 0.15
-"""The share of the budget after which a pipeline that has not done its first fold is given up."""
+LEAST_PATIENCE_S = 20.0
+"""The share of the budget after which a pipeline that has not done its first fold is given up; of
+a short budget no less than so many seconds, or a busy machine would finish none."""
 
 Folds = Sequence[tuple[Rows, Rows]]
 """Per fold the rows to train on and the rows to score on."""
@@ -85,7 +87,7 @@ def search(rows: Rows, *, budget: Budget, seed: int, report: Report) -> None:
                 "folds": client.scatter(folds),
                 "seed": seed,
                 "topic": topic,
-                "patience_s": PATIENCE * budget.seconds,
+                "patience_s": max(LEAST_PATIENCE_S, PATIENCE * budget.seconds),
                 "known": _find_known_features(folds),
             },
             population_size=POPULATION,

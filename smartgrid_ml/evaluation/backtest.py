@@ -4,7 +4,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, cast, runtime_checkable
 
@@ -19,9 +19,7 @@ from smartgrid_ml.evaluation.plausibility import PlausibilityError, find_implaus
 from smartgrid_ml.forecasting.ensemble import EnsembleForecaster
 from smartgrid_ml.forecasting.protocol import Forecaster, ServableForecaster
 from smartgrid_ml.forecasting.registry import ENSEMBLE, NAIVE_ROWS, SERVABLE, create_forecaster
-
-Progress = Callable[[str], None]
-"""Is called with the name of each model before it is trained."""
+from smartgrid_ml.progress import FitProgress, OnProgress
 
 MeasureSize = Callable[[Forecaster], float]
 """Exports a fitted servable model and returns its size in MB."""
@@ -115,7 +113,7 @@ def backtest_models(
     *,
     make: Callable[[str], Forecaster] = create_forecaster,
     artifact_mb: MeasureSize | None = None,
-    progress: Progress = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
 ) -> Backtest:
     """Return the scores of models on issue times that they were trained strictly before.
 
@@ -134,7 +132,7 @@ def backtest_models(
         settings: the models, the tested span and its folds.
         make: returns a fresh forecaster for a name; an exception of it fails that model.
         artifact_mb: measures the size of a fitted servable model; None leaves the size unknown.
-        progress: is called with the name of each model before it runs.
+        on_progress: is called before each training, with the model and the fold.
 
     Returns:
         Leaderboard, forecasts, fitted models and searches.
@@ -150,15 +148,23 @@ def backtest_models(
     made: list[Forecaster] = []
     runs: dict[str, _ModelRun] = {}
     rows: list[pl.DataFrame] = []
-    for name in [*names, ENSEMBLE] if has_blend else names:
-        progress(name)
+    for number, name in enumerate(running := [*names, ENSEMBLE] if has_blend else names, start=1):
+        place = FitProgress(name, number, len(running), folds=len(selection) + len(folds))
         try:
             if name == ENSEMBLE:
+                on_progress(replace(place, folds=1))
                 run = _blend_models(runs, folds=folds)
             else:
                 model = make(name)
                 made.append(model)
-                run = _run_model(features, [*selection, *folds], name=name, model=model)
+                run = _run_model(
+                    features,
+                    [*selection, *folds],
+                    name=name,
+                    model=model,
+                    place=place,
+                    on_progress=on_progress,
+                )
             size = artifact_mb(run.model) if artifact_mb and name in SERVABLE else None
             rows.append(_build_score_rows(run, name=name, since=start, artifact_mb=size))
             runs[name] = run
@@ -218,7 +224,13 @@ class _ModelRun:
 
 
 def _run_model(
-    features: pl.DataFrame, spans: Sequence[Window], *, name: str, model: Forecaster
+    features: pl.DataFrame,
+    spans: Sequence[Window],
+    *,
+    name: str,
+    model: Forecaster,
+    place: FitProgress,
+    on_progress: OnProgress,
 ) -> _ModelRun:
     """Train and forecast span by span; one that searches keeps what it found in the first.
 
@@ -227,6 +239,8 @@ def _run_model(
         spans: windows of issue time, in order; each is forecast after training on all before it.
         name: the model's name in the rows of forecasts.
         model: the forecaster; it is trained in place.
+        place: the model's place among all.
+        on_progress: is called before the training for each span.
 
     Returns:
         The model with its forecasts and times.
@@ -238,7 +252,8 @@ def _run_model(
     train_s = predict_s = 0.0
     n_issues = 0
     forecasts = []
-    for span in spans:
+    for fold, span in enumerate(spans, start=1):
+        on_progress(replace(place, fold=fold))
         train, test = _split_rows(features, span)
         started = clock()
         model = model.fit(train)

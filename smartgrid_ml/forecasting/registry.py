@@ -16,6 +16,7 @@ from smartgrid_ml.forecasting.ensemble import EnsembleForecaster
 from smartgrid_ml.forecasting.naive import NaiveForecaster
 from smartgrid_ml.forecasting.protocol import Forecaster, ServableForecaster
 from smartgrid_ml.forecasting.seasonal import SeasonalEmpirical
+from smartgrid_ml.progress import OnProgress
 
 
 def _create_keras() -> Forecaster:
@@ -62,6 +63,8 @@ class SearchSettings:
     """The same seed and data try the same models in the same order."""
     on_trial: OnTrial = lambda *_: None
     """Is called with the engine's name and the trial after each one."""
+    on_progress: OnProgress = lambda _: None
+    """Is called whenever a search has come further, before `on_trial`."""
 
 
 def share_budget(seconds: float, *, trials: int | None, memory_mb: int) -> Budget:
@@ -95,7 +98,9 @@ def create_forecaster(
         return _create_ensemble(recipe)
     if name in ENGINES:
         settings = AutomlSettings(name, searching.budget, searching.seed, recipe)
-        return AutomlForecaster(settings, on_trial=searching.on_trial)
+        return AutomlForecaster(
+            settings, on_trial=searching.on_trial, on_progress=searching.on_progress
+        )
     make = {**_NAIVE_FORECASTERS, **_TRAINED_FORECASTERS}.get(name)
     if make is None:
         raise ValueError(f"no forecaster {name!r}; there are {', '.join(FORECASTERS)}")

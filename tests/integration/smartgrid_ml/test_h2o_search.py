@@ -14,6 +14,7 @@ import pytest
 from smartgrid_core.errors import SmartGridError
 from smartgrid_ml.automl import h2o_cluster as h2o_cluster_module
 from smartgrid_ml.automl.engine import load_engine
+from smartgrid_ml.automl.h2o import keep_ready, train
 from smartgrid_ml.automl.h2o_cluster import compute_heap_mb, open_h2o_cluster
 from smartgrid_ml.automl.search import run_search
 from smartgrid_ml.automl.trials import Budget
@@ -74,6 +75,24 @@ def test_a_search_finds_a_model_that_is_trained_again_and_exported():
     exported = build_regressor_graph(model)(tf.constant(learned.inputs)).numpy()
     np.testing.assert_allclose(exported, model.predict(learned.inputs), rtol=1e-4, atol=1e-7)
     assert not java_below(psutil.Process())
+
+
+def test_with_no_time_at_all_a_model_is_found_and_trainings_share_a_node():
+    learned = rows()
+
+    found = run_search("h2o", learned, budget=Budget(seconds=0.1, memory_mb=3_500))
+
+    assert found.ended == "budget used", found
+    assert found.best is not None
+    assert found.best.recipe is not None
+    with keep_ready():
+        first = train(found.best.recipe, learned, seed=1)
+        nodes = java_below(psutil.Process())
+        again = train(found.best.recipe, learned, seed=1)
+        assert java_below(psutil.Process()) == nodes
+        assert len(nodes) == 1
+    assert not java_below(psutil.Process())
+    np.testing.assert_allclose(again.predict(learned.inputs), first.predict(learned.inputs))
 
 
 @pytest.mark.parametrize("program", [HOLD_A_NODE, SEARCH], ids=["alone", "in a search"])

@@ -67,6 +67,13 @@ def test_a_short_search_finds_a_pipeline_that_can_be_trained_again_and_served():
     np.testing.assert_allclose(np.asarray(exported), offline, rtol=1e-4, atol=1e-4)
 
 
+def test_with_no_time_at_all_the_first_pipeline_is_still_found():
+    found = run_search("tpot", rows(600), budget=Budget(0.1))
+
+    assert found.ended == "budget used"
+    assert found.best is not None
+
+
 CLUSTER = """
 import sys
 from distributed import LocalCluster

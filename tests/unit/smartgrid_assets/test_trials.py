@@ -3,9 +3,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from smartgrid_assets.models.trials import make_trial_reporter
+from smartgrid_assets.models.trials import TrainingReporter
 from smartgrid_core.errors import ConfigurationError
 from smartgrid_ml.automl.trials import Trial
+from smartgrid_ml.progress import FitProgress, SearchProgress, to_facts
 
 TRIALS = (
     Trial(1, {"depth": 3}, (2.0, 4.0), 1.23, 456.7, {"depth": 3}),
@@ -36,14 +37,18 @@ def told(registry: Registry) -> tuple[list[dict[str, Any]], list[str]]:
 
     @dg.asset
     def load_backtest(context: dg.AssetExecutionContext) -> None:
-        tell = make_trial_reporter(context, registry=registry, parent_run_id="parent")
-        for trial in TRIALS:
-            tell("tpot", trial)
+        reporter = TrainingReporter(context, registry=registry, parent_run_id="parent")
+        reporter.report_progress(FitProgress("tpot", 8, 10, 1, 3))
+        reporter.report_progress(SearchProgress("tpot", 0, None, 60.0))
+        for n_trials, trial in enumerate(TRIALS, start=1):
+            reporter.report_progress(SearchProgress("tpot", n_trials, 3.0, 60.0 - n_trials))
+            reporter.report_trial("tpot", trial)
+        reporter.report_progress(SearchProgress("tpot", 3, 3.0, 0.0, ended="budget used"))
 
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize([load_backtest], instance=instance)
         key = dg.AssetKey("load_backtest")
-        observed = instance.fetch_observations(key, limit=10).records
+        observed = instance.fetch_observations(key, limit=20).records
         lines = [
             record.event_log_entry.user_message
             for record in instance.get_records_for_run(result.run_id).records
@@ -59,9 +64,14 @@ def test_every_trial_is_an_event_of_the_asset_a_nested_run_and_a_line_of_the_log
     registry = Registry()
     observations, lines = told(registry)
 
-    assert observations[:2] == [
+    assert observations[0] == to_facts(FitProgress("tpot", 8, 10, 1, 3))
+    assert observations[1] == {"engine": "tpot", "trials": 0, "left_s": 60.0}
+    assert observations[2:4] == [
         {
             "engine": "tpot",
+            "trials": 1,
+            "best": 3.0,
+            "left_s": 59.0,
             "number": 1,
             "score": 3.0,
             "seconds": 1.2,
@@ -70,6 +80,9 @@ def test_every_trial_is_an_event_of_the_asset_a_nested_run_and_a_line_of_the_log
         },
         {
             "engine": "tpot",
+            "trials": 2,
+            "best": 3.0,
+            "left_s": 58.0,
             "number": 2,
             "seconds": 0.5,
             "memory_mb": 460,
@@ -77,7 +90,8 @@ def test_every_trial_is_an_event_of_the_asset_a_nested_run_and_a_line_of_the_log
             "mlflow_run": "run-2",
         },
     ]
-    assert observations[2]["number"] == 3
+    assert observations[4]["number"] == 3
+    assert observations[5:] == [to_facts(SearchProgress("tpot", 3, 3.0, 0.0, ended="budget used"))]
     assert registry.kept[0] == (
         "parent",
         {
@@ -102,8 +116,9 @@ def test_a_registry_that_is_away_is_told_of_once_and_ends_no_search(away_from: i
     registry = Registry(away_from=away_from)
     observations, lines = told(registry)
 
-    assert [one["number"] for one in observations] == [1, 2, 3]
-    assert [one.get("mlflow_run") for one in observations] == [
+    trials = observations[2:5]
+    assert [one["number"] for one in trials] == [1, 2, 3]
+    assert [one.get("mlflow_run") for one in trials] == [
         f"run-{number}" if number < away_from else None for number in (1, 2, 3)
     ]
     warnings = [line for line in lines if "not written to MLflow" in line]

@@ -14,7 +14,7 @@ from smartgrid_cli.dagster_api.materializer import (
     list_missing_days,
     list_problems,
 )
-from smartgrid_cli.dagster_api.records import Asset, Run, Sensor, Step
+from smartgrid_cli.dagster_api.records import Asset, Observation, Run, Sensor, Step
 from smartgrid_cli.dagster_api.transport import DagsterApiError
 from smartgrid_core.runs import iter_day_ranges
 
@@ -123,12 +123,22 @@ class FakeGraph:
     def list_steps(self, run_id: str) -> list[Step]:
         return [Step("feeder_load", "IN_PROGRESS", 0.0, None)]
 
+    def list_observations(self, asset: str, *, run_id: str, after: float) -> list[Observation]:
+        ended = {"engine": "h2o", "trials": 1, "best": 2.0, "left_s": 0.0, "ended": "budget used"}
+        return [Observation(after, ended)] if asset == "feeder_load" else []
+
     def explain_failure(self, run_id: str) -> str:
         return f"feeder_load: {run_id} is full"
 
 
 class NoProgress:
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+
     def show_runs(self, runs: Sequence[tuple[Run, Sequence[Step]]], note: str) -> None: ...
+
+    def keep(self, sentence: str) -> None:
+        self.kept.append(sentence)
 
     def clear(self) -> None: ...
 
@@ -151,6 +161,14 @@ def test_only_the_missing_stretches_are_run():
         ("refresh_days", (date(2026, 3, 3), date(2026, 3, 4))),
         ("refresh_days", (date(2026, 3, 7), date(2026, 3, 8))),
     ]
+
+
+def test_a_search_that_ended_within_a_run_is_printed_once():
+    graph = FakeGraph([asset()], ends=[run("r1", "SUCCESS")])
+    walking = walker(graph)
+    walking.run_missing("refresh_days", first=FIRST, last=LAST)
+    kept = walking.progress.kept  # type: ignore[attr-defined]
+    assert kept == ["  h2o tried 1 model, best MAE 2 (budget used)"]
 
 
 def test_nothing_is_run_where_nothing_is_missing():
@@ -208,6 +226,9 @@ class Following:
 
     def list_steps(self, run_id: str) -> list[Step]:
         return [Step(run_id, "IN_PROGRESS", 0.0, None)]
+
+    def list_observations(self, asset: str, *, run_id: str, after: float) -> list[Observation]:
+        return []
 
 
 def test_what_follows_has_caught_up_when_a_look_asks_for_nothing():

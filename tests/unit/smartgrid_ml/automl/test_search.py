@@ -15,11 +15,13 @@ import psutil
 import pytest
 
 from smartgrid_core.errors import ConfigurationError, SmartGridError
+from smartgrid_ml.automl import search
 from smartgrid_ml.automl.engine import load_engine
 from smartgrid_ml.automl.forecaster import AutomlForecaster, AutomlSettings
 from smartgrid_ml.automl.search import run_search
 from smartgrid_ml.automl.trials import Budget, SearchResult, Trial
 from smartgrid_ml.forecasting.point import Rows
+from smartgrid_ml.progress import SearchProgress
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +85,7 @@ def test_a_search_sees_the_rows_the_budget_and_the_seed_and_tells_every_trial(an
         report(tried(3, rows.target.max()))  # a number of NumPy is a number
     """)
     reported: list[tuple[str, int]] = []
+    progress: list[SearchProgress] = []
 
     found = run_search(
         name,
@@ -90,6 +93,7 @@ def test_a_search_sees_the_rows_the_budget_and_the_seed_and_tells_every_trial(an
         budget=Budget(AMPLE),
         seed=7,
         on_trial=lambda engine, trial: reported.append((engine, trial.number)),
+        on_progress=progress.append,  # type: ignore[arg-type]
     )
 
     given = ["a", "b", a_few_rows().inputs.tolist(), 45.0, 7]
@@ -101,6 +105,16 @@ def test_a_search_sees_the_rows_the_budget_and_the_seed_and_tells_every_trial(an
     ]
     assert found.best == found.trials[0]
     assert reported == [(name, 1), (name, 2), (name, 3)]
+    assert [(each.trials, each.best, each.ended) for each in progress] == [
+        (0, None, None),
+        (1, 3.0, None),
+        (2, 3.0, None),
+        (3, 3.0, None),
+        (3, 3.0, "finished"),
+    ]
+    left = [each.left_s for each in progress]
+    assert pytest.approx(left[0], abs=1.0) == AMPLE
+    assert left == sorted(left, reverse=True)
 
 
 def test_a_recipe_that_could_not_be_written_down_is_a_failed_trial(an_engine: Write):
@@ -141,6 +155,29 @@ def test_used_up_seconds_end_a_search_and_keep_the_best_so_far(an_engine: Write)
     assert found.ended == "budget used"
     assert found.best == Trial(2, {"depth": 2}, [2.0, 2.0], recipe={"depth": 2})
     assert time.monotonic() - began < 6.0
+
+
+def test_a_search_goes_on_beyond_its_seconds_until_it_has_a_model(an_engine: Write):
+    name = an_engine("""
+        time.sleep(1.0)
+        report(Trial(1, {}, error="a failed one is none"))
+        report(tried(2, 2.0))
+        time.sleep(600)
+    """)
+
+    found = run_search(name, a_few_rows(), budget=Budget(0.1))
+
+    assert (found.ended, numbers(found)) == ("budget used", [1, 2])
+
+
+def test_a_search_without_a_model_is_not_waited_for_for_ever(
+    an_engine: Write, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(search, "FIRST_TRIAL_S", 1.0)
+
+    found = run_search(an_engine("time.sleep(600)"), a_few_rows(), budget=Budget(0.5))
+
+    assert (found.ended, found.trials) == ("no model in 2 s", [])
 
 
 def test_a_search_tries_no_more_than_it_may(an_engine: Write):

@@ -15,6 +15,7 @@ from smartgrid_ml.evaluation.backtest import (
     choose_servable,
 )
 from smartgrid_ml.forecasting.registry import create_forecaster
+from smartgrid_ml.progress import FitProgress, TrainingProgress
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -105,6 +106,19 @@ def test_each_fold_is_trained_strictly_before_its_own_span(features, folds, orig
     )
     assert last_hours == [START + day * DAY - HOUR for day in origins]
     assert result.forecasts["issue_time"].n_unique() == 10
+
+
+def test_each_training_is_reported_with_its_model_and_fold(features):
+    reported: list[TrainingProgress] = []
+
+    run(features, models=["naive_24h", "naive_168h"], folds=2, on_progress=reported.append)
+
+    assert reported == [
+        FitProgress("naive_24h", 1, 2, 1, 2),
+        FitProgress("naive_24h", 1, 2, 2, 2),
+        FitProgress("naive_168h", 2, 2, 1, 2),
+        FitProgress("naive_168h", 2, 2, 2, 2),
+    ]
 
 
 def test_a_model_that_fails_costs_its_own_rows_alone(features):
