@@ -10,7 +10,7 @@ import psutil
 from smartgrid_cli.machine.child_process import remove_leftovers
 from smartgrid_cli.machine.databases import open_databases
 from smartgrid_cli.machine.home import Home
-from smartgrid_cli.machine.image_child import CODE_MODULE, make_image_child
+from smartgrid_cli.machine.image_child import CODE_MODULE, find_image_socket, make_image_child
 from smartgrid_cli.machine.processes import Machine, build_machine
 from smartgrid_cli.machine.signals import ignore_signals, raise_on_signals
 from smartgrid_cli.machine.tcp_ports import MovedPort, Reservations, choose_ports
@@ -53,6 +53,7 @@ def run_machine(
         if ended:
             say(f"ended {ended} processes that an earlier run left behind")
         image = make_image_child(home, code_module=code_module, overrides=overrides or {})
+        stack.callback(find_image_socket(home).unlink, missing_ok=True)
         stack.callback(image.stop)
         image.start()
         # While the image imports: Dagster and this take seconds, side by side.

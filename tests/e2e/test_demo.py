@@ -106,6 +106,7 @@ def test_a_second_up_says_who_runs_and_status_shows_it(undisturbed):
         assert up.wait(120) == 130
     assert undisturbed.home.read_up_note() is None
     assert not list(undisturbed.home.run.glob("*.json"))
+    assert not list(undisturbed.home.run.glob("*.sock"))
 
 
 def as_ipv4(host: str) -> str:
