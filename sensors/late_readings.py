@@ -1,7 +1,7 @@
 """Days whose readings a landing changed: exactly those are computed again, until it succeeds."""
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -18,11 +18,17 @@ JOB = "refresh_days"
 RUN_KEY = "dagster/run_key"
 """The tag that a run and its retries bear, by which the sensor finds what became of a request."""
 
+MINUTES_OF_DAY = 24 * 60
+
 MOST_ENTRIES = 5_000
 """Journal entries of one tick: a year of days of every dataset, read in milliseconds."""
 
 LONGEST_RANGE = timedelta(days=92)
-"""A run about a quarter of a year stays within a machine's memory, whatever was landed."""
+"""A quarter of a year in one run, if the grid is small enough."""
+
+MOST_READINGS = 1_500_000
+"""Of one run, by the tree's meters and sensors: it takes some 1.2 kB each, so 2 GB at most, unless
+a day alone has more (`benchmarks/refresh_memory.py`)."""
 
 FIRST_PAUSE = timedelta(minutes=5)
 """Dagster's own retries are over by then; what was away may be back."""
@@ -101,6 +107,7 @@ def decide_reopenings(
     first_day: date,
     last_day: date,
     now: datetime,
+    longest: timedelta = LONGEST_RANGE,
 ) -> Decision:
     """The touched days (rows of `TouchedDays`) within the partitions, and what failed and is due.
 
@@ -113,6 +120,7 @@ def decide_reopenings(
         first_day: The first UTC day of the partitions.
         last_day: Their last UTC day, included.
         now: The present instant, UTC.
+        longest: The longest range of one run.
     """
     days = {day for day in touched["day"] if first_day <= day <= last_day}
     again: list[Reopening] = []
@@ -132,7 +140,7 @@ def decide_reopenings(
     fresh = []
     if days:
         seq = int(touched["seq"].to_list()[-1])
-        fresh = [Reopening(first, last, seq) for first, last in _group_days(sorted(days))]
+        fresh = [Reopening(first, last, seq) for first, last in _group_days(sorted(days), longest)]
     return Decision(requests=[*fresh, *again], pending=[*fresh, *again, *waiting])
 
 
@@ -156,13 +164,29 @@ def _split_for_retry(first: date, last: date, failed: Reopening) -> list[Reopeni
     ]
 
 
-def _group_days(days: list[date]) -> Iterator[tuple[date, date]]:
-    """Runs of consecutive days, first and last, none longer than LONGEST_RANGE."""
+def compute_longest_range(nodes: Mapping[str, int], *, settings: Settings) -> timedelta:
+    """Return how many days a run may compute, by the readings that the tree's nodes send in a day.
+
+    >>> compute_longest_range({"meter": 10_000}, settings=Settings()).days
+    1
+    >>> compute_longest_range({"meter": 500, "sensor": 20}, settings=Settings()).days
+    30
+    """
+    per_day = (
+        nodes.get("meter", 0) * MINUTES_OF_DAY / settings.meter_interval_minutes
+        + nodes.get("sensor", 0) * MINUTES_OF_DAY / settings.sensor_interval_minutes
+    )
+    days = int(MOST_READINGS // per_day) if per_day else LONGEST_RANGE.days
+    return min(max(days, 1) * DAY, LONGEST_RANGE)
+
+
+def _group_days(days: list[date], longest: timedelta) -> Iterator[tuple[date, date]]:
+    """Runs of consecutive days, first and last, none longer than `longest`."""
     first = last = None
     for day in days:
         if first is None or last is None:
             first = day
-        elif day - last > DAY or day - first >= LONGEST_RANGE:
+        elif day - last > DAY or day - first >= longest:
             yield first, last
             first = day
         last = day
@@ -251,6 +275,7 @@ def late_readings(
         first_day=first_day,
         last_day=last_day,
         now=now,
+        longest=compute_longest_range(warehouse.count_nodes(), settings=settings),
     )
     outside = touched.filter(~pl.col("day").is_between(first_day, last_day))
     if not outside.is_empty():

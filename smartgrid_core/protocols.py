@@ -116,6 +116,10 @@ class Warehouse(Protocol):
         """Return rows of `TouchedDays` with a larger `seq`, in order, at most `limit`."""
         ...
 
+    def count_nodes(self) -> dict[str, int]:
+        """Return how many nodes of each kind the tree holds; empty before there is one."""
+        ...
+
 
 class Notifier(Protocol):
     """Carries one message to one recipient."""

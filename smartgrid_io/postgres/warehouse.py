@@ -112,6 +112,14 @@ class PostgresWarehouse:
         with connect(self.url) as connection:
             return copy_out(connection, query, types).sort("seq")
 
+    def count_nodes(self) -> dict[str, int]:
+        """Return how many nodes of each kind the tree holds; empty before there is one."""
+        with connect(self.url) as connection:
+            rows = connection.execute(
+                "SELECT node_kind, count(*) FROM grid_topology GROUP BY node_kind"
+            ).fetchall()
+        return {str(kind): int(nodes) for kind, nodes in rows}
+
     def _make_months(self, schema: type[dy.Schema], rows: pl.DataFrame) -> None:
         if schema in PARTITIONED:
             ensure_months(self.url, schema, list_days(schema, rows))

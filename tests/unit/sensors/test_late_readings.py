@@ -43,8 +43,12 @@ def march(*days: int) -> list[date]:
 class Journal:
     """A warehouse that knows nothing but its journal."""
 
-    def __init__(self, entries: pl.DataFrame) -> None:
+    def __init__(self, entries: pl.DataFrame, *, meters: int = 0) -> None:
         self.entries = entries
+        self.meters = meters
+
+    def count_nodes(self) -> dict[str, int]:
+        return {"meter": self.meters} if self.meters else {}
 
     def read_touched_since(self, seq: int, *, limit: int = 1000) -> pl.DataFrame:
         return self.entries.filter(pl.col("seq") > seq).sort("seq").head(limit)
@@ -85,10 +89,11 @@ def tick(
     *,
     cursor: str | None = None,
     now: datetime = NOW,
+    meters: int = 0,
 ):
     return late_readings(
         dg.build_sensor_context(instance=instance, cursor=cursor),
-        warehouse=Journal(entries),
+        warehouse=Journal(entries, meters=meters),
         settings=Settings(_env_file=None, first_day=FIRST),
         clock=StillClock(now),
     )
@@ -106,6 +111,23 @@ def test_neighbouring_days_are_one_run_and_a_lone_day_another(instance):
         ),
         ("2026-03-07", {}),
     ]
+
+
+def test_the_more_meters_a_grid_has_the_fewer_days_are_one_run(instance):
+    entries = touched(*march(2, 3, 4, 5, 6))
+    spans = {
+        meters: [
+            (each.partition_key or each.tags["dagster/asset_partition_range_end"])[-2:]
+            for each in tick(entries, instance, meters=meters).run_requests
+        ]
+        for meters in (100, 5_000, 10_000, 1_000_000)
+    }
+    assert spans == {
+        100: ["06"],
+        5_000: ["04", "06"],
+        10_000: ["02", "03", "04", "05", "06"],
+        1_000_000: ["02", "03", "04", "05", "06"],
+    }
 
 
 def test_what_succeeded_is_not_requested_again(instance):

@@ -7,6 +7,7 @@ import dataframely as dy
 import polars as pl
 import pytest
 
+from smartgrid_core.contracts.grid import GridTopology
 from smartgrid_core.contracts.readings import RegisterBrackets, TouchedDays
 from smartgrid_core.contracts.tables import get_table
 from smartgrid_core.protocols import WriteResult
@@ -72,6 +73,9 @@ class FakeStore:
 
     def read_touched_since(self, seq: int, *, limit: int = 1000) -> pl.DataFrame:
         return self.read(TouchedDays).filter(pl.col("seq") > seq).head(limit)
+
+    def count_nodes(self) -> dict[str, int]:
+        return dict(self.read(GridTopology)["node_kind"].value_counts().iter_rows())
 
 
 class StillClock:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from smartgrid_core.contracts.aggregates import DailyConsumption, FeederLoad
 from smartgrid_core.contracts.alerts import Alerts
-from smartgrid_core.contracts.grid import Weather
+from smartgrid_core.contracts.grid import GridTopology, Weather
 from smartgrid_core.contracts.readings import (
     MeterReadings,
     ReadingRevisions,
@@ -381,3 +381,29 @@ def test_a_long_load_never_hides_its_days_behind_those_of_a_short_one(
         connection.commit()
         short.result(timeout=30)
     assert journal(warehouse) == [START.date(), START.date() + timedelta(days=1)]
+
+
+def test_the_nodes_of_the_tree_are_counted_by_kind(warehouse: PostgresWarehouse):
+    assert warehouse.count_nodes() == {}
+    place = {"latitude": 50.0, "longitude": 8.0}
+    nodes = [
+        ("S", "substation", None),
+        ("F", "feeder", "S"),
+        ("M1", "meter", "F"),
+        ("M2", "meter", "F"),
+    ]
+    warehouse.upsert(
+        GridTopology,
+        GridTopology.cast(
+            pl.DataFrame(
+                [
+                    {"node_id": node, "node_kind": kind, "parent_id": above, "name": node, **place}
+                    for node, kind, above in nodes
+                ]
+            ).with_columns(
+                pl.lit(None).alias(name)
+                for name in ("nominal_voltage_v", "rating_kw", "customer_id", "customer_kind")
+            )
+        ),
+    )
+    assert warehouse.count_nodes() == {"substation": 1, "feeder": 1, "meter": 2}
