@@ -247,10 +247,16 @@ def follow_training(line: ProgressLine) -> "OnProgress":
     """Return what shows on the line how far a training is; the end of a search stays to be read."""
     from smartgrid_ml.progress import SearchProgress, pass_time
 
+    training = ""
+
     def show_training(progress: "TrainingProgress") -> None:
+        nonlocal training
         if isinstance(progress, SearchProgress) and progress.has_ended:
             line.keep(progress.describe())
+            line(training)
             return
+        if not isinstance(progress, SearchProgress):
+            training = progress.describe()
         reported = monotonic()
         line.follow(lambda: pass_time(progress, seconds=monotonic() - reported).describe())
 

@@ -36,6 +36,8 @@ class _Report:
     """Those of the newest moment, which are answered again."""
     newest: tuple[TrainingProgress, float] | None = None
     """What it said last, and when, seconds since 1970."""
+    training: tuple[TrainingProgress, float] | None = None
+    """The training that it is in, to which it returns when a search has ended."""
 
 
 @dataclass(slots=True)
@@ -75,9 +77,13 @@ class StepReports:
             progress = read_progress(observation.facts)
             if observation in known or progress is None:
                 continue
-            report.newest = (progress, observation.observed)
             if isinstance(progress, SearchProgress) and progress.has_ended:
                 ended.append(shorten_sentence(progress.describe()))
+                report.newest = report.training
+                continue
+            report.newest = (progress, observation.observed)
+            if not isinstance(progress, SearchProgress):
+                report.training = report.newest
         if found:
             report.read = [each for each in found if each.observed == found[-1].observed]
         return ended

@@ -6,10 +6,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from smartgrid_cli.commands.backtest import BacktestProtocol, backtest, backtest_table
+from smartgrid_cli.commands.backtest import (
+    BacktestProtocol,
+    backtest,
+    backtest_table,
+    follow_training,
+)
 from smartgrid_cli.files.series import SeriesTable
 from smartgrid_cli.files.timestamps import convert_wall_to_utc
 from smartgrid_core.errors import ConfigurationError
+from smartgrid_ml.progress import FitProgress, SearchProgress
 
 LEADERBOARD = (
     "series,model,mae,mape,nmae,pinball,rcrps,coverage,train_s,predict_ms,peak_nmae,artifact_mb"
@@ -157,3 +163,37 @@ def test_wall_clock_hours_around_clock_changes_become_utc():
         datetime(2025, 10, 26, 0, tzinfo=UTC),
         datetime(2025, 6, 30, 22, tzinfo=UTC),
     ]
+
+
+class Lines:
+    """A progress line that remembers what it said and what is to be read afterwards."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.kept: list[str] = []
+
+    def __call__(self, what: str) -> None:
+        self.said.append(what)
+
+    def follow(self, say) -> None:
+        self.said.append(say())
+
+    def keep(self, what: str) -> None:
+        self.kept.append(what)
+
+
+def test_a_search_is_followed_and_its_end_stays_to_be_read():
+    line = Lines()
+    show_training = follow_training(line)
+
+    show_training(FitProgress("tpot", 3, 4, 1, 2))
+    show_training(SearchProgress("tpot", 5, 0.5, left_s=30.0))
+    show_training(SearchProgress("tpot", 6, 0.5, left_s=0.0, ended="budget used"))
+
+    training = "trains tpot (model 3 of 4, fold 1 of 2)"
+    assert line.said == [
+        training,
+        "tpot searches: trial 5, best so far MAE 0.5, 30 s left",
+        training,
+    ]
+    assert line.kept == ["tpot tried 6 models, best MAE 0.5 (budget used)"]

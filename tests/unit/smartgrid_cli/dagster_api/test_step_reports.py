@@ -88,12 +88,12 @@ def test_a_run_says_by_events_how_far_its_training_is(
     assert client.list_observations("nothing_known", run_id=run_id, after=began) == []
 
 
-def test_a_step_under_way_says_its_newest_and_each_ended_search_once(
+def test_a_search_that_ended_is_named_once_and_its_training_goes_on(
     instance: dg.DagsterInstance, client: DagsterClient, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(step_reports, "LISTEN_EVERY_S", 0.0)
     began = time.time() - 60
-    run_id = train(instance, OVER, FitProgress("h2o", 9, 10, 2, 3))
+    run_id = train(instance, FitProgress("tpot", 8, 10, 1, 3), TWO_TRIALS, OVER)
     steps = [
         Step("load_features", "SUCCESS", began, began + 30),
         Step("load_backtest", "IN_PROGRESS", began, None),
@@ -106,7 +106,7 @@ def test_a_step_under_way_says_its_newest_and_each_ended_search_once(
 
     assert [step.about for step in described] == [
         "",
-        "trains h2o (model 9 of 10, fold 2 of 3)",
+        "trains tpot (model 8 of 10, fold 1 of 3)",
         "",
     ]
     assert ended == ["tpot tried 3 models, best MAE 0.5 (failed (exit code 1))"]
