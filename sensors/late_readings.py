@@ -27,8 +27,8 @@ LONGEST_RANGE = timedelta(days=92)
 """A quarter of a year in one run, if the grid is small enough."""
 
 MOST_READINGS = 1_500_000
-"""Of one run, by the tree's meters and sensors: it takes some 1.2 kB each, so 2 GB at most, unless
-a day alone has more (`benchmarks/refresh_memory.py`)."""
+"""Of one run, by the tree's meters and sensors: it takes 0.5 to 1.2 kB each, so 2 GB at most,
+unless a day alone has more (`benchmarks/refresh_memory.py`)."""
 
 FIRST_PAUSE = timedelta(minutes=5)
 """Dagster's own retries are over by then; what was away may be back."""
